@@ -1,0 +1,321 @@
+#!/usr/bin/env bash
+# The twelve stages of an l2dual recipe. A recipe's run.sh calls this from its own directory.
+set -euo pipefail
+
+template=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+root=$(readlink -f "${template}/../../..")
+. "${template}/options.sh"
+. "${template}/make.sh"
+
+# name               default    what it is (- : chosen by corpus, preset or language)
+options_table='
+stage                1          first stage to run
+stop_stage           12         last stage to run
+skip_stages          -          stages to leave out, as "2 11"
+systems              -          systems to compare: names in conf/systems
+seeds                1          seeds of each system, as "1 2 3"
+language             -          en or ko; the recipe says which
+corpus               simulated  simulated, or a corpus of your own copy: speechocean762
+db                   -          directory of that corpus; default: the path in db.sh
+preset               mini       size of the simulated corpus: mini, measure or tiny
+data_seed            1          seed of the simulated corpus
+surface_convention   -          heard or pronounced: how surface is written
+speed_factors        -          speed perturbation of the training data, as "0.9 1.0 1.1"
+audio_format         flac       flac, wav or ark
+fs                   16000      sampling rate in Hz
+min_seconds          0.3        shortest utterance to train on
+max_seconds          20         longest utterance to train on
+frames_per_second    25         encoder frames: 16000 Hz / hop 160 / subsampling 4
+surface_token_type   -          char, bpe, phn or word
+meaning_token_type   -          char, bpe, phn or word
+nbpe                 500        vocabulary of a bpe output
+token_joint          false      one vocabulary for both outputs (true or false)
+train_config         -          model and training: conf/train_*.yaml
+decode_config        -          searches: conf/decode.yaml
+expdir               exp        where experiments and results go
+nj                   2          processes that prepare data
+num_threads          1          threads of each training and decoding job
+ngpu                 0          GPUs of each training; above 0, decoding uses one
+'
+parse_options "${options_table}" "$@"
+
+. ./path.sh
+. ./cmd.sh
+. ./db.sh
+
+# The choices that follow from others -------------------------------------------------------------
+conf() {  # conf NAME: the recipe's own conf/NAME, else the one that all recipes share
+    if [[ -e conf/$1 ]]; then echo "conf/$1"; else echo "../../conf/$1"; fi
+}
+
+one_of language "${language}" en ko
+one_of corpus "${corpus}" simulated speechocean762
+one_of audio_format "${audio_format}" flac wav ark
+one_of token_joint "${token_joint}" true false
+case ${corpus} in
+    simulated)
+        one_of preset "${preset}" mini measure tiny
+        surface_convention=${surface_convention:-heard}
+        data_tag=simulated_${preset}_${surface_convention}
+        [[ ${data_seed} == 1 ]] || data_tag+=_data${data_seed}
+        train_config=${train_config:-$(conf "train_${preset}.yaml")} ;;
+    speechocean762)
+        [[ ${language} == en ]] || die "corpus speechocean762 is English: run it in egs2/l2_en"
+        surface_convention=${surface_convention:-pronounced}
+        [[ ${surface_convention} == pronounced ]] \
+            || die "speechocean762 is annotated in phones: use --surface_convention pronounced"
+        db=${db:-${SPEECHOCEAN762}}
+        [[ -n ${db} ]] || die "no path of speechocean762: give --db, or set it in db.sh"
+        [[ -d ${db} ]] || die "${db}: no such directory: check --db (relative to $(pwd))"
+        data_tag=speechocean762_${surface_convention}
+        train_config=${train_config:-$(conf train_speechocean762.yaml)} ;;
+esac
+one_of surface_convention "${surface_convention}" heard pronounced
+if [[ ${language} == en && ${surface_convention} == pronounced ]]; then
+    surface_token_type=${surface_token_type:-phn}
+fi
+surface_token_type=${surface_token_type:-char}
+meaning_token_type=${meaning_token_type:-char}
+one_of surface_token_type "${surface_token_type}" char bpe phn word
+one_of meaning_token_type "${meaning_token_type}" char bpe phn word
+if [[ ${token_joint} == true && ${surface_token_type} != "${meaning_token_type}" ]]; then
+    die "--token_joint true needs one token type: surface is ${surface_token_type}, meaning ${meaning_token_type}"
+fi
+systems=${systems:-so_surface so_meaning do}
+decode_config=${decode_config:-$(conf decode.yaml)}
+for file in "${train_config}" "${decode_config}"; do
+    [[ -f ${file} ]] || die "${file}: no such file: check --train_config and --decode_config"
+done
+for system in ${systems}; do
+    [[ -f $(conf "systems/${system}.yaml") ]] \
+        || die "no system ${system}: there are $(basename -s .yaml "${root}"/conf/systems/*.yaml | xargs)"
+done
+for seed in ${seeds}; do is_number seeds "${seed}"; done
+
+# Names of what the stages make -------------------------------------------------------------------
+train_set=train
+if [[ -n ${speed_factors} ]]; then
+    train_set=train_sp
+    speed_tag=_sp${speed_factors// /-}
+fi
+audio_tag=${data_tag}${speed_tag:-}
+[[ ${audio_format} == flac ]] || audio_tag+=_${audio_format}
+[[ ${fs} == 16000 ]] || audio_tag+=_${fs}
+data=data/${data_tag}
+dump=dump/${audio_tag}
+train_tag=$(basename "${train_config}" .yaml)
+train_tag=${train_tag#train_}
+stats=${expdir}/stats/${audio_tag}_${train_tag}
+decode_tag=$(basename "${decode_config}" .yaml)
+
+token_tag() {  # token_tag TYPE: how an output is tokenized, as in an experiment's name
+    if [[ $1 == bpe ]]; then echo "bpe${nbpe}"; else echo "$1"; fi
+}
+tokens_tag=$(token_tag "${surface_token_type}")-$(token_tag "${meaning_token_type}")
+if [[ ${token_joint} == true ]]; then tokens_tag+=-joint; fi
+
+token_dir() {  # token_dir OUTPUT
+    local type_name=${1}_token_type
+    if [[ ${token_joint} == true ]]; then
+        echo "${dump}/tokens/joint_$(token_tag "${!type_name}")"
+    else
+        echo "${dump}/tokens/$1_$(token_tag "${!type_name}")"
+    fi
+}
+
+runs=()  # one for each system and seed
+for seed in ${seeds}; do
+    for system in ${systems}; do
+        runs+=("${expdir}/${audio_tag}.${train_tag}.${tokens_tag}.${system}.seed${seed}")
+    done
+done
+system_of() { local run=${1%.seed*}; echo "${run##*.}"; }
+log_dir=${expdir}/log/${audio_tag}.${train_tag}.${tokens_tag}
+
+# The stages: each a title, its inputs, its outputs, one call ---------------------------------------
+title_1="Prepare data"  # a corpus -> data/TAG/{train,valid,test}
+stage_1() {
+    local inputs=("${root}/l2dual/corpora/${corpus}.py")
+    local choices=(--corpus "${corpus}" --language "${language}" --convention "${surface_convention}")
+    if [[ ${corpus} == simulated ]]; then
+        inputs+=("${root}/l2dual/phonology" "${root}/l2dual/synth.py" "$(conf "simulated_${preset}.yaml")")
+        choices+=(--preset "$(conf "simulated_${preset}.yaml")" --seed "${data_seed}")
+    else
+        inputs+=("${db}/train" "${db}/test" "${db}/resource")
+        choices+=(--db "${db}")
+    fi
+    plan "${data}" "${inputs[@]}" -- local/data.sh "${choices[@]}" --nj "${nj}" --out @OUT@
+    launch prepare "${train_cmd} --num_threads ${nj}"
+    tell prepare
+}
+
+title_2="Perturb speed"  # data/TAG/train -> data/TAG_sp/train_sp
+stage_2() {
+    if [[ -z ${speed_factors} ]]; then
+        echo "no speed perturbation asked for (--speed_factors)"
+        return
+    fi
+    plan "${data}${speed_tag}/${train_set}" "${data}" -- \
+        python -m l2dual.bin.perturb_speed --data "${data}/train" --factors "${speed_factors}" --out @OUT@
+    launch perturb_speed "${train_cmd}"
+}
+
+title_3="Format audio"  # data/TAG -> dump/TAG/formatted/{train,valid,test}: one rate, one format
+stage_3() {
+    local split source input
+    for split in train valid test; do
+        source=${data}/${split} input=${data}
+        if [[ ${split} == train && -n ${speed_factors} ]]; then
+            source=${data}${speed_tag}/${train_set} input=${source}
+        fi
+        plan "${dump}/formatted/${split}" "${input}" -- \
+            python -m l2dual.bin.format_audio --data "${source}" --out @OUT@ \
+            --format "${audio_format}" --fs "${fs}" --nj "${nj}"
+    done
+    launch format_audio "${train_cmd} --num_threads ${nj} --max_jobs 1"
+}
+
+title_4="Filter"  # dump/TAG/formatted -> dump/TAG/{train,valid,test}, and what was dropped and why
+stage_4() {
+    local split
+    for split in train valid test; do
+        plan "${dump}/${split}" "${dump}/formatted/${split}" -- \
+            python -m l2dual.bin.filter --data "${dump}/formatted/${split}" --split "${split}" \
+            --min_seconds "${min_seconds}" --max_seconds "${max_seconds}" \
+            --frames_per_second "${frames_per_second}" --out @OUT@
+    done
+    launch filter "${train_cmd}"
+    tell filter
+}
+
+title_5="Make token lists"  # dump/TAG/train -> dump/TAG/tokens/OUTPUT_TYPE
+stage_5() {
+    local output
+    if [[ ${token_joint} == true ]]; then
+        plan_tokens surface --text "${dump}/train/text.surface" --text "${dump}/train/text.meaning"
+    else
+        for output in surface meaning; do
+            plan_tokens "${output}" --text "${dump}/train/text.${output}"
+        done
+    fi
+    launch token_list "${train_cmd}"
+    tell token_list
+}
+
+plan_tokens() {  # plan_tokens OUTPUT --text FILE...
+    local output=$1 type_name=${1}_token_type
+    shift
+    plan "$(token_dir "${output}")" "${dump}/train" -- \
+        python -m l2dual.bin.token_list "$@" --token_type "${!type_name}" --nbpe "${nbpe}" --out @OUT@
+}
+
+title_6="Measure divergence"  # dump/TAG -> EXP/divergence/TAG.json
+stage_6() {
+    local split choices=()
+    for split in train valid test; do choices+=(--data "${dump}/${split}"); done
+    plan "${expdir}/divergence/${audio_tag}.json" "${dump}/train" "${dump}/valid" "${dump}/test" -- \
+        python -m l2dual.bin.divergence "${choices[@]}" --out @OUT@
+    launch divergence "${train_cmd}"
+    tell divergence
+}
+
+title_7="Collect statistics"  # dump/TAG -> EXP/stats: lengths, mean and variance of the features
+stage_7() {
+    plan "${stats}" "${dump}/train" "${dump}/valid" "${train_config}" -- \
+        python -m l2dual.bin.collect_stats --train_config "${train_config}" --data "${dump}" --out @OUT@
+    launch collect_stats "${train_cmd} --num_threads ${num_threads}"
+}
+
+title_8="Train"  # dump/TAG, token lists, statistics -> EXP/RUN, one for each system and seed
+stage_8() {
+    local run
+    for run in "${runs[@]}"; do plan_run "${run}"; done
+    launch configure "${train_cmd}"
+    for run in "${runs[@]}"; do
+        plan "${run}/trained" "${run}" -- \
+            bash -c '"${@:2}" && touch "$1"' train @OUT@ "${run}/run.sh" --ngpu "${ngpu}"
+    done
+    launch train "${cuda_cmd} --gpu ${ngpu} --num_threads ${num_threads}"
+}
+
+plan_run() {  # plan_run RUN: its directory; one made from other inputs is put aside, not lost
+    local run=$1 system output type_name inputs choices=()
+    system=$(conf "systems/$(system_of "${run}").yaml")
+    inputs=("${train_config}" "${system}" "${dump}/train" "${dump}/valid" "${stats}")
+    for output in surface meaning; do
+        type_name=${output}_token_type
+        inputs+=("$(token_dir "${output}")")
+        choices+=("--${output}_tokens" "$(token_dir "${output}")" "--${output}_token_type" "${!type_name}")
+    done
+    plan "${run}" "${inputs[@]}" -- \
+        python -m l2dual.bin.configure --train_config "${train_config}" --system "${system}" \
+        --seed "${run##*.seed}" --data "${dump}" --stats "${stats}" "${choices[@]}" --out @OUT@
+    if is_planned "${run}" && [[ -e ${run} ]]; then
+        echo "${run}: its inputs changed: the old run is kept as ${run}.old-$(date +%Y%m%d-%H%M%S)"
+        mv "${run}" "${run}.old-$(date +%Y%m%d-%H%M%S)"
+    fi
+}
+
+title_9="Decode"  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
+stage_9() {
+    local run
+    for run in "${runs[@]}"; do
+        plan "${run}/${decode_tag}/test" "${run}/trained" "${dump}/test" "${decode_config}" -- \
+            python -m l2dual.bin.decode --exp "${run}" --data "${dump}/test" \
+            --config "${decode_config}" --ngpu "$((ngpu > 0))" --out @OUT@
+    done
+    launch decode "${decode_cmd} --gpu $((ngpu > 0)) --num_threads ${num_threads}"
+}
+
+title_10="Score"  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/test_score, EXP/results.json
+stage_10() {
+    local run scores=()
+    for run in "${runs[@]}"; do
+        plan "${run}/${decode_tag}/score" "${run}/${decode_tag}/test" "${dump}/test" -- \
+            python -m l2dual.bin.score --data "${dump}/test" --decode "${run}/${decode_tag}/test" \
+            --run "${run}/run.yaml" --out @OUT@/score.json
+        scores+=("${run}/${decode_tag}/score")
+    done
+    launch score "${decode_cmd}"
+    plan "${expdir}/results.json" "${scores[@]}" -- \
+        python -m l2dual.bin.merge_scores "${scores[@]/%//score.json}" --out @OUT@
+    launch merge_scores "${decode_cmd}"
+    python -m l2dual.bin.summary "${expdir}/results.json"
+}
+
+title_11="Analyse entanglement"  # EXP/RUN of all systems, dump/TAG/test -> EXP/cka.json
+stage_11() {
+    plan "${expdir}/cka.json" "${runs[@]/%//trained}" "${dump}/test" -- \
+        python -m l2dual.bin.analyse --data "${dump}/test" --exp "${runs[@]}" --out @OUT@
+    launch analyse "${decode_cmd} --num_threads ${num_threads}"
+    tell analyse
+}
+
+title_12="Report and pack"  # all of the above -> EXP/report.html, EXP/RUN/model.zip
+stage_12() {
+    local run
+    plan "${expdir}/report.html" "${expdir}/results.json" "${expdir}/cka.json" "${dump}/test" \
+        "${root}/l2dual/report" -- \
+        python -m l2dual.bin.report --exp "${expdir}" --data "${dump}/test" --out @OUT@
+    launch report "${decode_cmd}"
+    for run in "${runs[@]}"; do
+        plan "${run}/model.zip" "${run}/trained" -- \
+            python -m l2dual.bin.pack --exp "${run}" --out @OUT@
+    done
+    launch pack "${decode_cmd}"
+    echo "report: $(readlink -f "${expdir}/report.html")"
+}
+
+trap 'failed $?' EXIT
+failed() {  # failed STATUS: where the recipe stopped
+    if (($1)) && [[ -n ${number:-} ]]; then
+        echo "l2dual: stage ${number} failed. What is made is kept: mend it, then ./run.sh --stage ${number}" >&2
+    fi
+}
+for ((number = stage; number <= stop_stage; number++)); do
+    if [[ " ${skip_stages} " == *" ${number} "* ]]; then continue; fi
+    title=title_${number}
+    echo "=== ${language}, stage ${number}: ${!title} ($(date +%H:%M:%S))"
+    "stage_${number}"
+done
+number=

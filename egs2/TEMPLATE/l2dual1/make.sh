@@ -1,0 +1,92 @@
+# shellcheck shell=bash
+# Make files from inputs by commands, once. Sourced; the caller sets log_dir.
+#
+#   plan OUT INPUT... -- COMMAND...    COMMAND makes OUT, which it calls @OUT@
+#   launch NAME LAUNCHER               run what is planned as one job array, logs in log_dir/NAME.*
+#
+# OUT, a file or a directory, is written under a temporary name and renamed. Beside it lies a stamp,
+# the hash of the command and of its inputs; a plan whose stamp would be the same is left out. An
+# input that was itself made so counts by its stamp, any other by its content.
+
+planned=()  # outputs of the next launch
+declare -A plan_stamp plan_command
+
+stamp_file() { echo "$(dirname "$1")/.$(basename "$1").stamp"; }
+
+signature() {  # signature COMMAND INPUT...
+    local command=$1 input stamp
+    shift
+    {
+        sed -E 's/ --(nj|ngpu) [0-9]+//g' <<< "${command}"
+        for input; do
+            stamp=$(stamp_file "${input}")
+            if [[ -f ${stamp} ]]; then
+                cat "${stamp}"
+            elif [[ -d ${input} ]]; then
+                (cd "${input}" && find -L . -type f -not -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum)
+            elif [[ -e ${input} ]]; then
+                sha256sum < "${input}"
+            else
+                die "${input}: no such file or directory: run the stage that makes it"
+            fi
+        done
+    } | sha256sum | cut -d ' ' -f 1
+}
+
+plan() {
+    local out=$1 inputs=()
+    shift
+    while [[ $1 != -- ]]; do
+        inputs+=("$1")
+        shift
+    done
+    shift
+    local stamp
+    stamp=$(signature "$*" "${inputs[@]}")
+    if [[ -e ${out} && -f $(stamp_file "${out}") && $(< "$(stamp_file "${out}")") == "${stamp}" ]]; then
+        echo "${out}: up to date"
+        return
+    fi
+    planned+=("${out}")
+    plan_stamp[${out}]=${stamp}
+    plan_command[${out}]=$(printf '%q ' "${@//@OUT@/${out}.tmp}")
+}
+
+is_planned() { [[ " ${planned[*]} " == *" $1 "* ]]; }
+
+launch() {
+    local name=$1 launcher=$2 count=${#planned[@]} number=0 out
+    ((count)) || return 0
+    mkdir -p "${log_dir}"
+    rm -f "${log_dir}/${name}".*
+    for out in "${planned[@]}"; do
+        number=$((number + 1))
+        job_script "${out}" > "${log_dir}/${name}.${number}.sh"
+    done
+    planned=()
+    # shellcheck disable=SC2086  # a launcher is a command with options
+    ${launcher} "JOB=1:${count}" "${log_dir}/${name}.JOB.log" bash "${log_dir}/${name}.JOB.sh"
+}
+
+job_script() {  # job_script OUT: what makes OUT, renames it and stamps it
+    local out tmp old stamp
+    out=$(printf %q "$1") tmp=$(printf %q "$1.tmp") old=$(printf %q "$1.old")
+    stamp=$(printf %q "$(stamp_file "$1")")
+    cat << SCRIPT
+set -euo pipefail
+rm -rf ${tmp}
+mkdir -p $(printf %q "$(dirname "$1")")
+${plan_command[$1]}
+rm -rf ${old}
+if [[ -e ${out} ]]; then mv ${out} ${old}; fi
+mv ${tmp} ${out}
+echo ${plan_stamp[$1]} > ${stamp}
+rm -rf ${old}
+SCRIPT
+}
+
+tell() {  # tell NAME: what the last jobs of that name printed
+    if compgen -G "${log_dir}/$1.*.log" > /dev/null; then
+        cat "${log_dir}/$1".*.log | grep -v '^#' || true
+    fi
+}

@@ -1,0 +1,1 @@
+../TEMPLATE/l2dual1/path.sh

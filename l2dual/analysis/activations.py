@@ -1,0 +1,140 @@
+"""Activations of an encoder's blocks on a sample of frames that are far enough apart."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from l2dual.datadir import DataDir
+from l2dual.errors import DataError, UsageError
+from l2dual.speech import batches
+
+SPACING = 25  # encoder frames; nearer ones are so alike that they count as one draw
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What every block of one encoder gives on the sampled frames.
+
+    Frames of one utterance are adjacent, in order of time.
+
+    Attributes:
+        utts: the utterances, (U,).
+        lengths: encoder frames of each utterance, (U,).
+        rows: index into ``utts`` of each sampled frame, (n,).
+        layers: activations after each block, (n, d) float32, first block first.
+    """
+
+    utts: tuple[str, ...]
+    lengths: np.ndarray
+    rows: np.ndarray
+    layers: list[np.ndarray]
+
+
+def frame_positions(length: int) -> np.ndarray:
+    """Middle frame of each whole window of 25 frames, or of an utterance shorter than that."""
+    windows = max(1, length // SPACING)
+    return min(length, SPACING) // 2 + SPACING * np.arange(windows)
+
+
+@torch.inference_mode()
+def collect(model: torch.nn.Module, data: DataDir, batch_size: int) -> Activations:
+    """Encode every utterance once, and keep the sampled frames of every block.
+
+    Batches are made from the durations alone, so every model sees the same padding.
+
+    Args:
+        model: in evaluation mode, with ``encode(speech, lengths)`` and ``encoder.encoders``.
+        data: of one split, after stage 3.
+        batch_size: utterances in a batch.
+
+    Raises:
+        UsageError: the encoder has no list of blocks.
+        DataError: an utterance without a frame, or values that are not finite.
+    """
+    blocks = getattr(model.encoder, "encoders", None)
+    if not isinstance(blocks, torch.nn.ModuleList | torch.nn.Sequential):
+        kind = type(model.encoder).__name__
+        raise UsageError(f"{kind} has no blocks `encoders` to compare: use a Conformer-like encoder")
+    device = next(model.parameters()).device
+    outputs: list[torch.Tensor] = []  # of the running batch, (B, T', D) per block
+    hooks = [block.register_forward_hook(_keep(outputs)) for block in blocks]
+    utts, all_lengths, rows, layers = [], [], [], [[] for _ in blocks]
+    try:
+        for names, speech, speech_lengths in batches(data, batch_size):
+            outputs.clear()
+            _, lengths = model.encode(speech.to(device), speech_lengths.to(device))
+            for index, (name, length) in enumerate(zip(names, lengths.tolist(), strict=True)):
+                if length < 1:
+                    raise DataError(f"utterance {name}: too short for the encoder: run stage 4")
+                positions = frame_positions(length)
+                rows += [len(utts)] * len(positions)
+                utts.append(name)
+                all_lengths.append(length)
+                for kept, output in zip(layers, outputs, strict=True):
+                    frames = output[index, positions].float().cpu().numpy()
+                    if not np.isfinite(frames).all():
+                        raise DataError(
+                            f"utterance {name}: the encoder gives values that are not finite: "
+                            "its training diverged, train it again (stage 8)"
+                        )
+                    kept.append(frames)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return Activations(
+        utts=tuple(utts),
+        lengths=np.array(all_lengths),
+        rows=np.array(rows),
+        layers=[np.concatenate(kept) for kept in layers],
+    )
+
+
+def _keep(outputs: list[torch.Tensor]):
+    """Hook that appends a block's output; ESPnet's blocks give (x, mask) or ((x, pos), mask)."""
+
+    def hook(block: torch.nn.Module, args: tuple, output: object) -> None:
+        while isinstance(output, tuple):
+            output = output[0]
+        outputs.append(output)
+
+    return hook
+
+
+def thin(sample: Activations, max_frames: int, seed: int = 0) -> Activations:
+    """Keep whole utterances, in a seeded random order, up to ``max_frames`` frames."""
+    sizes = np.bincount(sample.rows)
+    order = np.random.default_rng(seed).permutation(len(sample.utts))
+    chosen = np.sort(order[np.cumsum(sizes[order]) <= max_frames])
+    kept = np.isin(sample.rows, chosen)
+    return Activations(
+        utts=tuple(sample.utts[index] for index in chosen),
+        lengths=sample.lengths[chosen],
+        rows=np.repeat(np.arange(len(chosen)), sizes[chosen]),
+        layers=[layer[kept] for layer in sample.layers],
+    )
+
+
+def shuffled_pairs(sample: Activations, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Pair the frames of every utterance with those of another one of like length.
+
+    Utterances are permuted in one random cycle within each decile of length, so that none is its
+    own partner; the first frame goes with the partner's first, and so on to the shorter's end.
+
+    Args:
+        sample: at least 20 utterances.
+        rng: source of the permutation.
+
+    Returns:
+        Frame indices of the one side and of the other, both (m,), m <= n.
+    """
+    sizes = np.bincount(sample.rows)
+    starts = np.cumsum(sizes) - sizes
+    left, right = [], []
+    for decile in np.array_split(np.argsort(sample.lengths, kind="stable"), 10):
+        cycle = rng.permutation(decile)
+        for one, other in zip(cycle, np.roll(cycle, 1), strict=True):
+            frames = np.arange(min(sizes[one], sizes[other]))
+            left.append(starts[one] + frames)
+            right.append(starts[other] + frames)
+    return np.concatenate(left), np.concatenate(right)

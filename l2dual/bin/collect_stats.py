@@ -1,0 +1,44 @@
+"""Stage 7: python -m l2dual.bin.collect_stats --train_config FILE --data DIR --out DIR
+
+Lengths, mean and variance of the front-end's features, by ESPnet; they depend on no text.
+"""
+
+import argparse
+from pathlib import Path
+
+from l2dual.bin import run
+from l2dual.datadir import read_info
+from l2dual.runs import merge, read_yaml, write_yaml
+from l2dual.task import L2DualTask
+from l2dual.tokens import BLANK, SOS_EOS, UNKNOWN
+
+SMALLEST_MODEL = {
+    "model_conf": {"loss_weights": {"surface": {"ctc": 0.0, "attention": 1.0}}},
+    "surface_token_list": [BLANK, UNKNOWN, SOS_EOS],
+    "normalize": None,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--train_config", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    config = merge(read_yaml(args.train_config), SMALLEST_MODEL) | {
+        "collect_stats": True,
+        "batch_type": "unsorted",
+        "batch_size": 16,
+        "output_dir": str(args.out),
+    }
+    for split in ("train", "valid"):
+        data = args.data / split
+        kind = "kaldi_ark" if read_info(data)["audio_format"] == "ark" else "sound"
+        config[f"{split}_data_path_and_name_and_type"] = [[str(data / "wav.scp"), "speech", kind]]
+        config[f"{split}_shape_file"] = [str(data / "utts")]
+    write_yaml(args.out / "stats.yaml", config)
+    L2DualTask.main(cmd=["--config", str(args.out / "stats.yaml")])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,93 @@
+"""Stage 8, first half: write what a run trains, exp/RUN/{train.yaml,run.yaml,run.sh}.
+
+python -m l2dual.bin.configure --train_config conf/train_mini.yaml --system conf/systems/do.yaml \
+    --seed 1 --data dump/DATA --stats exp/stats --surface_tokens DIR --meaning_tokens DIR \
+    --out exp/RUN
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from l2dual.bin import run
+from l2dual.datadir import read_info
+from l2dual.errors import UsageError
+from l2dual.runs import commit, merge, read_yaml, write_run_script, write_yaml
+
+OUTPUTS = ("surface", "meaning")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--train_config", type=Path, required=True)
+    parser.add_argument("--system", type=Path, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="has train, valid and test")
+    parser.add_argument("--stats", type=Path, required=True)
+    for output in OUTPUTS:
+        parser.add_argument(f"--{output}_tokens", type=Path, required=True)
+        parser.add_argument(f"--{output}_token_type", default="char")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    exp = args.out.with_name(args.out.name.removesuffix(".tmp"))
+    config = merge(read_yaml(args.train_config), read_yaml(args.system))
+    outputs = _outputs(config, args.system)
+    info = read_info(args.data / "train")
+    write_yaml(args.out / "train.yaml", config | _data_options(args, exp, outputs, info))
+    write_yaml(args.out / "run.yaml", _facts(args, outputs, info))
+    write_run_script(args.out, exp, Path.cwd())
+
+
+def _outputs(config: dict, system: Path) -> list[str]:
+    try:
+        weights = config["model_conf"]["loss_weights"]
+        outputs = [o for o in OUTPUTS if o in weights and any(weights[o].values())]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{system}: needs model_conf: loss_weights: {{surface: ...}}") from error
+    if not outputs:
+        raise UsageError(f"{system}: all loss weights are 0: give surface or meaning a weight")
+    return outputs
+
+
+def _data_options(
+    args: argparse.Namespace, exp: Path, outputs: list[str], info: dict
+) -> dict:
+    scp_type = "kaldi_ark" if info["audio_format"] == "ark" else "sound"
+    options: dict = {"output_dir": str(exp), "seed": args.seed}
+    for split in ("train", "valid"):
+        data = args.data / split
+        options[f"{split}_shape_file"] = [str(args.stats / split / "speech_shape")]
+        options[f"{split}_data_path_and_name_and_type"] = [
+            [str(data / "wav.scp"), "speech", scp_type],
+            *([str(data / f"text.{output}"), output, "text"] for output in outputs),
+        ]
+    options["normalize"] = "global_mvn"
+    options["normalize_conf"] = {"stats_file": str(args.stats / "train" / "feats_stats.npz")}
+    for output in outputs:
+        tokens = getattr(args, f"{output}_tokens")
+        options[f"{output}_token_list"] = str(tokens / "tokens.txt")
+        options[f"{output}_token_type"] = getattr(args, f"{output}_token_type")
+        if (tokens / "bpe.model").exists():
+            options[f"{output}_bpemodel"] = str(tokens / "bpe.model")
+    return options
+
+
+def _facts(args: argparse.Namespace, outputs: list[str], info: dict) -> dict:
+    return {
+        "system": args.system.stem,
+        "seed": args.seed,
+        "outputs": outputs,
+        "corpus": info["corpus"],
+        "language": info["language"],
+        "convention": info["convention"],
+        "preset": info.get("preset"),
+        "data": str(args.data),
+        "train_config": str(args.train_config),
+        "token_types": {output: getattr(args, f"{output}_token_type") for output in outputs},
+        "commit": commit(),
+        "command": os.environ.get("L2DUAL_COMMAND", "not given"),
+    }
+
+
+if __name__ == "__main__":
+    run(main)

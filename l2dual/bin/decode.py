@@ -1,0 +1,49 @@
+"""Stage 9: python -m l2dual.bin.decode --exp exp/RUN --data DIR --config conf/decode.yaml --out DIR"""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+import yaml
+
+from l2dual.bin import run
+from l2dual.datadir import DataDir, write_table
+from l2dual.decode import DualDecoder, SearchOptions
+from l2dual.load import CHECKPOINT, load_model
+from l2dual.speech import batches
+from l2dual.tokens import tokens_to_text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--exp", type=Path, required=True, help="directory of a trained run")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--checkpoint", default=CHECKPOINT)
+    parser.add_argument("--ngpu", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    device = "cuda" if args.ngpu > 0 else "cpu"
+    options = SearchOptions.from_config(yaml.safe_load(args.config.read_text()), str(args.config))
+    decoder = DualDecoder(load_model(args.exp, args.checkpoint).to(device), options)
+    train = yaml.safe_load((args.exp / "config.yaml").read_text(encoding="utf-8"))
+    data = DataDir.load(args.data)
+    hypotheses: dict[str, dict[str, str]] = {output: {} for output in decoder.model.outputs}
+    start = time.monotonic()
+    for utts, speech, lengths in batches(data, options.batch_size):
+        for output, tokens in decoder(speech.to(device), lengths.to(device)).items():
+            kind, bpemodel = (train[f"{output}_{name}"] for name in ("token_type", "bpemodel"))
+            for utt, sequence in zip(utts, tokens):
+                hypotheses[output][utt] = tokens_to_text(sequence, kind, bpemodel)
+        done = len(hypotheses[decoder.model.outputs[0]])
+        print(f"decoded {done} of {len(data['wav.scp'])} utterances", flush=True)
+    seconds = time.monotonic() - start
+    audio = sum(float(duration) for duration in data["utt2dur"].values())
+    print(f"real-time factor {seconds / audio:.3f} on {torch.get_num_threads()} threads")
+    for output, texts in hypotheses.items():
+        write_table(args.out / f"text.{output}", texts)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,38 @@
+"""Stage 4: python -m l2dual.bin.filter --data DIR --split train --out DIR"""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from l2dual.bin import run
+from l2dual.datadir import DataDir, write_table
+from l2dual.errors import DataError
+from l2dual.filter import filter_data
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--split", choices=("train", "valid", "test"), required=True)
+    parser.add_argument("--min_seconds", type=float, default=0.3)
+    parser.add_argument("--max_seconds", type=float, default=20.0)
+    parser.add_argument("--frames_per_second", type=float, default=25.0)
+    args = parser.parse_args()
+    data = DataDir.load(args.data)
+    kept, dropped = filter_data(
+        data, args.split != "test", args.min_seconds, args.max_seconds, args.frames_per_second
+    )
+    print(f"{args.split}: kept {len(kept['wav.scp'])} of {len(data['wav.scp'])} utterances")
+    for reason, count in sorted(Counter(dropped.values()).items()):
+        print(f"{args.split}: dropped {count}: {reason}")
+    if not kept["wav.scp"]:
+        raise DataError(f"{args.data}: no utterance is left: {Counter(dropped.values())}")
+    kept.write(args.out)
+    write_table(args.out / "dropped", dropped)
+    shape = "".join(f"{utt}\n" for utt in sorted(kept["wav.scp"]))
+    (args.out / "utts").write_text(shape, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,23 @@
+"""Stage 3: python -m l2dual.bin.format_audio --data DIR --out DIR --format flac --nj 2"""
+
+import argparse
+from pathlib import Path
+
+from l2dual.audio import FORMATS, format_audio
+from l2dual.bin import run
+from l2dual.datadir import DataDir
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--format", choices=FORMATS, default="flac")
+    parser.add_argument("--fs", type=int, default=16000, help="sampling rate in Hz")
+    parser.add_argument("--nj", type=int, default=1)
+    args = parser.parse_args()
+    format_audio(DataDir.load(args.data), args.out, args.format, args.fs, args.nj)
+
+
+if __name__ == "__main__":
+    run(main)

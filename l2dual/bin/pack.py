@@ -1,0 +1,34 @@
+"""Stage 12: python -m l2dual.bin.pack --exp exp/RUN --out exp/RUN/RUN.zip
+
+The archive is ESPnet's: espnet2.bin.pack and espnet_model_zoo unpack it.
+"""
+
+import argparse
+from pathlib import Path
+
+import yaml
+from espnet2.main_funcs.pack_funcs import pack
+
+from l2dual.bin import run
+from l2dual.load import CHECKPOINT, load_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--exp", type=Path, required=True)
+    parser.add_argument("--checkpoint", default=CHECKPOINT)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    load_model(args.exp, args.checkpoint)  # an archive must hold a model that loads
+    config = args.exp / "config.yaml"
+    stats = yaml.safe_load(config.read_text(encoding="utf-8"))["normalize_conf"]["stats_file"]
+    pack(
+        files={"model_file": str(args.exp / args.checkpoint)},
+        yaml_files={"train_config": str(config)},
+        option=[stats, str(args.exp / "run.yaml")],
+        outpath=str(args.out),
+    )
+
+
+if __name__ == "__main__":
+    run(main)

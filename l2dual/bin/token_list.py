@@ -1,0 +1,23 @@
+"""Stage 5: python -m l2dual.bin.token_list --text FILE [--text FILE] --token_type char --out DIR"""
+
+import argparse
+from pathlib import Path
+
+from l2dual.bin import run
+from l2dual.tokens import write_tokens
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--text", type=Path, action="append", required=True)
+    parser.add_argument("--token_type", choices=("char", "bpe", "phn", "word"), required=True)
+    parser.add_argument("--nbpe", type=int, default=500, help="sentencepiece vocabulary")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    tokens = write_tokens(args.text, args.token_type, args.out, args.nbpe)
+    names = " and ".join(text.name for text in args.text)
+    print(f"{names}: {len(tokens)} {args.token_type} tokens")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,134 @@
+"""Kaldi-style data directories: tables of `<utterance> <value>` that list the same utterances."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from l2dual.corpora import Utterance
+from l2dual.errors import DataError
+from l2dual.files import atomic_write
+
+TEXTS = ("text.surface", "text.meaning", "text.canonical")
+TABLES = ("wav.scp", *TEXTS, "utt2spk", "utt2l1")
+
+
+def read_table(path: str | Path) -> dict[str, str]:
+    """Read `<utterance> <value>` lines; a value may be empty or hold spaces.
+
+    Raises:
+        DataError: no such file, a blank line, or an utterance that stands twice.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file: run the stage that makes it")
+    table = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        key, _, value = line.strip().partition(" ")
+        if not key:
+            raise DataError(f"{path}, line {number}: the line is blank: remove it")
+        if key in table:
+            raise DataError(f"{path}, line {number}: utterance {key} stands twice: remove one")
+        table[key] = value.strip()
+    return table
+
+
+def write_table(path: str | Path, table: Mapping[str, object]) -> None:
+    """Write a table sorted by utterance."""
+    with atomic_write(path) as stream:
+        for key in sorted(table):
+            stream.write(f"{key} {table[key]}".rstrip() + "\n")
+
+
+@dataclass(frozen=True)
+class DataDir:
+    """The tables of one split, by name, and the facts of its corpus."""
+
+    path: Path
+    tables: dict[str, dict[str, str]]
+    info: dict
+
+    @classmethod
+    def load(cls, path: str | Path) -> "DataDir":
+        """Read and check a data directory.
+
+        Raises:
+            DataError: a table is missing, or lists other utterances than wav.scp.
+        """
+        path = Path(path)
+        names = TABLES + tuple(n for n in ("utt2dur", "utt2speed") if (path / n).exists())
+        tables = {name: read_table(path / name) for name in names}
+        ids = set(tables["wav.scp"])
+        for name, table in tables.items():
+            for utt in sorted(ids ^ set(table))[:1]:
+                lacks, has = (name, "wav.scp") if utt in ids else ("wav.scp", name)
+                raise DataError(
+                    f"{path / lacks}: utterance {utt} is missing, but stands in {has}: "
+                    "add it, or remove it from the other tables"
+                )
+        return cls(path, tables, read_info(path))
+
+    def __getitem__(self, name: str) -> dict[str, str]:
+        return self.tables[name]
+
+    def subset(self, utts: Iterable[str]) -> "DataDir":
+        """The same directory with only ``utts``."""
+        keep = set(utts)
+        tables = {
+            name: {utt: value for utt, value in table.items() if utt in keep}
+            for name, table in self.tables.items()
+        }
+        return DataDir(self.path, tables, self.info)
+
+    def write(self, path: str | Path) -> None:
+        """Write all tables and corpus.yaml to ``path``."""
+        path = Path(path)
+        for name, table in self.tables.items():
+            write_table(path / name, table)
+        write_info(path, self.info)
+
+
+def read_info(path: str | Path) -> dict:
+    """Facts of the corpus: corpus, language, convention, surface_unit, meaning_unit, ..."""
+    file = Path(path) / "corpus.yaml"
+    if not file.is_file():
+        raise DataError(f"{file}: no such file: run stage 1")
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+def write_info(path: str | Path, info: Mapping) -> None:
+    """Write corpus.yaml."""
+    with atomic_write(Path(path) / "corpus.yaml") as stream:
+        yaml.safe_dump(dict(info), stream, allow_unicode=True, sort_keys=False)
+
+
+def write_datadir(path: str | Path, utterances: Iterable[Utterance], info: Mapping) -> None:
+    """Write the utterances of one split as a data directory.
+
+    Raises:
+        DataError: two utterances share an id, an id does not begin with its speaker, or there
+            is no utterance.
+    """
+    columns = {
+        "wav.scp": "audio",
+        "text.surface": "surface",
+        "text.meaning": "meaning",
+        "text.canonical": "canonical",
+        "utt2spk": "speaker",
+        "utt2l1": "l1",
+    }
+    tables: dict[str, dict[str, str]] = {name: {} for name in columns}
+    for utterance in utterances:
+        if utterance.id in tables["wav.scp"]:
+            raise DataError(f"{path}: two utterances have the id {utterance.id}: make ids unique")
+        if not utterance.id.startswith(f"{utterance.speaker}-"):
+            raise DataError(
+                f"{path}: utterance {utterance.id} does not begin with its speaker "
+                f"{utterance.speaker} and '-': Kaldi's sorting needs it"
+            )
+        for name, column in columns.items():
+            tables[name][utterance.id] = str(getattr(utterance, column))
+    if not tables["wav.scp"]:
+        raise DataError(f"{path}: the corpus gave no utterance for this split: check --db")
+    DataDir(Path(path), tables, dict(info)).write(path)

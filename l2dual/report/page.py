@@ -1,0 +1,278 @@
+"""Gather what the result files say, and render it: the HTML page, and RESULTS.md."""
+
+import base64
+import csv
+import io
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from l2dual.datadir import DataDir
+from l2dual.divergence import BINS, summarize
+from l2dual.divergence import PAPER as PAPER_BINS
+from l2dual.errors import DataError
+from l2dual.report import plots
+from l2dual.report.examples import examples
+from l2dual.report.rates import PAPER, RATE, SINGLE, Comparison, bin_rows, comparisons, points
+from l2dual.score import read_records
+from l2dual.text import NAMES
+
+LANGUAGE = {"en": "English", "ko": "Korean"}
+SPLITS = ("train", "valid", "test")
+
+
+class Notes:
+    """Footnotes of one table: each reason once, named by a letter."""
+
+    def __init__(self):
+        self.reasons: list[str] = []
+
+    def mark(self, reason: str) -> str:
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+        return "abcdefghijklmnopqrstuvwxyz"[self.reasons.index(reason) % 26]
+
+
+def gather(exp: Path, data: Path) -> dict:
+    """Collect the page's content from ``exp`` (results.json, cka.json, the runs) and ``data``.
+
+    ``data`` is the split that was scored; the splits beside it are described too.
+
+    Raises:
+        DataError: results.json has no result on ``data``.
+    """
+    results = [r for r in read_records(exp / "results.json") if r["kind"] == "error_rate"]
+    records = [r for r in results if Path(r["data"]) / r["split"] == data]
+    if not records:
+        others = ", ".join(sorted({f"{r['data']}/{r['split']}" for r in results})) or "nothing"
+        raise DataError(f"{exp / 'results.json'}: no result on {data}, but on {others}: mend --data")
+    groups = comparisons(records)
+    first, scored = groups[0], DataDir.load(data)
+    info = scored.info
+    beside = [data.parent / name for name in SPLITS if name != data.name]
+    splits = [DataDir.load(path) for path in beside if path.is_dir()] + [scored]
+    divergence = [record for split in splits for record in summarize(split)]
+    cka = read_cka(exp, first)
+    return {
+        "title": f"L2 {LANGUAGE.get(first.language, first.language)}, {first.convention}: "
+        "one output or two?",
+        "info": info,
+        "simulated": info["corpus"] == "simulated",
+        "first": first,
+        "groups": [view(group, f"g{i}", len(groups)) for i, group in enumerate(groups)],
+        "seeds": sorted({seed for group in groups for seed in group.seeds}),
+        "divergence": divergence,
+        "divergence_svg": plots.divergence_bars(divergence, "divergence"),
+        "paper_bins": PAPER_BINS.get(first.language),
+        "paper": PAPER.get(first.language),
+        "cka": cka,
+        "cka_csv": csv_uri(cka["records"]) if cka["records"] else None,
+        "curves": learning_curves(records),
+        "examples": examples(first, scored),
+        "limitations": limitations(groups, info, divergence, bool(cka["pairs"])),
+        "runs": runs(records),
+        "records_csv": csv_uri(records),
+        "divergence_csv": csv_uri([flatten(record) for record in divergence]),
+    }
+
+
+def view(group: Comparison, name: str, of: int) -> dict:
+    """What the template shows of one comparison."""
+    return {
+        "heading": f"{group.config}, {group.decode_config or ''}" if of > 1 else None,
+        "group": group,
+        "verdict": group.verdict(),
+        "rates": {output: rate_rows(group, output) for output in group.units},
+        "bins": {output: bin_rows(group, output) for output in group.units},
+        "plots": [
+            draw(group, output, f"{name}-{kind}-{output}")
+            for kind, draw in (
+                ("error", plots.error_by_bin),
+                ("degradation", plots.degradation_by_bin),
+            )
+            for output in group.units
+            if kind == "error" or group.duals
+        ],
+        "degradation_csv": csv_uri(degradations(group)),
+    }
+
+
+def rate_rows(group: Comparison, output: str) -> list[dict]:
+    """Rows of the table of one output: a system's rates, and its difference to the SO system."""
+    rows = []
+    for system in group.systems:
+        cells = [group.cell(system, output, unit, "all") for unit in group.units[output]]
+        if None not in cells:
+            dual = system in group.duals
+            unit = group.units[output][0]
+            change = group.degradation(system, output, unit, "all") if dual else None
+            rows.append({"system": system, "cells": cells, "change": change})
+    return rows
+
+
+def degradations(group: Comparison) -> list[dict]:
+    """DO minus SO per system, output, unit, bin and seed, in points, for the CSV."""
+    return [
+        {"system": system, "output": output, "unit": unit, "bin": name, "seed": seed}
+        | {"points": value}
+        for system in group.duals
+        for output, units in group.units.items()
+        for unit in units
+        for name in ("all", *BINS)
+        for seed, value in group.degradation(system, output, unit, name).values.items()
+    ]
+
+
+def read_cka(exp: Path, group: Comparison) -> dict:
+    """Arrange exp/cka.json: one entry per pair of systems, layer by layer, means over seeds."""
+    path = exp / "cka.json"
+    records = read_records(path) if path.is_file() else []
+    keys = ("corpus", "language", "convention", "data")
+    same = (r for r in records if all(r[key] == getattr(group, key) for key in keys))
+    records = [record for record in same if record["kind"] == "cka"]
+    by_pair: dict[tuple, dict] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        if record["layer_x"] == record["layer_y"]:
+            pair = (record["comparison"], record["system_x"], record["system_y"])
+            by_pair[pair][record["layer_x"]].append(record)
+    pairs = []
+    for (comparison, x, y), layers in by_pair.items():
+        columns = {
+            key: [mean_of(found, key) for found in layers.values()]
+            for key in ("cka", "null", "floor", "ceiling", "normalized")
+        }
+        pair = {
+            "title": f"{comparison}: {x} and {y}".capitalize(),
+            "layers": [str(layer) for layer in layers],
+            "interval": [one_interval(found) for found in layers.values()],
+            "reasons": [next((r["reason"] for r in f if r["reason"]), "") for f in layers.values()],
+            "n_seeds": len({(r["seed_x"], r["seed_y"]) for f in layers.values() for r in f}),
+            **columns,
+        }
+        known = any(value is not None for value in pair["cka"])
+        pair["svg"] = plots.cka_by_layer(pair, f"cka{len(pairs)}") if known else None
+        pairs.append(pair)
+    return {"pairs": pairs, "records": [flatten(record) for record in records]}
+
+
+def mean_of(records: list[dict], key: str) -> float | None:
+    """The mean of a key over the records that have it, or None."""
+    values = [record[key] for record in records if record[key] is not None]
+    return mean(values) if values else None
+
+
+def one_interval(records: list[dict]) -> list[float] | None:
+    """The interval, where there is one pair of seeds; intervals of several cannot be averaged."""
+    interval = records[0]["interval"] if len(records) == 1 else None
+    return interval if interval and None not in interval else None
+
+
+def learning_curves(records: list[dict]) -> list:
+    """Plot the losses of each run that has a TensorBoard log with at least one epoch."""
+    curves = []
+    for exp_dir in dict.fromkeys(record["exp_dir"] for record in records):
+        record = next(record for record in records if record["exp_dir"] == exp_dir)
+        losses = {split: read_loss(Path(exp_dir) / "tensorboard" / split) for split in SPLITS[:2]}
+        # At the end of an epoch ESPnet logs the epoch's mean among the losses of the moment
+        losses["train"] = {
+            step: loss for step, loss in losses["train"].items() if step not in losses["valid"]
+        }
+        if all(losses.values()):
+            title = f"{record['system']}, seed {record['seed']}: loss"
+            curves.append(plots.learning_curve(title, losses, f"curve{len(curves)}"))
+    return curves
+
+
+def read_loss(log: Path) -> dict[int, float]:
+    """Read {iterations: loss} from a TensorBoard log; empty if there is none."""
+    if not log.is_dir():
+        return {}
+    events = EventAccumulator(str(log)).Reload()
+    if "loss" not in events.Tags()["scalars"]:
+        return {}
+    return {event.step: event.value for event in events.Scalars("loss")}
+
+
+def runs(records: list[dict]) -> list[dict]:
+    """What made the numbers: one entry per run and decoding."""
+    return list({record["decode_dir"]: record for record in records}.values())
+
+
+def limitations(groups: list, info: dict, divergence: list[dict], has_cka: bool) -> list[str]:
+    """What the numbers on this page cannot say."""
+    first = groups[0]
+    fewest = min(len(group.seeds) for group in groups)
+    test = next(r for r in divergence if r["l1"] == "all" and r["split"] == first.split)
+    items = []
+    if info["corpus"] == "simulated":
+        items.append(
+            "The speech is simulated: espeak-ng synthesizes what rules say a learner would "
+            "pronounce. Its voices, noise and errors are far simpler than people's, so these "
+            "numbers test the method and say nothing about real learners."
+        )
+    items += [
+        f"{test['n_utts']} {first.split} utterances of {test['n_speakers']} speakers, "
+        f"{test['bins']['11+']} of them with a divergence of 11 or more: "
+        "a rate on few utterances moves a lot by chance.",
+        f"{fewest} seed{'s' if fewest > 1 else ''} per system and no confidence intervals: "
+        "differences are described, not tested. A claim needs at least three seeds and an "
+        "interval over speakers.",
+        "A dual-output system has a second decoder, hence more parameters than either "
+        "single-output system; the data, budget and encoder are the same.",
+        "Models and budgets may be small, and may not have converged: see the configurations "
+        "below. Only signs and order, not absolute rates, may be set beside the paper's.",
+        "Conclusions hold for this language, convention and corpus together; they do not compare "
+        "languages.",
+    ]
+    if first.convention == "heard":
+        items.append(
+            "Surface is written by respelling: an error that spelling cannot show is not counted, "
+            "and one mispronounced sound may cost several letters."
+        )
+    if has_cka:
+        items.append(
+            "CKA is a correlation between representations. It cannot show that sharing an encoder "
+            "causes an error; until an intervention does, entanglement is a hypothesized mechanism."
+        )
+    return items
+
+
+def flatten(record: dict) -> dict:
+    """Spread the dicts and lists of a record over columns, for CSV."""
+    flat = {}
+    for key, value in record.items():
+        if isinstance(value, dict):
+            flat |= {f"{key}_{name}": item for name, item in value.items()}
+        elif isinstance(value, list):
+            flat |= {f"{key}_{name}": item for name, item in enumerate(value)}
+        else:
+            flat[key] = value
+    return flat
+
+
+def csv_uri(rows: list[dict]) -> str:
+    """Write rows as CSV into a data: URI."""
+    stream = io.StringIO()
+    fields = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(stream, fields, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    encoded = base64.b64encode(stream.getvalue().encode("utf-8")).decode()
+    return f"data:text/csv;charset=utf-8;base64,{encoded}"
+
+
+def render(template: str, content: dict) -> str:
+    """Fill ``page.html`` or ``results.md.jinja`` (files of this package) with gathered content."""
+    environment = Environment(
+        loader=PackageLoader("l2dual.report", "."),
+        autoescape=template.endswith(".html"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["points"] = points
+    names = {"RATE": RATE, "SINGLE": SINGLE, "BINS": BINS, "NAMES": NAMES, "Notes": Notes}
+    return environment.get_template(template).render(content | names)

@@ -1,0 +1,201 @@
+"""Plots as SVG text to stand in the page: vectors, with text as text, one panel each."""
+
+import io
+import re
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+from markupsafe import Markup  # noqa: E402
+
+from l2dual.divergence import BINS  # noqa: E402
+from l2dual.divergence import PAPER as PAPER_BINS  # noqa: E402
+from l2dual.report.rates import RATE, Comparison  # noqa: E402
+
+SIZE = (4.0, 2.9)  # inches: a panel is as wide as a phone's screen
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "l2dual",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#555",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": "#e3e3e3",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
+# Okabe and Ito's palette: told apart by readers with any colour vision, and by the markers
+LOOKS = (
+    ("#0072B2", "s", "-"),
+    ("#D55E00", "o", "-"),
+    ("#009E73", "^", "--"),
+    ("#CC79A7", "D", "-."),
+    ("#56B4E9", "v", ":"),
+    ("#E69F00", "P", "--"),
+)
+
+
+class Panel:
+    """One small figure; ``with Panel(name) as axes: ...`` and then ``.svg``."""
+
+    def __init__(self, name: str, title: str):
+        self.name, self.title, self.svg = name, title, Markup("")
+
+    def __enter__(self):
+        self.context = plt.rc_context(STYLE)
+        self.context.__enter__()
+        self.figure, self.axes = plt.subplots(figsize=SIZE, layout="constrained")
+        self.axes.set_title(self.title)
+        return self.axes
+
+    def __exit__(self, *error):
+        if error[0] is None:
+            buffer = io.StringIO()
+            self.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+            self.svg = embeddable(buffer.getvalue(), self.name, self.title)
+        plt.close(self.figure)
+        self.context.__exit__(*error)
+
+
+def embeddable(svg: str, name: str, title: str) -> Markup:
+    """Cut the XML prologue and fixed size off, and make the ids unique in the page."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    head, rest = svg.split(">", 1)
+    head = re.sub(r'\s(width|height)="[^"]*"', "", head)
+    svg = f'{head} role="img" aria-label="{Markup.escape(title)}">{rest}'
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'href="#', f'href="#{name}-', svg)
+    return Markup(re.sub(r"url\(#", f"url(#{name}-", svg))
+
+
+def legend(axes) -> None:
+    """Put the legend below the panel, where no line can run under it."""
+    axes.figure.legend(loc="outside lower left", ncols=2, columnspacing=1.2)
+
+
+def looks(systems: list[str]) -> dict[str, tuple[str, str, str]]:
+    """Give each system its colour, marker and line; the SO systems share one."""
+    duals = [system for system in systems if not system.startswith("so_")]
+    return {
+        system: LOOKS[0] if system not in duals else LOOKS[1 + duals.index(system) % 5]
+        for system in systems
+    }
+
+
+def seeded_line(axes, cells: list, label: str, look: tuple[str, str, str]) -> None:
+    """Draw the means over BINS as a line with markers, and each seed's value as a dot."""
+    color, marker, line = look
+    means = [float("nan") if cell.mean is None else cell.mean for cell in cells]
+    axes.plot(range(len(cells)), means, line, color=color, marker=marker, label=label, ms=6)
+    for x, cell in enumerate(cells):
+        if len(cell.values) > 1:
+            axes.plot([x] * len(cell.values), list(cell.values.values()), ".", color=color, ms=4)
+
+
+def bin_axis(axes, cells: list) -> None:
+    """Name the bins, with their numbers of utterances below."""
+    labels = [f"{name}\nn={cell.n_utts}" for name, cell in zip(BINS, cells, strict=True)]
+    axes.set_xticks(range(len(BINS)), labels)
+    axes.set_xlim(-0.4, len(BINS) - 0.6)
+
+
+def error_by_bin(comparison: Comparison, output: str, name: str) -> Markup:
+    """Plot the error rate of each system that has this output, by divergence bin."""
+    unit = comparison.units[output][0]
+    panel = Panel(name, f"{output.capitalize()}: {RATE[unit]} by divergence (%)")
+    with panel as axes:
+        for system, look in looks(comparison.systems).items():
+            cells = [comparison.cell(system, output, unit, bin) for bin in BINS]
+            if None not in cells:
+                seeded_line(axes, cells, system, look)
+                bin_axis(axes, cells)
+        axes.set_ylim(bottom=0)
+        legend(axes)
+    return panel.svg
+
+
+def degradation_by_bin(comparison: Comparison, output: str, name: str) -> Markup:
+    """Plot DO minus SO in points, by divergence bin."""
+    unit = comparison.units[output][0]
+    panel = Panel(name, f"{output.capitalize()}: DO − SO by divergence (points)")
+    with panel as axes:
+        axes.axhline(0, color="#555", lw=0.8)
+        for system, look in looks(comparison.systems).items():
+            if system in comparison.duals:
+                cells = [comparison.degradation(system, output, unit, bin) for bin in BINS]
+                seeded_line(axes, cells, system, look)
+                bin_axis(axes, cells)
+        legend(axes)
+    return panel.svg
+
+
+def divergence_bars(records: list[dict], name: str) -> Markup:
+    """Plot the share of utterances per bin, of each split and of the paper's corpus."""
+    language = records[0]["language"]
+    bars = {record["split"]: record["percent"] for record in records if record["l1"] == "all"}
+    if language in PAPER_BINS:
+        bars["paper (AI-Hub)"] = PAPER_BINS[language]
+    shades = ("#9ecae1", "#4292c6", "#08519c")
+    panel = Panel(name, "Utterances by divergence (%)")
+    with panel as axes:
+        wide = 0.8 / len(bars)
+        for i, (label, percent) in enumerate(bars.items()):
+            paper = label.startswith("paper")
+            axes.bar(
+                [x + (i - (len(bars) - 1) / 2) * wide for x in range(len(BINS))],
+                [percent[bin] for bin in BINS],
+                wide * 0.92,
+                label=label,
+                color="white" if paper else shades[i % 3],
+                edgecolor="#555" if paper else "none",
+                hatch="///" if paper else None,
+                lw=0.6,
+            )
+        axes.set_xticks(range(len(BINS)), BINS)
+        legend(axes)
+    return panel.svg
+
+
+def cka_by_layer(pair: dict, name: str) -> Markup:
+    """Plot one pair of encoders: ``pair`` has ``title``, ``layers`` and the lines' values."""
+    panel = Panel(name, pair["title"])
+    with panel as axes:
+        xs = range(len(pair["layers"]))
+        for key, look, label in (
+            ("cka", {"color": "#D55E00", "marker": "o", "ls": "-"}, "CKA"),
+            ("ceiling", {"color": "#009E73", "marker": "^", "ls": "-."}, "ceiling"),
+            ("floor", {"color": "#0072B2", "marker": "s", "ls": ":"}, "floor (random encoders)"),
+            ("null", {"color": "#555", "marker": "x", "ls": "--"}, "null (permuted)"),
+        ):
+            values = [float("nan") if v is None else v for v in pair[key]]
+            if any(value == value for value in values):
+                axes.plot(xs, values, label=label, ms=5, **look)
+        low = [float("nan") if v is None else v[0] for v in pair["interval"]]
+        high = [float("nan") if v is None else v[1] for v in pair["interval"]]
+        axes.fill_between(xs, low, high, color="#D55E00", alpha=0.18, lw=0)
+        axes.set_xticks(xs, pair["layers"])
+        axes.set_xlabel("encoder block")
+        axes.set_ylim(min(0, axes.get_ylim()[0]), 1.02)
+        legend(axes)
+    return panel.svg
+
+
+def learning_curve(title: str, curves: dict[str, dict[int, float]], name: str) -> Markup:
+    """Plot training and validation loss, each {iterations: loss}."""
+    panel = Panel(name, title)
+    with panel as axes:
+        for split, look in (("train", {"color": "#777"}), ("valid", {"color": "#D55E00"})):
+            marker = "o" if split == "valid" else ""
+            axes.plot(*zip(*curves[split].items()), marker=marker, ms=4, label=split, **look)
+        axes.set_xlabel("iterations")
+        legend(axes)
+    return panel.svg

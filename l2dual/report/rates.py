@@ -1,0 +1,159 @@
+"""Error rates arranged for reading: systems against each other, over seeds, by bin."""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from statistics import mean, stdev
+
+from l2dual.divergence import BINS
+from l2dual.errors import DataError
+
+RATE = {"char": "CER", "word": "WER", "phone": "PER"}
+SINGLE = {"surface": "so_surface", "meaning": "so_meaning"}
+ORDER = ("so_surface", "so_meaning", "do", "do_paper")
+COUNT = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+# CER in percent of the Conformer, SO and DO (Cho & Kim 2026, AI-Hub L2 read speech)
+PAPER = {
+    "ko": {"surface": (11.14, 11.34), "meaning": (1.60, 0.77)},
+    "en": {"surface": (13.78, 15.08), "meaning": (3.87, 3.19)},
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number per seed: an error rate in percent, or a difference of two in points.
+
+    ``reason`` says why there is no number, where there is none.
+    """
+
+    values: dict[int, float]
+    reason: str | None = None
+    n_utts: int = 0
+
+    @property
+    def mean(self) -> float | None:
+        return mean(self.values.values()) if self.values else None
+
+    @property
+    def sd(self) -> float | None:
+        """Sample standard deviation over the seeds, from two on."""
+        return stdev(self.values.values()) if len(self.values) > 1 else None
+
+
+class Comparison:
+    """The systems that share data, training configuration and decoding configuration."""
+
+    def __init__(self, records: list[dict]):
+        self.records = records
+        first = records[0]
+        self.corpus, self.language = first["corpus"], first["language"]
+        self.convention, self.split = first["convention"], first["split"]
+        self.config, self.decode_config = first["config"], first["decode_config"]
+        self.normalizer, self.data = first["normalizer"], first["data"]
+        self.index: dict[tuple, dict[int, dict]] = defaultdict(dict)
+        for record in records:
+            seeds = self.index[tuple(record[k] for k in ("system", "output", "unit", "bin"))]
+            if record["seed"] in seeds:
+                raise DataError(
+                    f"results: {record['system']} with seed {record['seed']} is there twice, from "
+                    f"{seeds[record['seed']]['exp_dir']} and {record['exp_dir']}; keep one"
+                )
+            seeds[record["seed"]] = record
+        names = {record["system"] for record in records}
+        self.systems = sorted(names, key=lambda s: (ORDER.index(s) if s in ORDER else 9, s))
+        self.duals = [system for system in self.systems if not system.startswith("so_")]
+        self.seeds = sorted({record["seed"] for record in records})
+        self.n_utts = max(record["n_utts"] for record in records)
+        self.n_speakers = max(record["n_speakers"] for record in records)
+        units = {(record["output"], record["unit"]) for record in records}
+        # The unit that the verdict and the plots are in comes first: char or phone, then word
+        self.units = {
+            output: sorted((u for o, u in units if o == output), key=lambda u: u == "word")
+            for output in SINGLE
+            if any(o == output for o, _ in units)
+        }
+
+    def cell(self, system: str, output: str, unit: str, bin: str) -> Cell | None:
+        """The error rate of a system; None if it does not have this output."""
+        seeds = self.index.get((system, output, unit, bin))
+        if not seeds:
+            return None
+        found = sorted(seeds.items())
+        values = {s: 100 * r["error_rate"] for s, r in found if r["error_rate"] is not None}
+        reasons = [record["reason"] for _, record in found if record["error_rate"] is None]
+        return Cell(values, reasons[0] if reasons else None, found[0][1]["n_utts"])
+
+    def degradation(self, system: str, output: str, unit: str, bin: str) -> Cell:
+        """Error of a dual-output system minus error of the single-output one, seed by seed."""
+        dual = self.cell(system, output, unit, bin)
+        single = self.cell(SINGLE[output], output, unit, bin)
+        if dual is None or single is None:
+            missing = SINGLE[output] if single is None else f"{system}'s {output}"
+            return Cell({}, f"{missing} has not been scored")
+        values = {s: dual.values[s] - single.values[s] for s in dual.values if s in single.values}
+        reason = None if values else dual.reason or single.reason or "no seed in common"
+        return Cell(values, reason, dual.n_utts)
+
+    def verdict(self) -> list[str]:
+        """One sentence per dual-output system and output."""
+        return [
+            self._sentence(system, output, units[0])
+            for system in self.duals
+            for output, units in self.units.items()
+        ]
+
+    def _sentence(self, system: str, output: str, unit: str) -> str:
+        cell, single = self.degradation(system, output, unit, "all"), SINGLE[output]
+        if cell.mean is None:
+            return f"{output.capitalize()}: {system} has nothing to compare with: {cell.reason}."
+        dual_rate = mean(self.cell(system, output, unit, "all").values[s] for s in cell.values)
+        points = f"{abs(cell.mean):.1f} points " + ("worse" if cell.mean > 0 else "better")
+        relation = "level with" if abs(cell.mean) < 0.05 else f"{points} than"
+        return (
+            f"{output.capitalize()}: {system} is {relation} {single} "
+            f"({dual_rate:.1f} against {dual_rate - cell.mean:.1f} % {RATE[unit]}); {caution(cell)}"
+        )
+
+
+def caution(cell: Cell) -> str:
+    """Say how far a difference carries, by the number of its seeds."""
+    n = len(cell.values)
+    if n == 1:
+        return "one seed, so this is a description, not a finding."
+    each = ", ".join(points(value) for value in cell.values.values())
+    signs = {math.copysign(1, value) for value in cell.values.values()}
+    agree = "all of one sign" if len(signs) == 1 else "of both signs"
+    many = COUNT[n] if n < len(COUNT) else str(n)
+    return (
+        f"{many} seeds ({each}; sd {cell.sd:.1f}), {agree}; no interval over speakers, "
+        "so this is a description, not a finding."
+    )
+
+
+def points(value: float) -> str:
+    """Format a difference in points with its sign (a true minus)."""
+    return f"{value:+.1f}".replace("-", "−")
+
+
+def comparisons(records: list[dict]) -> list[Comparison]:
+    """Group error-rate records into what may be compared."""
+    keys = ("corpus", "language", "convention", "data", "split", "config", "decode_config")
+    groups: dict[tuple, list[dict]] = defaultdict(list)
+    for record in records:
+        groups[tuple(record[key] for key in keys)].append(record)
+    return [Comparison(group) for group in groups.values()]
+
+
+def bin_rows(comparison: Comparison, output: str) -> list[tuple[str, list[Cell], bool]]:
+    """Rows of the table by bin: (label, a cell for ``all`` and each of BINS, is a difference)."""
+    unit, names = comparison.units[output][0], ("all", *BINS)
+    rows = []
+    for system in comparison.systems:
+        cells = [comparison.cell(system, output, unit, name) for name in names]
+        if None not in cells:
+            rows.append((system, cells, False))
+    for system in comparison.duals:
+        cells = [comparison.degradation(system, output, unit, name) for name in names]
+        rows.append((f"{system} − {SINGLE[output]}", cells, True))
+    return rows

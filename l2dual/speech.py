@@ -1,0 +1,31 @@
+"""Padded batches of the speech of a data directory, through ESPnet's own readers."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from espnet2.train.dataset import ESPnetDataset
+
+from l2dual.datadir import DataDir
+
+
+def scp_type(data: DataDir) -> str:
+    """ESPnet's name for how wav.scp is read."""
+    return "kaldi_ark" if data.info["audio_format"] == "ark" else "sound"
+
+
+def batches(
+    data: DataDir, batch_size: int
+) -> Iterator[tuple[list[str], torch.Tensor, torch.Tensor]]:
+    """Batches of utterances of like length, longest first.
+
+    Yields:
+        Utterances, samples (B, T) padded with 0, and lengths (B,).
+    """
+    dataset = ESPnetDataset([(str(data.path / "wav.scp"), "speech", scp_type(data))])
+    order = sorted(data["wav.scp"], key=lambda utt: (-float(data["utt2dur"][utt]), utt))
+    for start in range(0, len(order), batch_size):
+        utts = order[start : start + batch_size]
+        waves = [torch.from_numpy(np.asarray(dataset[utt][1]["speech"])).float() for utt in utts]
+        lengths = torch.tensor([len(wave) for wave in waves])
+        yield utts, torch.nn.utils.rnn.pad_sequence(waves, batch_first=True), lengths

@@ -1,0 +1,71 @@
+"""Token lists, one per output or one for both, and the way back from tokens to text."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import sentencepiece
+from espnet2.text.build_tokenizer import build_tokenizer
+
+from l2dual.errors import DataError
+from l2dual.files import atomic_write
+
+BLANK, UNKNOWN, SOS_EOS, SPACE = "<blank>", "<unk>", "<sos/eos>", "<space>"
+
+
+def write_tokens(
+    texts: Iterable[Path], token_type: str, out: Path, nbpe: int | None = None
+) -> list[str]:
+    """Write ``out``/tokens.txt (and bpe.model) from the training texts; return the tokens.
+
+    Tokens are ordered by frequency, then alphabetically, between `<blank>`, `<unk>` and
+    `<sos/eos>`.
+
+    Raises:
+        DataError: the vocabulary asked for is larger than the texts allow.
+    """
+    lines = [line.partition(" ")[2].strip() for text in texts for line in _lines(text)]
+    out.mkdir(parents=True, exist_ok=True)
+    model = None
+    if token_type == "bpe":
+        model = _train_sentencepiece(lines, out, nbpe)
+    tokenizer = build_tokenizer(token_type=token_type, bpemodel=model)
+    counts = Counter(token for line in lines for token in tokenizer.text2tokens(line))
+    ordered = sorted(counts, key=lambda token: (-counts[token], token))
+    reserved = (BLANK, UNKNOWN, SOS_EOS)
+    tokens = [BLANK, UNKNOWN, *(t for t in ordered if t not in reserved), SOS_EOS]
+    with atomic_write(out / "tokens.txt") as stream:
+        stream.writelines(f"{token}\n" for token in tokens)
+    return tokens
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def _train_sentencepiece(lines: Sequence[str], out: Path, nbpe: int | None) -> str:
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_prefix=str(out / "bpe"),
+            model_type="bpe",
+            vocab_size=nbpe,
+            character_coverage=1.0,
+            bos_id=-1,
+            eos_id=-1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise DataError(
+            f"--nbpe {nbpe} does not fit the training text of {len(lines)} utterances: "
+            f"{str(error).splitlines()[0].split(') ')[-1]}"
+        ) from error
+    return str(out / "bpe.model")
+
+
+def tokens_to_text(tokens: Sequence[str], token_type: str, bpemodel: str | None = None) -> str:
+    """The text that ``tokens`` write; phones and words are separated by spaces."""
+    if token_type in ("phn", "word"):
+        return " ".join(tokens)
+    tokenizer = build_tokenizer(token_type=token_type, bpemodel=bpemodel)
+    return " ".join(tokenizer.tokens2text(tokens).split())

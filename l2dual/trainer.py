@@ -1,0 +1,66 @@
+"""ESPnet's trainer, with its silent failures turned into errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from espnet2.train.trainer import Trainer
+
+from l2dual.errors import UsageError
+
+
+class L2DualTrainer(Trainer):
+    """Refuses settings that ESPnet accepts and that train nothing, or select no model."""
+
+    @classmethod
+    def run(cls, model, trainer_options, **kwargs) -> None:
+        """Train ``model`` as ESPnet's trainer does, with whole-or-absent checkpoints.
+
+        Raises:
+            UsageError: ``best_model_criterion`` names what the model does not report.
+        """
+        for phase, name, _ in trainer_options.best_model_criterion:
+            if phase not in ("train", "valid") or name not in model.statistics():
+                raise UsageError(
+                    f"best_model_criterion: no statistic {phase}.{name}: use train or valid and "
+                    f"one of {', '.join(model.statistics())}"
+                )
+        with atomic_saves():
+            super().run(model=model, trainer_options=trainer_options, **kwargs)
+
+    @classmethod
+    def train_one_epoch(cls, model, iterator, options, **kwargs) -> bool:
+        """Train one epoch.
+
+        Raises:
+            UsageError: the epoch has fewer batches than ``accum_grad``, so no step would be taken.
+        """
+        if len(iterator) < options.accum_grad:
+            raise UsageError(
+                f"accum_grad {options.accum_grad} is more than the {len(iterator)} batches of an "
+                "epoch, so that nothing would be learned: lower accum_grad or batch_bins"
+            )
+        return super().train_one_epoch(model=model, iterator=iterator, options=options, **kwargs)
+
+
+@contextmanager
+def atomic_saves() -> Iterator[None]:
+    """Let ``torch.save`` write a temporary file and rename it.
+
+    ESPnet writes checkpoint.pth in place, and a run killed meanwhile could not be resumed.
+    """
+    save = torch.save
+
+    def save_and_rename(obj, f, *args, **kwargs):
+        if not isinstance(f, (str, Path)):
+            return save(obj, f, *args, **kwargs)
+        temporary = Path(f"{f}.tmp")
+        save(obj, temporary, *args, **kwargs)
+        temporary.replace(f)
+
+    torch.save = save_and_rename
+    try:
+        yield
+    finally:
+        torch.save = save

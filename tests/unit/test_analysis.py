@@ -1,0 +1,300 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+
+from l2dual.analysis.activations import (
+    Activations,
+    collect,
+    frame_positions,
+    shuffled_pairs,
+    thin,
+)
+from l2dual.analysis.cka import debiased_cka
+from l2dual.analysis.entanglement import Options, analyse
+from l2dual.corpora import Utterance
+from l2dual.datadir import DataDir, write_datadir, write_table
+from l2dual.errors import DataError, UsageError
+from l2dual.load import CHECKPOINT, load_model
+from l2dual.task import L2DualTask
+
+RATE = 16000
+WIDTH = 8
+OUTPUTS = {"so_surface": ["surface"], "so_meaning": ["meaning"], "do": ["surface", "meaning"]}
+
+
+def make_data(path, n_speakers=12, per_speaker=3):
+    """Noise in bursts, 0.6 to 4 seconds an utterance, as stage 3 leaves it."""
+    rng = np.random.default_rng(0)
+    path.mkdir()
+    utterances, durations = [], {}
+    for speaker in range(n_speakers):
+        for number in range(per_speaker):
+            utt = f"s{speaker:02d}-{number}"
+            seconds = rng.uniform(0.6, 4.0)
+            envelope = np.repeat(rng.uniform(0, 0.5, 50), int(seconds * RATE / 50))
+            wave = envelope * rng.normal(size=len(envelope))
+            soundfile.write(path / f"{utt}.wav", wave.clip(-1, 1), RATE)
+            durations[utt] = len(wave) / RATE
+            audio = path / f"{utt}.wav"
+            utterances.append(Utterance(utt, "test", f"s{speaker:02d}", audio, "a", "a", "a"))
+    info = {"corpus": "noise", "language": "en", "convention": "heard", "audio_format": "wav"}
+    write_datadir(path, utterances, info)
+    write_table(path / "utt2dur", durations)
+    return path
+
+
+def make_run(exp, system, seed, data="dump/noise", layers=2, width=WIDTH, init_seed=None):
+    """A run with the weights it starts from, as stage 8 would leave it."""
+    weights = {output: {"ctc": 0.1, "attention": 0.4} for output in OUTPUTS[system]}
+    changes = {
+        "seed": seed if init_seed is None else init_seed,
+        "surface_token_list": ["<blank>", "a", "<sos/eos>"],
+        "meaning_token_list": ["<blank>", "a", "<sos/eos>"],
+        "frontend_conf": {"fs": RATE, "n_fft": 512, "hop_length": 160, "center": False},
+        "specaug": None,
+        "normalize": None,
+        "encoder": "slim_conformer",
+        "encoder_conf": {
+            "output_size": width,
+            "attention_heads": 2,
+            "linear_units": 16,
+            "num_blocks": layers,
+            "subsampling_channels": 4,
+            "rel_pos_type": "latest",
+        },
+        "decoder_conf": {"attention_heads": 2, "linear_units": 16, "num_blocks": 1},
+        "model_conf": {"loss_weights": weights},
+    }
+    args = L2DualTask.get_parser().parse_args(["--output_dir", str(exp)])
+    vars(args).update(changes)
+    exp.mkdir()
+    (exp / "config.yaml").write_text(yaml.safe_dump(vars(args)), encoding="utf-8")
+    torch.save(L2DualTask.build_model(args).state_dict(), exp / CHECKPOINT)
+    run = {"system": system, "seed": seed, "outputs": OUTPUTS[system], "data": data}
+    run |= {"corpus": "noise", "language": "en", "convention": "heard", "commit": "abc"}
+    run |= {"train_config": "t.yaml", "decode_config": "d.yaml", "command": "./run.sh"}
+    (exp / "run.yaml").write_text(yaml.safe_dump(run), encoding="utf-8")
+    return exp
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("data") / "test")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Three systems, two seeds each."""
+    exp = tmp_path_factory.mktemp("exp")
+    pairs = [(system, seed) for system in OUTPUTS for seed in (1, 2)]
+    return {pair: make_run(exp / f"{pair[0]}_{pair[1]}", *pair) for pair in pairs}
+
+
+def first_seeds(runs):
+    return [exp for (_, seed), exp in runs.items() if seed == 1]
+
+
+@pytest.fixture(scope="module")
+def two_seeds(data, runs):
+    return analyse(data, list(runs.values()), Options())
+
+
+@pytest.mark.parametrize(
+    "length,expected", [(1, [0]), (24, [12]), (25, [12]), (49, [12]), (50, [12, 37])]
+)
+def test_frame_positions(length, expected):
+    assert frame_positions(length).tolist() == expected
+
+
+def test_collect_equals_whole_utterances(data, runs):
+    """The sampled frames are those of each utterance encoded alone, whatever the batch."""
+    directory = DataDir.load(data)
+    model = load_model(runs["do", 1])
+    sample = collect(model, directory, batch_size=1)
+    batched = collect(model, directory, batch_size=8)
+    assert sample.utts == batched.utts and len(set(sample.utts)) == 36
+    assert len(sample.layers) == 2 and sample.layers[0].shape == (len(sample.rows), WIDTH)
+    wave, _ = soundfile.read(directory["wav.scp"][sample.utts[5]], dtype="float32")
+    with torch.inference_mode():
+        out, lengths = model.encode(torch.from_numpy(wave)[None], torch.tensor([len(wave)]))
+        positions = frame_positions(int(lengths))
+        mine = model.encoder.after_norm(torch.from_numpy(sample.layers[1][sample.rows == 5]))
+    assert sample.lengths[5] == int(lengths) == out.shape[1]
+    np.testing.assert_allclose(mine, out[0, positions], atol=1e-5)
+    for alone, padded in zip(sample.layers, batched.layers):
+        np.testing.assert_allclose(padded, alone, atol=0.01)  # padding leaks at convolutions
+    assert not any(block._forward_hooks for block in model.encoder.encoders)
+
+
+def make_sample(lengths):
+    sizes = [max(1, length // 25) for length in lengths]
+    rows = np.repeat(np.arange(len(lengths)), sizes)
+    order = np.concatenate([np.arange(size) for size in sizes])
+    layers = [np.stack([rows, order], axis=1).astype(np.float32)]
+    return Activations(tuple(map(str, range(len(lengths)))), np.array(lengths), rows, layers)
+
+
+def test_shuffled_pairs():
+    rng = np.random.default_rng(0)
+    sample = make_sample(rng.integers(10, 400, 45))
+    left, right = shuffled_pairs(sample, rng)
+    one, other = sample.layers[0][left], sample.layers[0][right]
+    assert (one[:, 0] != other[:, 0]).all()  # never its own partner
+    np.testing.assert_array_equal(one[:, 1], other[:, 1])  # the same place in the utterance
+    partners = dict(one_other for one_other in zip(sample.rows[left], sample.rows[right]))
+    assert sorted(partners) == sorted(partners.values()) == list(range(45))
+    ranks = np.argsort(np.argsort(sample.lengths, kind="stable"))
+    assert max(abs(ranks[a] - ranks[b]) for a, b in partners.items()) < 5
+    assert shuffled_pairs(sample, rng)[1].tolist() != right.tolist()
+
+
+def test_thin_keeps_whole_utterances():
+    sample = make_sample(list(range(20, 220, 4)))
+    thinned = thin(sample, 60)
+    assert 40 < len(thinned.rows) <= 60
+    for row, utt in enumerate(thinned.utts):
+        kept = thinned.layers[0][thinned.rows == row]
+        whole = sample.layers[0][sample.rows == int(utt)]
+        np.testing.assert_array_equal(kept, whole)
+        assert thinned.lengths[row] == sample.lengths[int(utt)]
+
+
+def test_records(data, runs, two_seeds):
+    """Every number of a record, computed anew from the encoders."""
+    records = [record for record in two_seeds if record["kind"] == "cka"]
+    assert len(records) == 3 * 4 * 2  # comparisons, pairs of seeds, blocks
+    wanted = ("so_surface", 1, "so_meaning", 2, 2)
+    keys = ("system_x", "seed_x", "system_y", "seed_y", "layer_x")
+    (record,) = (r for r in records if tuple(r[key] for key in keys) == wanted)
+    directory = DataDir.load(data)
+    samples = {pair: collect(load_model(exp), directory, 8) for pair, exp in runs.items()}
+    layers = {pair: sample.layers[1] for pair, sample in samples.items()}
+    cka = debiased_cka(layers["so_surface", 1], layers["so_meaning", 2])
+    ceilings = [debiased_cka(layers[s, 1], layers[s, 2]) for s in ("so_surface", "so_meaning")]
+    assert record["cka"] == pytest.approx(cka, abs=1e-9)
+    assert record["ceiling"] == pytest.approx(np.sqrt(np.prod(ceilings)), abs=1e-9)
+    assert record["layer_y"] == 2 and record["comparison"] == "task similarity"
+    assert record["n_speakers"] == 12 and record["n_utts"] == 36 and record["dim"] == WIDTH
+    assert record["n_frames"] == len(samples["do", 1].rows) >= 4 * WIDTH
+    assert record["null_sd"] > 0 and record["null"] < cka
+    low, high = record["interval"]
+    assert -1 < low < high < 1.5
+    assert {r["comparison"] for r in records if r["system_x"] == "do"} == {"pull"}
+    assert record["split"] == "test" and record["exp_x"] == str(runs["so_surface", 1])
+
+
+def test_null_is_chance_and_floor_is_not_the_value(two_seeds):
+    """Untrained encoders: one seed is one encoder, and the null lies near 0."""
+    records = [record for record in two_seeds if record["kind"] == "cka"]
+    for record in records:
+        assert abs(record["null"]) < 0.3 and 0 < record["floor"] < 0.999
+        alike = record["seed_x"] == record["seed_y"]
+        assert (record["cka"] > 0.9999) == alike
+
+
+def test_normalized_only_across_seeds(two_seeds):
+    records = [record for record in two_seeds if record["kind"] == "cka"]
+    for record in records:
+        span = record["ceiling"] - record["null"]
+        if record["seed_x"] == record["seed_y"]:
+            assert record["normalized"] is None and "seeds differ" in record["reason"]
+        elif span < 0.1:
+            assert record["normalized"] is None and "below 0.1" in record["reason"]
+        else:
+            expected = (record["cka"] - record["null"]) / span
+            assert record["normalized"] == pytest.approx(expected)
+            low, high = record["normalized_interval"]
+            assert low < high and record["reason"] is None
+    assert any(record["normalized"] is not None for record in records)
+
+
+def test_matrix_has_the_records_on_its_diagonal(two_seeds):
+    matrices = [record for record in two_seeds if record["kind"] == "cka_matrix"]
+    assert len(matrices) == 3 * 4
+    keys = ("system_x", "seed_x", "system_y", "seed_y")
+    for matrix in matrices:
+        assert np.shape(matrix["cka"]) == (2, 2)
+        for record in two_seeds:
+            if record["kind"] == "cka" and all(record[k] == matrix[k] for k in keys):
+                layer = record["layer_x"] - 1
+                assert matrix["cka"][layer][layer] == pytest.approx(record["cka"], abs=1e-4)
+
+
+def test_one_seed_has_no_ceiling(data, runs):
+    records = analyse(data, first_seeds(runs), Options())
+    for record in (record for record in records if record["kind"] == "cka"):
+        assert record["ceiling"] is None and record["normalized"] is None
+        assert "second seed of" in record["reason"] and record["interval"] is not None
+
+
+def test_too_little_is_null_with_its_reason(tmp_path, data, runs):
+    wide = [make_run(tmp_path / s, s, 1, width=64) for s in ("so_surface", "so_meaning")]
+    for record in analyse(data, wide, Options()):
+        assert record["cka"] is None and "needs 256" in record["reason"]
+    few = make_data(tmp_path / "few", n_speakers=3, per_speaker=6)
+    records = analyse(few, first_seeds(runs)[:2], Options())
+    for record in (record for record in records if record["kind"] == "cka"):
+        assert record["cka"] is not None and record["interval"] is None and record["null"] is None
+        assert "10 speakers (has 3)" in record["reason"]
+        assert "20 utterances (has 18)" in record["reason"]
+    assert analyse(data, first_seeds(runs)[:1], Options()) == []
+
+
+def test_max_frames(data, runs):
+    records = analyse(data, first_seeds(runs)[:2], Options(max_frames=40))
+    assert 32 <= records[0]["n_frames"] <= 40
+
+
+def test_runs_that_cannot_be_compared(tmp_path, data, runs):
+    surface = runs["so_surface", 1]
+    other = make_run(tmp_path / "other", "so_meaning", 1, data="dump/else")
+    with pytest.raises(UsageError, match="other: data is dump/else"):
+        analyse(data, [surface, other], Options())
+    again = make_run(tmp_path / "again", "so_surface", 1)
+    with pytest.raises(UsageError, match="again: so_surface of seed 1"):
+        analyse(data, [surface, again], Options())
+
+
+def test_broken_models_are_named(tmp_path, data, runs):
+    surface = runs["so_surface", 1]
+    broken = make_run(tmp_path / "broken", "so_meaning", 1)
+    state = torch.load(broken / CHECKPOINT, weights_only=True)
+    state["encoder.after_norm.weight"][0] = float("nan")
+    first = next(name for name in state if name.startswith("encoder.encoders.0"))
+    state[first][...] = float("nan")
+    torch.save(state, broken / CHECKPOINT)
+    with pytest.raises(DataError, match="broken: utterance s.* not finite"):
+        analyse(data, [surface, broken], Options())
+    (broken / CHECKPOINT).write_bytes((broken / CHECKPOINT).read_bytes()[:1000])
+    with pytest.raises(DataError, match=f"broken/{CHECKPOINT}"):
+        analyse(data, [surface, broken], Options())
+    (broken / CHECKPOINT).unlink()
+    with pytest.raises(DataError, match=f"broken/{CHECKPOINT}"):
+        analyse(data, [surface, broken], Options())
+    (broken / "run.yaml").unlink()
+    with pytest.raises(DataError, match="broken/run.yaml"):
+        analyse(data, [surface, broken], Options())
+
+
+def test_command(tmp_path, data, runs):
+    out = tmp_path / "exp/cka.json"
+    command = [sys.executable, "-m", "l2dual.bin.analyse", "--data", str(data), "--out", str(out)]
+    exps = [str(exp) for exp in first_seeds(runs)]
+    done = subprocess.run([*command, "--exp", *exps], capture_output=True, text=True, check=True)
+    records = json.loads(out.read_text(), parse_constant=pytest.fail)
+    assert len(records) == 6 and all(record["kind"] == "cka" for record in records)
+    assert records[0]["command"].startswith("python -m l2dual.bin.analyse --data")
+    assert len(json.loads((tmp_path / "exp/cka_matrix.json").read_text())) == 3
+    assert done.stdout.count("so_surface.1 ~ so_meaning.1") == 2
+    assert "second seed" in done.stdout
+    before = out.read_bytes()
+    missing = str(tmp_path / "nothing")
+    failed = subprocess.run([*command, "--exp", missing], capture_output=True, text=True)
+    assert failed.returncode == 1 and failed.stderr.count("\n") == 1 and missing in failed.stderr
+    assert out.read_bytes() == before

@@ -1,0 +1,90 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from l2dual.corpora import Utterance
+from l2dual.datadir import DataDir, write_datadir
+from l2dual.divergence import bin_of, summarize, table
+
+HEARD = {
+    "a-1": ("i sink so", "i think so", "i think so"),
+    "a-2": ("hello", "hello", "hello"),
+    "b-1": ("i laik rais end bins", *["i like rice and beans"] * 2),
+}
+
+
+def make_data(path, texts, unit="char", language="en", convention="heard"):
+    """A test split with ``texts``: {utt: (surface, canonical, meaning)}."""
+    info = {"corpus": "simulated", "language": language, "convention": convention}
+    info |= {"surface_unit": unit, "meaning_unit": "char"}
+    utterances = [
+        Utterance(
+            id=utt,
+            split="test",
+            speaker=utt[0],
+            audio=Path(f"{utt}.wav"),
+            surface=surface,
+            meaning=meaning,
+            canonical=canonical,
+            l1="kor" if utt[0] == "a" else "jpn",
+        )
+        for utt, (surface, canonical, meaning) in texts.items()
+    ]
+    write_datadir(path, utterances, info)
+    return DataDir.load(path)
+
+
+@pytest.mark.parametrize(
+    "edits, name", [(0, "0"), (1, "1-3"), (3, "1-3"), (4, "4-10"), (10, "4-10"), (11, "11+")]
+)
+def test_bins(edits, name):
+    assert bin_of(edits) == name
+
+
+def test_heard_counts_learner_edits_only(tmp_path):
+    records = summarize(make_data(tmp_path / "test", HEARD))
+    everyone = records[0]
+    assert everyone["l1"] == "all" and [r["l1"] for r in records[1:]] == ["jpn", "kor"]
+    # think/sink 2; like/laik 2, rice/rais 3, and/end 1, beans/bins 2
+    assert everyone["learner_edits"] == 2 + 8 and everyone["native_edits"] == 0
+    assert everyone["bins"] == {"0": 1, "1-3": 1, "4-10": 1, "11+": 0}
+    assert everyone["mean_divergence"] == pytest.approx(10 / 3)
+    assert sum(everyone["percent"].values()) == pytest.approx(100)
+    assert records[2]["n_utts"] == 2 and records[2]["n_speakers"] == 1
+    json.dumps(records)
+
+
+def test_pronounced_korean_counts_native_edits_apart(tmp_path):
+    texts = {"a-1": ("가찌", "가치", "같이")}
+    data = make_data(tmp_path / "test", texts, language="ko", convention="pronounced")
+    assert summarize(data)[0]["learner_edits"] == 1
+    assert summarize(data)[0]["native_edits"] == 2
+
+
+def test_phones_have_no_native_edits(tmp_path):
+    texts = {"a-1": ("S IH NG K", "TH IH NG K", "think")}
+    data = make_data(tmp_path / "test", texts, unit="phone", convention="pronounced")
+    assert summarize(data)[0]["learner_edits"] == 1
+    assert summarize(data)[0]["native_edits"] is None
+    assert summarize(data)[0]["n_units"] == 4
+
+
+def test_table_has_the_paper_beside(tmp_path):
+    lines = table(summarize(make_data(tmp_path / "test", HEARD))).splitlines()
+    assert len(lines) == 2 + 3 + 1
+    assert lines[-1].split()[:2] == ["paper", "AI-Hub"] and "26 %" in lines[-1]
+    assert len({len(line) for line in lines[1:-1]}) == 1
+
+
+def test_command_line_writes_and_prints(tmp_path):
+    make_data(tmp_path / "test", HEARD)
+    command = [sys.executable, "-m", "l2dual.bin.divergence", "--data", str(tmp_path / "test")]
+    out = tmp_path / "exp/divergence.json"
+    done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True, check=True)
+    assert len(json.loads(out.read_text())) == 3 and "paper" in done.stdout
+    (tmp_path / "test/text.canonical").write_text("a-1 i think so\na-2 hello\n")
+    failed = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True)
+    assert failed.returncode == 1 and "text.canonical: utterance b-1" in failed.stderr

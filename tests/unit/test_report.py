@@ -1,0 +1,318 @@
+import base64
+import csv
+import io
+import json
+import random
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from l2dual.corpora import Utterance
+from l2dual.datadir import DataDir, write_datadir
+from l2dual.errors import DataError
+from l2dual.report.examples import choose, columns_of, lay_out
+from l2dual.report.page import gather, render
+from l2dual.report.rates import caution, comparisons
+from l2dual.report.summary import summary
+from l2dual.score import merge, score, write_records
+from l2dual.text import align
+
+SYSTEMS = {"so_surface": ["surface"], "so_meaning": ["meaning"], "do": ["surface", "meaning"]}
+TEXTS = {
+    ("en", "heard"): [
+        ("i think so", "i think so", "i think so"),
+        ("i sink so too", "i think so too", "i think so too"),
+        ("he laik de rais end bins", *["he likes the rice and beans"] * 2),
+        ("za riber iz wery berry rong", *["the liver is very very long"] * 2),
+    ],
+    ("en", "pronounced"): [
+        ("AY TH IH NG K", "AY TH IH NG K", "i think"),
+        ("AY S IH NG K S OW <err>", "AY TH IH NG K S OW", "i think so"),
+    ],
+    ("ko", "heard"): [
+        ("나는 학교에 가요", "나는 학교에 가요", "나는 학교에 가요"),
+        ("나눈 하꾜에 카요", "나는 학교에 가요", "나는 학교에 가요"),
+    ],
+}
+
+
+def corrupt(text, unit, rate, rng):
+    """A hypothesis for ``text``: some tokens dropped, doubled or replaced."""
+    tokens = list(text) if unit == "char" else text.split()
+    out = []
+    for token in tokens:
+        edit = rng.choice("dis") if rng.random() < rate else ""
+        out += {"": [token], "d": [], "i": [token, token], "s": [rng.choice(tokens)]}[edit]
+    return ("" if unit == "char" else " ").join(out)
+
+
+def make_recipe(path, language="en", convention="heard", seeds=(1,), utts=24):
+    """A recipe directory with data, hypotheses, scores and CKA, as the stages leave it."""
+    rng = random.Random(0)
+    phone = (language, convention) == ("en", "pronounced")
+    info = {"corpus": "simulated", "language": language, "convention": convention}
+    info |= {"surface_unit": "phone" if phone else "char", "meaning_unit": "char"}
+    info |= {"preset": "mini", "engine": "espeak-ng", "audio_format": "flac"}
+    for split in ("train", "test"):
+        found = []
+        for i in range(utts):
+            surface, canonical, meaning = rng.choice(TEXTS[language, convention])
+            audio = path / f"audio/{split} {i}.flac"
+            audio.parent.mkdir(parents=True, exist_ok=True)
+            wave = 0.3 * np.sin(np.arange(8000) * (0.1 + 0.01 * i)) * np.hanning(8000)
+            soundfile.write(audio, wave, 16000)
+            speaker = f"{split}{i % 6:02d}"
+            texts = {"surface": surface, "meaning": meaning, "canonical": canonical}
+            l1 = ("kor", "cmn", "jpn")[i % 3]
+            found.append(Utterance(f"{speaker}-{i:03d}", split, speaker, audio, l1=l1, **texts))
+        write_datadir(path / "data" / split, found, info)
+    data = DataDir.load(path / "data/test")
+    scores = []
+    for system, outputs in SYSTEMS.items():
+        for seed in seeds:
+            exp = path / f"exp/{system}_seed{seed}"
+            run = {"system": system, "seed": seed, "outputs": outputs, "corpus": "simulated"}
+            run |= {"language": language, "convention": convention, "data": str(path / "data")}
+            run |= {"train_config": "conf/train_mini.yaml", "commit": "abc", "command": "./run.sh"}
+            decode = exp / "decode/test"
+            decode.mkdir(parents=True)
+            (exp / "run.yaml").write_text(yaml.safe_dump(run))
+            write_losses(exp / "tensorboard/train", {n: 9 / n for n in range(10, 100, 10)})
+            write_losses(exp / "tensorboard/valid", {n: 8 / n for n in (30, 60, 90)})
+            for output in outputs:
+                table = data[f"text.{output}"]
+                unit = info[f"{output}_unit"]
+                rate = 0.15 if system == "do" else 0.1
+                lines = (f"{u} {corrupt(t, unit, rate, rng)}\n" for u, t in table.items())
+                (decode / f"text.{output}").write_text("".join(lines))
+            found = score(data, decode, exp / "run.yaml", "conf/d.yaml", decode)
+            write_records(decode / "score.json", found)
+            scores.append(decode / "score.json")
+    write_records(path / "exp/results.json", merge(scores))
+    write_records(path / "exp/cka.json", cka_records(info | {"data": str(path / "data")}, seeds))
+    return path
+
+
+def write_losses(path, losses):
+    writer = EventFileWriter(str(path))
+    for step, loss in losses.items():
+        value = Summary.Value(tag="loss", simple_value=loss)
+        writer.add_event(Event(step=step, wall_time=0, summary=Summary(value=[value])))
+    writer.close()
+
+
+def cka_records(info, seeds):
+    common = {key: info[key] for key in ("corpus", "language", "convention", "data")}
+    common |= {"comparison": "pull", "kind": "cka", "n_frames": 900, "n_speakers": 6, "dim": 128}
+    records = []
+    for x, y in (("so_surface", "so_meaning"), ("do", "so_surface"), ("do", "so_meaning")):
+        for layer in range(1, 5):
+            value = None if (x, layer) == ("do", 4) else 0.9 - 0.1 * layer
+            records.append(
+                common
+                | {"system_x": x, "system_y": y, "seed_x": seeds[0], "seed_y": seeds[0]}
+                | {"layer_x": layer, "layer_y": layer, "cka": value, "null": 0.05, "floor": 0.3}
+                | {"ceiling": None, "normalized": None}
+                | {"interval": value and [value - 0.05, value + 0.05]}
+                | {"reason": "one seed: no ceiling" if value else "too few frames: 12 of 512"}
+            )
+    return records
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    return make_recipe(tmp_path_factory.mktemp("recipe"), seeds=(1, 2, 3))
+
+
+@pytest.fixture(scope="module")
+def page(recipe):
+    return render("page.html", gather(recipe / "exp", recipe / "data/test"))
+
+
+class Balance(HTMLParser):
+    """Checks that tags close in order, and collects what the page would load."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.sources, self.ids, self.text = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.sources += [attrs[key] for key in ("src", "href", "xlink:href") if key in attrs]
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        if tag not in ("meta", "br", "link", "img"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] not in ("style", "script"):
+            self.text.append(data)
+
+
+def test_page_is_self_contained_and_well_formed(page):
+    parser = Balance()
+    parser.feed(page)
+    assert parser.open == []
+    assert len(parser.ids) == len(set(parser.ids))
+    assert all(source.startswith(("data:", "#")) for source in parser.sources)
+    assert {source[1:] for source in parser.sources if source[0] == "#"} <= set(parser.ids)
+    assert "url(http" not in page and "@import" not in page and "<script" not in page
+
+
+def test_page_says_the_things_it_must(page):
+    parser = Balance()
+    parser.feed(page)
+    text = " ".join(" ".join(parser.text).split())
+    for phrase in ("Simulated speech.", "Limitations", "three seeds (", "conf/train_mini.yaml"):
+        assert phrase in text
+    assert text.index("What came out") < text.index("Error rates") < text.index("Limitations")
+    assert re.search(r"Surface: do is \d+\.\d points (worse|better) than so_surface", text)
+    assert "too few frames: 12 of 512" in text and "one seed: no ceiling" in text
+    assert "Surface: CER by divergence (%)" in text  # an axis title: text stays text
+    assert page.count("<audio") == 6
+    assert "do, seed 2: loss" in text
+
+
+def test_audio_and_csv_are_embedded(page, recipe):
+    flac = re.search(r"data:audio/flac;base64,([^\"]+)", page)[1]
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(flac)))
+    assert rate == 16000 and len(samples) == 8000 and abs(samples).max() > 0.1
+    encoded = re.search(r'error_rates.csv" href="[^,]+,([^"]+)', page)[1]
+    rows = list(csv.DictReader(io.StringIO(base64.b64decode(encoded).decode())))
+    assert len(rows) == len(json.loads((recipe / "exp/results.json").read_text()))
+
+
+def test_degradation_is_the_mean_of_paired_differences(recipe):
+    (group,) = comparisons(json.loads((recipe / "exp/results.json").read_text()))
+    found = group.degradation("do", "surface", "char", "all")
+    do, so = (group.cell(name, "surface", "char", "all") for name in ("do", "so_surface"))
+    assert found.values == {seed: do.values[seed] - so.values[seed] for seed in (1, 2, 3)}
+    assert found.mean == pytest.approx(do.mean - so.mean)
+    assert "three seeds" in caution(found) and "sd" in caution(found)
+
+
+def records_of(rates):
+    common = {"corpus": "c", "language": "en", "convention": "heard", "data": "d", "split": "test"}
+    common |= {"config": "t", "decode_config": "d", "normalizer": "n", "n_speakers": 1, "n_utts": 2}
+    common |= {"output": "surface", "unit": "char", "bin": "all", "exp_dir": "exp/x"}
+    return [
+        common
+        | {"system": system, "seed": seed, "error_rate": rate}
+        | {"reason": None if rate is not None else "no reference token in this bin"}
+        for system, seed, rate in rates
+    ]
+
+
+@pytest.mark.parametrize(
+    "rates, start, end",
+    [
+        ([("so_surface", 1, 0.1), ("do", 1, 0.123)], "Surface: do is 2.3 points worse than", "one"),
+        ([("so_surface", 1, 0.1), ("do", 1, 0.08)], "Surface: do is 2.0 points better than", "one"),
+        ([("so_surface", 1, 0.1), ("do", 1, 0.1)], "Surface: do is level with so_surface", "one"),
+        ([("do", 1, 0.1)], "Surface: do has nothing to compare with: so_surface has not", ""),
+        ([("so_surface", 2, 0.1), ("do", 1, 0.1)], "Surface: do has nothing to compare", "common"),
+        ([("so_surface", 1, None), ("do", 1, 0.1)], "Surface: do has nothing", "no reference"),
+        (
+            [("so_surface", s, 0.1) for s in (1, 2)] + [("do", 1, 0.11), ("do", 2, 0.08)],
+            "Surface: do is 0.5 points better than so_surface (9.5 against 10.0 % CER); two seeds",
+            "of both signs",
+        ),
+    ],
+)
+def test_verdict(rates, start, end):
+    (group,) = comparisons(records_of(rates))
+    (sentence,) = group.verdict()
+    assert sentence.startswith(start) and end in sentence
+
+
+def test_the_same_run_twice_is_refused():
+    with pytest.raises(DataError, match="do with seed 1 is there twice, from exp/x and exp/x"):
+        comparisons(records_of([("do", 1, 0.1), ("do", 1, 0.2)]))
+
+
+def test_other_data_is_refused_with_what_there_is(recipe):
+    with pytest.raises(DataError, match="no result on other, but on .*data/test: mend --data"):
+        gather(recipe / "exp", Path("other"))
+
+
+def test_columns_keep_the_reference_and_put_insertions_between():
+    assert columns_of(align("ab", "axb", "char")) == [
+        [],
+        [("a", "a")],
+        [(None, "x")],
+        [("b", "b")],
+        [],
+    ]
+
+
+def test_lay_out_marks_learner_and_system():
+    block = lay_out("surface", "char", "sink", "think", {"so": "sing", "do": "sinkk"})
+    assert block.labels == ["intended", "surface", "so", "do"]
+    columns = [column for word in block.words for column in word]
+    rows = ["".join(column[row].text for column in columns) for row in range(4)]
+    assert rows == ["think·", "·sink·", "·sing·", "·sinkk"]
+    signs = ["".join(column[row].sign for column in columns) for row in range(4)]
+    assert signs == ["", "△△", "S", "I"]
+    assert all(mark.style for column in columns for mark in column if mark.sign)
+
+
+def test_lay_out_breaks_after_words():
+    block = lay_out("meaning", "char", "i am so", None, {"do": "i amso"})
+    assert [len(word) for word in block.words] == [2, 3, 2]
+    assert block.words[1][2][1].text == "–" and block.words[1][2][1].sign == "D"
+
+
+def test_examples_take_turns_over_bins_and_speakers(recipe):
+    from l2dual.divergence import divergences
+
+    data = DataDir.load(recipe / "data/test")
+    found = divergences(data)
+    chosen = choose(found, data["utt2spk"], 6)
+    assert len(set(chosen)) == 6
+    assert len({found[utt].bin for utt in chosen}) == len({d.bin for d in found.values()})
+    assert len({data["utt2spk"][utt] for utt in chosen}) >= 5
+    assert len(choose(found, data["utt2spk"], 100)) == len(found)
+
+
+@pytest.mark.parametrize("language, convention", [("ko", "heard"), ("en", "pronounced")])
+def test_command_line_in_the_other_alphabets(tmp_path, language, convention):
+    recipe = make_recipe(tmp_path, language, convention, utts=6)
+    (recipe / "exp/cka.json").unlink()
+    out, md = recipe / "exp/report.html", recipe / "RESULTS.md"
+    command = [sys.executable, "-m", "l2dual.bin.report", "--exp", str(recipe / "exp")]
+    command += ["--data", str(recipe / "data/test"), "--out", str(out), "--results_md", str(md)]
+    subprocess.run(command, check=True, capture_output=True)
+    page, markdown = out.read_text(), md.read_text()
+    assert "Not measured" in page and "one seed, so this is a description" in page
+    assert "<err>" not in page and ("&lt;err&gt;" in page) == (convention == "pronounced")
+    assert ("PER %" in markdown) == (convention == "pronounced")
+    lines = [line for line in markdown.splitlines() if line.startswith("| surface")]
+    assert len(lines) == 3 and len({line.count("|") for line in lines}) == 1
+    stamp = page
+    subprocess.run(command, check=True, capture_output=True)
+    assert out.read_text() == stamp
+
+
+def test_summary(recipe):
+    lines = summary([recipe / "exp/results.json"]).splitlines()
+    assert lines[0].split() == "language corpus convention system seeds surface meaning".split()
+    assert lines[2].split()[3] == "so_surface" and lines[2].split()[-1] == "-"
+    assert re.search(r"do +1 2 3 +CER \d+\.\d % \(sd \d+\.\d\) +CER \d", lines[4])
+    assert len(lines) == 5  # no report yet

@@ -1,0 +1,129 @@
+import json
+import subprocess
+import sys
+
+import jiwer
+import pytest
+import yaml
+from test_divergence import HEARD, make_data
+
+from l2dual.errors import DataError
+from l2dual.score import merge, read_run, score, write_records
+
+RUN = {
+    "system": "do",
+    "seed": 1,
+    "outputs": ["surface", "meaning"],
+    "corpus": "simulated",
+    "language": "en",
+    "convention": "heard",
+    "data": "data/x",
+    "train_config": "conf/train.yaml",
+    "command": "run.sh",
+    "commit": "abc",
+}
+HYPOTHESES = {
+    "surface": "a-1 i sing so\na-2\nb-1 i laik rais end bins\n",
+    "meaning": "a-1 I think  so\na-2 hello\nb-1 i like rice and beans x\n",
+}
+
+
+@pytest.fixture
+def case(tmp_path):
+    data = make_data(tmp_path / "data/x/test", HEARD)
+    decode = tmp_path / "exp/do/decode_x/test"
+    decode.mkdir(parents=True)
+    for output, text in HYPOTHESES.items():
+        (decode / f"text.{output}").write_text(text)
+    (tmp_path / "exp/do/run.yaml").write_text(yaml.safe_dump(RUN))
+    return data, decode, tmp_path / "exp/do/run.yaml", "conf/decode.yaml", tmp_path
+
+
+def pick(records, **keys):
+    (record,) = (r for r in records if all(r[key] == value for key, value in keys.items()))
+    return record
+
+
+def test_counts_and_bins(case):
+    records = score(*case)
+    assert len(records) == 2 * 2 * 5
+    everyone = pick(records, output="surface", unit="char", bin="all")
+    assert (everyone["substitutions"], everyone["deletions"], everyone["insertions"]) == (1, 5, 0)
+    assert everyone["n_ref"] == len("i sink so") + len("hello") + len("i laik rais end bins")
+    assert everyone["n_speakers"] == 2 and everyone["n_utts"] == 3
+    assert pick(records, output="surface", unit="char", bin="0")["error_rate"] == 1
+    assert pick(records, output="surface", unit="word", bin="1-3")["errors"] == 1
+    assert pick(records, output="meaning", unit="word", bin="all")["insertions"] == 1
+    assert pick(records, output="meaning", unit="char", bin="1-3")["errors"] == 0
+    empty = pick(records, output="surface", unit="char", bin="11+")
+    assert empty["error_rate"] is None and empty["n_ref"] == 0 and empty["reason"]
+
+
+def test_all_is_the_sum_of_the_bins_and_agrees_with_jiwer(case):
+    records = score(*case)
+    for output in RUN["outputs"]:
+        for unit in ("char", "word"):
+            rows = [r for r in records if r["output"] == output and r["unit"] == unit]
+            for key in ("errors", "n_ref", "n_utts"):
+                assert rows[0][key] == sum(row[key] for row in rows[1:])
+    references = [texts[0] for texts in HEARD.values()]
+    hypotheses = [line.partition(" ")[2] for line in HYPOTHESES["surface"].splitlines()]
+    found = pick(records, output="surface", unit="char", bin="all")
+    assert found["error_rate"] == pytest.approx(jiwer.cer(references, hypotheses))
+    found = pick(records, output="surface", unit="word", bin="all")
+    assert found["error_rate"] == pytest.approx(jiwer.wer(references, hypotheses))
+
+
+def test_phone_output_has_phone_unit_only(case):
+    case[0].info["surface_unit"] = "phone"
+    units = {(record["output"], record["unit"]) for record in score(*case)}
+    assert units == {("surface", "phone"), ("meaning", "char"), ("meaning", "word")}
+
+
+def test_alignment_file_shows_errors(case):
+    score(*case)
+    text = (case[4] / "align.surface.txt").read_text()
+    first = text.split("\n\n")[0].splitlines()
+    assert first == ["a-1  S=1 D=0 I=0 of 9", "ref  i sink so", "hyp  i sing so", "          S"]
+    assert "hyp  *****" in text and "DDDDD" in text
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("a-1 i\na-2 x\n", "decode_x/test/text.surface: utterance b-1"),
+        (HYPOTHESES["surface"] + "c-1 x\n", "x/test/text.surface: utterance c-1"),
+    ],
+)
+def test_missing_and_extra_hypotheses_are_named(case, text, message):
+    (case[1] / "text.surface").write_text(text)
+    with pytest.raises(DataError, match=message):
+        score(*case)
+
+
+def test_run_file_must_be_whole(case):
+    case[2].write_text("system: do\n")
+    with pytest.raises(DataError, match="run.yaml: no 'seed'"):
+        read_run(case[2])
+
+
+def test_merge_joins_and_refuses_doubles(case, tmp_path):
+    path = tmp_path / "score.json"
+    write_records(path, score(*case))
+    assert merge([path]) == json.loads(path.read_text())
+    with pytest.raises(DataError, match="decode_x/test is in"):
+        merge([path, path])
+
+
+def test_command_line(case, tmp_path):
+    options = ["--data", str(case[0].path), "--decode", str(case[1]), "--run", str(case[2])]
+    command = [sys.executable, "-m", "l2dual.bin.score", "--out", str(tmp_path / "score.json")]
+    subprocess.run([*command, *options, "--decode_config", case[3]], check=True)
+    assert len(json.loads((tmp_path / "score.json").read_text())) == 20
+    assert (tmp_path / "align.meaning.txt").is_file()
+    command[2] = "l2dual.bin.merge_scores"
+    subprocess.run([*command[:3], str(tmp_path / "score.json"), *command[3:]], check=True)
+    (case[1] / "text.surface").unlink()
+    command[2] = "l2dual.bin.score"
+    failed = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert failed.returncode == 1 and "text.surface: no such file" in failed.stderr

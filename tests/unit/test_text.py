@@ -1,0 +1,43 @@
+import unicodedata
+
+import pytest
+
+from l2dual.text import align, distance, normalize, pad, tokens, width
+
+
+def test_normalize_joins_jamo_lowers_and_collapses_space():
+    decomposed = unicodedata.normalize("NFD", "한국 사람")
+    assert normalize(f"  {decomposed}\t A\u00a0B ") == "한국 사람 a b"
+    assert normalize("İ") == normalize(normalize("İ"))
+
+
+def test_tokens_of_each_unit():
+    assert tokens("a b", "char") == ["a", " ", "b"]
+    assert tokens("a b", "word") == tokens("a b", "phone") == ["a", "b"]
+    assert tokens("", "char") == tokens("", "word") == []
+
+
+def test_align_marks_each_kind_of_edit():
+    assert align("abc", "axc", "char") == [("a", "a"), ("b", "x"), ("c", "c")]
+    assert align("ah b", "ah", "phone") == [("ah", "ah"), ("b", None)]
+    assert align("", "ab", "char") == [(None, "a"), (None, "b")]
+    assert align("", "", "char") == []
+
+
+@pytest.mark.parametrize(
+    "one, other, unit, edits",
+    [
+        ("think", "sink", "char", 2),
+        ("th ih ng k", "s ih ng k", "phone", 1),
+        ("같이", "가치", "char", 2),
+        ("a b", "", "char", 3),
+        ("kitten", "sitting", "char", 3),
+    ],
+)
+def test_distance(one, other, unit, edits):
+    assert distance(one, other, unit) == distance(other, one, unit) == edits
+
+
+def test_hangul_takes_two_columns():
+    assert width("한a") == 3
+    assert pad("한", 4) == "한  "

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Set l2dual up if need be and run all tests. Arguments go to pytest.
+#
+# Usage: tools/test.sh [-k EXPRESSION] [-x] ...
+
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+tools/setup.sh
+# shellcheck source=tools/activate.sh
+. tools/activate.sh
+export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+exec python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile \
+    tests/unit tests/shell tests/integration "$@"
