@@ -74,6 +74,11 @@ fingerprint() {
     cat tools/requirements.txt setup.py | cksum
 }
 
+is_unchanged() {
+    [ -e "${stamp}" ] && [ ! -e "${unfinished}" ] \
+        && [ "$(fingerprint 2>&1)" = "$(<"${stamp}")" ]
+}
+
 # How far pip is, by its log.
 show_progress() {
     local fetched line
@@ -86,6 +91,17 @@ show_progress() {
         printf '\r\033[K%s' "${line}"
     else
         echo "${line}"
+    fi
+}
+
+# Wait until no other set-up of this tree is running (where there is flock).
+take_turns() {
+    if command -v flock >/dev/null; then
+        exec 9<setup.py
+        if ! flock --nonblock 9; then
+            say "waiting for another set-up to end"
+            flock 9 || true
+        fi
     fi
 }
 
@@ -140,7 +156,11 @@ unfinished=${prefix}/l2dual.unfinished
 log=${prefix}/setup.log
 total=$(grep -c '^[A-Za-z].*==' tools/requirements.txt)
 
-if [ -e "${stamp}" ] && [ ! -e "${unfinished}" ] && [ "$(fingerprint 2>&1)" = "$(<"${stamp}")" ]; then
+if is_unchanged; then
+    exit 0
+fi
+take_turns
+if is_unchanged; then
     exit 0
 fi
 

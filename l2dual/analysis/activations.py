@@ -32,9 +32,8 @@ class Activations:
 
 
 def frame_positions(length: int) -> np.ndarray:
-    """Middle frame of each whole window of 25 frames, or of an utterance shorter than that."""
-    windows = max(1, length // SPACING)
-    return min(length, SPACING) // 2 + SPACING * np.arange(windows)
+    """Every 25th frame from the middle of the first 25 on; of a shorter utterance, its middle."""
+    return np.arange(min(length, SPACING) // 2, length, SPACING)
 
 
 @torch.inference_mode()

@@ -1,7 +1,8 @@
 """Score one decoding (stage 10): error rates as JSON, and align.<output>.txt beside it.
 
     python -m l2dual.bin.score --data dump/DATA/test --decode exp/RUN/decode/test \\
-        --run exp/RUN/run.yaml --decode_config conf/decode.yaml --out exp/RUN/decode/score/score.json
+        --run exp/RUN/run.yaml --decode_config conf/decode.yaml \\
+        --out exp/RUN/decode/score/score.json
 """
 
 import argparse

@@ -48,7 +48,8 @@ def gather(exp: Path, data: Path) -> dict:
     records = [r for r in results if Path(r["data"]) / r["split"] == data]
     if not records:
         others = ", ".join(sorted({f"{r['data']}/{r['split']}" for r in results})) or "nothing"
-        raise DataError(f"{exp / 'results.json'}: no result on {data}, but on {others}: mend --data")
+        where = exp / "results.json"
+        raise DataError(f"{where}: no result on {data}, but on {others}: mend --data")
     groups = comparisons(records)
     first, scored = groups[0], DataDir.load(data)
     info = scored.info
@@ -60,6 +61,7 @@ def gather(exp: Path, data: Path) -> dict:
         "title": f"L2 {LANGUAGE.get(first.language, first.language)}, {first.convention}: "
         "one output or two?",
         "info": info,
+        "facts": flatten(info),
         "simulated": info["corpus"] == "simulated",
         "first": first,
         "groups": [view(group, f"g{i}", len(groups)) for i, group in enumerate(groups)],

@@ -1,0 +1,63 @@
+"""Small real models and recordings that the tests share."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+import torch
+
+from l2dual.model import L2DualModel
+from l2dual.runs import merge, read_yaml
+from l2dual.task import L2DualTask
+
+ROOT = Path(__file__).resolve().parents[1]
+SURFACE_TOKENS = ["<blank>", "<unk>", "a", "b", "c", "<space>", "<sos/eos>"]
+MEANING_TOKENS = ["<blank>", "<unk>", "x", "y", "z", "w", "<space>", "<sos/eos>"]
+
+
+@pytest.fixture
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture
+def build_model():
+    """Build the tiny model of conf/train_tiny.yaml for a system, with options changed."""
+
+    def build(system: str = "do", seed: int = 1, **changes) -> L2DualModel:
+        parser = L2DualTask.get_parser()
+        args = vars(parser.parse_args([])) | read_yaml(ROOT / "conf" / "train_tiny.yaml")
+        args = merge(args, read_yaml(ROOT / "conf" / "systems" / f"{system}.yaml"))
+        args |= {"normalize": "utterance_mvn", "normalize_conf": {}, "seed": seed}
+        args |= {"surface_token_list": SURFACE_TOKENS, "meaning_token_list": MEANING_TOKENS}
+        return L2DualTask.build_model(argparse.Namespace(**merge(args, changes)))
+
+    return build
+
+
+@pytest.fixture
+def batch() -> dict[str, torch.Tensor]:
+    """Three recordings of unlike length with both texts: noise whose loudness changes."""
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.tensor([16000, 12800, 9600])
+    speech = torch.randn(3, 16000, generator=generator)
+    speech *= 0.5 + 0.5 * torch.sin(torch.arange(16000) / 900.0)
+    speech[torch.arange(16000) >= lengths[:, None]] = 0.0
+    return {
+        "speech": speech,
+        "speech_lengths": lengths,
+        "surface": torch.tensor([[2, 3, 4, 2], [4, 3, 3, -1], [2, 5, -1, -1]]),
+        "surface_lengths": torch.tensor([4, 3, 2]),
+        "meaning": torch.tensor([[2, 3, 4, 5, 2], [4, 3, 2, -1, -1], [5, 4, -1, -1, -1]]),
+        "meaning_lengths": torch.tensor([5, 3, 2]),
+    }
+
+
+def select(batch: dict[str, torch.Tensor], index: int) -> dict[str, torch.Tensor]:
+    """One utterance of a batch, without padding."""
+    single = {}
+    for name in ("speech", "surface", "meaning"):
+        length = batch[f"{name}_lengths"][index]
+        single[name] = batch[name][index : index + 1, :length]
+        single[f"{name}_lengths"] = length[None]
+    return single
