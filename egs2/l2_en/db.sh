@@ -1,3 +1,1 @@
-# shellcheck shell=bash disable=SC2034
-# Where your copies of the corpora are; --db overrides. Relative to this directory or absolute.
-SPEECHOCEAN762=
+../TEMPLATE/l2dual1/db.sh

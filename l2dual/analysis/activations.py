@@ -54,7 +54,7 @@ def collect(model: torch.nn.Module, data: DataDir, batch_size: int) -> Activatio
     blocks = getattr(model.encoder, "encoders", None)
     if not isinstance(blocks, torch.nn.ModuleList | torch.nn.Sequential):
         kind = type(model.encoder).__name__
-        raise UsageError(f"{kind} has no blocks `encoders` to compare: use a Conformer-like encoder")
+        raise UsageError(f"{kind} has no list `encoders` of blocks: use a Conformer-like encoder")
     device = next(model.parameters()).device
     outputs: list[torch.Tensor] = []  # of the running batch, (B, T', D) per block
     hooks = [block.register_forward_hook(_keep(outputs)) for block in blocks]

@@ -121,9 +121,9 @@ def test_bad_input():
 def speakers(rng, count, sizes, effect):
     """Frames of ``count`` speakers seen by two encoders; returns both and the speaker of each."""
     groups = np.repeat(np.arange(count), sizes)
-    z = rng.normal(size=(len(groups), 8)) + effect * rng.normal(size=(count, 8))[groups]
-    maps = np.random.default_rng(0).normal(size=(2, 8, 8))
-    noise = rng.normal(size=(2, *z.shape))
+    z = rng.normal(size=(len(groups), 24)) + effect * rng.normal(size=(count, 24))[groups]
+    maps = np.random.default_rng(0).normal(size=(2, 24, 24)) / np.sqrt(24)
+    noise = 0.7 * rng.normal(size=(2, *z.shape))
     return z @ maps[0] + noise[0], z @ maps[1] + noise[1], groups
 
 
@@ -151,13 +151,19 @@ def test_interval_of_a_mean_is_students():
 
 @pytest.mark.parametrize("effect", [0.0, 0.7])
 def test_interval_covers(effect):
-    """95 % intervals over speakers hold the value of a large population, also with an effect."""
+    """95 % intervals over speakers hold the value of a large population.
+
+    Also where speakers have an effect, which the plain value of few speakers overstates.
+    """
     rng = np.random.default_rng(8)
     x, y, _ = speakers(rng, 4000, np.full(4000, 10), effect)
     truth = debiased_cka(x, y)
-    hits, draws = 0, 120
+    draws, hits, plain = 120, 0, 0
     for _ in range(draws):
-        sizes = rng.integers(8, 24, 15)
-        low, high = jackknife_interval(leave_one_out_cka(*speakers(rng, 15, sizes, effect)), sizes)
+        sizes = rng.integers(10, 30, 15)
+        values = leave_one_out_cka(*speakers(rng, 15, sizes, effect))
+        low, high = jackknife_interval(values, sizes)
         hits += low <= truth <= high
-    assert 0.88 < hits / draws
+        plain += abs(values[0] - truth) <= (high - low) / 2
+    assert hits / draws > 0.88
+    assert (plain / draws > 0.88) == (effect == 0)

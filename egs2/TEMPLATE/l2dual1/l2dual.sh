@@ -1,47 +1,53 @@
 #!/usr/bin/env bash
 # The twelve stages of an l2dual recipe. A recipe's run.sh calls this from its own directory.
+# shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 
 template=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 root=$(readlink -f "${template}/../../..")
+# shellcheck source=options.sh
 . "${template}/options.sh"
+# shellcheck source=make.sh
 . "${template}/make.sh"
 
-# name               default    what it is (- : chosen by corpus, preset or language)
-options_table='
-stage                1          first stage to run
-stop_stage           12         last stage to run
-skip_stages          -          stages to leave out, as "2 11"
-systems              -          systems to compare: names in conf/systems
-seeds                1          seeds of each system, as "1 2 3"
-language             -          en or ko; the recipe says which
-corpus               simulated  simulated, or a corpus of your own copy: speechocean762
-db                   -          directory of that corpus; default: the path in db.sh
-preset               mini       size of the simulated corpus: mini, measure or tiny
-data_seed            1          seed of the simulated corpus
-surface_convention   -          heard or pronounced: how surface is written
-speed_factors        -          speed perturbation of the training data, as "0.9 1.0 1.1"
-audio_format         flac       flac, wav or ark
-fs                   16000      sampling rate in Hz
-min_seconds          0.3        shortest utterance to train on
-max_seconds          20         longest utterance to train on
-frames_per_second    25         encoder frames: 16000 Hz / hop 160 / subsampling 4
-surface_token_type   -          char, bpe, phn or word
-meaning_token_type   -          char, bpe, phn or word
-nbpe                 500        vocabulary of a bpe output
-token_joint          false      one vocabulary for both outputs (true or false)
-train_config         -          model and training: conf/train_*.yaml
-decode_config        -          searches: conf/decode.yaml
-expdir               exp        where experiments and results go
-nj                   2          processes that prepare data
-num_threads          1          threads of each training and decoding job
-ngpu                 0          GPUs of each training; above 0, decoding uses one
-'
-parse_options "${options_table}" "$@"
+# Options: --name value. An empty one is chosen by corpus, preset or language.
+stage=1                        # first stage to run
+stop_stage=12                  # last stage to run
+skip_stages=                   # stages to leave out, as "2 11"
+systems="so_surface so_meaning do"  # systems to compare: names in conf/systems
+seeds=1                        # seeds of each system, as "1 2 3"
+language=                      # en or ko; the recipe says which
+corpus=simulated               # simulated, or a corpus of your own copy: speechocean762
+db=                            # directory of that corpus; default: the path in db.sh
+preset=mini                    # size of the simulated corpus: mini, measure or tiny
+data_seed=1                    # seed of the simulated corpus
+surface_convention=            # heard or pronounced: how surface is written
+speed_factors=                 # speed perturbation of the training data, as "0.9 1.0 1.1"
+audio_format=flac              # flac, wav or ark
+fs=16000                       # sampling rate in Hz
+min_seconds=0.3                # shortest utterance to train on
+max_seconds=20                 # longest utterance to train on
+frames_per_second=25           # encoder frames: 16000 Hz / hop 160 / subsampling 4
+surface_token_type=            # char, bpe, phn or word
+meaning_token_type=            # char, bpe, phn or word
+nbpe=500                       # vocabulary of a bpe output
+token_joint=false              # one vocabulary for both outputs (true or false)
+train_config=                  # model and training: conf/train_*.yaml
+decode_config=                 # searches: conf/decode.yaml
+expdir=exp                     # where experiments and results go
+nj=2                           # processes that prepare data
+num_threads=1                  # threads of each training and decoding job
+ngpu=0                         # GPUs of each training; above 0, decoding uses one
+# End of options
+parse_options "${BASH_SOURCE[0]}" "$@"
 
 . ./path.sh
 . ./cmd.sh
 . ./db.sh
+
+is_number stage "${stage}"
+is_number stop_stage "${stop_stage}"
+((stage >= 1 && stop_stage <= 12)) || die "stages are 1 to 12, not ${stage} to ${stop_stage}"
 
 # The choices that follow from others -------------------------------------------------------------
 conf() {  # conf NAME: the recipe's own conf/NAME, else the one that all recipes share
@@ -81,7 +87,6 @@ one_of meaning_token_type "${meaning_token_type}" char bpe phn word
 if [[ ${token_joint} == true && ${surface_token_type} != "${meaning_token_type}" ]]; then
     die "--token_joint true needs one token type: surface is ${surface_token_type}, meaning ${meaning_token_type}"
 fi
-systems=${systems:-so_surface so_meaning do}
 decode_config=${decode_config:-$(conf decode.yaml)}
 for file in "${train_config}" "${decode_config}"; do
     [[ -f ${file} ]] || die "${file}: no such file: check --train_config and --decode_config"
@@ -130,11 +135,14 @@ for seed in ${seeds}; do
     done
 done
 system_of() { local run=${1%.seed*}; echo "${run##*.}"; }
+# shellcheck disable=SC2034  # make.sh writes there
 log_dir=${expdir}/log/${audio_tag}.${train_tag}.${tokens_tag}
 
-# The stages: each a title, its inputs, its outputs, one call ---------------------------------------
-title_1="Prepare data"  # a corpus -> data/TAG/{train,valid,test}
-stage_1() {
+# The stages: inputs -> outputs, a title, one call ------------------------------------------------
+title() { echo "=== ${language}, stage ${number}: $1 ($(date +%H:%M:%S))"; }
+
+stage_1() {  # a corpus -> data/TAG/{train,valid,test}
+    title "Prepare data"
     local inputs=("${root}/l2dual/corpora/${corpus}.py")
     local choices=(--corpus "${corpus}" --language "${language}" --convention "${surface_convention}")
     if [[ ${corpus} == simulated ]]; then
@@ -149,8 +157,8 @@ stage_1() {
     tell prepare
 }
 
-title_2="Perturb speed"  # data/TAG/train -> data/TAG_sp/train_sp
-stage_2() {
+stage_2() {  # data/TAG/train -> data/TAG_sp/train_sp
+    title "Perturb speed"
     if [[ -z ${speed_factors} ]]; then
         echo "no speed perturbation asked for (--speed_factors)"
         return
@@ -160,8 +168,8 @@ stage_2() {
     launch perturb_speed "${train_cmd}"
 }
 
-title_3="Format audio"  # data/TAG -> dump/TAG/formatted/{train,valid,test}: one rate, one format
-stage_3() {
+stage_3() {  # data/TAG -> dump/TAG/formatted/{train,valid,test}: one rate, one format
+    title "Format audio"
     local split source input
     for split in train valid test; do
         source=${data}/${split} input=${data}
@@ -175,8 +183,8 @@ stage_3() {
     launch format_audio "${train_cmd} --num_threads ${nj} --max_jobs 1"
 }
 
-title_4="Filter"  # dump/TAG/formatted -> dump/TAG/{train,valid,test}, and what was dropped and why
-stage_4() {
+stage_4() {  # dump/TAG/formatted -> dump/TAG/{train,valid,test}, and what was dropped and why
+    title "Filter"
     local split
     for split in train valid test; do
         plan "${dump}/${split}" "${dump}/formatted/${split}" -- \
@@ -188,8 +196,8 @@ stage_4() {
     tell filter
 }
 
-title_5="Make token lists"  # dump/TAG/train -> dump/TAG/tokens/OUTPUT_TYPE
-stage_5() {
+stage_5() {  # dump/TAG/train -> dump/TAG/tokens/OUTPUT_TYPE
+    title "Make token lists"
     local output
     if [[ ${token_joint} == true ]]; then
         plan_tokens surface --text "${dump}/train/text.surface" --text "${dump}/train/text.meaning"
@@ -209,8 +217,8 @@ plan_tokens() {  # plan_tokens OUTPUT --text FILE...
         python -m l2dual.bin.token_list "$@" --token_type "${!type_name}" --nbpe "${nbpe}" --out @OUT@
 }
 
-title_6="Measure divergence"  # dump/TAG -> EXP/divergence/TAG.json
-stage_6() {
+stage_6() {  # dump/TAG -> EXP/divergence/TAG.json
+    title "Measure divergence"
     local split choices=()
     for split in train valid test; do choices+=(--data "${dump}/${split}"); done
     plan "${expdir}/divergence/${audio_tag}.json" "${dump}/train" "${dump}/valid" "${dump}/test" -- \
@@ -219,19 +227,20 @@ stage_6() {
     tell divergence
 }
 
-title_7="Collect statistics"  # dump/TAG -> EXP/stats: lengths, mean and variance of the features
-stage_7() {
+stage_7() {  # dump/TAG -> EXP/stats: lengths, mean and variance of the features
+    title "Collect statistics"
     plan "${stats}" "${dump}/train" "${dump}/valid" "${train_config}" -- \
         python -m l2dual.bin.collect_stats --train_config "${train_config}" --data "${dump}" --out @OUT@
     launch collect_stats "${train_cmd} --num_threads ${num_threads}"
 }
 
-title_8="Train"  # dump/TAG, token lists, statistics -> EXP/RUN, one for each system and seed
-stage_8() {
+stage_8() {  # dump/TAG, token lists, statistics -> EXP/RUN, one for each system and seed
+    title "Train"
     local run
     for run in "${runs[@]}"; do plan_run "${run}"; done
     launch configure "${train_cmd}"
     for run in "${runs[@]}"; do
+        # shellcheck disable=SC2016  # the new shell expands it
         plan "${run}/trained" "${run}" -- \
             bash -c '"${@:2}" && touch "$1"' train @OUT@ "${run}/run.sh" --ngpu "${ngpu}"
     done
@@ -256,8 +265,8 @@ plan_run() {  # plan_run RUN: its directory; one made from other inputs is put a
     fi
 }
 
-title_9="Decode"  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
-stage_9() {
+stage_9() {  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
+    title "Decode"
     local run
     for run in "${runs[@]}"; do
         plan "${run}/${decode_tag}/test" "${run}/trained" "${dump}/test" "${decode_config}" -- \
@@ -267,13 +276,13 @@ stage_9() {
     launch decode "${decode_cmd} --gpu $((ngpu > 0)) --num_threads ${num_threads}"
 }
 
-title_10="Score"  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/test_score, EXP/results.json
-stage_10() {
+stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/test_score, EXP/results.json
+    title "Score"
     local run scores=()
     for run in "${runs[@]}"; do
         plan "${run}/${decode_tag}/score" "${run}/${decode_tag}/test" "${dump}/test" -- \
             python -m l2dual.bin.score --data "${dump}/test" --decode "${run}/${decode_tag}/test" \
-            --run "${run}/run.yaml" --out @OUT@/score.json
+            --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@/score.json
         scores+=("${run}/${decode_tag}/score")
     done
     launch score "${decode_cmd}"
@@ -283,16 +292,16 @@ stage_10() {
     python -m l2dual.bin.summary "${expdir}/results.json"
 }
 
-title_11="Analyse entanglement"  # EXP/RUN of all systems, dump/TAG/test -> EXP/cka.json
-stage_11() {
+stage_11() {  # EXP/RUN of all systems, dump/TAG/test -> EXP/cka.json
+    title "Analyse entanglement"
     plan "${expdir}/cka.json" "${runs[@]/%//trained}" "${dump}/test" -- \
         python -m l2dual.bin.analyse --data "${dump}/test" --exp "${runs[@]}" --out @OUT@
     launch analyse "${decode_cmd} --num_threads ${num_threads}"
     tell analyse
 }
 
-title_12="Report and pack"  # all of the above -> EXP/report.html, EXP/RUN/model.zip
-stage_12() {
+stage_12() {  # all of the above -> EXP/report.html, EXP/RUN/model.zip
+    title "Report and pack"
     local run
     plan "${expdir}/report.html" "${expdir}/results.json" "${expdir}/cka.json" "${dump}/test" \
         "${root}/l2dual/report" -- \
@@ -314,8 +323,6 @@ failed() {  # failed STATUS: where the recipe stopped
 }
 for ((number = stage; number <= stop_stage; number++)); do
     if [[ " ${skip_stages} " == *" ${number} "* ]]; then continue; fi
-    title=title_${number}
-    echo "=== ${language}, stage ${number}: ${!title} ($(date +%H:%M:%S))"
     "stage_${number}"
 done
 number=

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154
 # Make files from inputs by commands, once. Sourced; the caller sets log_dir.
 #
 #   plan OUT INPUT... -- COMMAND...    COMMAND makes OUT, which it calls @OUT@

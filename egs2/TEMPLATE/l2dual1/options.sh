@@ -1,45 +1,36 @@
 # shellcheck shell=bash
-# Options of a recipe: a table of names, defaults and descriptions, and its parser. Sourced.
+# Options of a recipe, declared as `name=default # what it is`. Sourced.
 
 die() {
     echo "l2dual: error: $*" >&2
     exit 1
 }
 
-parse_options() {  # parse_options TABLE ARGUMENT...: set a variable for each option of the table
-    local name default help known=" "
-    while read -r name default help; do
-        [[ -n ${name} ]] || continue
-        [[ ${default} != - ]] || default=
-        printf -v "${name}" %s "${default}"
-        known+="${name} "
-    done <<< "$1"
-    local table=$1
+option_block() {  # option_block SCRIPT: its lines `name=default # what it is`
+    sed -n '/^# Options: /,/^# End of options/ { /^[a-z_]*=/p }' "$1"
+}
+
+parse_options() {  # parse_options SCRIPT ARGUMENT...: set the options that SCRIPT declares
+    local script=$1 name
     shift
     while (($#)); do
         case $1 in
-            -h | --help) usage "${table}"; exit 0 ;;
+            -h | --help) usage "${script}"; exit 0 ;;
             --*) name=${1#--} ;;
             *) die "unexpected argument '$1': options are --name value, see --help" ;;
         esac
-        [[ ${known} == *" ${name} "* ]] || die "unknown option $1: see --help"
+        option_block "${script}" | grep -q "^${name}=" || die "unknown option $1: see --help"
         (($# > 1)) || die "option $1 needs a value"
         printf -v "${name}" %s "$2"
         shift 2
     done
-    is_number stage "${stage}"
-    is_number stop_stage "${stop_stage}"
-    ((stage >= 1 && stop_stage <= 12)) || die "stages are 1 to 12, not ${stage} to ${stop_stage}"
 }
 
-usage() {
-    local name default help
+usage() {  # usage SCRIPT
     echo "Usage: ./run.sh [--stage N] [--stop_stage N] [--option value ...]"
     echo
-    while read -r name default help; do
-        [[ -n ${name} ]] || continue
-        printf '  --%-20s %s [%s]\n' "${name}" "${help}" "${default}"
-    done <<< "$1"
+    option_block "$1" | sed -E 's/^([a-z_]+)=("?)([^"]*[^" ])?"? +# (.*)/  --\1|\4 [\3]/; s/ \[\]$//' \
+        | awk -F '|' '{ printf "%-24s %s\n", $1, $2 }'
 }
 
 is_number() {  # is_number NAME VALUE

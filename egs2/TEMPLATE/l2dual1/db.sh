@@ -1,0 +1,3 @@
+# shellcheck shell=bash disable=SC2034
+# Where your copies of the corpora are, absolute or relative to a recipe's directory; --db overrides.
+SPEECHOCEAN762=

@@ -1,0 +1,217 @@
+"""Both recipes, all twelve stages, on a handful of utterances; reruns, changed options, bad input."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ("--preset", "tiny", "--nj", "2")
+BINS = {"all", "0", "1-3", "4-10", "11+"}
+
+
+class Checkout:
+    """A copy of the recipes, beside links to the code, where runs leave the project alone."""
+
+    def __init__(self, folder: Path):
+        self.root = folder
+        for name in ("l2dual", "tools", "conf"):
+            (folder / name).symlink_to(ROOT / name)
+        if (ROOT / ".venv").exists():
+            (folder / ".venv").symlink_to(ROOT / ".venv")
+        skip = shutil.ignore_patterns("data", "dump", "exp")
+        shutil.copytree(ROOT / "egs2", folder / "egs2", symlinks=True, ignore=skip)
+
+    def recipe(self, language: str) -> Path:
+        return self.root / "egs2" / f"l2_{language}"
+
+    def run(self, language: str, *options: str, check=True) -> subprocess.CompletedProcess:
+        done = subprocess.run(
+            [self.recipe(language) / "run.sh", *options],
+            cwd=self.root,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0 or not check, done.stdout[-2000:] + done.stderr[-4000:]
+        return done
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Checkout:
+    return Checkout(tmp_path_factory.mktemp("l2 dual"))  # a path with a space
+
+
+@pytest.fixture(scope="module", params=["en", "ko"])
+def finished(request, checkout) -> tuple[Checkout, str, str]:
+    """A checkout where the recipe of a language ran through, the language, and what it printed."""
+    return checkout, request.param, checkout.run(request.param, *TINY).stdout
+
+
+def snapshot(recipe: Path) -> dict[str, tuple[int, int]]:
+    files = (path for path in recipe.rglob("*") if path.is_file())
+    return {str(p): (p.stat().st_mtime_ns, p.stat().st_size) for p in files}
+
+
+def test_every_stage_leaves_its_output(finished):
+    checkout, language, output = finished
+    recipe = checkout.recipe(language)
+    assert re.findall(r"stage (\d+):", output) == [str(n) for n in range(1, 13)]
+    runs = sorted(path.parent.name for path in recipe.glob("exp/*/run.sh"))
+    prefix = "simulated_tiny_heard.tiny.char-char"
+    assert runs == [f"{prefix}.{s}.seed1" for s in ("do", "so_meaning", "so_surface")]
+    for run in runs:
+        facts = yaml.safe_load((recipe / "exp" / run / "run.yaml").read_text())
+        for written in facts["outputs"]:
+            assert (recipe / "exp" / run / "decode/test" / f"text.{written}").exists()
+        with zipfile.ZipFile(recipe / "exp" / run / "model.zip") as archive:
+            assert "meta.yaml" in archive.namelist()
+            assert any(name.endswith("valid.acc.ave_2best.pth") for name in archive.namelist())
+    assert "</html>" in (recipe / "exp/report.html").read_text(encoding="utf-8")
+    assert not list(recipe.rglob("*.tmp")) and not list(recipe.rglob("*.old"))
+
+
+def test_results_have_a_record_for_each_system_output_unit_and_bin(finished):
+    checkout, language, _ = finished
+    recipe = checkout.recipe(language)
+    records = json.loads((recipe / "exp/results.json").read_text(encoding="utf-8"))
+    found = {(r["system"], r["output"], r["unit"], r["bin"]) for r in records}
+    outputs = [("so_surface", "surface"), ("so_meaning", "meaning")]
+    outputs += [("do", "surface"), ("do", "meaning")]
+    assert found == {(*o, u, b) for o in outputs for u in ("char", "word") for b in BINS}
+    utterances = len((recipe / "dump/simulated_tiny_heard/test/wav.scp").read_text().splitlines())
+    for system, output in outputs:
+        chosen = {
+            r["bin"]: r
+            for r in records
+            if (r["system"], r["output"], r["unit"]) == (system, output, "char")
+        }
+        whole = chosen.pop("all")
+        assert whole["n_utts"] == utterances == sum(r["n_utts"] for r in chosen.values())
+        assert whole["errors"] == sum(r["errors"] for r in chosen.values())
+        assert whole["error_rate"] == pytest.approx(whole["errors"] / whole["n_ref"])
+        assert (whole["corpus"], whole["language"], whole["seed"]) == ("simulated", language, 1)
+        assert whole["commit"] and whole["config"] and whole["command"].startswith("./run.sh")
+
+
+def test_an_analysis_of_too_little_data_says_so(finished):
+    checkout, language, _ = finished
+    records = json.loads((checkout.recipe(language) / "exp/cka.json").read_text())
+    assert records and all(r["cka"] is None and r["reason"] for r in records)
+
+
+def test_a_second_run_changes_nothing(finished):
+    checkout, language, _ = finished
+    before = snapshot(checkout.recipe(language))
+    checkout.run(language, *TINY)
+    assert snapshot(checkout.recipe(language)) == before
+
+
+def test_a_changed_option_redoes_what_depends_on_it_and_no_more(finished):
+    checkout, language, _ = finished
+    if language == "ko":
+        pytest.skip("once is enough")
+    recipe = checkout.recipe(language)
+    config = recipe / "conf" / "decode.yaml"
+    config.write_text("beam_size: 2\nctc_weight: {surface: 0.5, meaning: 0.5}\n")
+    before = snapshot(recipe)
+    checkout.run(language, *TINY, "--stop_stage", "10")
+    changed = {path for path, state in snapshot(recipe).items() if before.get(path) != state}
+    places = {Path(path).relative_to(recipe).parts[2] for path in changed if "/exp/sim" in path}
+    assert places == {"decode"}
+    assert not any("/dump/" in path or "/data/" in path for path in changed)
+    assert str(recipe / "exp/results.json") in changed
+    config.unlink()
+    checkout.run(language, *TINY, "--stage", "9")
+
+
+def test_an_interrupted_stage_leaves_nothing_half_made_and_is_made_again(finished):
+    checkout, language, _ = finished
+    recipe = checkout.recipe(language)
+    dump = recipe / "dump/simulated_tiny_heard"
+    stamp = dump / ".valid.stamp"
+    expected, texts = stamp.read_text(), (dump / "valid/text.surface").read_bytes()
+    stamp.unlink()  # as if killed between the rename and the stamp
+    (dump / "valid/text.surface").write_text("half\n")
+    (dump / "valid.tmp").mkdir()
+    checkout.run(language, *TINY, "--stage", "4", "--stop_stage", "4")
+    assert stamp.read_text() == expected and not (dump / "valid.tmp").exists()
+    assert (dump / "valid/text.surface").read_bytes() == texts
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--token_joint", "true", "--surface_token_type", "bpe", "--meaning_token_type", "bpe",
+         "--nbpe", "60", "--audio_format", "ark", "--speed_factors", "0.9 1.0"),
+        ("--surface_convention", "pronounced", "--meaning_token_type", "word"),
+    ],
+    ids=["bpe-joint-ark-sp", "pronounced-word"],
+)  # fmt: skip
+def test_other_options_run_through(finished, options):
+    checkout, language, _ = finished
+    if (language == "ko") == ("bpe" in options):
+        pytest.skip("each setting in one language")
+    common = ("--systems", "do_paper", "--expdir", "exp other")
+    checkout.run(language, *TINY, *common, *options)
+    recipe = checkout.recipe(language)
+    records = json.loads((recipe / "exp other/results.json").read_text(encoding="utf-8"))
+    unit = "phone" if ("pronounced" in options and language == "en") else "char"
+    assert (unit, "surface", "do_paper") in {(r["unit"], r["output"], r["system"]) for r in records}
+
+
+@pytest.mark.parametrize(
+    "options, fault",
+    [
+        (["--stagge", "1"], "unknown option --stagge"),
+        (["--stage", "0"], "stages are 1 to 12"),
+        (["--systems", "so_surfaces"], "no system so_surfaces: there are"),
+        (["--corpus", "speechocean762", "--db", "/nowhere"], "/nowhere: no such directory"),
+        (["--audio_format", "mp3"], "--audio_format must be one of: flac wav ark"),
+        (["--train_config", "no.yaml"], "no.yaml: no such file"),
+        (["--token_joint", "true", "--meaning_token_type", "bpe"], "needs one token type"),
+    ],
+)
+def test_bad_options_are_one_line(checkout, options, fault):
+    done = checkout.run("en", *options, check=False)
+    assert done.returncode == 1 and fault in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_bad_data_is_named_and_what_was_made_stays(finished):
+    checkout, language, _ = finished
+    recipe = checkout.recipe(language)
+    table = recipe / "data/simulated_tiny_heard/test/wav.scp"
+    good = table.read_text()
+    utt, path = good.splitlines()[0].split(maxsplit=1)
+    audio = (recipe / path).read_bytes()
+    results = (recipe / "exp/results.json").read_bytes()
+    (recipe / path).write_bytes(b"noise")
+    done = checkout.run(
+        language, *TINY, "--audio_format", "wav", "--stage", "3", "--stop_stage", "3", check=False
+    )
+    (recipe / path).write_bytes(audio)
+    assert done.returncode == 1
+    assert re.search(rf"l2dual: error: .*unreadable audio \(utterance {utt}\)", done.stderr)
+    assert "stage 3 failed" in done.stderr
+    assert not (recipe / "dump/simulated_tiny_heard_wav/formatted/test").exists()
+    assert (recipe / "exp/results.json").read_bytes() == results
+
+
+def test_a_table_in_the_report_can_be_downloaded(finished):
+    checkout, language, _ = finished
+    page = (checkout.recipe(language) / "exp/report.html").read_text(encoding="utf-8")
+    links = re.findall(r'href="data:text/csv[^,]*,([^"]+)"', page)
+    assert links
+    from urllib.parse import unquote
+
+    rows = list(csv.reader(unquote(links[0]).splitlines()))
+    assert len(rows) > 1 and len({len(row) for row in rows}) == 1

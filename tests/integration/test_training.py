@@ -1,0 +1,191 @@
+"""Configuring and training a run through the real command line: guards, resume, kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+
+from l2dual.errors import DataError, UsageError
+from l2dual.load import load_model, random_model
+from l2dual.runs import merge, read_yaml
+from l2dual.trainer import atomic_saves
+
+RATE = 16000
+WORDS = {"aa": 300, "bb": 500, "cc": 800, "dd": 1200}  # a text and the pitch that says it, in Hz
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory, request) -> Path:
+    """A recipe directory with spoken tones, token lists and statistics."""
+    root = Path(__file__).resolve().parents[2]
+    folder = tmp_path_factory.mktemp("recipe")
+    (folder / "path.sh").write_text(f"export PATH={Path(sys.executable).parent}:$PATH\n")
+    for split, count in (("train", 24), ("valid", 4)):
+        data = folder / "dump" / split
+        data.mkdir(parents=True)
+        tables = {"wav.scp": [], "text.surface": [], "text.meaning": [], "utts": []}
+        for index in range(count):
+            utt, (text, hertz) = f"s-{index:02d}", list(WORDS.items())[index % 4]
+            time_axis = np.arange(RATE // 2 + 400 * index) / RATE
+            path = data / f"{utt}.flac"
+            soundfile.write(path, 0.3 * np.sin(2 * np.pi * hertz * time_axis), RATE)
+            tables["wav.scp"].append(f"{utt} {path}")
+            tables["text.surface"].append(f"{utt} {text}")
+            tables["text.meaning"].append(f"{utt} {text[0]} {text[1]}")
+            tables["utts"].append(utt)
+        for name, lines in tables.items():
+            (data / name).write_text("\n".join(lines) + "\n")
+        info = {"corpus": "tones", "language": "en", "convention": "heard", "audio_format": "flac"}
+        (data / "corpus.yaml").write_text(yaml.safe_dump(info))
+    config = read_yaml(root / "conf" / "train_tiny.yaml")
+    config |= {"max_epoch": 3, "batch_bins": 60000, "log_interval": 1}
+    (folder / "train.yaml").write_text(yaml.safe_dump(config))
+    for output in ("surface", "meaning"):
+        text = folder / "dump/train" / f"text.{output}"
+        out = folder / "tokens" / output
+        call(folder, "token_list", "--text", text, "--token_type", "char", "--out", out)
+    stats = ["--train_config", "train.yaml", "--data", "dump", "--out", "stats"]
+    call(folder, "collect_stats", *stats)
+    return folder
+
+
+def call(folder: Path, command: str, *arguments, check=True) -> subprocess.CompletedProcess:
+    words = [sys.executable, "-m", f"l2dual.bin.{command}", *map(str, arguments)]
+    done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0 or not check, done.stderr
+    return done
+
+
+def environment() -> dict[str, str]:
+    root = str(Path(__file__).resolve().parents[2])
+    return os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+
+
+def configure(recipe: Path, name: str, system: str = "do", **changes) -> Path:
+    root = Path(__file__).resolve().parents[2]
+    config = merge(read_yaml(recipe / "train.yaml"), changes)
+    (recipe / f"{name}.yaml").write_text(yaml.safe_dump(config))
+    exp = Path("exp") / name
+    call(
+        recipe, "configure", "--train_config", f"{name}.yaml", "--seed", 1,
+        "--system", root / "conf/systems" / f"{system}.yaml", "--data", "dump",
+        "--stats", "stats", "--surface_tokens", "tokens/surface",
+        "--meaning_tokens", "tokens/meaning", "--out", exp,
+    )  # fmt: skip
+    return exp
+
+
+def train(recipe: Path, exp: Path, check=True) -> str:
+    command = ["bash", str(exp / "run.sh")]
+    done = subprocess.run(command, cwd=recipe, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0 or not check, done.stdout[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(recipe) -> Path:
+    exp = configure(recipe, "whole")
+    train(recipe, exp)
+    return recipe / exp
+
+
+def test_a_trained_run_loads_and_a_finished_one_is_not_trained_again(recipe, trained, monkeypatch):
+    monkeypatch.chdir(recipe)
+    before = (trained / "checkpoint.pth").read_bytes()
+    model = load_model(trained)
+    assert model.outputs == ("surface", "meaning") and not model.training
+    fresh = random_model(trained, seed=5)
+    assert not torch.equal(*(m.ctcs["surface"].ctc_lo.weight for m in (model, fresh)))
+    torch.testing.assert_close(model.normalize.mean, fresh.normalize.mean)
+    assert "already reached at max_epoch" in train(recipe, Path("exp/whole"))
+    assert (trained / "checkpoint.pth").read_bytes() == before
+
+
+def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(recipe, trained):
+    exp = configure(recipe, "killed")
+    process = subprocess.Popen(
+        ["bash", str(exp / "run.sh")],
+        cwd=recipe,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (recipe / exp / "1epoch.pth").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (recipe / exp / "valid.acc.ave.pth").exists()
+    assert "The training was resumed" in train(recipe, exp)
+    whole = torch.load(trained / "3epoch.pth", weights_only=True)
+    resumed = torch.load(recipe / exp / "3epoch.pth", weights_only=True)
+    for name, value in whole.items():
+        assert torch.equal(value, resumed[name]), name
+
+
+def test_a_save_that_is_cut_off_leaves_the_last_checkpoint(tmp_path):
+    path = tmp_path / "checkpoint.pth"
+    with atomic_saves():
+        torch.save({"epoch": 1}, path)
+        with pytest.raises(AttributeError):
+            torch.save({"epoch": 2, "unpicklable": lambda: None}, path)
+    assert torch.load(path) == {"epoch": 1}
+
+
+@pytest.mark.parametrize(
+    "changes, fault",
+    [
+        ({"best_model_criterion": [["valid", "accuracy", "max"]]}, "no statistic valid.accuracy"),
+        ({"accum_grad": 1000}, "accum_grad 1000 is more than the"),
+    ],
+)
+def test_settings_that_would_train_nothing_are_refused(recipe, changes, fault):
+    exp = configure(recipe, "refused", **changes)
+    output = train(recipe, exp, check=False)
+    last = output.strip().splitlines()[-1]
+    assert last.startswith("l2dual: error:") and fault in last
+    assert not list((recipe / exp).glob("*epoch.pth"))
+
+
+def test_a_broken_or_foreign_checkpoint_is_named(recipe, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(recipe)
+    with pytest.raises(DataError, match="no such checkpoint"):
+        load_model(trained, "other.pth")
+    (tmp_path / "config.yaml").write_bytes((trained / "config.yaml").read_bytes())
+    (tmp_path / "cut.pth").write_bytes((trained / "1epoch.pth").read_bytes()[:5000])
+    with pytest.raises(DataError, match="cut.pth: not a checkpoint of"):
+        load_model(tmp_path, "cut.pth")
+    single = configure(recipe, "single", "so_surface", max_epoch=1)
+    train(recipe, single)
+    with pytest.raises(DataError, match="1epoch.pth: not a checkpoint of") as error:
+        (tmp_path / "1epoch.pth").write_bytes((recipe / single / "1epoch.pth").read_bytes())
+        load_model(tmp_path, "1epoch.pth")
+    assert "\n" not in str(error.value)
+
+
+def test_a_system_without_weights_is_named(recipe, tmp_path):
+    (tmp_path / "bad.yaml").write_text("model_conf: {lsm_weight: 0.1}\n")
+    done = call(
+        recipe, "configure", "--train_config", "train.yaml", "--system", tmp_path / "bad.yaml",
+        "--seed", 1, "--data", "dump", "--stats", "stats", "--surface_tokens", "tokens/surface",
+        "--meaning_tokens", "tokens/meaning", "--out", "exp/bad", check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "needs model_conf: loss_weights" in done.stderr
+    assert not (recipe / "exp/bad").exists()
+
+
+def test_yaml_faults_are_named(tmp_path):
+    for content, fault in (("a: [", "not YAML"), ("- a", "must hold")):
+        (tmp_path / "x.yaml").write_text(content)
+        with pytest.raises(UsageError, match=fault):
+            read_yaml(tmp_path / "x.yaml")
