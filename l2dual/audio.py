@@ -63,7 +63,7 @@ def format_audio(data: DataDir, out: Path, audio_format: str, rate: int, nj: int
             paths |= chunk_paths
             durations |= chunk_durations
             done += len(chunk_paths)
-            print(f"{out.name}: {done} of {len(utts)} utterances", flush=True)
+            print(f"progress: {done} of {len(utts)} utterances", flush=True)
     data.tables["wav.scp"] = paths
     data.tables.pop("utt2speed", None)
     data.tables["utt2dur"] = {utt: f"{seconds:.4f}" for utt, seconds in durations.items()}

@@ -54,7 +54,7 @@ def say(
         ctypes.CDLL(None).srand(ctypes.c_uint(seed))  # of the breath noise
         flags = CHARS_UTF8 | PHONEMES
         library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, flags, None, None)
-    if not chunks:
+    if not any(chunk.any() for chunk in chunks):
         raise UsageError(f"espeak-ng says nothing for the phonemes '{phonemes}' in voice {voice}")
     return np.concatenate(chunks).astype(np.float32) / 32768, rate
 

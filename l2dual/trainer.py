@@ -30,8 +30,8 @@ class L2DualTrainer(Trainer):
             super().run(model=model, trainer_options=trainer_options, **kwargs)
 
     @classmethod
-    def train_one_epoch(cls, model, iterator, options, **kwargs) -> bool:
-        """Train one epoch.
+    def train_one_epoch(cls, model, iterator, reporter, options, **kwargs) -> bool:
+        """Train one epoch, and print which for the job launcher's progress.
 
         Raises:
             UsageError: the epoch has fewer batches than ``accum_grad``, so no step would be taken.
@@ -41,7 +41,11 @@ class L2DualTrainer(Trainer):
                 f"accum_grad {options.accum_grad} is more than the {len(iterator)} batches of an "
                 "epoch, so that nothing would be learned: lower accum_grad or batch_bins"
             )
-        return super().train_one_epoch(model=model, iterator=iterator, options=options, **kwargs)
+        run = ".".join(Path(options.output_dir).name.split(".")[-2:])
+        print(f"progress: {run} epoch {reporter.epoch} of {options.max_epoch}", flush=True)
+        return super().train_one_epoch(
+            model=model, iterator=iterator, reporter=reporter, options=options, **kwargs
+        )
 
 
 @contextmanager

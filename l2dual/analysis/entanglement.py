@@ -1,4 +1,4 @@
-"""How alike the encoders of the systems are, block by block: exp/cka.json, exp/cka_matrix.json.
+"""How alike the encoders of the systems are, block by block: records of exp/cka.json.
 
 Task similarity compares so_surface with so_meaning; pull compares a dual-output encoder with
 each of the two. Every value stands beside
@@ -21,6 +21,7 @@ import numpy as np
 
 from l2dual.analysis.activations import Activations, collect, shuffled_pairs, thin
 from l2dual.analysis.cka import (
+    MIN_FRAMES,
     centre,
     cosine,
     debiased_cka,
@@ -67,7 +68,7 @@ class Encoder:
     exp_dir: Path
     run: dict
     sample: Activations
-    own: list[np.ndarray]  # per block, HSIC with itself: of all frames, then without each speaker
+    own: list[np.ndarray]  # HSIC with itself per block, (1 + speakers,); [] if frames are too few
 
     @property
     def system(self) -> str:
@@ -87,8 +88,8 @@ def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict
         options: see :class:`Options`.
 
     Returns:
-        Records: ``cka`` (one per pair of encoders and block) and ``cka_matrix`` (one per pair,
-        rows the blocks of x, columns those of y). A value that can't be had is None, with the
+        One record per pair of encoders and block; ``cka_across`` is a row of the block x block
+        matrix: this block of x with each block of y. A value that can't be had is None, with the
         reason. The list is empty where no two systems are to be compared.
 
     Raises:
@@ -117,7 +118,7 @@ def _sample(model, exp_dir: Path, data: DataDir, options: Options) -> Activation
         sample = collect(model.to(options.device), data, options.batch_size)
     except (DataError, UsageError) as error:
         raise type(error)(f"{exp_dir}: {error}") from error
-    print(f"encoded {len(sample.utts)} utterances with {exp_dir}", flush=True)
+    print(f"progress: encoded with {exp_dir.name}", flush=True)
     return sample if options.max_frames is None else thin(sample, options.max_frames)
 
 
@@ -183,18 +184,20 @@ class Comparison:
         if len(self.frames.utts) >= MIN_UTTERANCES:
             self.permutations = [shuffled_pairs(self.frames, rng) for _ in range(PERMUTATIONS)]
         self.encoders = {
-            exp_dir: Encoder(exp_dir, runs[exp_dir], sample, [self._own(x) for x in sample.layers])
+            exp_dir: Encoder(exp_dir, runs[exp_dir], sample, self._own(sample))
             for exp_dir, sample in samples.items()
         }
         self.random: dict[tuple, Activations] = {}
         self.ceilings: dict[tuple[str, int], np.ndarray | None] = {}
 
-    def _own(self, layer: np.ndarray) -> np.ndarray:
-        x = centre(layer)
-        return leave_one_out_hsic(x, x, self.groups)
+    def _own(self, sample: Activations) -> list[np.ndarray]:
+        if len(sample.rows) < MIN_FRAMES:
+            return []
+        centred = (centre(layer) for layer in sample.layers)
+        return [leave_one_out_hsic(x, x, self.groups) for x in centred]
 
     def records(self, comparison: str, x_dir: Path, y_dir: Path) -> list[dict]:
-        """Records of one pair of encoders: each block with its counterpart, then all with all."""
+        """Records of one pair of encoders, one per block."""
         x, y = self.encoders[x_dir], self.encoders[y_dir]
         dim = max(layer.shape[1] for layer in (*x.sample.layers, *y.sample.layers))
         n_frames, least = len(self.frames.rows), FRAMES_PER_DIM * dim
@@ -228,9 +231,7 @@ class Comparison:
             values = self._values(x, y, layer) if enough else _no_values(reason)
             place = {"layer_x": layer + 1, "layer_y": layer + 1}
             records.append({"kind": "cka", **head, **place, **facts, **values, **made_by})
-        matrix = {"cka": self._matrix(x, y) if enough else None}
-        matrix["reason"] = None if enough else reason
-        return [*records, {"kind": "cka_matrix", **head, **facts, **matrix, **made_by}]
+        return records
 
     def _values(self, x: Encoder, y: Encoder, layer: int) -> dict:
         """Every number of one record, and the reasons for those that are None."""
@@ -242,6 +243,7 @@ class Comparison:
         reasons += missing
         values = {
             "cka": float(similarity[0]),
+            "cka_across": self._across(x, y, layer),
             "null": null,
             "null_sd": null_sd,
             "floor": self._floor(x, y, layer),
@@ -273,12 +275,11 @@ class Comparison:
         both = leave_one_out_hsic(left, right, self.groups)
         return cosine(both, x.own[layer_x], y.own[layer_y])
 
-    def _matrix(self, x: Encoder, y: Encoder) -> list[list[float | None]]:
-        values = [
-            [float(self._similarity(x, y, i, j)[0]) for j in range(len(y.sample.layers))]
-            for i in range(len(x.sample.layers))
-        ]
-        return [[round(v, 4) if np.isfinite(v) else None for v in row] for row in values]
+    def _across(self, x: Encoder, y: Encoder, layer: int) -> list[float | None]:
+        """CKA of one block of x with each block of y."""
+        blocks = range(len(y.sample.layers))
+        row = [float(self._similarity(x, y, layer, other)[0]) for other in blocks]
+        return [round(value, 4) if np.isfinite(value) else None for value in row]
 
     def _null(
         self, x: Encoder, y: Encoder, layer: int
@@ -333,5 +334,5 @@ class Comparison:
 
 
 def _no_values(reason: str) -> dict:
-    names = "cka null null_sd floor ceiling normalized interval normalized_interval".split()
-    return {**dict.fromkeys(names), "reason": reason}
+    names = "cka cka_across null null_sd floor ceiling normalized interval normalized_interval"
+    return {**dict.fromkeys(names.split()), "reason": reason}

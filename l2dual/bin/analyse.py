@@ -1,9 +1,6 @@
 """Stage 11: how alike the encoders are, block by block.
 
     python -m l2dual.bin.analyse --data data/x/test --exp exp/RUN1 exp/RUN2 --out exp/cka.json
-
-Writes exp/cka.json, one record per pair of encoders and block, and exp/cka_matrix.json beside it,
-every block against every block.
 """
 
 import argparse
@@ -35,11 +32,8 @@ def main() -> None:
     command = shlex.join(["python", "-m", "l2dual.bin.analyse", *sys.argv[1:]])
     made_by = {"commit": commit(), "command": command}
     records = [record | made_by for record in analyse(args.data, args.exp, options)]
-    blocks = [record for record in records if record["kind"] == "cka"]
-    matrices = [record for record in records if record["kind"] == "cka_matrix"]
-    write_records(args.out.with_name(f"{args.out.stem}_matrix.json"), matrices)
-    write_records(args.out, blocks)
-    print(table(blocks))
+    write_records(args.out, records)
+    print(table(records))
 
 
 def table(records: list[dict]) -> str:

@@ -37,7 +37,7 @@ def main() -> None:
             for utt, sequence in zip(utts, tokens):
                 hypotheses[output][utt] = tokens_to_text(sequence, kind, bpemodel)
         done = len(hypotheses[decoder.model.outputs[0]])
-        print(f"decoded {done} of {len(data['wav.scp'])} utterances", flush=True)
+        print(f"progress: decoded {done} of {len(data['wav.scp'])} utterances", flush=True)
     seconds = time.monotonic() - start
     audio = sum(float(duration) for duration in data["utt2dur"].values())
     print(f"real-time factor {seconds / audio:.3f} on {torch.get_num_threads()} threads")

@@ -22,12 +22,14 @@ def main() -> None:
     load_model(args.exp, args.checkpoint)  # an archive must hold a model that loads
     config = args.exp / "config.yaml"
     stats = yaml.safe_load(config.read_text(encoding="utf-8"))["normalize_conf"]["stats_file"]
+    archive = args.out.with_name(f"{args.out.name}.zip")  # ESPnet takes the format from the name
     pack(
         files={"model_file": str(args.exp / args.checkpoint)},
         yaml_files={"train_config": str(config)},
         option=[stats, str(args.exp / "run.yaml")],
-        outpath=str(args.out),
+        outpath=str(archive),
     )
+    archive.replace(args.out)
 
 
 if __name__ == "__main__":

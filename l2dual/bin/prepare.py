@@ -21,6 +21,7 @@ def simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
     return corpus.prepare(
         language=args.language,
         preset=read_yaml(args.preset),
+        preset_file=str(args.preset),
         convention=args.convention,
         out_dir=args.out,
         audio_dir=final / "audio",

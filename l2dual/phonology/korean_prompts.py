@@ -5,6 +5,7 @@ and a verb in a polite or formal form that fits the time.
 """
 
 import random
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from l2dual.phonology.hangul import decompose, has_coda, with_coda
 
 DATA = Path(__file__).parent / "data" / "ko_prompts.yaml"
 N_SENTENCES = 8000
+MOST_OF_LENGTH = 650  # sentences with one number of syllables: short and long ones alike
 WORDS, SYLLABLES = range(3, 8), range(6, 21)
 KINDS = ("actions", "states", "events")
 PARTICLES = {"topic": ("은", "는"), "subject": ("이", "가"), "object": ("을", "를")}
@@ -32,11 +34,15 @@ def _all_sentences() -> tuple[str, ...]:
     lexicon = Lexicon(yaml.safe_load(DATA.read_text(encoding="utf-8")))
     rng = random.Random(0)
     found: dict[str, None] = {}
-    for _ in range(100 * N_SENTENCES):
+    n_of_length = Counter()
+    for _ in range(20 * N_SENTENCES):
         sentence = lexicon.sentence(rng)
         n_syllables = len(sentence.replace(" ", ""))
-        if len(sentence.split()) in WORDS and n_syllables in SYLLABLES:
+        if len(sentence.split()) not in WORDS or n_syllables not in SYLLABLES:
+            continue
+        if sentence not in found and n_of_length[n_syllables] < MOST_OF_LENGTH:
             found[sentence] = None
+            n_of_length[n_syllables] += 1
         if len(found) == N_SENTENCES:
             return tuple(found)
     raise DataError(f"{DATA}: only {len(found)} sentences; add words or clauses")
@@ -71,7 +77,7 @@ class Lexicon:
             who = self._nouns(clause, "who") or self.groups["people"].split()
             words.append(_with_particle(rng.choice(who), rng.choice(("topic", "subject"))))
         place, manner = [], []
-        if "to" in clause or ("where" in clause and ("what" not in clause or rng.random() < 0.5)):
+        if "to" in clause or ("where" in clause and ("what" not in clause or rng.random() < 0.6)):
             place = [self._place(clause, rng)]
         if "by" in clause and rng.random() < 0.6:
             manner = [rng.choice(self._nouns(clause, "by"))]
@@ -97,7 +103,7 @@ class Lexicon:
         return (self.groups[words[1:]] if words.startswith("@") else words).split()
 
     def _time(self, tense: str, rng: random.Random) -> list[str]:
-        return [rng.choice(self.times[rng.choice((tense, "any"))])] if rng.random() < 0.6 else []
+        return [rng.choice(self.times[rng.choice((tense, "any"))])] if rng.random() < 0.7 else []
 
     def _place(self, clause: dict, rng: random.Random) -> str:
         key, particle = ("to", "에") if "to" in clause else ("where", "에서")
@@ -107,7 +113,7 @@ class Lexicon:
         if "what" not in clause:
             return []
         words = [_with_particle(rng.choice(self._nouns(clause, "what")), "object")]
-        if "how" in clause and rng.random() < 0.4:
+        if "how" in clause and rng.random() < 0.5:
             words.insert(0, rng.choice(self._nouns(clause, "how")))
         return words
 

@@ -66,7 +66,7 @@ def test_every_stage_leaves_its_output(finished):
     recipe = checkout.recipe(language)
     assert re.findall(r"stage (\d+):", output) == [str(n) for n in range(1, 13)]
     runs = sorted(path.parent.name for path in recipe.glob("exp/*/run.sh"))
-    prefix = "simulated_tiny_heard.tiny.char-char"
+    prefix = "simulated_tiny_heard.tiny.char-char-joint"
     assert runs == [f"{prefix}.{s}.seed1" for s in ("do", "so_meaning", "so_surface")]
     for run in runs:
         facts = yaml.safe_load((recipe / "exp" / run / "run.yaml").read_text())

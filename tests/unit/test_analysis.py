@@ -169,11 +169,13 @@ def test_thin_keeps_whole_utterances():
         whole = sample.layers[0][sample.rows == int(utt)]
         np.testing.assert_array_equal(kept, whole)
         assert thinned.lengths[row] == sample.lengths[int(utt)]
+    with pytest.raises(UsageError, match="max_frames"):
+        thin(sample, 0)
 
 
 def test_records(data, runs, two_seeds):
     """Every number of a record, computed anew from the encoders."""
-    records = [record for record in two_seeds if record["kind"] == "cka"]
+    records = two_seeds
     assert len(records) == 3 * 4 * 2  # comparisons, pairs of seeds, blocks
     wanted = ("so_surface", 1, "so_meaning", 2, 2)
     keys = ("system_x", "seed_x", "system_y", "seed_y", "layer_x")
@@ -198,15 +200,14 @@ def test_records(data, runs, two_seeds):
 def test_value_lies_between_null_and_one(two_seeds):
     """The two encoders of one seed start alike, those of two seeds do not."""
     same, other = [], []
-    for record in (record for record in two_seeds if record["kind"] == "cka"):
+    for record in two_seeds:
         assert abs(record["null"]) < 0.3 and 0 < record["floor"] < 0.999
         (same if record["seed_x"] == record["seed_y"] else other).append(record["cka"])
     assert np.mean(other) < np.mean(same) < 1
 
 
 def test_normalized_only_across_seeds(two_seeds):
-    records = [record for record in two_seeds if record["kind"] == "cka"]
-    for record in records:
+    for record in two_seeds:
         span = record["ceiling"] - record["null"]
         if record["seed_x"] == record["seed_y"]:
             assert record["normalized"] is None and "seeds differ" in record["reason"]
@@ -217,24 +218,24 @@ def test_normalized_only_across_seeds(two_seeds):
             assert record["normalized"] == pytest.approx(expected)
             low, high = record["normalized_interval"]
             assert low < high and record["reason"] is None
-    assert any(record["normalized"] is not None for record in records)
+    assert any(record["normalized"] is not None for record in two_seeds)
 
 
-def test_matrix_has_the_records_on_its_diagonal(two_seeds):
-    matrices = [record for record in two_seeds if record["kind"] == "cka_matrix"]
-    assert len(matrices) == 3 * 4
+def test_across_blocks(data, runs, two_seeds):
+    directory = DataDir.load(data)
+    x = collect(load_model(runs["do", 1]), directory, 8).layers
+    y = collect(load_model(runs["so_surface", 2]), directory, 8).layers
+    wanted = ("do", 1, "so_surface", 2)
     keys = ("system_x", "seed_x", "system_y", "seed_y")
-    for matrix in matrices:
-        assert np.shape(matrix["cka"]) == (2, 2)
-        for record in two_seeds:
-            if record["kind"] == "cka" and all(record[k] == matrix[k] for k in keys):
-                layer = record["layer_x"] - 1
-                assert matrix["cka"][layer][layer] == pytest.approx(record["cka"], abs=1e-4)
+    records = [record for record in two_seeds if tuple(record[key] for key in keys) == wanted]
+    matrix = [[debiased_cka(one, other) for other in y] for one in x]
+    np.testing.assert_allclose([r["cka_across"] for r in records], matrix, atol=1e-4)
+    np.testing.assert_allclose([r["cka"] for r in records], np.diag(matrix), atol=1e-9)
 
 
 def test_one_seed_has_no_ceiling(data, runs):
     records = analyse(data, first_seeds(runs), Options())
-    for record in (record for record in records if record["kind"] == "cka"):
+    for record in records:
         assert record["ceiling"] is None and record["normalized"] is None
         assert "second seed of" in record["reason"] and record["interval"] is not None
 
@@ -245,10 +246,13 @@ def test_too_little_is_null_with_its_reason(tmp_path, data, runs):
         assert record["cka"] is None and "needs 256" in record["reason"]
     few = make_data(tmp_path / "few", n_speakers=3, per_speaker=6)
     records = analyse(few, first_seeds(runs)[:2], Options())
-    for record in (record for record in records if record["kind"] == "cka"):
+    for record in records:
         assert record["cka"] is not None and record["interval"] is None and record["null"] is None
         assert "10 speakers (has 3)" in record["reason"]
         assert "20 utterances (has 18)" in record["reason"]
+    handful = make_data(tmp_path / "handful", n_speakers=1, per_speaker=1)
+    for record in analyse(handful, list(runs.values()), Options()):
+        assert record["cka"] is None and "needs 32" in record["reason"]
     assert analyse(data, first_seeds(runs)[:1], Options()) == []
 
 
@@ -299,7 +303,6 @@ def test_command(tmp_path, data, runs, monkeypatch, capsys):
     records = json.loads(out.read_text(), parse_constant=pytest.fail)
     assert len(records) == 6 and all(record["kind"] == "cka" for record in records)
     assert records[0]["command"].startswith("python -m l2dual.bin.analyse --data")
-    assert len(json.loads((tmp_path / "exp/cka_matrix.json").read_text())) == 3
     assert stdout.count("so_surface.1 ~ so_meaning.1") == 2 and "second seed" in stdout
     before = out.read_bytes()
     command(*first_seeds(runs))

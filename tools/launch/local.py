@@ -6,6 +6,7 @@
 
 JOB is replaced by the job's number in the log's name and in every argument. The command is run as
 it stands, without a shell: paths with spaces need no more quoting, and a pipe needs `bash -c`.
+A line `progress: ...` that a job prints is shown in the progress of the array.
 Status 0 if every job ended with 0, else 1. Interrupted or terminated, it ends all its jobs.
 """
 
@@ -43,6 +44,8 @@ class Job:
         self.write(f"# started: {time.strftime('%Y-%m-%d %H:%M:%S')}")
         self.process = None
         self.status = None
+        self.said = ""
+        self.read_until = 0
         try:
             self.process = subprocess.Popen(
                 command,
@@ -71,6 +74,17 @@ class Job:
         ended = time.strftime("%Y-%m-%d %H:%M:%S")
         self.write(f"# ended: {ended}, status {status}, {time.time() - self.start:.0f} seconds")
         self.stream.close()
+
+    def progress(self):
+        """Return what the command last printed behind `progress: `."""
+        with open(self.log, "rb") as log:
+            log.seek(self.read_until)
+            new = log.read()
+        self.read_until += len(new) - len(new.rpartition(b"\n")[2])
+        said = re.findall(rb"^progress: (.*)\n", new, flags=re.MULTILINE)
+        if said:
+            self.said = said[-1].decode(errors="replace")
+        return self.said
 
     def kill(self, signal_number):
         """Send a signal to the command and to everything it started."""
@@ -180,6 +194,7 @@ class Progress:
         self.shown = False
 
     def update(self, running, done, failed, last=False):
+        """Show the counts, and what the jobs in the list ``running`` last said of themselves."""
         now = time.monotonic()
         due = self.interval > 0 and now - self.last >= self.interval
         if not (due or (last and self.shown)):
@@ -187,9 +202,12 @@ class Progress:
         self.last, self.shown = now, True
         minutes, seconds = divmod(int(now - self.start), 60)
         line = (
-            f"{self.name}: {running} running, {done} done, {failed} failed "
+            f"{self.name}: {len(running)} running, {done} done, {failed} failed "
             f"of {self.total}, {minutes:02d}:{seconds:02d}"
         )
+        said = ", ".join(filter(None, (job.progress() for job in running)))
+        if said:
+            line += f" ({said})"
         if self.on_terminal:
             sys.stderr.write("\r\033[K" + line + ("\n" if last else ""))
         else:
@@ -244,12 +262,12 @@ def run_jobs(commands, options, slots):
                     done += 1
                 else:
                     failed.append(job)
-            progress.update(len(running), done, len(failed))
+            progress.update(running, done, len(failed))
             if running:
                 time.sleep(POLL_SECONDS)
     finally:
         end_jobs(running)
-    progress.update(0, done, len(failed), last=True)
+    progress.update([], done, len(failed), last=True)
     return failed
 
 

@@ -31,7 +31,7 @@ frames_per_second=25           # encoder frames: 16000 Hz / hop 160 / subsamplin
 surface_token_type=            # char, bpe, phn or word
 meaning_token_type=            # char, bpe, phn or word
 nbpe=500                       # vocabulary of a bpe output
-token_joint=false              # one vocabulary for both outputs (true or false)
+token_joint=                   # one vocabulary for both outputs: true or false
 train_config=                  # model and training: conf/train_*.yaml
 decode_config=                 # searches: conf/decode.yaml
 expdir=exp                     # where experiments and results go
@@ -57,7 +57,6 @@ conf() {  # conf NAME: the recipe's own conf/NAME, else the one that all recipes
 one_of language "${language}" en ko
 one_of corpus "${corpus}" simulated speechocean762
 one_of audio_format "${audio_format}" flac wav ark
-one_of token_joint "${token_joint}" true false
 case ${corpus} in
     simulated)
         one_of preset "${preset}" mini measure tiny
@@ -84,6 +83,13 @@ surface_token_type=${surface_token_type:-char}
 meaning_token_type=${meaning_token_type:-char}
 one_of surface_token_type "${surface_token_type}" char bpe phn word
 one_of meaning_token_type "${meaning_token_type}" char bpe phn word
+if [[ -z ${token_joint} ]]; then  # under heard both outputs are written in one alphabet
+    token_joint=false
+    if [[ ${surface_convention}${surface_token_type} == "heard${meaning_token_type}" ]]; then
+        token_joint=true
+    fi
+fi
+one_of token_joint "${token_joint}" true false
 if [[ ${token_joint} == true && ${surface_token_type} != "${meaning_token_type}" ]]; then
     die "--token_joint true needs one token type: surface is ${surface_token_type}, meaning ${meaning_token_type}"
 fi

@@ -88,6 +88,6 @@ SCRIPT
 
 tell() {  # tell NAME: what the last jobs of that name printed
     if compgen -G "${log_dir}/$1.*.log" > /dev/null; then
-        cat "${log_dir}/$1".*.log | grep -v '^#' || true
+        cat "${log_dir}/$1".*.log | grep -Ev '^(#|progress:|Failed to import Flash)' || true
     fi
 }

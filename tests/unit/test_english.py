@@ -1,0 +1,177 @@
+"""English prompts, pronunciation, errors and respelling."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from l2dual import synth
+from l2dual.errors import DataError
+from l2dual.phonology import english
+
+
+def rule(name: str):
+    return next(r for rules in english.all_rules().values() for r in rules if r.name == name)
+
+
+def err(word: str, *names: str) -> english.Speech:
+    """The word with each named rule applied at its first site."""
+    (said,) = english.canonical(word).words
+    for name in names:
+        sites = [i for i in range(len(said.phones)) if english._applies(rule(name), said, i)]
+        assert sites, f"{name} has no site in {word}"
+        i = sites[0]
+        said = replace(said, said=said.said[:i] + (rule(name).new,) + said.said[i + 1 :])
+    return english.Speech((said,))
+
+
+def test_prompts_are_many_distinct_and_of_the_right_size():
+    prompts = english.sentences(1)
+    assert len(prompts) == len(set(prompts)) >= 6000
+    assert all(3 <= len(prompt.split()) <= 8 for prompt in prompts)
+    assert all(15 <= len(prompt.replace(" ", "")) <= 45 for prompt in prompts)
+    assert all(prompt.replace(" ", "").isalpha() and prompt.islower() for prompt in prompts)
+
+
+def test_prompt_order_comes_from_the_seed():
+    assert english.sentences(1) == english.sentences(1)
+    assert english.sentences(1)[:20] != english.sentences(2)[:20]
+
+
+def test_every_word_is_aligned_whole():
+    words = {word for prompt in english.sentences(1) for word in prompt.split()}
+    assert words == set(english.lexicon())
+    for (word,) in (english.canonical(text).words for text in words):
+        chunks = english.alignment(word.text, word.phones)
+        assert "".join(chunk.letters for chunk in chunks) == word.text
+        phones = [i for chunk in chunks for i in range(chunk.start, chunk.stop)]
+        assert phones == list(range(len(word.phones)))
+
+
+def test_unknown_word_is_named():
+    with pytest.raises(DataError, match="'xyzzyq'"):
+        english.canonical("the xyzzyq")
+
+
+@pytest.mark.parametrize(
+    "word, names, respelled",
+    [
+        ("think", ["th-s"], "sink"),
+        ("very", ["v-b"], "bery"),
+        ("school", ["s-u-cluster"], "suchool"),
+        ("coffee", ["f-p"], "copee"),
+        ("bed", ["d-o-final"], "bedo"),
+        ("like", ["k-u-final"], "liku"),  # the silent e makes room
+        ("cold", ["d-drop"], "col"),
+        ("his", ["z-s-final"], "hiss"),  # not "his" again
+        ("wood", ["w-drop"], "ood"),
+        ("good", ["uh-uw"], "guud"),
+        ("thing", ["th-s", "ng-n-final"], "sin"),
+        ("mother", ["dh-d", "ah-aa"], "mader"),
+    ],
+)
+def test_respelling(word, names, respelled):
+    assert english.heard(word, err(word, *names)) == respelled
+
+
+@pytest.mark.parametrize(
+    "word, name, other",
+    [
+        ("think", "th-s", "sink"),
+        ("fan", "f-p", "pan"),
+        ("vest", "v-b", "best"),
+        ("right", "r-l", "light"),
+        ("rice", "r-l", "lice"),
+        ("bed", "ae-eh", "bad"),
+        ("sheep", "iy-ih", "ship"),
+        ("cup", "ah-aa", "cop"),
+        ("bag", "g-k-final", "back"),
+        ("first", "er-aa", None),
+    ],
+)
+def test_errors_make_pairs_sound_alike(word, name, other):
+    if other is None:
+        assert english.pronounced(err(word, name)) != english.pronounced(english.canonical(word))
+    elif name == "ae-eh":  # the error is in the second word of the pair
+        assert english.pronounced(err(other, name)) == english.pronounced(english.canonical(word))
+    else:
+        assert english.pronounced(err(word, name)) == english.pronounced(english.canonical(other))
+
+
+def test_every_single_error_changes_the_spelling():
+    every = {r.name: r for l1 in english.L1S for r in english.all_rules()[l1]}.values()
+    for (word,) in (english.canonical(text).words for text in english.lexicon()):
+        for change in every:
+            for i in range(len(word.phones)):
+                if english._applies(change, word, i):
+                    said = word.said[:i] + (change.new,) + word.said[i + 1 :]
+                    speech = english.Speech((replace(word, said=said),))
+                    assert english.heard(word.text, speech) != word.text, (word.text, change.name)
+
+
+@pytest.mark.parametrize("l1", english.L1S)
+def test_heard_equals_the_text_exactly_where_nothing_went_wrong(l1):
+    rng = np.random.default_rng(0)
+    rules = english.rules(l1)
+    wrong = 0
+    for prompt in english.sentences(1)[:300]:
+        right = english.canonical(prompt)
+        speech = english.mispronounce(right, rules, 2.0, rng)
+        assert (english.heard(prompt, speech) == prompt) == (speech == right)
+        changed = [h != w for h, w in zip(english.heard(prompt, speech).split(), prompt.split())]
+        assert changed == [said != word for said, word in zip(speech.words, right.words)]
+        wrong += speech != right
+    assert wrong > 250
+
+
+def test_no_errors_at_rate_zero_and_the_same_for_one_generator_state():
+    speech = english.canonical("we think the school is very good")
+    rules = english.rules("korean")
+    assert english.mispronounce(speech, rules, 0.0, np.random.default_rng(1)) == speech
+    twice = [english.mispronounce(speech, rules, 1.0, np.random.default_rng(1)) for _ in range(2)]
+    assert twice[0] == twice[1]
+
+
+def test_a_rule_fires_at_its_rate():
+    speech = english.canonical("fan " * 2000)
+    said = english.mispronounce(speech, [rule("f-p")], 0.5, np.random.default_rng(1))
+    share = np.mean([word.said[0] == ("P",) for word in said.words])
+    assert share == pytest.approx(0.5 * rule("f-p").rate, abs=0.03)
+
+
+def test_rates_are_capped_at_one():
+    said = english.mispronounce(
+        english.canonical("fan"), [rule("f-p")], 100.0, np.random.default_rng(1)
+    )
+    assert english.pronounced(said) == "P AE N"
+
+
+def test_rules_need_their_context():
+    (who,), (hat,) = english.canonical("who").words, english.canonical("hat").words
+    assert english._applies(rule("hh-f"), who, 0)  # before UW
+    assert not english._applies(rule("hh-f"), hat, 0)
+    (bad,) = english.canonical("bad").words
+    assert not english._applies(rule("b-p-final"), bad, 0)
+    assert english._applies(rule("d-t-final"), bad, 2)
+
+
+def test_pronounced_has_no_stress():
+    assert english.pronounced(english.canonical("the butter")) == "DH AH B AH T ER"
+
+
+@pytest.mark.parametrize(
+    "word", "think school car hair near table very bird church judge boy cow food good zoo".split()
+)
+def test_mnemonics_are_those_of_the_voice(word):
+    """What we make of CMUdict sounds exactly as what espeak-ng makes of the word."""
+    ours = english.phonemes(english.canonical(word))
+    theirs = synth.text_to_phonemes(word, english.VOICE)
+    np.testing.assert_array_equal(
+        synth.say(ours, english.VOICE)[0], synth.say(theirs, english.VOICE)[0]
+    )
+
+
+def test_every_word_can_be_said():
+    for text in english.lexicon()[::10]:
+        samples, rate = synth.say(english.phonemes(english.canonical(text)), english.VOICE)
+        assert 0.1 < len(samples) / rate < 2.5, text

@@ -1,0 +1,165 @@
+"""The simulated corpus."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from l2dual.corpora import simulated
+from l2dual.errors import UsageError
+from l2dual.runs import merge, read_yaml
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+SMALL = {
+    "utterances": {"train": 9, "valid": 3, "test": 6},
+    "speakers": {"train": 3, "valid": 1, "test": 2},
+}
+
+
+@pytest.fixture
+def preset() -> dict:
+    return merge(read_yaml(CONF / "simulated_tiny.yaml"), SMALL)
+
+
+def make(preset, out, language="en", convention="heard", nj=1, seed=1):
+    utterances, facts = simulated.prepare(
+        language, preset, convention, out, out / "audio", nj, seed, preset_file="my.yaml"
+    )
+    return list(utterances), facts
+
+
+def samples(utterances) -> list[bytes]:
+    return [utterance.audio.read_bytes() for utterance in utterances]
+
+
+def test_the_number_of_jobs_changes_nothing(preset, tmp_path):
+    one, facts = make(preset, tmp_path, nj=1)
+    audio = samples(one)
+    two, again = make(preset, tmp_path, nj=2)
+    assert one == two and facts == again and audio == samples(two)
+
+
+def test_another_seed_gives_another_corpus(preset, tmp_path):
+    one, _ = make(preset, tmp_path / "one")
+    two, _ = make(preset, tmp_path / "two", seed=2)
+    assert [u.meaning for u in one] != [u.meaning for u in two]
+
+
+def test_both_conventions_describe_the_same_audio(preset, tmp_path):
+    heard, facts = make(preset, tmp_path / "heard")
+    pronounced, other = make(preset, tmp_path / "pronounced", convention="pronounced")
+    assert samples(heard) == samples(pronounced)
+    assert (facts["surface_unit"], other["surface_unit"]) == ("char", "phone")
+    for h, p in zip(heard, pronounced, strict=True):
+        assert h.canonical == h.meaning == p.meaning
+        assert (h.surface == h.canonical) == (p.surface == p.canonical)
+    assert any(h.surface != h.canonical for h in heard)
+
+
+def test_splits_share_no_speaker_voice_or_prompt(tmp_path):
+    preset = read_yaml(CONF / "simulated_tiny.yaml")
+    utterances, facts = make(preset, tmp_path, nj=2)
+    speakers, prompts = {}, {}
+    for u in utterances:
+        assert u.id.startswith(f"{u.speaker}-")
+        assert speakers.setdefault(u.speaker, u.split) == u.split
+        assert prompts.setdefault(u.meaning, u.split) == u.split
+    for split, number in preset["utterances"].items():
+        assert sum(u.split == split for u in utterances) == number
+        assert list(speakers.values()).count(split) == preset["speakers"][split]
+    assert len({u.id for u in utterances}) == len(utterances)
+    assert {u.l1 for u in utterances} == set(facts["rules"])
+
+
+def test_train_repeats_prompts_but_takes_none_of_the_others(preset):
+    prompts = [f"prompt {i}" for i in range(12)]
+    texts = {
+        split: [text for _, _, text in simulated._cast(split, preset, ("x",), prompts, 1)]
+        for split in preset["utterances"]
+    }
+    assert len(set(texts["test"])) == 6 and len(set(texts["valid"])) == 3
+    assert len(texts["train"]) == 9 and len(set(texts["train"])) == 3
+    assert not set(texts["train"]) & {*texts["test"], *texts["valid"]}
+
+
+def test_audio_is_16_khz_16_bit_mono_flac_where_it_will_be(preset, tmp_path):
+    out, final = tmp_path / "data.tmp", tmp_path / "data"
+    utterances, _ = simulated.prepare("en", preset, "heard", out, final / "audio", 1, 1)
+    first = list(utterances)[0]
+    assert not final.exists() and first.audio == final / "audio" / f"{first.id}.flac"
+    out.rename(final)
+    info = soundfile.info(first.audio)
+    assert (info.samplerate, info.channels, info.format) == (16000, 1, "FLAC")
+    assert info.subtype == "PCM_16" and 1 < info.duration < 8
+    assert not list(final.rglob("*.tmp"))
+
+
+def test_korean(preset, tmp_path):
+    utterances, facts = make(preset, tmp_path, language="ko")
+    assert facts["language"] == "ko" and len(samples(utterances)) == 18
+    assert any(u.surface != u.meaning for u in utterances)
+
+
+def test_learners_differ_in_proficiency_and_errors_follow_it(preset, tmp_path):
+    speakers = simulated._speakers("train", read_yaml(CONF / "simulated_mini.yaml"), ("x",), 1)
+    scales = sorted(speaker.error_scale for speaker in speakers)
+    assert scales[0] < 0.2 and scales[-1] > 3.5 and 0.6 < np.median(scales) < 1.0
+    good, _ = make(preset | {"error_scale": [0.01, 0.01]}, tmp_path / "good")
+    poor, _ = make(preset | {"error_scale": [5, 5]}, tmp_path / "poor")
+    wrong = [sum(u.surface != u.meaning for u in some) for some in (good, poor)]
+    assert wrong[0] <= 2 and wrong[1] >= 16
+
+
+@pytest.mark.parametrize("slope", [0.0, 1.0, 2.0])
+def test_noise_has_power_one_and_the_slope_asked_for(slope):
+    noise = simulated.coloured_noise(160001, slope, np.random.default_rng(0))
+    assert len(noise) == 160001 and np.mean(noise**2) == pytest.approx(1)
+    spectrum = np.abs(np.fft.rfft(noise)) ** 2
+    frequencies = np.fft.rfftfreq(len(noise), 1 / 16000)
+    low, high = (
+        spectrum[(frequencies > f) & (frequencies < 1.1 * f)].mean() for f in (200, 3200)
+    )
+    assert np.log2(low / high) / 4 == pytest.approx(slope, abs=0.1)
+
+
+def test_the_noise_stands_at_the_snr_asked_for(preset, tmp_path):
+    clean, _ = make(preset | {"snr": [90, 90]}, tmp_path / "clean")
+    noisy, _ = make(preset | {"snr": [10, 10]}, tmp_path / "noisy")
+    for one, other in zip(clean, noisy, strict=True):
+        speech, mixed = soundfile.read(one.audio)[0], soundfile.read(other.audio)[0]
+        scale = speech @ mixed / (speech @ speech)  # peaks are normalized apart
+        noise = mixed - scale * speech
+        snr = 10 * np.log10(np.mean((scale * speech) ** 2) / np.mean(noise**2))
+        assert 6 < snr < 11.5  # the pauses, counted here and not there, cost a little
+
+
+@pytest.mark.parametrize("name", ["mini", "measure", "tiny"])
+def test_our_presets_are_right(name):
+    preset = read_yaml(CONF / f"simulated_{name}.yaml")
+    simulated.check_preset(preset, name)
+    assert name == "tiny" or preset["speakers"]["test"] >= 20
+
+
+@pytest.mark.parametrize(
+    "change, complaint",
+    [
+        ({"sizes": 1}, "'sizes' is unknown"),
+        ({"snr": None}, "'snr' is missing"),
+        ({"snr": [20, 10]}, "snr: "),
+        ({"pitch": [0, 200]}, "pitch: "),
+        ({"words_per_minute": "fast"}, "words_per_minute: "),
+        ({"utterances": 100}, "utterances: give"),
+        ({"utterances": {"train": 9, "valid": 0, "test": 6}}, "utterances: valid: 0"),
+        ({"utterances": {"train": 9, "valid": 3, "test": 99999}}, "utterances: valid and test"),
+        ({"speakers": {"train": 3, "valid": 1, "test": 7}}, "speakers: test"),
+        ({"voices": {"train": ["m1"], "valid": ["m1"], "test": ["m2"]}}, "'m1' stands twice"),
+        ({"voices": {"train": ["m1"], "valid": ["nobody"], "test": ["m2"]}}, "'nobody'"),
+        ({"voices": {"train": ["m1"], "valid": [], "test": ["m2"]}}, "voices: valid"),
+    ],
+)
+def test_a_bad_preset_is_named(preset, tmp_path, change, complaint):
+    bad = {key: value for key, value in (preset | change).items() if value is not None}
+    with pytest.raises(UsageError, match=complaint) as caught:
+        make(bad, tmp_path)
+    assert str(caught.value).startswith("my.yaml: ")
