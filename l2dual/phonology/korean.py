@@ -31,8 +31,10 @@ NATIVE = "native"  # rules of standard pronunciation, beside the L1s in rules/ko
 SLOTS = ("onset", "nucleus", "coda")
 LETTERS = frozenset((*ONSETS, *NUCLEI, *CODAS)) - {""}
 
-# Mnemonics of espeak-ng's voice `ko`. Lax stops are voiced, as that voice has them between vowels
-# and mostly at the beginning of a word too; ㅅ and ㅆ sound alike in it.
+# Mnemonics of espeak-ng's voice `ko`, one for each sound. Lax stops are voiced, as that voice has
+# them between vowels and mostly at the beginning of a word too. Where its own choice is hardly
+# heard, another mnemonic of its tables stands: t for ㄸ (its t- is like d), the long N- for coda ㅇ
+# (its N is like n). ㅅ and ㅆ sound alike in it.
 ONSET_PHONEMES = {
     **{"": "", "ㄴ": "n", "ㄹ": "*", "ㅁ": "m", "ㅅ": "s", "ㅆ": "s-", "ㅎ": "h"},
     **{"ㄱ": "g", "ㄷ": "d", "ㅂ": "b", "ㅈ": "dZ;"},
@@ -44,7 +46,7 @@ NUCLEUS_PHONEMES = {
     **{"ㅑ": "ja", "ㅒ": "jE", "ㅕ": "j@", "ㅖ": "je", "ㅛ": "jo", "ㅠ": "ju"},
     **{"ㅘ": "wa", "ㅙ": "wE", "ㅚ": "we", "ㅝ": "w@", "ㅞ": "we", "ㅟ": "wi", "ㅢ": "u-j"},
 }
-CODA_PHONEMES = {"": "", "ㄱ": "k", "ㄴ": "n", "ㄷ": "t", "ㄹ": "L", "ㅁ": "m", "ㅂ": "p", "ㅇ": "N"}
+CODA_PHONEMES = {"": "", "ㄱ": "k", "ㄴ": "n", "ㄷ": "t", "ㄹ": "L", "ㅁ": "m", "ㅂ": "p", "ㅇ": "N-"}
 N_CONTRASTS = 8  # pairs of words that a rule is measured on
 SECOND_L = "l"  # onset ㄹ after coda ㄹ: a long lateral, no flap
 

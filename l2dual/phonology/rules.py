@@ -9,7 +9,7 @@ a language may keep its native rules there too, under a name of its own)::
       korean:
         - name: th-s            # one name, one change: under another L1 only the rate and the
           from: TH              #   source may differ
-          to: S                 # units separated by spaces; empty: the unit is dropped
+          to: S                 # units and spaces; empty `to`: deletion, empty `from`: insertion
           preceded_by: vowel    # optional: units or classes; one must stand before the site
           followed_by: "# K"    # optional: likewise after it; "#" is the word boundary
           position: initial     # optional: which sites; what the words mean is the language's

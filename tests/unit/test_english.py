@@ -82,20 +82,14 @@ def test_respelling(word, names, respelled):
         ("vest", "v-b", "best"),
         ("right", "r-l", "light"),
         ("rice", "r-l", "lice"),
-        ("bed", "ae-eh", "bad"),
+        ("bad", "ae-eh", "bed"),
         ("sheep", "iy-ih", "ship"),
         ("cup", "ah-aa", "cop"),
         ("bag", "g-k-final", "back"),
-        ("first", "er-aa", None),
     ],
 )
 def test_errors_make_pairs_sound_alike(word, name, other):
-    if other is None:
-        assert english.pronounced(err(word, name)) != english.pronounced(english.canonical(word))
-    elif name == "ae-eh":  # the error is in the second word of the pair
-        assert english.pronounced(err(other, name)) == english.pronounced(english.canonical(word))
-    else:
-        assert english.pronounced(err(word, name)) == english.pronounced(english.canonical(other))
+    assert english.pronounced(err(word, name)) == english.pronounced(english.canonical(other))
 
 
 def test_every_single_error_changes_the_spelling():

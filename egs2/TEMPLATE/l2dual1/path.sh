@@ -6,5 +6,4 @@ L2DUAL_ROOT=$(readlink -f ../..)
 export L2DUAL_ROOT
 # shellcheck source=/dev/null
 . "${L2DUAL_ROOT}/tools/activate.sh"
-export PATH="${L2DUAL_ROOT}/tools/launch:${PATH}"
 export LC_ALL=C.UTF-8 PYTHONUNBUFFERED=1
