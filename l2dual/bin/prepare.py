@@ -18,7 +18,7 @@ def simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
     from l2dual.corpora import simulated as corpus
 
     final = args.out.with_name(args.out.name.removesuffix(".tmp"))
-    return corpus.prepare(
+    utterances, info = corpus.prepare(
         language=args.language,
         preset=read_yaml(args.preset),
         preset_file=str(args.preset),
@@ -28,6 +28,7 @@ def simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
         nj=args.nj,
         seed=args.seed,
     )
+    return utterances, info | {"preset": args.preset.stem.removeprefix("simulated_")}
 
 
 def speechocean762(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:

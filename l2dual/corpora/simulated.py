@@ -111,7 +111,7 @@ def prepare(
         "meaning_unit": "char",
         "engine": synth.version(),
         "seed": seed,
-        "preset": preset,
+        "settings": preset,
         "prompts": len(prompts),
         "rules": used,
         "inaudible_rules": sorted(name for name, row in measured.items() if not row["audible"]),
@@ -212,7 +212,7 @@ def _run(tasks: list[Task], nj: int) -> Iterator[Utterance]:
         for number, utterance in enumerate(pool.imap(_make, tasks, chunksize=8), 1):
             if time.monotonic() - shown > REPORT_EVERY or number == len(tasks):
                 shown = time.monotonic()
-                print(f"synthesized {number} of {len(tasks)} utterances", file=sys.stderr)
+                print(f"progress: synthesized {number} of {len(tasks)} utterances", file=sys.stderr)
             yield utterance
 
 

@@ -1,4 +1,4 @@
-"""Korean prompts: our own sentences, generated from the words and clauses of data/ko_prompts.yaml.
+"""Korean prompts: our own sentences, generated from the words and clauses of data/ko.prompts.yaml.
 
 A sentence has 3 to 7 words and 6 to 20 syllables: a time, someone or something, a place, an object,
 and a verb in a polite or formal form that fits the time.
@@ -14,7 +14,7 @@ import yaml
 from l2dual.errors import DataError
 from l2dual.phonology.hangul import decompose, has_coda, with_coda
 
-DATA = Path(__file__).parent / "data" / "ko_prompts.yaml"
+DATA = Path(__file__).parent / "data" / "ko.prompts.yaml"
 N_SENTENCES = 8000
 MOST_OF_LENGTH = 650  # sentences with one number of syllables: short and long ones alike
 WORDS, SYLLABLES = range(3, 8), range(6, 21)

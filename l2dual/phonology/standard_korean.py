@@ -2,7 +2,7 @@
 
 Source: Standard Pronunciation (표준 발음법), National Institute of Korean Language, 2017; the articles
 are named below. What needs more than letters (compounds such as 강가 [강까], article 28; the endings
-of verbs in ㄴ and ㅁ such as 신고 [신꼬], article 24) stands in data/ko_pronunciations.yaml.
+of verbs in ㄴ and ㅁ such as 신고 [신꼬], article 24) stands in data/ko.pronunciations.yaml.
 """
 
 from functools import cache
@@ -12,7 +12,7 @@ import yaml
 
 from l2dual.phonology.hangul import CODAS, Syllable, compose, decompose
 
-DATA = Path(__file__).parent / "data" / "ko_pronunciations.yaml"
+DATA = Path(__file__).parent / "data" / "ko.pronunciations.yaml"
 
 CLUSTERS = {
     **{"ㄳ": "ㄱㅅ", "ㄵ": "ㄴㅈ", "ㄶ": "ㄴㅎ", "ㄺ": "ㄹㄱ", "ㄻ": "ㄹㅁ", "ㄼ": "ㄹㅂ"},

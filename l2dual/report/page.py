@@ -129,14 +129,19 @@ def degradations(group: Comparison) -> list[dict]:
 
 
 def read_cka(exp: Path, group: Comparison) -> dict:
-    """Arrange exp/cka.json: one entry per pair of systems, layer by layer, means over seeds."""
+    """Arrange exp/cka.json: one entry per pair of systems, layer by layer, means over seeds.
+
+    Systems of one seed start from the same encoder, so where there are several seeds only pairs
+    of unlike seeds are shown, as the ceiling is one.
+    """
     path = exp / "cka.json"
     records = read_records(path) if path.is_file() else []
     keys = ("corpus", "language", "convention", "data")
     same = (r for r in records if all(r[key] == getattr(group, key) for key in keys))
     records = [record for record in same if record["kind"] == "cka"]
+    unlike = [record for record in records if record["seed_x"] != record["seed_y"]]
     by_pair: dict[tuple, dict] = defaultdict(lambda: defaultdict(list))
-    for record in records:
+    for record in unlike or records:
         if record["layer_x"] == record["layer_y"]:
             pair = (record["comparison"], record["system_x"], record["system_y"])
             by_pair[pair][record["layer_x"]].append(record)

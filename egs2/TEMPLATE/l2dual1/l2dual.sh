@@ -245,12 +245,17 @@ stage_8() {  # dump/TAG, token lists, statistics -> EXP/RUN, one for each system
     local run
     for run in "${runs[@]}"; do plan_run "${run}"; done
     launch configure "${train_cmd}"
-    for run in "${runs[@]}"; do
+    while read -r run; do
         # shellcheck disable=SC2016  # the new shell expands it
         plan "${run}/trained" "${run}" -- \
             bash -c '"${@:2}" && touch "$1"' train @OUT@ "${run}/run.sh" --ngpu "${ngpu}"
-    done
+    done < <(longest_first)
     launch train "${cuda_cmd} --gpu ${ngpu} --num_threads ${num_threads}"
+}
+
+longest_first() {  # runs with two decoders, then the others: so that no core waits at the end
+    printf '%s\n' "${runs[@]}" | grep '\.do[^.]*\.seed' || true
+    printf '%s\n' "${runs[@]}" | grep -v '\.do[^.]*\.seed' || true
 }
 
 plan_run() {  # plan_run RUN: its directory; one made from other inputs is put aside, not lost
