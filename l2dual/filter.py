@@ -1,6 +1,6 @@
 """Leave out what can't be trained on or decoded, and say what and why."""
 
-from collections.abc import Callable
+import unicodedata
 
 from l2dual.datadir import DataDir
 
@@ -46,8 +46,10 @@ def _untrainable(
     if seconds > max_seconds:
         return f"longer than {max_seconds:g} s"
     for output in ("surface", "meaning"):
-        split: Callable = str.split if data.info[f"{output}_unit"] == "phone" else list
-        units = split(data[f"text.{output}"][utt])
+        text = data[f"text.{output}"][utt]
+        # Letters, the most tokens that a text can have: Hangul by jamo.
+        phones = data.info[f"{output}_unit"] == "phone"
+        units = text.split() if phones else unicodedata.normalize("NFD", text)
         needed = len(units) + sum(a == b for a, b in zip(units, units[1:]))
         if needed > seconds * frames_per_second:
             return f"text.{output} is too long for the audio: CTC could not align it"

@@ -32,9 +32,8 @@ from espnet2.utils.types import int_or_none, str_or_none
 from l2dual.encoder import SlimConformerEncoder
 from l2dual.errors import UsageError
 from l2dual.model import IGNORE_ID, OUTPUTS, L2DualModel, active_outputs
+from l2dual.tokens import TOKEN_TYPES, build_tokenizer
 from l2dual.trainer import L2DualTrainer
-
-TOKEN_TYPES = ("char", "bpe", "phn", "word")
 
 _encoder_choices = ClassChoices(
     "encoder",
@@ -103,14 +102,18 @@ class L2DualTask(AbsTask):
     ) -> Callable[[str, dict[str, np.ndarray]], dict[str, np.ndarray]]:
         """Tokenize the text of each active output with its own tokenizer."""
         outputs = active_outputs(args.model_conf["loss_weights"])
-        return MutliTokenizerCommonPreprocessor(
+        types = [getattr(args, f"{output}_token_type") for output in outputs]
+        models = [getattr(args, f"{output}_bpemodel") for output in outputs]
+        preprocessor = MutliTokenizerCommonPreprocessor(
             train=train,
-            token_type=[getattr(args, f"{output}_token_type") for output in outputs],
+            token_type=["char"] * len(outputs),
             token_list=[getattr(args, f"{output}_token_list") for output in outputs],
-            bpemodel=[getattr(args, f"{output}_bpemodel") for output in outputs],
+            bpemodel=models,
             text_name=list(outputs),
             tokenizer_encode_conf=[{} for _ in outputs],
         )
+        preprocessor.tokenizer = [build_tokenizer(*both) for both in zip(types, models)]
+        return preprocessor
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> L2DualModel:

@@ -1,16 +1,42 @@
 """Token lists, one per output or one for both, and the way back from tokens to text."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import sentencepiece
-from espnet2.text.build_tokenizer import build_tokenizer
+from espnet2.text import build_tokenizer as espnet_tokenizers
+from espnet2.text.abs_tokenizer import AbsTokenizer
+from espnet2.text.char_tokenizer import CharTokenizer
 
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
 
-BLANK, UNKNOWN, SOS_EOS, SPACE = "<blank>", "<unk>", "<sos/eos>", "<space>"
+TOKEN_TYPES = ("char", "jamo", "bpe", "phn", "word")
+BLANK, UNKNOWN, SOS_EOS = "<blank>", "<unk>", "<sos/eos>"
+
+
+class JamoTokenizer(CharTokenizer):
+    """Hangul syllables by their letters (NFD), everything else by characters.
+
+    A learner's errors make syllables that no training text has; their letters it has.
+    """
+
+    def text2tokens(self, line: str) -> list[str]:
+        """Letters of ``line``; an onset and a coda are different letters."""
+        return super().text2tokens(unicodedata.normalize("NFD", line))
+
+    def tokens2text(self, tokens: Iterable[str]) -> str:
+        """The syllables (NFC) that ``tokens`` compose."""
+        return unicodedata.normalize("NFC", super().tokens2text(tokens))
+
+
+def build_tokenizer(token_type: str, bpemodel: str | None = None) -> AbsTokenizer:
+    """ESPnet's tokenizer of ``token_type``, or the one for `jamo`, which ESPnet lacks."""
+    if token_type == "jamo":
+        return JamoTokenizer()
+    return espnet_tokenizers.build_tokenizer(token_type=token_type, bpemodel=bpemodel)
 
 
 def write_tokens(
@@ -29,7 +55,7 @@ def write_tokens(
     model = None
     if token_type == "bpe":
         model = _train_sentencepiece(lines, out, nbpe)
-    tokenizer = build_tokenizer(token_type=token_type, bpemodel=model)
+    tokenizer = build_tokenizer(token_type, model)
     counts = Counter(token for line in lines for token in tokenizer.text2tokens(line))
     ordered = sorted(counts, key=lambda token: (-counts[token], token))
     reserved = (BLANK, UNKNOWN, SOS_EOS)
@@ -67,5 +93,5 @@ def tokens_to_text(tokens: Sequence[str], token_type: str, bpemodel: str | None 
     """The text that ``tokens`` write; phones and words are separated by spaces."""
     if token_type in ("phn", "word"):
         return " ".join(tokens)
-    tokenizer = build_tokenizer(token_type=token_type, bpemodel=bpemodel)
+    tokenizer = build_tokenizer(token_type, bpemodel)
     return " ".join(tokenizer.tokens2text(tokens).split())

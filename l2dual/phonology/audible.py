@@ -16,7 +16,7 @@ less than speakers of a corpus differ by: a change that is not clearly bigger ca
 from many voices. A rule is audible if the median of this ratio over pairs and voices reaches
 THRESHOLD, which lies in a gap of the data: pairs that espeak-ng renders alike give 0 (Korean ㅅ/ㅆ;
 English k'A:t/k'0t) or less than 1.1 (car with a separate r, which it merges into the vowel); the
-weakest change of the rules gives 1.6 (Korean coda ㅇ/ㄴ).
+weakest change of the rules gives 2.2.
 """
 
 import json

@@ -47,7 +47,7 @@ def examples(comparison: Comparison, data: DataDir, number: int = 6) -> list[dic
             "id": utt,
             "l1": data["utt2l1"][utt],
             "divergence": found[utt].learner,
-            "audio": embed_audio(data["wav.scp"][utt]),
+            "audio": embed_audio(data["wav.scp"][utt], data.info["sampling_rate"]),
             "blocks": [
                 lay_out(
                     output,
@@ -89,10 +89,10 @@ def read_hypotheses(comparison: Comparison, data: DataDir) -> dict:
     }
 
 
-def embed_audio(path: str) -> str:
+def embed_audio(path: str, rate: int) -> str:
     """Return an audio file of wav.scp (or a place in a Kaldi ark) as a data: URI, FLAC."""
     try:
-        rate, samples = kaldiio.load_mat(path) if ".ark:" in path else soundfile.read(path)[::-1]
+        samples = kaldiio.load_mat(path) if ".ark:" in path else soundfile.read(path)[0]
     except (OSError, soundfile.LibsndfileError) as error:
         raise DataError(f"{path}: unreadable audio: {error}: format it again (stage 3)") from error
     buffer = io.BytesIO()

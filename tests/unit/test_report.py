@@ -63,6 +63,7 @@ def make_recipe(path, language="en", convention="heard", seeds=(1,), utts=24):
     corpus = "recorded" if phone else "simulated"
     info = {"corpus": corpus, "language": language, "convention": convention}
     info |= {"surface_unit": "phone" if phone else "char", "meaning_unit": "char"}
+    info |= {"sampling_rate": 16000}
     info |= {"speakers": {"test": 6}, "audio_format": "flac"}
     info |= {} if phone else {"preset": "mini"}
     for split in ("train", "test"):

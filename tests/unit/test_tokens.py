@@ -3,10 +3,11 @@
 import pytest
 
 from l2dual.errors import DataError
-from l2dual.tokens import tokens_to_text, write_tokens
+from l2dual.tokens import build_tokenizer, tokens_to_text, write_tokens
 
 TEXTS = {
     "char": ["i sink so", "기무치 먹어요"],
+    "jamo": ["기무치 먹어요", "닭이 i"],
     "word": ["i sink so", "i see"],
     "phn": ["AY S IH NG K <err>", "S OW"],
     "bpe": ["i sink so", "i think so too", "so i think it sank", "기무치 먹어요"],
@@ -31,15 +32,17 @@ def test_reserved_tokens_frame_the_list(tokens):
 
 
 def test_a_text_comes_back_from_its_tokens(tokens):
-    from espnet2.text.build_tokenizer import build_tokenizer
-
     kind, found, folder = tokens
     model = str(folder / "out/bpe.model") if kind == "bpe" else None
-    tokenizer = build_tokenizer(token_type=kind, bpemodel=model)
+    tokenizer = build_tokenizer(kind, model)
     for text in TEXTS[kind]:
         pieces = tokenizer.text2tokens(text)
         assert set(pieces) <= set(found)
         assert tokens_to_text(pieces, kind, model) == text
+
+
+def test_jamo_tell_onset_from_coda():
+    assert build_tokenizer("jamo").text2tokens("각 a") == ["ᄀ", "ᅡ", "ᆨ", "<space>", "a"]
 
 
 def test_one_list_for_both_outputs(tmp_path):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The twelve stages of an l2dual recipe. A recipe's run.sh calls this from its own directory.
-# shellcheck source-path=SCRIPTDIR
+# shellcheck source-path=SCRIPTDIR disable=SC2329  # stages are called by their numbers
 set -euo pipefail
 
 template=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -28,8 +28,8 @@ fs=16000                       # sampling rate in Hz
 min_seconds=0.3                # shortest utterance to train on
 max_seconds=20                 # longest utterance to train on
 frames_per_second=25           # encoder frames: 16000 Hz / hop 160 / subsampling 4
-surface_token_type=            # char, bpe, phn or word
-meaning_token_type=            # char, bpe, phn or word
+surface_token_type=            # char, jamo, bpe, phn or word
+meaning_token_type=            # char, jamo, bpe, phn or word
 nbpe=500                       # vocabulary of a bpe output
 token_joint=                   # one vocabulary for both outputs: true or false
 train_config=                  # model and training: conf/train_*.yaml
@@ -79,10 +79,12 @@ one_of surface_convention "${surface_convention}" heard pronounced
 if [[ ${language} == en && ${surface_convention} == pronounced ]]; then
     surface_token_type=${surface_token_type:-phn}
 fi
-surface_token_type=${surface_token_type:-char}
-meaning_token_type=${meaning_token_type:-char}
-one_of surface_token_type "${surface_token_type}" char bpe phn word
-one_of meaning_token_type "${meaning_token_type}" char bpe phn word
+letters=char
+if [[ ${language} == ko ]]; then letters=jamo; fi
+surface_token_type=${surface_token_type:-${letters}}
+meaning_token_type=${meaning_token_type:-${letters}}
+one_of surface_token_type "${surface_token_type}" char jamo bpe phn word
+one_of meaning_token_type "${meaning_token_type}" char jamo bpe phn word
 if [[ -z ${token_joint} ]]; then  # under heard both outputs are written in one alphabet
     token_joint=false
     if [[ ${surface_convention}${surface_token_type} == "heard${meaning_token_type}" ]]; then
@@ -253,7 +255,7 @@ stage_8() {  # dump/TAG, token lists, statistics -> EXP/RUN, one for each system
     launch train "${cuda_cmd} --gpu ${ngpu} --num_threads ${num_threads}"
 }
 
-longest_first() {  # runs with two decoders, then the others: so that no core waits at the end
+longest_first() {  # runs with two decoders, then the others, so that no core waits at the end
     printf '%s\n' "${runs[@]}" | grep '\.do[^.]*\.seed' || true
     printf '%s\n' "${runs[@]}" | grep -v '\.do[^.]*\.seed' || true
 }
@@ -332,8 +334,10 @@ failed() {  # failed STATUS: where the recipe stopped
         echo "l2dual: stage ${number} failed. What is made is kept: mend it, then ./run.sh --stage ${number}" >&2
     fi
 }
-for ((number = stage; number <= stop_stage; number++)); do
-    if [[ " ${skip_stages} " == *" ${number} "* ]]; then continue; fi
-    "stage_${number}"
-done
-number=
+main() {  # read as a whole before it runs, so that this file may be edited meanwhile
+    for ((number = stage; number <= stop_stage; number++)); do
+        if [[ " ${skip_stages} " != *" ${number} "* ]]; then "stage_${number}"; fi
+    done
+    number=
+}
+main; exit
