@@ -21,15 +21,14 @@ setup(
         "espnet==202611",  # training
         "torch",  # tensors
         "numpy",  # arrays
-        "scipy",  # filters
-        "scikit-learn",  # probes
+        "scipy",  # statistics
         "soundfile",  # audio
         "soxr",  # resampling
         "kaldiio",  # ark
         "sentencepiece",  # subwords
         "PyYAML",  # configuration
-        "editdistance",  # errors
-        "jiwer",  # cross-checks
+        "editdistance",  # trainer
+        "jiwer",  # alignments
         "matplotlib",  # plots
         "tensorboard",  # curves
         "jinja2",  # report

@@ -97,6 +97,11 @@ def read_info(path: str | Path) -> dict:
     return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
+def scp_type(info: Mapping) -> str:
+    """ESPnet's name for how wav.scp is read."""
+    return "kaldi_ark" if info["audio_format"] == "ark" else "sound"
+
+
 def write_info(path: str | Path, info: Mapping) -> None:
     """Write corpus.yaml."""
     with atomic_write(Path(path) / "corpus.yaml") as stream:

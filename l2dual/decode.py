@@ -9,7 +9,8 @@ from espnet2.legacy.nets.scorers.ctc import CTCPrefixScorer
 from espnet2.legacy.nets.scorers.length_bonus import LengthBonus
 
 from l2dual.errors import UsageError
-from l2dual.model import OUTPUTS, L2DualModel
+from l2dual.model import L2DualModel
+from l2dual.outputs import OUTPUTS
 
 
 @dataclass(frozen=True)

@@ -18,37 +18,10 @@ from espnet2.legacy.nets.pytorch_backend.transformer.label_smoothing_loss import
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
-from l2dual.errors import DataError, UsageError
+from l2dual.errors import DataError
+from l2dual.outputs import LossWeights, active_outputs
 
-OUTPUTS = ("surface", "meaning")
 IGNORE_ID = -1
-
-LossWeights = Mapping[str, Mapping[str, float]]
-
-
-def active_outputs(loss_weights: LossWeights) -> tuple[str, ...]:
-    """The outputs that carry weight, in the fixed order surface, meaning.
-
-    An output whose weights are all 0 is not built, which makes a dual-output configuration
-    with zero weights the single-output model.
-
-    Raises:
-        UsageError: an unknown output or loss, a negative weight, CTC without attention, or
-            no weight at all.
-    """
-    for output, weights in loss_weights.items():
-        if output not in OUTPUTS:
-            raise UsageError(f"loss_weights: unknown output '{output}': use {' or '.join(OUTPUTS)}")
-        if set(weights) != {"ctc", "attention"}:
-            raise UsageError(f"loss_weights of {output}: give ctc and attention, got {weights}")
-        if min(weights.values()) < 0:
-            raise UsageError(f"loss_weights of {output}: a weight is negative: {weights}")
-        if weights["attention"] == 0 and weights["ctc"] > 0:
-            raise UsageError(f"loss_weights of {output}: CTC needs attention beside it: {weights}")
-    active = tuple(o for o in OUTPUTS if o in loss_weights and any(loss_weights[o].values()))
-    if not active:
-        raise UsageError("loss_weights: all are 0: give surface or meaning a weight")
-    return active
 
 
 class L2DualModel(AbsESPnetModel):

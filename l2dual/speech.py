@@ -6,12 +6,7 @@ import numpy as np
 import torch
 from espnet2.train.dataset import ESPnetDataset
 
-from l2dual.datadir import DataDir
-
-
-def scp_type(data: DataDir) -> str:
-    """ESPnet's name for how wav.scp is read."""
-    return "kaldi_ark" if data.info["audio_format"] == "ark" else "sound"
+from l2dual.datadir import DataDir, scp_type
 
 
 def batches(
@@ -22,7 +17,7 @@ def batches(
     Yields:
         Utterances, samples (B, T) padded with 0, and lengths (B,).
     """
-    dataset = ESPnetDataset([(str(data.path / "wav.scp"), "speech", scp_type(data))])
+    dataset = ESPnetDataset([(str(data.path / "wav.scp"), "speech", scp_type(data.info))])
     order = sorted(data["wav.scp"], key=lambda utt: (-float(data["utt2dur"][utt]), utt))
     for start in range(0, len(order), batch_size):
         utts = order[start : start + batch_size]

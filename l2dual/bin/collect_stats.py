@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from l2dual.bin import run
-from l2dual.datadir import read_info
+from l2dual.datadir import read_info, scp_type
 from l2dual.runs import merge, read_yaml, write_yaml
 from l2dual.task import L2DualTask
 from l2dual.tokens import BLANK, SOS_EOS, UNKNOWN
@@ -33,7 +33,7 @@ def main() -> None:
     }
     for split in ("train", "valid"):
         data = args.data / split
-        kind = "kaldi_ark" if read_info(data)["audio_format"] == "ark" else "sound"
+        kind = scp_type(read_info(data))
         config[f"{split}_data_path_and_name_and_type"] = [[str(data / "wav.scp"), "speech", kind]]
         config[f"{split}_shape_file"] = [str(data / "utts")]
     write_yaml(args.out / "stats.yaml", config)

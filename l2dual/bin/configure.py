@@ -10,11 +10,10 @@ import os
 from pathlib import Path
 
 from l2dual.bin import run
-from l2dual.datadir import read_info
+from l2dual.datadir import read_info, scp_type
 from l2dual.errors import UsageError
+from l2dual.outputs import OUTPUTS, active_outputs
 from l2dual.runs import commit, merge, read_yaml, write_run_script, write_yaml
-
-OUTPUTS = ("surface", "meaning")
 
 
 def main() -> None:
@@ -38,27 +37,24 @@ def main() -> None:
     write_run_script(args.out, exp, Path.cwd())
 
 
-def _outputs(config: dict, system: Path) -> list[str]:
+def _outputs(config: dict, system: Path) -> tuple[str, ...]:
     try:
-        weights = config["model_conf"]["loss_weights"]
-        outputs = [o for o in OUTPUTS if o in weights and any(weights[o].values())]
+        return active_outputs(config["model_conf"]["loss_weights"])
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{system}: needs model_conf: loss_weights: {{surface: ...}}") from error
-    if not outputs:
-        raise UsageError(f"{system}: all loss weights are 0: give surface or meaning a weight")
-    return outputs
+    except UsageError as error:
+        raise UsageError(f"{system}: {error}") from error
 
 
 def _data_options(
-    args: argparse.Namespace, exp: Path, outputs: list[str], info: dict
+    args: argparse.Namespace, exp: Path, outputs: tuple[str, ...], info: dict
 ) -> dict:
-    scp_type = "kaldi_ark" if info["audio_format"] == "ark" else "sound"
     options: dict = {"output_dir": str(exp), "seed": args.seed}
     for split in ("train", "valid"):
         data = args.data / split
         options[f"{split}_shape_file"] = [str(args.stats / split / "speech_shape")]
         options[f"{split}_data_path_and_name_and_type"] = [
-            [str(data / "wav.scp"), "speech", scp_type],
+            [str(data / "wav.scp"), "speech", scp_type(info)],
             *([str(data / f"text.{output}"), output, "text"] for output in outputs),
         ]
     options["normalize"] = "global_mvn"
@@ -72,11 +68,11 @@ def _data_options(
     return options
 
 
-def _facts(args: argparse.Namespace, outputs: list[str], info: dict) -> dict:
+def _facts(args: argparse.Namespace, outputs: tuple[str, ...], info: dict) -> dict:
     return {
         "system": args.system.stem,
         "seed": args.seed,
-        "outputs": outputs,
+        "outputs": list(outputs),
         "corpus": info["corpus"],
         "language": info["language"],
         "convention": info["convention"],

@@ -8,7 +8,7 @@ import torch
 
 from l2dual.decode import DualDecoder, SearchOptions
 from l2dual.errors import DataError, UsageError
-from l2dual.model import active_outputs
+from l2dual.outputs import active_outputs
 from tests.conftest import select
 
 ENCODERS = {
