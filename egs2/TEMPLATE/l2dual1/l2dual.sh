@@ -281,11 +281,11 @@ plan_run() {  # plan_run RUN: its directory; one made from other inputs is put a
 stage_9() {  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
     title "Decode"
     local run
-    for run in "${runs[@]}"; do
+    while read -r run; do
         plan "${run}/${decode_tag}/test" "${run}/trained" "${dump}/test" "${decode_config}" -- \
             python -m l2dual.bin.decode --exp "${run}" --data "${dump}/test" \
             --config "${decode_config}" --ngpu "$((ngpu > 0))" --out @OUT@
-    done
+    done < <(longest_first)
     launch decode "${decode_cmd} --gpu $((ngpu > 0)) --num_threads ${num_threads}"
 }
 
