@@ -25,7 +25,6 @@ put before the phone that they name, or at the word's end.
 import json
 import random
 import re
-from collections import defaultdict
 from dataclasses import replace
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -42,7 +41,7 @@ AUDIO_SUFFIXES = (".WAV", ".wav", ".opus", ".flac")
 VALID_FRACTION = 0.1
 
 
-def prepare(db: Path, seed: int = 1, subset: int | None = None) -> tuple[list[Utterance], dict]:
+def prepare(db: Path, seed: int = 1) -> tuple[list[Utterance], dict]:
     """Read a copy of the corpus in its official layout.
 
     The official test set is kept whole. A tenth of the official training speakers, drawn with
@@ -52,8 +51,7 @@ def prepare(db: Path, seed: int = 1, subset: int | None = None) -> tuple[list[Ut
 
     Args:
         db: the corpus's directory, with ``WAVE``, ``train``, ``test`` and ``resource``.
-        seed: of the choice of validation speakers and of the subset.
-        subset: utterances to keep of each split, spread over its speakers; None keeps all.
+        seed: of the choice of validation speakers.
 
     Returns:
         The utterances, sorted by id, and the facts for ``corpus.yaml``.
@@ -66,10 +64,8 @@ def prepare(db: Path, seed: int = 1, subset: int | None = None) -> tuple[list[Ut
     splits = {"test": read_split(db, "test", scores)}
     splits["train"], splits["valid"] = hold_out_speakers(read_split(db, "train", scores), seed)
     overlap = drop_shared_prompts(splits)
-    if subset is not None:
-        splits = {split: choose(some, subset, seed) for split, some in splits.items()}
     utterances = sorted(chain(*splits.values()), key=lambda utterance: utterance.id)
-    return utterances, describe(splits, overlap, seed, subset)
+    return utterances, describe(splits, overlap, seed)
 
 
 def read_scores(db: Path) -> dict:
@@ -229,18 +225,7 @@ def drop_shared_prompts(splits: dict[str, list[Utterance]]) -> dict[str, int]:
     return dropped
 
 
-def choose(utterances: list[Utterance], number: int, seed: int) -> list[Utterance]:
-    """Choose utterances at random, one of each speaker before a second of any."""
-    by_speaker = defaultdict(list)
-    for utterance in random.Random(seed).sample(utterances, len(utterances)):
-        by_speaker[utterance.speaker].append(utterance)
-    rounds = chain(*zip_longest(*by_speaker.values()))
-    return [utterance for utterance in rounds if utterance is not None][:number]
-
-
-def describe(
-    splits: dict[str, list[Utterance]], dropped: dict[str, int], seed: int, subset: int | None
-) -> dict:
+def describe(splits: dict[str, list[Utterance]], dropped: dict[str, int], seed: int) -> dict:
     """Return the facts for ``corpus.yaml``."""
     return {
         "corpus": "speechocean762",
@@ -251,7 +236,6 @@ def describe(
         "licence": "CC BY 4.0 (OpenSLR 101); free for commercial and non-commercial use",
         "source": "Zhang et al., Interspeech 2021, OpenSLR 101",
         "seed": seed,
-        "subset": subset,
         "utterances": {name: len(some) for name, some in splits.items()},
         "speakers": {name: len({u.speaker for u in some}) for name, some in splits.items()},
         "mispronounced_utterances": {

@@ -137,13 +137,6 @@ def test_seed_decides_the_split(corpus):
     assert prepare(corpus, 3) == prepare(corpus, 3)
 
 
-def test_subset_takes_every_speaker_before_a_second_utterance(corpus):
-    splits = by_split(prepare(corpus, subset=3)[0])
-    assert [len(some) for some in splits.values()] == [3, 3, 3]
-    assert len({u.speaker for u in splits["train"]}) == 3
-    assert len({u.speaker for u in splits["test"]}) == 2
-
-
 def test_wav_is_preferred_as_named(corpus):
     wav = corpus / "WAVE/SPEAKER0100/010000.WAV"
     wav.touch()
