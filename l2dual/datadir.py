@@ -18,13 +18,17 @@ def read_table(path: str | Path) -> dict[str, str]:
     """Read `<utterance> <value>` lines; a value may be empty or hold spaces.
 
     Raises:
-        DataError: no such file, a blank line, or an utterance that stands twice.
+        DataError: no such file, not UTF-8, a blank line, or an utterance that stands twice.
     """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file: run the stage that makes it")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 (byte {error.start}): convert it") from error
     table = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         key, _, value = line.strip().partition(" ")
         if not key:
             raise DataError(f"{path}, line {number}: the line is blank: remove it")

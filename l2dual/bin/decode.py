@@ -1,16 +1,16 @@
-"""Stage 9: python -m l2dual.bin.decode --exp exp/RUN --data DIR --config conf/decode.yaml --out DIR"""
+"""Stage 9: python -m l2dual.bin.decode --exp exp/RUN --data DIR --config FILE --out DIR"""
 
 import argparse
 import time
 from pathlib import Path
 
 import torch
-import yaml
 
 from l2dual.bin import run
 from l2dual.datadir import DataDir, write_table
 from l2dual.decode import DualDecoder, SearchOptions
 from l2dual.load import CHECKPOINT, load_model
+from l2dual.runs import read_yaml
 from l2dual.speech import batches
 from l2dual.tokens import tokens_to_text
 
@@ -25,9 +25,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     device = "cuda" if args.ngpu > 0 else "cpu"
-    options = SearchOptions.from_config(yaml.safe_load(args.config.read_text()), str(args.config))
+    options = SearchOptions.from_config(read_yaml(args.config), str(args.config))
     decoder = DualDecoder(load_model(args.exp, args.checkpoint).to(device), options)
-    train = yaml.safe_load((args.exp / "config.yaml").read_text(encoding="utf-8"))
+    train = read_yaml(args.exp / "config.yaml")
     data = DataDir.load(args.data)
     hypotheses: dict[str, dict[str, str]] = {output: {} for output in decoder.model.outputs}
     start = time.monotonic()

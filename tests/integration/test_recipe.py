@@ -1,4 +1,4 @@
-"""Both recipes, all twelve stages, on a handful of utterances; reruns, changed options, bad input."""
+"""Both recipes, all twelve stages, on a handful of utterances; reruns, options, bad input."""
 
 import base64
 import csv
@@ -177,6 +177,7 @@ def test_other_options_run_through(finished, options):
         (["--stage", "0"], "stages are 1 to 12"),
         (["--systems", "so_surfaces"], "no system so_surfaces: there are"),
         (["--corpus", "speechocean762", "--db", "/nowhere"], "/nowhere: no such directory"),
+        (["--seeds", ""], "one seed (--seeds)"),
         (["--audio_format", "mp3"], "--audio_format must be one of: flac wav ark"),
         (["--train_config", "no.yaml"], "no.yaml: no such file"),
         (["--token_joint", "true", "--meaning_token_type", "bpe"], "needs one token type"),

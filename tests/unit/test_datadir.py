@@ -67,6 +67,12 @@ def test_bad_tables_are_named(tmp_path, content, fault):
         read_table(tmp_path / "t")
 
 
+def test_a_table_in_another_encoding_is_named(tmp_path):
+    (tmp_path / "t").write_bytes("a 생각".encode("euc-kr"))
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_table(tmp_path / "t")
+
+
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(DataError, match="nowhere: no such file"):
         read_table(tmp_path / "nowhere")

@@ -103,6 +103,7 @@ for system in ${systems}; do
     [[ -f $(conf "systems/${system}.yaml") ]] \
         || die "no system ${system}: there are $(basename -s .yaml "${root}"/conf/systems/*.yaml | xargs)"
 done
+[[ -n ${systems// } && -n ${seeds// } ]] || die "name at least one system (--systems) and one seed (--seeds)"
 for seed in ${seeds}; do is_number seeds "${seed}"; done
 
 # Names of what the stages make -------------------------------------------------------------------
