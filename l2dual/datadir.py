@@ -1,5 +1,6 @@
 """Kaldi-style data directories: tables of `<utterance> <value>` that list the same utterances."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,17 @@ import yaml
 from l2dual.corpora import Utterance
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
+from l2dual.outputs import OUTPUTS
 
 TEXTS = ("text.surface", "text.meaning", "text.canonical")
+SURFACE_TEXTS = ("text.surface", "text.canonical")  # both or neither
 TABLES = ("wav.scp", *TEXTS, "utt2spk", "utt2l1")
+UNKNOWN = "unknown"
+ASSUMPTIONS = {"heard": "the text as written", "pronounced": "standard pronunciation of the text"}
 
 
 def read_table(path: str | Path) -> dict[str, str]:
-    """Read `<utterance> <value>` lines; a value may be empty or hold spaces.
+    """Read `<utterance> <value>` lines, as ESPnet does; a value may be empty or hold spaces.
 
     Raises:
         DataError: no such file, not UTF-8, a blank line, or an utterance that stands twice.
@@ -28,13 +33,14 @@ def read_table(path: str | Path) -> dict[str, str]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 (byte {error.start}): convert it") from error
     table = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        key, _, value = line.strip().partition(" ")
+    lines = text.removesuffix("\n").split("\n") if text else []
+    for number, line in enumerate(lines, 1):
+        key, *value = line.split(maxsplit=1) or [""]
         if not key:
             raise DataError(f"{path}, line {number}: the line is blank: remove it")
         if key in table:
             raise DataError(f"{path}, line {number}: utterance {key} stands twice: remove one")
-        table[key] = value.strip()
+        table[key] = "".join(value).strip()
     return table
 
 
@@ -61,7 +67,9 @@ class DataDir:
             DataError: a table is missing, or lists other utterances than wav.scp.
         """
         path = Path(path)
-        names = TABLES + tuple(n for n in ("utt2dur", "utt2speed") if (path / n).exists())
+        info = read_info(path)
+        names = [name for name in TABLES if has_surface(info) or name not in SURFACE_TEXTS]
+        names += sorted(found.name for found in path.glob("utt2*") if found.name not in TABLES)
         tables = {name: read_table(path / name) for name in names}
         ids = set(tables["wav.scp"])
         for name, table in tables.items():
@@ -71,7 +79,7 @@ class DataDir:
                     f"{path / lacks}: utterance {utt} is missing, but stands in {has}: "
                     "add it, or remove it from the other tables"
                 )
-        return cls(path, tables, read_info(path))
+        return cls(path, tables, info)
 
     def __getitem__(self, name: str) -> dict[str, str]:
         return self.tables[name]
@@ -101,9 +109,32 @@ def read_info(path: str | Path) -> dict:
     return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
+def surface_of(info: Mapping) -> str:
+    """Where the surface comes from: `annotated`, `assumed` or `none`."""
+    return info.get("surface", "annotated")
+
+
+def has_surface(info: Mapping) -> bool:
+    """Whether the corpus says what was pronounced (or the user assumed it)."""
+    return surface_of(info) != "none"
+
+
+def outputs_of(info: Mapping) -> tuple[str, ...]:
+    """The outputs that the corpus has texts for."""
+    return OUTPUTS if has_surface(info) else ("meaning",)
+
+
+def convention_of(info: Mapping) -> str:
+    """The convention of the surface, and that it is assumed, as every table names it."""
+    if not has_surface(info):
+        return "no surface"
+    assumed = f" (assumed: {ASSUMPTIONS[info['convention']]})"
+    return info["convention"] + (assumed if surface_of(info) == "assumed" else "")
+
+
 def scp_type(info: Mapping) -> str:
     """ESPnet's name for how wav.scp is read."""
-    return "kaldi_ark" if info["audio_format"] == "ark" else "sound"
+    return "kaldi_ark" if info["audio_format"] in ("ark", "features") else "sound"
 
 
 def write_info(path: str | Path, info: Mapping) -> None:
@@ -119,15 +150,7 @@ def write_datadir(path: str | Path, utterances: Iterable[Utterance], info: Mappi
         DataError: two utterances share an id, an id does not begin with its speaker, or there
             is no utterance.
     """
-    columns = {
-        "wav.scp": "audio",
-        "text.surface": "surface",
-        "text.meaning": "meaning",
-        "text.canonical": "canonical",
-        "utt2spk": "speaker",
-        "utt2l1": "l1",
-    }
-    tables: dict[str, dict[str, str]] = {name: {} for name in columns}
+    tables: dict[str, dict[str, str]] = defaultdict(dict)
     for utterance in utterances:
         if utterance.id in tables["wav.scp"]:
             raise DataError(f"{path}: two utterances have the id {utterance.id}: make ids unique")
@@ -136,8 +159,26 @@ def write_datadir(path: str | Path, utterances: Iterable[Utterance], info: Mappi
                 f"{path}: utterance {utterance.id} does not begin with its speaker "
                 f"{utterance.speaker} and '-': Kaldi's sorting needs it"
             )
-        for name, column in columns.items():
-            tables[name][utterance.id] = str(getattr(utterance, column))
+        for name, value in _row(utterance).items():
+            tables[name][utterance.id] = value
     if not tables["wav.scp"]:
         raise DataError(f"{path}: the corpus gave no utterance for this split: check --db")
-    DataDir(Path(path), tables, dict(info)).write(path)
+    for name in tables:
+        if name.startswith("utt2"):
+            tables[name] = {utt: tables[name].get(utt, UNKNOWN) for utt in tables["wav.scp"]}
+    DataDir(Path(path), dict(tables), dict(info)).write(path)
+
+
+def _row(utterance: Utterance) -> dict[str, str]:
+    """What each table has on an utterance."""
+    row = {
+        "wav.scp": str(utterance.audio),
+        "text.meaning": utterance.meaning,
+        "utt2spk": utterance.speaker,
+        "utt2l1": utterance.l1,
+    }
+    if utterance.surface is not None:
+        row |= {"text.surface": utterance.surface, "text.canonical": utterance.canonical}
+    if utterance.segment is not None:
+        row["utt2segment"] = "{:.3f} {:.3f}".format(*utterance.segment)
+    return row | {f"utt2{name}": value for name, value in utterance.facts.items()}

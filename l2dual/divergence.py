@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from l2dual.datadir import DataDir
+from l2dual.datadir import DataDir, convention_of, has_surface, surface_of
 from l2dual.text import NAMES, NORMALIZER, distance, normalize, tokens
 
 TEXTS = ("text.surface", "text.canonical", "text.meaning")
 BINS = ("0", "1-3", "4-10", "11+")
+NO_SURFACE = "the corpus does not say what was pronounced"
 
 # Percent of utterances per bin in AI-Hub L2 read speech (Cho & Kim 2026, Table 1)
 PAPER = {
@@ -41,7 +42,9 @@ def bin_of(divergence: int) -> str:
 
 
 def divergences(data: DataDir) -> dict[str, Divergence]:
-    """Measure every utterance of a data directory."""
+    """Measure every utterance of a data directory; none where the corpus has no surface."""
+    if not has_surface(data.info):
+        return {}
     unit = data.info["surface_unit"]
     one_alphabet = data.info["meaning_unit"] == unit
     found = {}
@@ -60,6 +63,7 @@ def summarize(data: DataDir) -> list[dict]:
 
     ``learner_edits`` and ``native_edits`` are totals (``native_edits`` null where the alphabets
     differ), ``mean_divergence`` is learner edits per utterance, ``percent`` is of utterances.
+    Without a surface there is one record, whose values are null, with the reason.
     """
     found, info = divergences(data), data.info
     speakers, l1s = data["utt2spk"], data["utt2l1"]
@@ -68,10 +72,13 @@ def summarize(data: DataDir) -> list[dict]:
         "corpus": info["corpus"],
         "language": info["language"],
         "convention": info["convention"],
+        "surface": surface_of(info),
         "split": data.path.name,
         "unit": info["surface_unit"],
         "normalizer": NORMALIZER,
     }
+    if not has_surface(info):
+        return [common | _unmeasured(data)]
     groups = {"all": list(found)}
     for l1 in sorted(set(l1s.values())):
         groups[l1] = [utt for utt in found if l1s[utt] == l1]
@@ -92,13 +99,24 @@ def summarize(data: DataDir) -> list[dict]:
                 "learner_edits": sum(edit.learner for edit in edits),
                 "native_edits": None if None in native else sum(native),
                 "mean_divergence": sum(edit.learner for edit in edits) / len(utts),
+                "reason": None,
             }
         )
     return records
 
 
+def _unmeasured(data: DataDir) -> dict:
+    values = "n_units bins percent learner_edits native_edits mean_divergence".split()
+    counts = {"n_utts": len(data["wav.scp"]), "n_speakers": len(set(data["utt2spk"].values()))}
+    return {"l1": "all"} | counts | dict.fromkeys(values) | {"reason": NO_SURFACE}
+
+
 def table(records: list[dict]) -> str:
     """Lay the records of ``summarize`` out for a terminal, the paper's distribution below."""
+    first = records[0]
+    if first["reason"]:
+        corpus = f"{first['corpus']}, {first['language']}"
+        return f"Divergence: {corpus}: not measured: {first['reason']}"
     lines = [("split", "L1", "utts", "speakers", *BINS, "mean", "learner", "native")]
     for record in records:
         native = record["native_edits"]
@@ -114,14 +132,13 @@ def table(records: list[dict]) -> str:
                 "-" if native is None else str(native),
             )
         )
-    first = records[0]
     if first["language"] in PAPER:
         shares = (f"{PAPER[first['language']][name]} %" for name in BINS)
         lines.append(("paper", "AI-Hub", "", "", *shares, "", "", ""))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     title = (
         f"Divergence in {NAMES[first['unit']]}: {first['corpus']}, {first['language']}, "
-        f"{first['convention']} (utterances per bin; learner and native edits in total)"
+        f"{convention_of(first)} (utterances per bin; learner and native edits in total)"
     )
     rows = ("  ".join(map(str.rjust, line, widths)) for line in lines)
     return "\n".join([title, *rows])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from l2dual.datadir import DataDir, read_table
+from l2dual.datadir import DataDir, has_surface, read_table, surface_of
 from l2dual.divergence import BINS, divergences
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
@@ -24,16 +24,18 @@ def score(
     ``decode_config`` is only recorded.
 
     Returns:
-        One record per output, unit and bin (``all`` and BINS).
+        One record per output, unit and bin (``all`` and, where there is a surface, BINS).
 
     Raises:
         DataError: hypotheses and references do not have the same utterances.
     """
     run, speakers = read_run(run_file), data["utt2spk"]
     bins = {utt: found.bin for utt, found in divergences(data).items()}
+    names = ("all", *BINS) if has_surface(data.info) else ("all",)
     common = {
         "kind": "error_rate",
         **{key: run[key] for key in ("corpus", "language", "convention", "system", "seed")},
+        "surface": surface_of(run),
         "split": data.path.name,
         "data": run["data"],
         "exp_dir": str(run_file.parent),
@@ -51,8 +53,8 @@ def score(
             pairs = {utt: align(references[utt], hypotheses[utt], unit) for utt in references}
             if unit != "word":
                 write_alignments(alignments / f"align.{output}.txt", pairs, unit)
-            for name in ("all", *BINS):
-                utts = [utt for utt in pairs if name in ("all", bins[utt])]
+            for name in names:
+                utts = [utt for utt in pairs if name in ("all", bins.get(utt))]
                 records.append(
                     common
                     | {"output": output, "unit": unit, "bin": name, "n_utts": len(utts)}

@@ -1,6 +1,6 @@
-"""Padded batches of the speech of a data directory, through ESPnet's own readers."""
+"""The speech of a data directory, or its cached features, through ESPnet's own readers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -15,12 +15,19 @@ def batches(
     """Batches of utterances of like length, longest first.
 
     Yields:
-        Utterances, samples (B, T) padded with 0, and lengths (B,).
+        Utterances, samples (B, T) or cached features (B, F, D) padded with 0, and lengths (B,).
     """
-    dataset = ESPnetDataset([(str(data.path / "wav.scp"), "speech", scp_type(data.info))])
+    read = reader(data)
     order = sorted(data["wav.scp"], key=lambda utt: (-float(data["utt2dur"][utt]), utt))
     for start in range(0, len(order), batch_size):
         utts = order[start : start + batch_size]
-        waves = [torch.from_numpy(np.asarray(dataset[utt][1]["speech"])).float() for utt in utts]
+        waves = [torch.from_numpy(read(utt)) for utt in utts]
         lengths = torch.tensor([len(wave) for wave in waves])
         yield utts, torch.nn.utils.rnn.pad_sequence(waves, batch_first=True), lengths
+
+
+def reader(data: DataDir) -> Callable[[str], np.ndarray]:
+    """A function that gives the samples (T,) of an utterance, or its cached features (F, D)."""
+    files = [(str(data.path / "wav.scp"), "speech", scp_type(data.info))]
+    dataset = ESPnetDataset(files)
+    return lambda utt: np.array(dataset[utt][1]["speech"], dtype=np.float32)

@@ -12,6 +12,7 @@ import torch
 from espnet2.asr.ctc import CTC
 from espnet2.asr.decoder.abs_decoder import AbsDecoder
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
+from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from espnet2.tasks.abs_task import AbsTask
 from espnet2.tasks.asr import (
     decoder_choices,
@@ -33,12 +34,21 @@ from l2dual.encoder import SlimConformerEncoder
 from l2dual.errors import UsageError
 from l2dual.model import IGNORE_ID, L2DualModel
 from l2dual.outputs import OUTPUTS, active_outputs
+from l2dual.pretrained import PretrainedEncoder, PretrainedFrontend, WaveformFrontend
 from l2dual.tokens import TOKEN_TYPES, build_tokenizer
 from l2dual.trainer import L2DualTrainer
 
+_frontend_choices = ClassChoices(
+    "frontend",
+    classes=frontend_choices.classes
+    | {"pretrained": PretrainedFrontend, "waveform": WaveformFrontend},
+    type_check=AbsFrontend,
+    default="default",
+)
 _encoder_choices = ClassChoices(
     "encoder",
-    classes=encoder_choices.classes | {"slim_conformer": SlimConformerEncoder},
+    classes=encoder_choices.classes
+    | {"slim_conformer": SlimConformerEncoder, "pretrained": PretrainedEncoder},
     type_check=AbsEncoder,
     default="conformer",
 )
@@ -55,7 +65,7 @@ class L2DualTask(AbsTask):
 
     num_optimizers = 1
     class_choices_list = [
-        frontend_choices,
+        _frontend_choices,
         specaug_choices,
         normalize_choices,
         _encoder_choices,
@@ -138,7 +148,7 @@ class L2DualTask(AbsTask):
 
         frontend, input_size = None, args.input_size
         if input_size is None:
-            frontend_class = frontend_choices.get_class(args.frontend)
+            frontend_class = _frontend_choices.get_class(args.frontend)
             frontend = build("frontend", lambda: frontend_class(**args.frontend_conf))
             input_size = frontend.output_size()
         encoder_class = _encoder_choices.get_class(args.encoder)

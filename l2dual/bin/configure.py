@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from l2dual.bin import run
-from l2dual.datadir import read_info, scp_type
+from l2dual.datadir import read_info, scp_type, surface_of
 from l2dual.errors import UsageError
 from l2dual.outputs import OUTPUTS, active_outputs
 from l2dual.runs import commit, merge, read_yaml, write_run_script, write_yaml
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="has train, valid and test")
     parser.add_argument("--stats", type=Path, required=True)
     for output in OUTPUTS:
-        parser.add_argument(f"--{output}_tokens", type=Path, required=True)
+        parser.add_argument(f"--{output}_tokens", type=Path, help=f"if the system has {output}")
         parser.add_argument(f"--{output}_token_type", default="char")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
@@ -32,6 +32,8 @@ def main() -> None:
     config = merge(read_yaml(args.train_config), read_yaml(args.system))
     outputs = _outputs(config, args.system)
     info = read_info(args.data / "train")
+    if "normalize" not in config:
+        config |= _normalization(args.stats)
     write_yaml(args.out / "train.yaml", config | _data_options(args, exp, outputs, info))
     write_yaml(args.out / "run.yaml", _facts(args, outputs, info))
     write_run_script(args.out, exp, Path.cwd())
@@ -46,6 +48,12 @@ def _outputs(config: dict, system: Path) -> tuple[str, ...]:
         raise UsageError(f"{system}: {error}") from error
 
 
+def _normalization(stats: Path) -> dict:
+    """Normalization by the mean and variance of the training data."""
+    stats_file = str(stats / "train" / "feats_stats.npz")
+    return {"normalize": "global_mvn", "normalize_conf": {"stats_file": stats_file}}
+
+
 def _data_options(
     args: argparse.Namespace, exp: Path, outputs: tuple[str, ...], info: dict
 ) -> dict:
@@ -57,10 +65,10 @@ def _data_options(
             [str(data / "wav.scp"), "speech", scp_type(info)],
             *([str(data / f"text.{output}"), output, "text"] for output in outputs),
         ]
-    options["normalize"] = "global_mvn"
-    options["normalize_conf"] = {"stats_file": str(args.stats / "train" / "feats_stats.npz")}
     for output in outputs:
         tokens = getattr(args, f"{output}_tokens")
+        if tokens is None:
+            raise UsageError(f"{args.system}: the system has {output}: give --{output}_tokens")
         options[f"{output}_token_list"] = str(tokens / "tokens.txt")
         options[f"{output}_token_type"] = getattr(args, f"{output}_token_type")
         if (tokens / "bpe.model").exists():
@@ -76,8 +84,9 @@ def _facts(args: argparse.Namespace, outputs: tuple[str, ...], info: dict) -> di
         "corpus": info["corpus"],
         "language": info["language"],
         "convention": info["convention"],
+        "surface": surface_of(info),
         "preset": info.get("preset"),
-        "data": str(args.data),
+        "data": info.get("features_of", str(args.data)),
         "train_config": str(args.train_config),
         "token_types": {output: getattr(args, f"{output}_token_type") for output in outputs},
         "commit": commit(),

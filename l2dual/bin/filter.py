@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from l2dual.bin import run
-from l2dual.datadir import DataDir, write_table
+from l2dual.datadir import write_table
 from l2dual.errors import DataError
 from l2dual.filter import filter_data
 
@@ -19,13 +19,17 @@ def main() -> None:
     parser.add_argument("--max_seconds", type=float, default=20.0)
     parser.add_argument("--frames_per_second", type=float, default=25.0)
     args = parser.parse_args()
-    data = DataDir.load(args.data)
-    kept, dropped = filter_data(
-        data, args.split != "test", args.min_seconds, args.max_seconds, args.frames_per_second
+    kept, dropped, repaired = filter_data(
+        args.data, args.split != "test", args.min_seconds, args.max_seconds, args.frames_per_second
     )
-    print(f"{args.split}: kept {len(kept['wav.scp'])} of {len(data['wav.scp'])} utterances")
-    for reason, count in sorted(Counter(dropped.values()).items()):
-        print(f"{args.split}: dropped {count}: {reason}")
+    n_kept = len(kept["wav.scp"])
+    print(f"{args.split}: kept {n_kept} of {n_kept + len(dropped)} utterances")
+    for done, reasons in (
+        ("dropped", dropped.values()),
+        ("repaired", (finding.reason for finding in repaired)),
+    ):
+        for reason, count in sorted(Counter(reasons).items()):
+            print(f"{args.split}: {done} {count}: {reason}")
     if not kept["wav.scp"]:
         raise DataError(f"{args.data}: no utterance is left: {Counter(dropped.values())}")
     kept.write(args.out)

@@ -1,12 +1,12 @@
-"""Measure which pronunciation rules espeak-ng renders audibly; see l2dual/phonology/audible.py.
+"""Measure which pronunciation rules an engine renders audibly; see l2dual/phonology/audible.py.
 
-    python -m l2dual.bin.measure_rules --language en
+    python -m l2dual.bin.measure_rules --language en --engine espeak
 """
 
 import argparse
 import json
 
-from l2dual import synth
+from l2dual import engines
 from l2dual.bin import run
 from l2dual.files import atomic_write
 from l2dual.phonology import MODULES, audible, load
@@ -15,11 +15,16 @@ from l2dual.phonology import MODULES, audible, load
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--language", required=True, choices=sorted(MODULES))
-    language = parser.parse_args().language
-    phonology = load(language)
-    rules = audible.measure(phonology.VOICE, phonology.contrasts())
-    table = {"engine": synth.version(), "threshold": audible.THRESHOLD, "rules": rules}
-    with atomic_write(audible.FOLDER / f"audible.{language}.json") as stream:
+    parser.add_argument("--engine", default="espeak", choices=engines.ENGINES)
+    args = parser.parse_args()
+    rules = audible.measure(args.language, load(args.language).contrasts(), args.engine)
+    table = {
+        "engine": engines.load(args.engine).version(),
+        "threshold": audible.THRESHOLDS[args.engine],
+        "rules": rules,
+    }
+    path = audible.FOLDER / f"audible.{args.language}.{args.engine}.json"
+    with atomic_write(path) as stream:
         json.dump(table, stream, indent=1, ensure_ascii=False)
         stream.write("\n")
     for name, row in rules.items():

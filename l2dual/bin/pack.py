@@ -21,12 +21,13 @@ def main() -> None:
     args = parser.parse_args()
     load_model(args.exp, args.checkpoint)  # an archive must hold a model that loads
     config = args.exp / "config.yaml"
-    stats = yaml.safe_load(config.read_text(encoding="utf-8"))["normalize_conf"]["stats_file"]
+    normalization = yaml.safe_load(config.read_text(encoding="utf-8"))["normalize_conf"]
+    stats = [normalization["stats_file"]] if "stats_file" in normalization else []
     archive = args.out.with_name(f"{args.out.name}.zip")  # ESPnet takes the format from the name
     pack(
         files={"model_file": str(args.exp / args.checkpoint)},
         yaml_files={"train_config": str(config)},
-        option=[stats, str(args.exp / "run.yaml")],
+        option=[*stats, str(args.exp / "run.yaml")],
         outpath=str(archive),
     )
     archive.replace(args.out)

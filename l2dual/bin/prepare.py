@@ -1,24 +1,67 @@
-"""Stage 1: python -m l2dual.bin.prepare --corpus simulated --language en --preset FILE --out DIR
+"""Stage 1: a corpus to the data directories DIR/train, DIR/valid and DIR/test.
 
-Writes the data directories DIR/train, DIR/valid and DIR/test.
+python -m l2dual.bin.prepare --corpus simulated --language en --convention heard \
+    --preset FILE --out DIR
+python -m l2dual.bin.prepare --corpus pansori --language ko --convention pronounced \
+    --db PATH --assume_surface true --out DIR
 """
 
 import argparse
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
+from l2dual import phonology
 from l2dual.bin import run
-from l2dual.corpora import SPLITS, Utterance
+from l2dual.corpora import SPLITS, Request, Utterance
 from l2dual.datadir import write_datadir
+from l2dual.errors import DataError, UsageError
 from l2dual.runs import read_yaml
 
 
-def simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
-    from l2dual.corpora import simulated as corpus
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--corpus", required=True, help="a module of l2dual/corpora")
+    parser.add_argument("--language", choices=("en", "ko"), required=True)
+    parser.add_argument("--convention", choices=("heard", "pronounced"), required=True)
+    parser.add_argument("--seed", type=int, default=1, help="of a split, or of the simulation")
+    parser.add_argument("--nj", type=int, default=1)
+    parser.add_argument("--out", type=Path, required=True)
+    real = parser.add_argument_group("a real corpus")
+    real.add_argument("--db", type=Path, help="where it is")
+    real.add_argument("--field_map", type=Path, help="YAML file: where its labels have what")
+    real.add_argument("--assume_surface", choices=("true", "false"), default="false")
+    simulated = parser.add_argument_group("the simulated corpus")
+    simulated.add_argument("--preset", type=Path, help="YAML file")
+    simulated.add_argument("--dial", default="paper", help="how much learners err")
+    simulated.add_argument("--errors", default="rules", help="rules or random")
+    simulated.add_argument("--engine", default="espeak")
+    simulated.add_argument("--prompts", type=Path, help="sentences, one a line")
+    args = parser.parse_args()
+    shutil.rmtree(args.out, ignore_errors=True)
+    utterances, facts = read_simulated(args) if args.corpus == "simulated" else read_real(args)
+    utterances = list(utterances)
+    surface = surface_state(utterances, args.assume_surface == "true")
+    if surface == "assumed":
+        utterances = assume_surface(utterances, args.language, args.convention)
+    info = describe(args, utterances, surface) | facts
+    for split in SPLITS:
+        chosen = [utterance for utterance in utterances if utterance.split == split]
+        write_datadir(args.out / split, chosen, info)
+        print(f"{split}: {len(chosen)} utterances, {len({u.speaker for u in chosen})} speakers")
+    for line in left_out(facts):
+        print(line)
+
+
+def read_simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
+    from l2dual.corpora import simulated
 
     final = args.out.with_name(args.out.name.removesuffix(".tmp"))
-    utterances, info = corpus.prepare(
+    utterances, facts = simulated.prepare(
         language=args.language,
         preset=read_yaml(args.preset),
         preset_file=str(args.preset),
@@ -27,37 +70,70 @@ def simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
         audio_dir=final / "audio",
         nj=args.nj,
         seed=args.seed,
+        dial=args.dial,
+        errors=args.errors,
+        engine=args.engine,
+        prompts=args.prompts,
     )
-    return utterances, info | {"preset": args.preset.stem.removeprefix("simulated_")}
+    return utterances, facts | {"preset": args.preset.stem.removeprefix("simulated_")}
 
 
-def speechocean762(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
-    from l2dual.corpora import speechocean762 as corpus
-
-    return corpus.prepare(args.db)
-
-
-CORPORA = {"simulated": simulated, "speechocean762": speechocean762}
+def read_real(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
+    corpus = import_module(f"l2dual.corpora.{args.corpus}")
+    return corpus.prepare(
+        args.db, Request(args.language, args.convention, args.seed, args.field_map)
+    )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", choices=CORPORA, required=True)
-    parser.add_argument("--language", choices=("en", "ko"), required=True)
-    parser.add_argument("--convention", choices=("heard", "pronounced"), required=True)
-    parser.add_argument("--db", type=Path, help="directory of a real corpus")
-    parser.add_argument("--preset", type=Path, help="YAML file of the simulated corpus")
-    parser.add_argument("--seed", type=int, default=1, help="of the simulated corpus")
-    parser.add_argument("--nj", type=int, default=1)
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
-    shutil.rmtree(args.out, ignore_errors=True)
-    utterances, info = CORPORA[args.corpus](args)
-    utterances = list(utterances)
-    for split in SPLITS:
-        chosen = [utterance for utterance in utterances if utterance.split == split]
-        write_datadir(args.out / split, chosen, info)
-        print(f"{split}: {len(chosen)} utterances, {len({u.speaker for u in chosen})} speakers")
+def surface_state(utterances: list[Utterance], assume: bool) -> str:
+    """Whether the surface is `annotated`, `assumed` or absent: `none`."""
+    without = [utterance.id for utterance in utterances if utterance.surface is None]
+    if without and len(without) < len(utterances):
+        raise DataError(
+            f"utterance {without[0]} has no surface, and others have: "
+            "give it to all, or leave those without it out"
+        )
+    if assume and not without:
+        raise UsageError("--assume_surface true: this corpus has a surface: leave the option out")
+    if without:
+        return "assumed" if assume else "none"
+    return "annotated"
+
+
+def assume_surface(utterances: list[Utterance], language: str, convention: str) -> list[Utterance]:
+    """The utterances with the surface of a speaker who makes no errors."""
+    pronounce = phonology.load(language).pronounce
+    assumed = []
+    for number, utterance in enumerate(utterances, 1):
+        meaning = utterance.meaning
+        surface = meaning if convention == "heard" else pronounce(meaning)
+        assumed.append(replace(utterance, surface=surface, canonical=surface))
+        if number % 1000 == 0:
+            print(f"progress: pronounced {number} of {len(utterances)} texts", flush=True)
+    return assumed
+
+
+def describe(args: argparse.Namespace, utterances: list[Utterance], surface: str) -> dict:
+    """The facts that every corpus has."""
+    by_split = {name: [u for u in utterances if u.split == name] for name in SPLITS}
+    phones = (args.language, args.convention) == ("en", "pronounced")
+    return {
+        "corpus": args.corpus,
+        "language": args.language,
+        "convention": args.convention,
+        "surface": surface,
+        "surface_unit": "phone" if phones else "char",
+        "meaning_unit": "char",
+        "seed": args.seed,
+        "utterances": {name: len(some) for name, some in by_split.items()},
+        "speakers": {name: len({u.speaker for u in some}) for name, some in by_split.items()},
+    }
+
+
+def left_out(facts: dict) -> list[str]:
+    """What a corpus says of utterances that it left out, and of overlap between its splits."""
+    keys = [key for key in facts if key.startswith(("left_out", "dropped", "overlap"))]
+    return [f"{key.replace('_', ' ')}: {facts[key]}" for key in keys if facts[key]]
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
-"""Simulated learners: prompts, pronunciation errors by L1, and espeak-ng saying what comes of them.
+"""Simulated learners: prompts, pronunciation errors by L1, and an engine that says the outcome.
 
 A speaker has a voice, a base pitch and rate, an L1, an error scale (the rules' rates times this:
 how proficient they are) and a level and colour of noise; each utterance jitters pitch, rate and
-noise a little. Splits share no speaker, no voice and no prompt. Every utterance has a random
-generator of its own, from the seed and its id: the number of jobs changes nothing, and both
-conventions describe the same audio.
+noise a little. Splits share no speaker, no voice and no prompt.
+
+The divergence dial (l2dual/phonology/dial.py) sets the speakers' error scales and nothing else.
+Each utterance has two random generators, from the seed and its id: one for its errors, in which a
+higher dial keeps every error of a lower one, and one for its recording. So an utterance without
+errors is the same audio at every dial, the number of jobs changes nothing, and both conventions
+describe the same audio.
 """
 
 import sys
@@ -19,21 +23,23 @@ import numpy as np
 import soundfile
 from scipy.fft import next_fast_len
 
-from l2dual import phonology, synth
+from l2dual import engines, phonology
 from l2dual.corpora import SPLITS, Utterance
+from l2dual.corpora.prompts import read_prompts
 from l2dual.errors import UsageError
 from l2dual.phonology.audible import read_table
+from l2dual.phonology.dial import Dial, load_dial
 
 SAMPLING_RATE = 16000
 PER_SPLIT = ("utterances", "speakers", "voices")
 # Ranges [lowest, highest] that speakers are drawn from, and what the values must lie between.
 RANGES = {
-    "error_scale": (0.01, 10),  # log-uniform; 1: an average learner
     "words_per_minute": (80, 450),
     "pitch": (0, 100),  # espeak's scale: 50 is the voice's own
     "snr": (-10, 100),  # dB
 }
 PITCH_JITTER, RATE_JITTER, SNR_JITTER = 2.0, 0.04, 1.0  # half-widths: espeak's scale, share, dB
+ERRORS = ("rules", "random")
 PAUSE = (0.1, 0.3)  # seconds before and after the speech
 PEAK = 0.7
 REPORT_EVERY = 5.0  # seconds
@@ -54,6 +60,19 @@ class Speaker:
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What all utterances of a corpus have in common."""
+
+    language: str
+    convention: str
+    seed: int
+    errors: str
+    engine: str
+    write_to: Path
+    audio: Path
+
+
+@dataclass(frozen=True)
 class Task:
     """All that a worker needs for one utterance."""
 
@@ -61,11 +80,7 @@ class Task:
     split: str
     speaker: Speaker
     text: str
-    language: str
-    convention: str
-    seed: int
-    write_to: Path
-    audio: Path
+    settings: Settings
 
 
 def prepare(
@@ -77,55 +92,72 @@ def prepare(
     nj: int,
     seed: int,
     preset_file: str = "preset",
+    dial: str = "paper",
+    errors: str = "rules",
+    engine: str = "espeak",
+    prompts: Path | None = None,
 ) -> tuple[Iterator[Utterance], dict]:
     """Utterances, made as they are drawn, and the facts for ``corpus.yaml``.
 
     Audio is written as 16 kHz 16-bit FLAC files to a folder of ``out_dir`` with the name of
     ``audio_dir``; the utterances say that it lies in ``audio_dir``, where ``out_dir`` will be
-    once it is renamed. ``preset``: the content of conf/simulated_*.yaml. Raises UsageError, naming
-    ``preset_file`` and the key, if the preset is not right.
+    once it is renamed.
+
+    ``preset``: the content of conf/simulated_*.yaml. ``dial``: how far learners diverge.
+    ``errors``: those of the L1s' "rules", or "random" sounds at the same places. ``prompts``: a
+    file of sentences instead of ours. Raises UsageError if an option or the preset is not right,
+    naming ``preset_file`` and the key, and DataError for the prompts, naming the line.
     """
-    check_preset(preset, preset_file)
+    if errors not in ERRORS:
+        raise UsageError(f"no errors '{errors}'; choose from {', '.join(ERRORS)}")
+    check_preset(preset, preset_file, language, engine)
     module = phonology.load(language)
-    prompts = module.sentences(seed)
+    texts = read_prompts(prompts, language, seed) if prompts else module.sentences(seed)
     held_out = preset["utterances"]["test"] + preset["utterances"]["valid"]
-    if held_out >= len(prompts):
+    if held_out >= len(texts):
         raise UsageError(
-            f"{preset_file}: utterances: valid and test need {held_out} prompts, but {language} has"
-            f" {len(prompts)} and train needs some; ask for fewer"
+            f"{preset_file}: utterances: valid and test need {held_out} prompts, but"
+            f" {prompts or language} has {len(texts)} and train needs some; ask for fewer"
         )
+    scales = load_dial(language, engine, dial)
     write_to = out_dir / audio_dir.name
     write_to.mkdir(parents=True, exist_ok=True)
+    settings = Settings(language, convention, seed, errors, engine, write_to, audio_dir)
     tasks = [
-        Task(name, split, speaker, text, language, convention, seed, write_to, audio_dir)
+        Task(name, split, speaker, text, settings)
         for split in SPLITS
-        for name, speaker, text in _cast(split, preset, module.L1S, prompts, seed)
+        for name, speaker, text in cast(split, preset, engine, module.L1S, texts, scales, seed)
     ]
-    measured = read_table(language)
-    used = {l1: [rule.name for rule in module.rules(l1)] for l1 in module.L1S}
-    facts = {
+    measured = read_table(language, engine)
+    facts = module.caveats(texts) | {
         "corpus": "simulated",
         "language": language,
         "convention": convention,
         "surface_unit": "phone" if (language, convention) == ("en", "pronounced") else "char",
         "meaning_unit": "char",
-        "engine": synth.version(),
+        "engine": engines.load(engine).version(),
         "seed": seed,
         "settings": preset,
-        "prompts": len(prompts),
-        "rules": used,
+        "dial": dial,
+        "errors": errors,
+        "prompts_file": str(prompts) if prompts else None,
+        "prompts": len(texts),
+        "rules": {l1: [rule.name for rule in module.rules(l1, engine)] for l1 in module.L1S},
         "inaudible_rules": sorted(name for name, row in measured.items() if not row["audible"]),
     }
     return _run(tasks, nj), facts
 
 
-def check_preset(preset: dict, file: str) -> None:
+def check_preset(preset: dict, file: str, language: str, engine: str) -> None:
     """Raise a UsageError that names ``file`` and the key if ``preset`` is not right."""
     for key in sorted(preset.keys() ^ {*PER_SPLIT, *RANGES}):
         state = "unknown: remove it" if key in preset else "missing: add it"
         raise UsageError(f"{file}: the key '{key}' is {state}")
+    if not isinstance(preset["voices"], dict) or engine not in preset["voices"]:
+        raise UsageError(f"{file}: voices: there are none for the engine '{engine}'; add the key")
+    voices_of = preset["voices"][engine]
     for key in PER_SPLIT:
-        value = preset[key]
+        value = voices_of if key == "voices" else preset[key]
         if not isinstance(value, dict) or set(value) != set(SPLITS):
             raise UsageError(f"{file}: {key}: give a value for each of {', '.join(SPLITS)}")
     for key in ("utterances", "speakers"):
@@ -133,15 +165,16 @@ def check_preset(preset: dict, file: str) -> None:
             if type(number) is not int or number < 1:
                 raise UsageError(f"{file}: {key}: {split}: {number} is not a whole number above 0")
     voices = []
-    for split, names in preset["voices"].items():
+    for split, names in voices_of.items():
         if preset["speakers"][split] > preset["utterances"][split]:
             raise UsageError(f"{file}: speakers: {split} has more speakers than utterances")
         if not isinstance(names, list) or not names:
-            raise UsageError(f"{file}: voices: {split}: give a list of voice variants")
+            raise UsageError(f"{file}: voices: {split}: give a list of voices")
         voices += names
+    known = engines.load(engine).voices(language)
     for name in voices:
-        if name not in synth.variants():
-            raise UsageError(f"{file}: voices: espeak-ng has no variant '{name}'; remove it")
+        if name not in known:
+            raise UsageError(f"{file}: voices: {engine} has no voice '{name}'; remove it")
         if voices.count(name) > 1:
             raise UsageError(f"{file}: voices: '{name}' stands twice; splits share no voice")
     for key, (lowest, highest) in RANGES.items():
@@ -159,8 +192,14 @@ def _generator(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng([seed, crc32(name.encode())])
 
 
-def _cast(
-    split: str, preset: dict, l1s: tuple[str, ...], prompts: list[str], seed: int
+def cast(
+    split: str,
+    preset: dict,
+    engine: str,
+    l1s: tuple[str, ...],
+    prompts: list[str],
+    dial: Dial,
+    seed: int,
 ) -> Iterator[tuple[str, Speaker, str]]:
     """Utterance id, speaker and text of each utterance of one split.
 
@@ -172,30 +211,31 @@ def _cast(
         "valid": (n_test, n_test + n_valid),
         "train": (n_test + n_valid, len(prompts)),
     }[split]
-    speakers = _speakers(split, preset, l1s, seed)
+    speakers = _speakers(split, preset, engine, l1s, dial, seed)
     for number in range(preset["utterances"][split]):
         speaker = speakers[number % len(speakers)]
         name = f"{speaker.name}-{number:05d}"
         yield name, speaker, prompts[first + number % (last - first)]
 
 
-def _speakers(split: str, preset: dict, l1s: tuple[str, ...], seed: int) -> list[Speaker]:
-    """The speakers of one split: L1s and voices in equal shares, error scales spread evenly."""
+def _speakers(
+    split: str, preset: dict, engine: str, l1s: tuple[str, ...], dial: Dial, seed: int
+) -> list[Speaker]:
+    """The speakers of one split: L1s and voices in equal shares, proficiency spread evenly."""
     number = preset["speakers"][split]
-    voices = preset["voices"][split]
+    voices = preset["voices"][engine][split]
     rng = _generator(seed, split)
     shuffled_l1s, shuffled_voices, ranks = (rng.permutation(number) for _ in range(3))
     speakers = []
     for i in range(number):
         name = f"{split}{i:03d}"
         rng = _generator(seed, name)
-        low, high = preset["error_scale"]
         speakers.append(
             Speaker(
                 name=name,
                 voice=voices[shuffled_voices[i] % len(voices)],
                 l1=l1s[shuffled_l1s[i] % len(l1s)],
-                error_scale=low * (high / low) ** ((ranks[i] + rng.random()) / number),
+                error_scale=dial.scale((ranks[i] + rng.random()) / number),
                 words_per_minute=rng.uniform(*preset["words_per_minute"]),
                 pitch=rng.uniform(*preset["pitch"]),
                 snr=rng.uniform(*preset["snr"]),
@@ -207,6 +247,7 @@ def _speakers(split: str, preset: dict, l1s: tuple[str, ...], seed: int) -> list
 
 def _run(tasks: list[Task], nj: int) -> Iterator[Utterance]:
     """The utterances in the order of ``tasks``, with a line on stderr every few seconds."""
+    say_text(tasks[0])  # reads the dictionaries once, before the workers are forked
     shown = time.monotonic()
     with Pool(nj) as pool:
         for number, utterance in enumerate(pool.imap(_make, tasks, chunksize=8), 1):
@@ -216,40 +257,56 @@ def _run(tasks: list[Task], nj: int) -> Iterator[Utterance]:
             yield utterance
 
 
+def say_text(task: Task):
+    """What is said, and the surface and canonical texts of one utterance."""
+    of = task.settings
+    module = phonology.load(of.language)
+    standard = module.canonical(task.text, of.engine)
+    speech = module.mispronounce(
+        standard,
+        module.rules(task.speaker.l1, of.engine),
+        task.speaker.error_scale,
+        _generator(of.seed, f"{task.id} errors"),
+        module.others(of.engine) if of.errors == "random" else None,
+    )
+    if of.convention == "heard":
+        return speech, module.heard(task.text, speech), task.text
+    return speech, module.pronounced(speech), module.pronounced(standard)
+
+
 def _make(task: Task) -> Utterance:
     """Say and write one utterance."""
-    module = phonology.load(task.language)
-    speaker = task.speaker
-    rng = _generator(task.seed, task.id)
-    standard = module.canonical(task.text)
-    rules = module.rules(speaker.l1)
-    speech = module.mispronounce(standard, rules, speaker.error_scale, rng)
-    samples = _record(module.phonemes(speech), f"{module.VOICE}+{speaker.voice}", speaker, rng)
-    _write_flac(task.write_to / f"{task.id}.flac", samples)
-    if task.convention == "heard":
-        surface, canonical = module.heard(task.text, speech), task.text
-    else:
-        surface, canonical = module.pronounced(speech), module.pronounced(standard)
+    of = task.settings
+    speech, surface, canonical = say_text(task)
+    samples = _record(speech, task.speaker, of, _generator(of.seed, task.id))
+    _write_flac(of.write_to / f"{task.id}.flac", samples)
     return Utterance(
         id=task.id,
         split=task.split,
-        speaker=speaker.name,
-        audio=task.audio / f"{task.id}.flac",
+        speaker=task.speaker.name,
+        audio=of.audio / f"{task.id}.flac",
         surface=surface,
         meaning=task.text,
         canonical=canonical,
-        l1=speaker.l1,
+        l1=task.speaker.l1,
+        facts={"error_scale": f"{task.speaker.error_scale:.3f}"},
     )
 
 
-def _record(phonemes: str, voice: str, speaker: Speaker, rng: np.random.Generator) -> np.ndarray:
-    """Samples (T,) at 16 kHz of the phonemes in the speaker's way, with pauses and noise."""
+def _record(speech, speaker: Speaker, of: Settings, rng: np.random.Generator) -> np.ndarray:
+    """Samples (T,) at 16 kHz of the speech in the speaker's way, with pauses and noise.
+
+    All that is drawn comes before the noise, whose length depends on what is said.
+    """
     rate = speaker.words_per_minute * (1 + rng.uniform(-RATE_JITTER, RATE_JITTER))
     pitch = speaker.pitch + rng.uniform(-PITCH_JITTER, PITCH_JITTER)
-    clean = synth.resample(
-        *synth.say(
-            phonemes,
-            voice,
+    snr = speaker.snr + rng.uniform(-SNR_JITTER, SNR_JITTER)
+    pauses = [round(rng.uniform(*PAUSE) * SAMPLING_RATE) for _ in range(2)]
+    clean = engines.resample(
+        *engines.load(of.engine).say(
+            of.language,
+            speech,
+            speaker.voice,
             words_per_minute=round(max(80, rate)),
             pitch=round(np.clip(pitch, 0, 100)),
             seed=int(rng.integers(1, 2**31)),
@@ -257,10 +314,8 @@ def _record(phonemes: str, voice: str, speaker: Speaker, rng: np.random.Generato
         SAMPLING_RATE,
     )
     power = np.mean(clean**2)
-    pauses = [round(rng.uniform(*PAUSE) * SAMPLING_RATE) for _ in range(2)]
     clean = np.pad(clean, pauses)
     noise = coloured_noise(len(clean), speaker.noise_slope, rng)
-    snr = speaker.snr + rng.uniform(-SNR_JITTER, SNR_JITTER)
     noisy = clean + noise * np.sqrt(power / 10 ** (snr / 10))
     return PEAK * noisy / np.abs(noisy).max()
 

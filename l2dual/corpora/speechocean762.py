@@ -4,54 +4,46 @@ Zhang et al., "speechocean762: An Open-Source Non-native English Speech Corpus F
 Assessment", Interspeech 2021; OpenSLR 101.
 
 Meaning is the prompt. Canonical is the corpus's own phones without stress; surface is canonical
-with the annotation put in:
+with the annotation put in: ``pronounced-phone`` as `l2dual.corpora.phones.perceived` has it,
+nothing for ``<DEL>``, and ``<err>`` for ``<unk>``. ``insertions``, which the official file lacks,
+are put before the phone that they name, or at the word's end.
 
-=============================  ===================================================================
-annotated ``pronounced-phone``  stands in surface as
-=============================  ===================================================================
-``D``, ``AH0``                 the phone, without stress
-``IH R``                       both phones: two were heard for one
-``<DEL>``                      nothing
-``<unk>``                      ``<err>``: wrong, and nobody said what it was
-``R*``                         the phone that it was nearest to
-another symbol                 ``<err>``
-=============================  ===================================================================
-
-Where this would give the canonical phone back (``R*`` for R, another stress), it is ``<err>``: a
-phone marked as wrong is never written as right. ``insertions``, which the official file lacks, are
-put before the phone that they name, or at the word's end.
+Facts of an utterance: ``age``, ``gender`` (m, f), ``group`` (child, adult), ``scores`` and, where
+the copy has ``resource/scores-detail.json``, ``raters``: JSON on one line with the sentence's
+scores, ``words``, the accuracy of each word, and ``phones``: the accuracy of each phone, word by
+word. In ``raters`` each score is five, one per rater, and ``phones`` are the raters' own marks:
+``{AO0}`` an accented phone, ``(AO0)`` a wrong or missing one, ``[L]`` an inserted one.
 """
 
 import json
-import random
-import re
 from dataclasses import replace
 from itertools import chain, zip_longest
 from pathlib import Path
 
-from l2dual.corpora import Utterance
+from l2dual.corpora import SPLITS, Request, Utterance
+from l2dual.corpora.kaldi_table import read_table
+from l2dual.corpora.phones import perceived, plain
+from l2dual.corpora.splits import drop_shared_prompts, hold_out, overlap
 from l2dual.errors import DataError
 
-ERROR = "<err>"
-PHONES = frozenset(
-    "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW "
-    "V W Y Z ZH".split()
-)
 AUDIO_SUFFIXES = (".WAV", ".wav", ".opus", ".flac")
-VALID_FRACTION = 0.1
+SCORES = ("accuracy", "completeness", "fluency", "prosodic", "total")
+ADULT = 18  # years. The corpus says that half of its speakers are children, not up to what age;
+# in the copy at hand, with 187 of its 250 speakers, nobody is 16, 17 or 18
+REMEDY = "--db must be a whole copy of speechocean762"
 
 
-def prepare(db: Path, seed: int = 1) -> tuple[list[Utterance], dict]:
+def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
     """Read a copy of the corpus in its official layout.
 
     The official test set is kept whole. A tenth of the official training speakers, drawn with
-    ``seed``, becomes `valid`. An utterance whose prompt also stands in `test` is left out of
-    `train` and `valid`, and one whose prompt stands in `valid` out of `train`, so that the splits
-    share neither speakers nor prompts.
+    the request's seed, becomes `valid`. An utterance whose prompt also stands in `test` is left out
+    of `train` and `valid`, and one whose prompt stands in `valid` out of `train`, so that the
+    splits share neither speakers nor prompts.
 
     Args:
         db: the corpus's directory, with ``WAVE``, ``train``, ``test`` and ``resource``.
-        seed: of the choice of validation speakers.
+        request: its seed chooses the validation speakers.
 
     Returns:
         The utterances, sorted by id, and the facts for ``corpus.yaml``.
@@ -60,70 +52,98 @@ def prepare(db: Path, seed: int = 1) -> tuple[list[Utterance], dict]:
         DataError: a file is missing, or an annotation does not fit its utterance.
     """
     db = Path(db)
-    scores = read_scores(db)
-    splits = {"test": read_split(db, "test", scores)}
-    splits["train"], splits["valid"] = hold_out_speakers(read_split(db, "train", scores), seed)
-    overlap = drop_shared_prompts(splits)
-    utterances = sorted(chain(*splits.values()), key=lambda utterance: utterance.id)
-    return utterances, describe(splits, overlap, seed)
-
-
-def read_scores(db: Path) -> dict:
-    """Return the annotation of every utterance, from ``resource/scores.json``."""
     if not db.is_dir():
         raise DataError(
             f"{db}: no such directory; give the directory of speechocean762 (OpenSLR 101) by --db"
         )
-    path = db / "resource" / "scores.json"
+    scores = read_json(db / "resource" / "scores.json")
+    detail = db / "resource" / "scores-detail.json"
+    raters = read_json(detail) if detail.is_file() else None
+    utterances = [*read_split(db, "train", scores), *read_split(db, "test", scores)]
+    if raters is not None:
+        utterances = [add_raters(utterance, raters, detail) for utterance in utterances]
+    utterances, dropped = drop_shared_prompts(hold_out(utterances, request.seed))
+    utterances.sort(key=lambda utterance: utterance.id)
+    return utterances, describe(utterances, dropped)
+
+
+def read_json(path: Path) -> dict:
+    """Return what a file of the corpus has on every utterance."""
     if not path.is_file():
-        raise DataError(f"{path}: missing; --db must be a whole copy of speechocean762")
+        raise DataError(f"{path}: missing; {REMEDY}")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error}); get the file again") from None
 
 
-def read_table(path: Path) -> dict[str, str]:
-    """Return the `<key> <value>` lines of a file of the corpus, separated by tab or space."""
-    if not path.is_file():
-        raise DataError(f"{path}: missing; --db must be a whole copy of speechocean762")
-    table = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        fields = line.split(maxsplit=1)
-        if len(fields) != 2:
-            raise DataError(f"{path}, line {number}: no `<utterance> <value>`; get the file again")
-        table[fields[0]] = fields[1].strip()
-    return table
-
-
 def read_split(db: Path, name: str, scores: dict) -> list[Utterance]:
     """Return the utterances of the official split ``name``, `train` or `test`."""
-    texts = read_table(db / name / "text")
-    speakers = read_table(db / name / "utt2spk")
-    recordings = read_table(db / name / "wav.scp")
+    file = {
+        table: db / name / table
+        for table in ("text", "utt2spk", "wav.scp", "spk2age", "spk2gender")
+    }
+    tables = {table: read_table(path, REMEDY) for table, path in file.items()}
+    path = db / "resource" / "scores.json"
     utterances = []
-    for utterance, text in texts.items():
-        for table, file in ((speakers, "utt2spk"), (recordings, "wav.scp")):
-            if utterance not in table:
-                raise DataError(
-                    f"{db / name / file}: utterance {utterance} of text is missing; "
-                    "get the corpus again"
-                )
-        canonical, surface = transcribe(utterance, scores, db / "resource" / "scores.json")
-        speaker = speakers[utterance]
+    for utterance, text in tables["text"].items():
+        speaker = find(tables["utt2spk"], utterance, file["utt2spk"])
+        canonical, surface = transcribe(utterance, scores, path)
+        facts = {
+            "age": find(tables["spk2age"], speaker, file["spk2age"]),
+            "gender": find(tables["spk2gender"], speaker, file["spk2gender"]),
+            "scores": score(scores[utterance], "phones-accuracy", utterance, path),
+        }
+        facts["group"] = age_group(facts["age"], speaker, file["spk2age"])
+        recording = find(tables["wav.scp"], utterance, file["wav.scp"])
         utterances.append(
             Utterance(
                 id=f"{speaker}-{utterance}",
                 split=name,
                 speaker=speaker,
-                audio=find_audio(db, utterance, recordings[utterance]),
+                audio=find_audio(db, utterance, recording),
                 surface=" ".join(surface),
                 meaning=" ".join(text.lower().split()),
                 canonical=" ".join(canonical),
                 l1="mandarin",
+                facts=facts,
             )
         )
     return utterances
+
+
+def find(table: dict, key: str, path: Path):
+    """The entry of an utterance or a speaker."""
+    if key not in table:
+        raise DataError(f"{path}: {key} is missing; get the corpus again")
+    return table[key]
+
+
+def age_group(age: str, speaker: str, path: Path) -> str:
+    """`child` or `adult`."""
+    if not age.isdigit():
+        raise DataError(f"{path}: speaker {speaker}: the age '{age}' is no number; mend it")
+    return "adult" if int(age) >= ADULT else "child"
+
+
+def score(entry: dict, phones: str, utterance: str, path: Path) -> str:
+    """The scores of an utterance as JSON on one line; a word has its phones' by ``phones``."""
+    try:
+        scores = {name: entry[name] for name in SCORES}
+        scores["words"] = [word["accuracy"] for word in entry["words"]]
+        scores["phones"] = [word[phones] for word in entry["words"]]
+    except KeyError as error:
+        raise DataError(
+            f"{path}: utterance {utterance}: {error} is missing; get the file again"
+        ) from None
+    return json.dumps(scores, separators=(",", ":"))
+
+
+def add_raters(utterance: Utterance, raters: dict, path: Path) -> Utterance:
+    """Add what each of the five raters gave."""
+    name = utterance.id.removeprefix(f"{utterance.speaker}-")
+    detail = score(find(raters, name, path), "phones", name, path)
+    return replace(utterance, facts={**utterance.facts, "raters": detail})
 
 
 def find_audio(db: Path, utterance: str, name: str) -> Path:
@@ -164,10 +184,10 @@ def transcribe_word(word: dict) -> tuple[list[str], list[str]]:
     phones = word["phones"]
     if isinstance(phones, str):  # as the corpus's README has it; its file has lists
         phones = phones.split()
-    canonical = [strip_stress(phone) for phone in phones]
+    canonical = [plain(phone) for phone in phones]
     said = [[phone] for phone in canonical]
     for mark in word["mispronunciations"]:
-        index, marked = mark["index"], strip_stress(mark["canonical-phone"])
+        index, marked = mark["index"], plain(mark["canonical-phone"])
         if not 0 <= index < len(canonical):
             raise DataError(f"mispronunciation at {index}, but it has {len(canonical)} phones")
         if marked != canonical[index]:
@@ -184,62 +204,19 @@ def transcribe_word(word: dict) -> tuple[list[str], list[str]]:
 
 
 def pronounced(annotation: str, canonical: str | None = None) -> list[str]:
-    """Return the phones that an annotation puts in, by the table above."""
-    if annotation.upper() == "<DEL>":
-        return []
-    phones = [strip_stress(symbol.rstrip("*")) for symbol in annotation.split()]
-    if phones == [canonical] or not phones or not PHONES.issuperset(phones):
-        return [ERROR]
-    return phones
+    """The phones that an annotation puts in: none for ``<DEL>``; else see `perceived`."""
+    return [] if annotation.upper() == "<DEL>" else perceived(annotation, canonical)
 
 
-def strip_stress(phone: str) -> str:
-    return re.sub(r"\d$", "", phone.upper())
-
-
-def hold_out_speakers(
-    utterances: list[Utterance], seed: int
-) -> tuple[list[Utterance], list[Utterance]]:
-    """Divide utterances, by speakers, into `train` and `valid`."""
-    speakers = sorted({utterance.speaker for utterance in utterances})
-    if len(speakers) < 2:
-        raise DataError(
-            f"train/utt2spk: {len(speakers)} speaker(s), but train and valid need one each; "
-            "get the whole corpus"
-        )
-    held_out = random.Random(seed).sample(speakers, max(1, round(VALID_FRACTION * len(speakers))))
-    train = [u for u in utterances if u.speaker not in held_out]
-    valid = [replace(u, split="valid") for u in utterances if u.speaker in held_out]
-    return train, valid
-
-
-def drop_shared_prompts(splits: dict[str, list[Utterance]]) -> dict[str, int]:
-    """Drop from `valid` the prompts of `test`, from `train` those of both; count the dropped."""
-    taken = {u.meaning for u in splits["test"]}
-    dropped = {}
-    for name in ("valid", "train"):
-        kept = [u for u in splits[name] if u.meaning not in taken]
-        dropped[name] = len(splits[name]) - len(kept)
-        splits[name] = kept
-        taken |= {u.meaning for u in kept}
-    return dropped
-
-
-def describe(splits: dict[str, list[Utterance]], dropped: dict[str, int], seed: int) -> dict:
+def describe(utterances: list[Utterance], dropped: dict[str, int]) -> dict:
     """Return the facts for ``corpus.yaml``."""
     return {
-        "corpus": "speechocean762",
-        "language": "en",
-        "convention": "pronounced",
-        "surface_unit": "phone",
-        "meaning_unit": "char",
         "licence": "CC BY 4.0 (OpenSLR 101); free for commercial and non-commercial use",
         "source": "Zhang et al., Interspeech 2021, OpenSLR 101",
-        "seed": seed,
-        "utterances": {name: len(some) for name, some in splits.items()},
-        "speakers": {name: len({u.speaker for u in some}) for name, some in splits.items()},
         "mispronounced_utterances": {
-            name: sum(u.surface != u.canonical for u in some) for name, some in splits.items()
+            split: sum(u.surface != u.canonical for u in utterances if u.split == split)
+            for split in SPLITS
         },
         "dropped_for_shared_prompts": dropped,
+        "overlap": overlap(utterances),
     }

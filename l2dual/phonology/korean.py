@@ -11,7 +11,7 @@ learners here do not make these, and `heard` equals the text exactly where nothi
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import islice
+from itertools import islice, product
 
 import numpy as np
 
@@ -19,16 +19,26 @@ from l2dual.errors import DataError, UsageError
 from l2dual.phonology.audible import audible_rules
 from l2dual.phonology.hangul import CODAS, NUCLEI, ONSETS, Syllable, compose, decompose
 from l2dual.phonology.korean_prompts import sentences
-from l2dual.phonology.rules import BOUNDARY, Rule, load_rules
-from l2dual.phonology.standard_korean import CLUSTERS, NASAL, NEUTRAL, standard
+from l2dual.phonology.rules import (
+    BOUNDARY,
+    Error,
+    Rule,
+    confusable,
+    draw_errors,
+    load_rules,
+    pick,
+)
+from l2dual.phonology.standard_korean import CLUSTERS, NASAL, NEUTRAL, pronounce, standard
 
-__all__ = ["L1S", "VOICE", "canonical", "contrasts", "heard", "mispronounce", "phonemes"]
-__all__ += ["pronounced", "rules", "sentences"]
+__all__ = ["L1S", "VOICE", "canonical", "caveats", "contrasts", "heard", "mispronounce"]
+__all__ += ["others", "phonemes", "pronounce", "pronounced", "rules", "sentences"]
 
 VOICE = "ko"
 L1S = ("english", "mandarin", "japanese", "vietnamese")
 NATIVE = "native"  # rules of standard pronunciation, beside the L1s in rules/ko.yaml
 SLOTS = ("onset", "nucleus", "coda")
+CODA_SOUNDS = tuple(dict.fromkeys(NEUTRAL.values()))
+SOUNDS_OF_SLOT = {"onset": ONSETS, "nucleus": NUCLEI, "coda": CODA_SOUNDS}
 LETTERS = frozenset((*ONSETS, *NUCLEI, *CODAS)) - {""}
 
 # Mnemonics of espeak-ng's voice `ko`, one for each sound. Lax stops are voiced, as that voice has
@@ -71,32 +81,56 @@ class Speech:
     words: tuple[Word, ...]
 
 
-def canonical(text: str) -> Speech:
+def canonical(text: str, engine: str = "espeak") -> Speech:
     """What a native speaker says for ``text``: Hangul words separated by single spaces.
 
-    Raises DataError if a character is no Hangul syllable.
+    Native rules that ``engine`` does not render are left out. Raises DataError if a character is
+    no Hangul syllable.
     """
     if not text or text != " ".join(text.split()):
         raise DataError(f"text '{text}': write words separated by single spaces")
-    return Speech(tuple(_standard_word(word) for word in text.split(" ")))
+    return Speech(tuple(_standard_word(word, engine) for word in text.split(" ")))
 
 
-def rules(l1: str) -> list[Rule]:
-    """The audible rules of learners whose first language is ``l1``, in the file's order."""
+def caveats(texts: list[str]) -> dict[str, list[str]]:
+    """For the record of a corpus: nothing; see english.py."""
+    return {}
+
+
+def rules(l1: str, engine: str = "espeak") -> list[Rule]:
+    """The rules of learners whose first language is ``l1`` that ``engine`` makes audible."""
     if l1 not in L1S:
         raise UsageError(f"no rules for L1 '{l1}' of Korean; choose from {sorted(L1S)}")
-    return [rule for rule in _all_rules()[l1] if rule.name in audible_rules("ko")]
+    return [rule for rule in _all_rules()[l1] if rule.name in audible_rules("ko", engine)]
+
+
+def others(engine: str = "espeak") -> dict[tuple[str, str], tuple[str, ...]]:
+    """For random substitution: per slot and letter, those that may be said in its place."""
+    every = [rule for rules in _all_rules().values() for rule in rules]
+    alike = {*confusable(every, audible_rules("ko", engine)), frozenset({"ㅚ", "ㅞ"})}
+    return {
+        (slot, letter): tuple(
+            other for other in letters if other not in ("", letter) and {letter, other} not in alike
+        )
+        for slot, letters in SOUNDS_OF_SLOT.items()
+        for letter in letters
+    }
 
 
 def mispronounce(
-    speech: Speech, rules: Sequence[Rule], rate: float, rng: np.random.Generator
+    speech: Speech,
+    rules: Sequence[Rule],
+    scale: float,
+    rng: np.random.Generator,
+    others: dict[tuple[str, str], tuple[str, ...]] | None = None,
 ) -> Speech:
-    """``speech`` with each rule applied at each of its sites with probability rule.rate * rate.
+    """Make each rule's error with its own rate times ``scale``, independently at each sound.
 
-    At one site the first rule drawn, in the given order, applies. ``rate`` scales the learner's
-    errors (1: average proficiency); the product is capped at 1.
+    Contexts are those of the standard pronunciation; a sound has at most one error, see
+    draw_errors. With ``others`` the errors stand at the same places, but a letter that is
+    substituted or inserted is a random one.
     """
-    return Speech(tuple(_mispronounce_word(word, rules, rate, rng) for word in speech.words))
+    return Speech(tuple(_mispronounce(word, rules, scale, rng, others) for word in speech.words))
 
 
 def heard(text: str, speech: Speech) -> str:
@@ -120,9 +154,9 @@ def phonemes(speech: Speech) -> str:
     return " ".join(_word_phonemes(_said(word)) for word in speech.words)
 
 
-def contrasts() -> dict[str, list[tuple[str, str]]]:
-    """For every rule of rules/ko.yaml, by name: phonemes of words without it and with it."""
-    found: dict[str, list[tuple[str, str]]] = {}
+def contrasts() -> dict[str, list[tuple[Speech, Speech]]]:
+    """For every rule of rules/ko.yaml, by name: words said without it and with it."""
+    found: dict[str, list[tuple[Speech, Speech]]] = {}
     words = dict.fromkeys(word for text in sentences(0) for word in text.split())
     for rule in {rule.name: rule for l1 in _all_rules().values() for rule in l1}.values():
         pairs = filter(None, (_contrast(word, rule) for word in words))
@@ -187,11 +221,11 @@ def _full_standard_word(word: str) -> Word:
 
 
 @cache
-def _standard_word(word: str) -> Word:
-    """``word`` by the rules of standard pronunciation that espeak-ng renders audibly."""
+def _standard_word(word: str, engine: str) -> Word:
+    """``word`` by the rules of standard pronunciation that ``engine`` renders audibly."""
     spoken = _full_standard_word(word)
     for rule in _all_rules()[NATIVE]:
-        if rule.name not in audible_rules("ko"):
+        if rule.name not in audible_rules("ko", engine):
             spoken = _without(spoken, rule)
     return spoken
 
@@ -219,17 +253,31 @@ def _source(word: Word, i: int, slot: str) -> str:
 # --- learners' errors
 
 
-def _mispronounce_word(
-    word: Word, rules: Sequence[Rule], rate: float, rng: np.random.Generator
+def _mispronounce(
+    word: Word,
+    rules: Sequence[Rule],
+    scale: float,
+    rng: np.random.Generator,
+    others: dict[tuple[str, str], tuple[str, ...]] | None,
 ) -> Word:
+    places = [(i, slot) for i in range(len(word)) for slot in SLOTS]
+    sites = [[rule for rule in rules if _is_site(word, *place, rule)] for place in places]
     said = word
-    for i in range(len(word)):
-        for slot in SLOTS:
-            for rule in rules:
-                if _is_site(word, i, slot, rule) and rng.random() < rule.rate * rate:
-                    said = _apply(said, i, rule)
-                    break
-    return _without_traceless(said)
+    for error in draw_errors(sites, rng):
+        if error.threshold < scale:
+            changed = _apply(said, places[error.site][0], error.rule, _new(error, others))
+            said = changed if _without_traceless(changed) == changed else said
+    return said
+
+
+def _new(error: Error, others: dict[tuple[str, str], tuple[str, ...]] | None) -> tuple[str, ...]:
+    slot, old, new = _slot(error.rule), "".join(error.rule.old), error.rule.new
+    if others is None or not new:
+        return new
+    if len(new) == 1:
+        return (pick(others[slot, old], error.draw),)
+    consonants, vowels = others["onset", new[0]], others["nucleus", new[1]]
+    return pick(list(product(consonants, vowels)), error.draw)
 
 
 def _is_site(word: Word, i: int, slot: str, rule: Rule) -> bool:
@@ -247,8 +295,8 @@ def _neighbours(word: Word, place: int) -> tuple[str, str]:
     return before, next(filter(None, letters[place + 1 :]), BOUNDARY)
 
 
-def _apply(word: Word, i: int, rule: Rule) -> Word:
-    slot, new = _slot(rule), rule.new
+def _apply(word: Word, i: int, rule: Rule, new: tuple[str, ...]) -> Word:
+    slot = _slot(rule)
     if len(new) == 2:  # the coda becomes the onset of one more syllable
         changed = replace(word[i], said=word[i].said._replace(coda=""), added=Syllable(*new))
     else:
@@ -333,8 +381,8 @@ def _word_phonemes(syllables: list[Syllable]) -> str:
 # --- for the audible gate
 
 
-def _contrast(word: str, rule: Rule) -> tuple[str, str] | None:
-    """Phonemes of ``word`` without and with ``rule``, applied once; None if it has no site."""
+def _contrast(word: str, rule: Rule) -> tuple[Speech, Speech] | None:
+    """``word`` said without and with ``rule``, applied once; None if it has no site."""
     spoken = _full_standard_word(word)
     if rule.l1 == NATIVE:
         before, after = _without(spoken, rule), spoken
@@ -342,7 +390,7 @@ def _contrast(word: str, rule: Rule) -> tuple[str, str] | None:
         slot = _slot(rule)
         sites = [i for i in range(len(spoken)) if _is_site(spoken, i, slot, rule)]
         before = spoken
-        after = _without_traceless(_apply(spoken, sites[0], rule)) if sites else spoken
+        after = _without_traceless(_apply(spoken, sites[0], rule, rule.new)) if sites else spoken
     if before == after:
         return None
-    return _word_phonemes(_said(before)), _word_phonemes(_said(after))
+    return Speech((before,)), Speech((after,))

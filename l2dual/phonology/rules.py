@@ -17,11 +17,13 @@ a language may keep its native rules there too, under a name of its own)::
           source: Author (year), what it reports
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import yaml
 
 from l2dual.errors import DataError
@@ -50,6 +52,44 @@ class Rule:
         return (not self.preceded_by or before in self.preceded_by) and (
             not self.followed_by or after in self.followed_by
         )
+
+
+class Error(NamedTuple):
+    """What goes wrong at one site once the learner's error scale reaches ``threshold``."""
+
+    threshold: float
+    site: int
+    rule: Rule
+    draw: float  # uniform: which other sound, in the arm of random substitution
+
+
+def draw_errors(sites: Sequence[Sequence[Rule]], rng: np.random.Generator) -> list[Error]:
+    """The error of each site, in the order in which they appear as the error scale grows.
+
+    ``sites``: per site the rules that may apply there. Each draws a uniform number of its own and
+    applies where that is below rule.rate * scale; the one with the least threshold takes the site.
+    So a higher scale keeps every error of a lower one.
+    """
+    errors = []
+    for site, rules in enumerate(sites):
+        uniforms = rng.random(len(rules) + 1)
+        if rules:
+            rates = np.array([rule.rate for rule in rules])
+            first = int(np.argmin(uniforms[:-1] / rates))
+            threshold = float(uniforms[first] / rates[first])
+            errors.append(Error(threshold, site, rules[first], float(uniforms[-1])))
+    return sorted(errors, key=lambda error: error.threshold)
+
+
+def confusable(rules: Iterable[Rule], audible: Container[str]) -> set[frozenset[str]]:
+    """Pairs of units that a rule changes into each other, unheard."""
+    silent = (rule for rule in rules if rule.name not in audible)
+    return {frozenset(rule.old + rule.new) for rule in silent if len(rule.old + rule.new) == 2}
+
+
+def pick(choices: Sequence, draw: float):
+    """The choice that the uniform number ``draw`` falls on."""
+    return choices[int(draw * len(choices))]
 
 
 @cache

@@ -9,7 +9,7 @@ import kaldiio
 import soundfile
 
 from l2dual.datadir import DataDir
-from l2dual.divergence import BINS, Divergence, divergences
+from l2dual.divergence import BINS, bin_of, divergences
 from l2dual.errors import DataError
 from l2dual.report.rates import Comparison
 from l2dual.score import kind_of, read_pair
@@ -40,13 +40,13 @@ class Block:
 
 def examples(comparison: Comparison, data: DataDir, number: int = 6) -> list[dict]:
     """Choose test utterances over the bins and lay out what each system made of them."""
-    found = divergences(data)
+    found = {utt: divergence.learner for utt, divergence in divergences(data).items()}
     hypotheses = read_hypotheses(comparison, data)
     return [
         {
             "id": utt,
             "l1": data["utt2l1"][utt],
-            "divergence": found[utt].learner,
+            "divergence": found.get(utt),
             "audio": embed_audio(data["wav.scp"][utt], data.info["sampling_rate"]),
             "blocks": [
                 lay_out(
@@ -59,13 +59,13 @@ def examples(comparison: Comparison, data: DataDir, number: int = 6) -> list[dic
                 for output in comparison.units
             ],
         }
-        for utt in choose(found, data["utt2spk"], number)
+        for utt in choose(dict.fromkeys(data["wav.scp"], 0) | found, data["utt2spk"], number)
     ]
 
 
-def choose(found: dict[str, Divergence], speakers: dict[str, str], number: int) -> list[str]:
+def choose(found: dict[str, int], speakers: dict[str, str], number: int) -> list[str]:
     """Take turns over the bins, a new speaker each time while there is one; then by divergence."""
-    queues = {name: [utt for utt in sorted(found) if found[utt].bin == name] for name in BINS}
+    queues = {name: [utt for utt in sorted(found) if bin_of(found[utt]) == name] for name in BINS}
     chosen: list[str] = []
     while len(chosen) < min(number, len(found)):
         for queue in filter(None, queues.values()):
@@ -73,7 +73,7 @@ def choose(found: dict[str, Divergence], speakers: dict[str, str], number: int) 
             new = [utt for utt in queue if speakers[utt] not in heard] or queue
             chosen.append(new[0])
             queue.remove(new[0])
-    return sorted(chosen[:number], key=lambda utt: (found[utt].learner, utt))
+    return sorted(chosen[:number], key=lambda utt: (found[utt], utt))
 
 
 def read_hypotheses(comparison: Comparison, data: DataDir) -> dict:

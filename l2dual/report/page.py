@@ -10,8 +10,8 @@ from statistics import mean
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from l2dual.datadir import DataDir
-from l2dual.divergence import BINS, summarize
+from l2dual.datadir import ASSUMPTIONS, DataDir, has_surface, surface_of
+from l2dual.divergence import BINS, NO_SURFACE, summarize
 from l2dual.divergence import PAPER as PAPER_BINS
 from l2dual.errors import DataError
 from l2dual.report import plots
@@ -58,16 +58,17 @@ def gather(exp: Path, data: Path) -> dict:
     divergence = [record for split in splits for record in summarize(split)]
     cka = read_cka(exp, first)
     return {
-        "title": f"L2 {LANGUAGE.get(first.language, first.language)}, {first.convention}: "
-        "one output or two?",
+        "title": title(first),
         "info": info,
         "facts": flatten(info),
         "simulated": info["corpus"] == "simulated",
         "first": first,
         "groups": [view(group, f"g{i}", len(groups)) for i, group in enumerate(groups)],
+        "divergence_svg": (
+            plots.divergence_bars(divergence, "divergence") if has_surface(info) else None
+        ),
         "seeds": sorted({seed for group in groups for seed in group.seeds}),
         "divergence": divergence,
-        "divergence_svg": plots.divergence_bars(divergence, "divergence"),
         "paper_bins": PAPER_BINS.get(first.language),
         "paper": PAPER.get(first.language),
         "cka": cka,
@@ -79,6 +80,12 @@ def gather(exp: Path, data: Path) -> dict:
         "records_csv": csv_uri(records),
         "divergence_csv": csv_uri([flatten(record) for record in divergence]),
     }
+
+
+def title(group: Comparison) -> str:
+    """The page's question, with the language and how its surface is written."""
+    language = LANGUAGE.get(group.language, group.language)
+    return f"L2 {language}, {group.surface_convention}: one output or two?"
 
 
 def view(group: Comparison, name: str, of: int) -> dict:
@@ -96,7 +103,7 @@ def view(group: Comparison, name: str, of: int) -> dict:
                 ("degradation", plots.degradation_by_bin),
             )
             for output in group.units
-            if kind == "error" or group.duals
+            if group.bins and (kind == "error" or group.duals)
         ],
         "degradation_csv": csv_uri(degradations(group)),
     }
@@ -123,7 +130,7 @@ def degradations(group: Comparison) -> list[dict]:
         for system in group.duals
         for output, units in group.units.items()
         for unit in units
-        for name in ("all", *BINS)
+        for name in ("all", *group.bins)
         for seed, value in group.degradation(system, output, unit, name).values.items()
     ]
 
@@ -216,13 +223,20 @@ def limitations(groups: list, info: dict, divergence: list[dict], has_cka: bool)
     items = []
     if info["corpus"] == "simulated":
         items.append(
-            "The speech is simulated: espeak-ng synthesizes what rules say a learner would "
+            "The speech is simulated: a synthesizer speaks what rules say a learner would "
             "pronounce. Its voices, noise and errors are far simpler than people's, so these "
             "numbers test the method and say nothing about real learners."
         )
+    if surface_of(info) == "assumed":
+        items.append(
+            f"The surface is assumed, not annotated: {ASSUMPTIONS[info['convention']]}. What the "
+            "speakers did pronounce is not known, and no learner's error is in it."
+        )
+    rare = ""
+    if test["bins"]:
+        rare = f", {test['bins']['11+']} of them with a divergence of 11 or more"
     items += [
-        f"{test['n_utts']} {first.split} utterances of {test['n_speakers']} speakers, "
-        f"{test['bins']['11+']} of them with a divergence of 11 or more: "
+        f"{test['n_utts']} {first.split} utterances of {test['n_speakers']} speakers{rare}: "
         "a rate on few utterances moves a lot by chance.",
         f"{fewest} seed{'s' if fewest > 1 else ''} per system and no confidence intervals: "
         "differences are described, not tested. A claim needs at least three seeds and an "
@@ -234,7 +248,7 @@ def limitations(groups: list, info: dict, divergence: list[dict], has_cka: bool)
         "Conclusions hold for this language, convention and corpus together; they do not compare "
         "languages.",
     ]
-    if first.convention == "heard":
+    if first.convention == "heard" and surface_of(info) == "annotated":
         items.append(
             "Surface is written by respelling: an error that spelling cannot show is not counted, "
             "and one mispronounced sound may cost several letters."
@@ -282,4 +296,5 @@ def render(template: str, content: dict) -> str:
     )
     environment.filters["points"] = points
     names = {"RATE": RATE, "SINGLE": SINGLE, "BINS": BINS, "NAMES": NAMES, "Notes": Notes}
+    names["NO_SURFACE"] = NO_SURFACE
     return environment.get_template(template).render(content | names)

@@ -5,7 +5,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from l2dual.divergence import BINS
+from l2dual.datadir import convention_of
+from l2dual.divergence import BINS, NO_SURFACE
 from l2dual.errors import DataError
 
 RATE = {"char": "CER", "word": "WER", "phone": "PER"}
@@ -49,6 +50,7 @@ class Comparison:
         first = records[0]
         self.corpus, self.language = first["corpus"], first["language"]
         self.convention, self.split = first["convention"], first["split"]
+        self.surface_convention = convention_of(first)
         self.config, self.decode_config = first["config"], first["decode_config"]
         self.normalizer, self.data = first["normalizer"], first["data"]
         self.index: dict[tuple, dict[int, dict]] = defaultdict(dict)
@@ -67,6 +69,10 @@ class Comparison:
         self.n_utts = max(record["n_utts"] for record in records)
         self.n_speakers = max(record["n_speakers"] for record in records)
         units = {(record["output"], record["unit"]) for record in records}
+        filled = {record["bin"] for record in records if record["n_utts"]} - {"all"}
+        # Native speech, where the surface is assumed, has all its utterances in one bin.
+        self.bins = [n for n in BINS if any(r["bin"] == n for r in records)] * (len(filled) > 1)
+        self.no_bins = "all utterances lie in one" if filled else NO_SURFACE
         # The unit that the verdict and the plots are in comes first: char or phone, then word
         self.units = {
             output: sorted((u for o, u in units if o == output), key=lambda u: u == "word")
@@ -146,8 +152,8 @@ def comparisons(records: list[dict]) -> list[Comparison]:
 
 
 def bin_rows(comparison: Comparison, output: str) -> list[tuple[str, list[Cell], bool]]:
-    """Rows of the table by bin: (label, a cell for ``all`` and each of BINS, is a difference)."""
-    unit, names = comparison.units[output][0], ("all", *BINS)
+    """Rows of the table by bin: (label, a cell for ``all`` and each bin, is a difference)."""
+    unit, names = comparison.units[output][0], ("all", *comparison.bins)
     rows = []
     for system in comparison.systems:
         cells = [comparison.cell(system, output, unit, name) for name in names]

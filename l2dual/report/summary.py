@@ -36,4 +36,4 @@ def row(group: Comparison, system: str) -> tuple[str, ...]:
             spread = f" (sd {cell.sd:.1f})" if cell.sd is not None else ""
             rates.append(f"{RATE[unit]} {cell.mean:.1f} %{spread}")
     seeds = " ".join(map(str, group.seeds))
-    return (group.language, group.corpus, group.convention, system, seeds, *rates)
+    return (group.language, group.corpus, group.surface_convention, system, seeds, *rates)

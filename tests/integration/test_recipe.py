@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+
+from l2dual.datadir import DataDir
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ("--preset", "tiny", "--nj", "2")
@@ -170,16 +173,107 @@ def test_other_options_run_through(finished, options):
     assert (unit, "surface", "do_paper") in {(r["unit"], r["output"], r["system"]) for r in records}
 
 
+def one_epoch_of(checkout: Checkout, language: str, name: str) -> Path:
+    """conf/train_NAME.yaml for one epoch; small random weights stand in for pretrained ones."""
+    config = yaml.safe_load((ROOT / f"conf/train_{name}.yaml").read_text(encoding="utf-8"))
+    config |= {"max_epoch": 1, "keep_nbest_models": 1}
+    for part in ("frontend_conf", "encoder_conf"):
+        if "path" in config[part]:
+            config[part]["path"] = str(small_whisper(checkout.root / "weights" / "whisper"))
+    path = checkout.recipe(language) / "conf" / f"train_{name}_1.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
+
+
+def small_whisper(path: Path) -> Path:
+    if not path.exists():
+        sizes = dict(d_model=32, encoder_layers=2, decoder_layers=1, vocab_size=9)
+        sizes |= dict(encoder_ffn_dim=32, decoder_ffn_dim=32, pad_token_id=0, eos_token_id=0)
+        heads = dict(encoder_attention_heads=2, decoder_attention_heads=2)
+        model = WhisperModel(WhisperConfig(**sizes, **heads, decoder_start_token_id=0))
+        model.save_pretrained(path)
+        WhisperFeatureExtractor().save_pretrained(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "language, config, options",
+    [
+        ("en", "whisper_base", ("--cache_features", "true")),
+        ("ko", "ssl", ("--cache_features", "true")),
+        ("en", "whisper_finetune", ()),
+        ("ko", "e_branchformer", ()),
+        ("en", "transformer", ()),
+    ],
+)
+def test_every_encoder_trains_and_decodes_through_the_recipe(checkout, language, config, options):
+    chosen = one_epoch_of(checkout, language, config)
+    chosen_options = ("--systems", "do", "--train_config", str(chosen), "--expdir", "exp encoders")
+    checkout.run(language, *TINY, *chosen_options, *options)
+    recipe = checkout.recipe(language)
+    [run] = recipe.glob(f"exp encoders/*.{config}_1.*.do.seed1")
+    assert (run / "decode/test/text.surface").stat().st_size > 0
+    cached = list(recipe.glob("dump/*/cached_*/train/wav.scp"))
+    assert cached or not options
+
+
+def table_without_surface(recipe: Path) -> Path:
+    """The simulated recordings as a user's table that has only what was meant."""
+    table = recipe.parent / "my corpus.csv"
+    with table.open("w", newline="", encoding="utf-8") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["audio", "meaning", "speaker", "split"])
+        for split in ("train", "valid", "test"):
+            data = DataDir.load(recipe / "data/simulated_tiny_heard" / split)
+            for utt, audio in data["wav.scp"].items():
+                rows.writerow([recipe / audio, data["text.meaning"][utt], utt.split("-")[0], split])
+    return table
+
+
+def test_a_corpus_without_a_surface(finished):
+    checkout, language, _ = finished
+    recipe = checkout.recipe(language)
+    table = table_without_surface(recipe)
+    mine = ("--corpus", "table", "--db", str(table), "--train_config", "../../conf/train_tiny.yaml")
+    refused = checkout.run(language, *mine, check=False)
+    assert refused.returncode == 1
+    assert "does not say what was pronounced, so so_surface can't be trained" in refused.stderr
+    assert "--systems so_meaning" in refused.stderr and "--assume_surface true" in refused.stderr
+
+    meaning = checkout.run(language, *mine, "--systems", "so_meaning", "--expdir", "exp mine")
+    assert "no surface" in meaning.stdout
+    records = json.loads((recipe / "exp mine/results.json").read_text(encoding="utf-8"))
+    found = {(r["system"], r["output"], r["bin"]) for r in records}
+    assert found == {("so_meaning", "meaning", "all")}
+    assert (recipe / "exp mine/report.html").exists()
+
+
+def test_an_assumed_surface_is_labelled(finished):
+    checkout, language, _ = finished
+    table = table_without_surface(checkout.recipe(language))
+    options = ("--assume_surface", "true", "--surface_convention", "pronounced")
+    done = checkout.run(
+        language, "--corpus", "table", "--db", str(table), *options, "--stop_stage", "6"
+    )
+    assert "pronounced (assumed: standard pronunciation of the text)" in done.stdout
+
+
 @pytest.mark.parametrize(
     "options, fault",
     [
         (["--stagge", "1"], "unknown option --stagge"),
         (["--stage", "0"], "stages are 1 to 12"),
         (["--systems", "so_surfaces"], "no system so_surfaces: there are"),
-        (["--corpus", "speechocean762", "--db", "/nowhere"], "/nowhere: no such directory"),
+        (["--corpus", "speechocean762", "--db", "/nowhere"], "/nowhere: no such file or directory"),
         (["--seeds", ""], "one seed (--seeds)"),
         (["--audio_format", "mp3"], "--audio_format must be one of: flac wav ark"),
         (["--train_config", "no.yaml"], "no.yaml: no such file"),
+        (["--corpus", "pansori"], "corpus pansori is in ko: run it in egs2/l2_ko"),
+        (["--corpus", "table"], "no path of table: give --db, or set TABLE in db.sh"),
+        (["--corpus", "l2arctic", "--surface_convention", "heard"], "has its surface pronounced"),
+        (["--cache_features", "true"], "needs a train_config with frontend: pretrained"),
+        (["--prompts", "no.txt"], "no.txt: no such file"),
         (["--token_joint", "true", "--meaning_token_type", "bpe"], "needs one token type"),
     ],
 )

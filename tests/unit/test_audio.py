@@ -6,7 +6,7 @@ import soundfile
 
 from l2dual.audio import format_audio, read_audio
 from l2dual.bin.perturb_speed import perturb_speed
-from l2dual.datadir import DataDir
+from l2dual.datadir import UNKNOWN, DataDir
 from l2dual.errors import DataError
 from l2dual.speech import batches
 
@@ -94,3 +94,78 @@ def test_bad_audio_is_named_with_its_utterance(tmp_path, content, fault):
         read_audio(path, "utt7", RATE)
     assert "utt7" in str(error.value) and str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def pcm(path, samples: np.ndarray, tail: bytes = b""):
+    """A file as KsponSpeech has them: 16 bits, little-endian, no header."""
+    path.write_bytes((samples * 32768).astype("<i2").tobytes() + tail)
+
+
+@pytest.mark.parametrize("tail", [b"", b"\x01"])
+def test_pcm_is_16_kHz_without_header(tmp_path, tail):
+    pcm(tmp_path / "a.pcm", tone(0.5), tail)
+    samples = read_audio(tmp_path / "a.pcm", "utt", RATE)
+    np.testing.assert_allclose(samples, tone(0.5), atol=2 / 32768)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.pcm"])
+def test_a_segment_is_that_part_of_the_file(tmp_path, name):
+    ramp = np.linspace(-0.5, 0.5, 2 * RATE)
+    if name == "a.pcm":
+        pcm(tmp_path / name, ramp)
+    else:
+        soundfile.write(tmp_path / name, ramp, RATE)
+    samples = read_audio(tmp_path / name, "utt", RATE, segment=(0.25, 1.0))
+    np.testing.assert_allclose(samples, ramp[4000:16000], atol=2 / 32768)
+
+
+def test_only_the_segment_is_read(tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "a.wav", tone(2.0), RATE)
+    read, asked = soundfile.SoundFile.read, []
+    monkeypatch.setattr(
+        soundfile.SoundFile, "read", lambda self, n, **kw: asked.append(n) or read(self, n, **kw)
+    )
+    read_audio(tmp_path / "a.wav", "utt", RATE, segment=(1.0, 1.5))
+    assert asked == [8000]
+
+
+def test_a_segment_may_end_a_rounding_after_the_file(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(1.0), RATE)
+    assert len(read_audio(tmp_path / "a.wav", "utt", RATE, segment=(0.5, 1.05))) == 8000
+
+
+@pytest.mark.parametrize("segment", [(0.5, 1.5), (1.2, 1.25), (0.5, 0.5), (-0.1, 0.5), (1.0, 1.05)])
+def test_a_segment_outside_the_file_is_named(tmp_path, segment):
+    soundfile.write(tmp_path / "a.wav", tone(1.0), RATE)
+    with pytest.raises(DataError, match="not within its 1.000 s: mend utt2segment") as error:
+        read_audio(tmp_path / "a.wav", "utt7", RATE, segment=segment)
+    assert "utt7" in str(error.value) and "a.wav" in str(error.value)
+
+
+@pytest.mark.parametrize("audio_format", ["flac", "ark"])
+def test_segments_are_cut_and_their_table_goes(data, tmp_path, audio_format):
+    data.tables["utt2segment"] = {"s-a": "0.250 0.750", "s-b": UNKNOWN, "s-c": "0.000 0.350"}
+    faster = perturb_speed(data, [1.0, 1.25])
+    assert faster["utt2segment"]["sp1.25-s-a"] == "0.250 0.750"
+    formatted, waves = load(faster, tmp_path, audio_format)
+    assert "utt2segment" not in formatted.tables
+    assert {utt: len(wave) for utt, wave in waves.items()} == {
+        "s-a": 8000, "s-b": 8000, "s-c": 5600, "sp1.25-s-a": 6400, "sp1.25-s-b": 6400,
+        "sp1.25-s-c": 4480,
+    }  # fmt: skip
+    np.testing.assert_allclose(waves["s-a"], tone(1.0)[4000:12000], atol=3 / 32768)
+    assert formatted["wav.scp"]["s-c"] != data["wav.scp"]["s-c"]
+
+
+def test_pcm_becomes_flac(data, tmp_path):
+    path = tmp_path / "a.pcm"
+    pcm(path, tone(1.0), b"\x00")
+    data.tables["wav.scp"]["s-a"] = str(path)
+    formatted, waves = load(data, tmp_path, "flac")
+    assert formatted["wav.scp"]["s-a"].endswith("s-a.flac") and len(waves["s-a"]) == 16000
+
+
+def test_a_segment_that_is_no_numbers_is_named(data, tmp_path):
+    data.tables["utt2segment"] = {"s-a": "0.25", "s-b": UNKNOWN, "s-c": UNKNOWN}
+    with pytest.raises(DataError, match="utt2segment: utterance s-a has '0.25', not `start end`"):
+        format_audio(data, tmp_path / "out", "flac", RATE, nj=1)

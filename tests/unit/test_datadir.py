@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from espnet2.fileio.read_text import read_2columns_text
 
 from l2dual.corpora import Utterance
 from l2dual.datadir import DataDir, read_table, write_datadir
@@ -65,6 +66,12 @@ def test_bad_tables_are_named(tmp_path, content, fault):
     (tmp_path / "t").write_text(content)
     with pytest.raises(DataError, match=fault):
         read_table(tmp_path / "t")
+
+
+def test_a_line_ends_and_a_field_begins_where_espnet_says(tmp_path):
+    (tmp_path / "t").write_text("a one\u2028two\nb\tthree  four\nc\n", encoding="utf-8")
+    expected = {"a": "one\u2028two", "b": "three  four", "c": ""}
+    assert read_table(tmp_path / "t") == read_2columns_text(tmp_path / "t") == expected
 
 
 def test_a_table_in_another_encoding_is_named(tmp_path):

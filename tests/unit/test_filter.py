@@ -1,47 +1,96 @@
 """The filter of stage 4: what is dropped, and why."""
 
+import subprocess
+import sys
+
 import pytest
 
 from l2dual.datadir import DataDir
+from l2dual.errors import DataError
 from l2dual.filter import filter_data
+from l2dual.validate import SHORTEST
 
-GOOD = {"text.surface": "i sink", "text.meaning": "i think", "utt2dur": "2.0"}
+GOOD = {"text.surface": "i sink so", "text.meaning": "i think so", "utt2dur": "2.0"}
 FAULTS = {
-    "empty surface": ({"text.surface": ""}, "text.surface is empty"),
-    "empty meaning": ({"text.meaning": ""}, "text.meaning is empty"),
-    "very short": ({"utt2dur": "0.05"}, "shorter than 0.1 s"),
-    "short": ({"utt2dur": "0.35"}, "shorter than 0.4 s"),
+    "empty-surface": ({"text.surface": ""}, "text.surface: there is nothing"),
+    "empty-meaning": ({"text.meaning": ""}, "text.meaning: there is nothing"),
+    "very-short": ({"utt2dur": "0.05"}, f"wav.scp: the audio is shorter than {SHORTEST} s"),
+    "short": ({"utt2dur": "0.35"} | dict.fromkeys(list(GOOD)[:2], "so"), "shorter than 0.4 s"),
     "long": ({"utt2dur": "31"}, "longer than 20 s"),
-    "dense": ({"text.meaning": "abcdefghij" * 6}, "text.meaning is too long"),
-    "repeating": ({"text.surface": "a" * 26}, "text.surface is too long"),
+    "dense": ({"text.meaning": "abcdefghij" * 6}, "text.meaning: the text is too long"),
+    "repeating": ({"text.surface": "a" * 26}, "text.surface: the text is too long"),
 }
+INFO = {"corpus": "c", "language": "en", "convention": "heard", "surface": "annotated"}
+INFO |= {"surface_unit": "char", "meaning_unit": "char"}
 
 
-@pytest.fixture
-def data(tmp_path):
-    utterances = {"good": GOOD} | {name: GOOD | change for name, (change, _) in FAULTS.items()}
-    names = ("wav.scp", "text.surface", "text.meaning", "text.canonical", "utt2spk", "utt2dur")
-    tables = {n: {u: fields.get(n, "x") for u, fields in utterances.items()} for n in names}
-    return DataDir(tmp_path, tables, {"surface_unit": "char", "meaning_unit": "char"})
+def write(path, utterances, **changes):
+    """A formatted data directory of ``utterances``: {name: values by table}."""
+    default = {"wav.scp": "x.flac", "text.canonical": "i think so", "utt2spk": "s", "utt2l1": "x"}
+    tables = {name: {} for name in (*default, *GOOD)}
+    for name, values in utterances.items():
+        for table in tables:
+            tables[table][f"s-{name}"] = (default | values)[table]
+    if changes.get("surface") == "none":
+        del tables["text.surface"], tables["text.canonical"]
+    DataDir(path, tables, INFO | changes).write(path)
+    return path
 
 
-def test_each_fault_is_dropped_from_training_for_its_reason(data):
-    kept, dropped = filter_data(data, True, 0.4, 20, 25)
-    assert set(kept["text.surface"]) == {"good"}
-    assert set(dropped) == set(FAULTS)
+def faulty():
+    return {"good": GOOD} | {name: GOOD | change for name, (change, _) in FAULTS.items()}
+
+
+def names(utts):
+    return {utt.removeprefix("s-") for utt in utts}
+
+
+def test_each_fault_is_dropped_from_training_for_its_reason(tmp_path):
+    kept, dropped, repaired = filter_data(write(tmp_path, faulty()), True, 0.4, 20, 25)
+    assert names(kept["text.surface"]) == {"good"} and repaired == []
+    assert names(dropped) == set(FAULTS)
     for name, (_, reason) in FAULTS.items():
-        assert dropped[name].startswith(reason)
+        assert dropped[f"s-{name}"].startswith(reason)
 
 
-def test_a_test_set_loses_only_what_cannot_be_scored(data):
-    _, dropped = filter_data(data, False, 0.4, 20, 25)
-    assert set(dropped) == {"empty surface", "empty meaning", "very short"}
+def test_a_test_set_loses_only_what_cannot_be_scored(tmp_path):
+    dropped = filter_data(write(tmp_path, faulty()), False, 0.4, 20, 25).dropped
+    assert names(dropped) == {"empty-surface", "empty-meaning", "very-short"}
 
 
-def test_phones_are_counted_as_phones(data):
-    data.tables["text.surface"]["good"] = "DH " * 30
-    data.info["surface_unit"] = "phone"
-    kept, _ = filter_data(data, True, 0.4, 20, 29.5)  # 30 phones and 29 repeats in 59 frames
-    assert "good" in kept["wav.scp"]
-    kept, _ = filter_data(data, True, 0.4, 20, 29.0)
-    assert "good" not in kept["wav.scp"]
+def test_without_a_surface_the_meaning_alone_counts(tmp_path):
+    kept, dropped, _ = filter_data(write(tmp_path, faulty(), surface="none"), True, 0.4, 20, 25)
+    assert set(FAULTS) - names(dropped) == {"empty-surface", "repeating"}
+    assert "text.surface" not in kept.tables
+
+
+@pytest.mark.parametrize("frames, is_kept", [(29.5, True), (29.0, False)])
+def test_phones_are_counted_as_phones(tmp_path, frames, is_kept):
+    texts = {"good": GOOD | {"text.surface": "DH " * 29 + "DH", "text.meaning": "so"}}
+    texts["other"] = GOOD | {"text.surface": "S OW", "text.meaning": "so"}
+    write(tmp_path, texts, surface_unit="phone")
+    kept = filter_data(tmp_path, True, 0.4, 20, frames).data  # 30 phones, 29 repeats in 2 s
+    assert ("s-good" in kept["wav.scp"]) == is_kept
+
+
+def test_what_is_safe_is_repaired_and_what_is_not_stops(tmp_path):
+    write(tmp_path, {"a": GOOD | {"text.surface": "e\u0301\u200b"}, "b": GOOD})
+    kept, dropped, repaired = filter_data(tmp_path, True, 0.4, 20, 25)
+    assert kept["text.surface"]["s-a"] == "é" and dropped == {}
+    assert [finding.check for finding in repaired] == ["control", "nfc"]
+    (tmp_path / "corpus.yaml").write_text("corpus: c\n")
+    with pytest.raises(DataError, match=r"corpus.yaml: error: .*no language.*and 3 more"):
+        filter_data(tmp_path, True, 0.4, 20, 25)
+
+
+def test_command_line(tmp_path):
+    write(tmp_path / "in", faulty())
+    command = [sys.executable, "-m", "l2dual.bin.filter", "--data", str(tmp_path / "in")]
+    command += ["--split", "test", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert lines[0] == "test: kept 5 of 8 utterances" and len(lines) == 4
+    assert all(line.startswith("test: dropped 1: ") for line in lines[1:])
+    assert len((tmp_path / "out/utts").read_text().splitlines()) == 5
+    assert "s-very-short wav.scp: the audio is shorter" in (tmp_path / "out/dropped").read_text()
+    assert len(DataDir.load(tmp_path / "out")["wav.scp"]) == 5

@@ -19,6 +19,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from l2dual.corpora import Utterance
 from l2dual.datadir import DataDir, write_datadir
+from l2dual.divergence import bin_of, divergences
 from l2dual.errors import DataError
 from l2dual.report.examples import choose, columns_of, lay_out
 from l2dual.report.page import gather, render
@@ -56,20 +57,24 @@ def corrupt(text, unit, rate, rng):
     return ("" if unit == "char" else " ").join(out)
 
 
-def make_recipe(path, language="en", convention="heard", seeds=(1,), utts=24):
+def make_recipe(
+    path, language="en", convention="heard", seeds=(1,), utts=24, surface_from="annotated"
+):
     """A recipe directory with data, hypotheses, scores and CKA, as the stages leave it."""
     rng = random.Random(0)
     phone = (language, convention) == ("en", "pronounced")
-    corpus = "recorded" if phone else "simulated"
+    corpus = "recorded" if phone or surface_from != "annotated" else "simulated"
     info = {"corpus": corpus, "language": language, "convention": convention}
     info |= {"surface_unit": "phone" if phone else "char", "meaning_unit": "char"}
-    info |= {"sampling_rate": 16000}
+    info |= {"sampling_rate": 16000, "surface": surface_from}
     info |= {"speakers": {"test": 6}, "audio_format": "flac"}
     info |= {} if phone else {"preset": "mini"}
     for split in ("train", "test"):
         found = []
         for i in range(utts):
             surface, canonical, meaning = rng.choice(TEXTS[language, convention])
+            if surface_from != "annotated":
+                surface = canonical = canonical if surface_from == "assumed" else None
             audio = path / f"audio/{split} {i}.flac"
             audio.parent.mkdir(parents=True, exist_ok=True)
             wave = 0.3 * np.sin(np.arange(8000) * (0.1 + 0.01 * i)) * np.hanning(8000)
@@ -82,10 +87,13 @@ def make_recipe(path, language="en", convention="heard", seeds=(1,), utts=24):
     data = DataDir.load(path / "data/test")
     scores = []
     for system, outputs in SYSTEMS.items():
+        if surface_from == "none" and system != "so_meaning":
+            continue
         for seed in seeds:
             exp = path / f"exp/{system}_seed{seed}"
             run = {"system": system, "seed": seed, "outputs": outputs, "corpus": corpus}
             run |= {"language": language, "convention": convention, "data": str(path / "data")}
+            run |= {"surface": surface_from}
             run |= {"train_config": "conf/train_mini.yaml", "commit": "abc", "command": "./run.sh"}
             decode = exp / "decode/test"
             decode.mkdir(parents=True)
@@ -213,6 +221,7 @@ def test_degradation_is_the_mean_of_paired_differences(recipe):
 
 def records_of(rates):
     common = {"corpus": "c", "language": "en", "convention": "heard", "data": "d", "split": "test"}
+    common |= {"surface": "annotated"}
     common |= {"config": "t", "decode_config": "d", "normalizer": "n", "n_speakers": 1, "n_utts": 2}
     common |= {"output": "surface", "unit": "char", "bin": "all", "exp_dir": "exp/x"}
     return [
@@ -283,13 +292,11 @@ def test_lay_out_breaks_after_words():
 
 
 def test_examples_take_turns_over_bins_and_speakers(recipe):
-    from l2dual.divergence import divergences
-
     data = DataDir.load(recipe / "data/test")
-    found = divergences(data)
+    found = {utt: divergence.learner for utt, divergence in divergences(data).items()}
     chosen = choose(found, data["utt2spk"], 6)
     assert len(set(chosen)) == 6
-    assert len({found[utt].bin for utt in chosen}) == len({d.bin for d in found.values()})
+    assert len({bin_of(found[utt]) for utt in chosen}) == len(set(map(bin_of, found.values())))
     assert len({data["utt2spk"][utt] for utt in chosen}) >= 5
     assert len(choose(found, data["utt2spk"], 100)) == len(found)
 
@@ -310,6 +317,39 @@ def test_command_line_in_the_other_alphabets(tmp_path, language, convention):
     lines = [line for line in markdown.splitlines() if line.startswith("| surface")]
     assert len(lines) == 3 and len({line.count("|") for line in lines}) == 1
     assert render("page.html", gather(recipe / "exp", recipe / "data/test")) == page
+
+
+def text_of(page):
+    parser = Balance()
+    parser.feed(page)
+    assert parser.open == []
+    return " ".join(" ".join(parser.text).split())
+
+
+def test_a_corpus_without_surface(tmp_path):
+    recipe = make_recipe(tmp_path, surface_from="none", utts=8)
+    content = gather(recipe / "exp", recipe / "data/test")
+    text, markdown = text_of(render("page.html", content)), render("results.md.jinja", content)
+    assert "L2 English, no surface" in text and "convention no surface" in text
+    assert "Not measured: the corpus does not say what was pronounced." in text
+    assert "By divergence" not in text and "divergence 0" not in text and "△" not in text
+    assert "respelling" not in text and "nothing to compare" in text
+    assert "There are no divergence bins" in markdown
+    (row,) = [line for line in markdown.splitlines() if line.startswith("| meaning")]
+    assert row.count("|") == 4 and " so_meaning " in row
+    assert "no surface" in summary([recipe / "exp/results.json"]).splitlines()[2]
+
+
+def test_an_assumed_surface_is_named_wherever_the_convention_is(tmp_path):
+    recipe = make_recipe(tmp_path, "en", "pronounced", surface_from="assumed", utts=8)
+    content = gather(recipe / "exp", recipe / "data/test")
+    text, markdown = text_of(render("page.html", content)), render("results.md.jinja", content)
+    named = "pronounced (assumed: standard pronunciation of the text)"
+    assert f"Convention: {named}" in text and f"convention {named}" in text
+    assert "The surface is assumed, not annotated" in text and named in markdown
+    assert "all utterances lie in one" in markdown and "By divergence" not in text
+    lines = summary([recipe / "exp/results.json"]).splitlines()
+    assert all(named in line for line in lines[2:])
 
 
 def test_summary(recipe):

@@ -80,6 +80,25 @@ def test_phone_output_has_phone_unit_only(case):
     assert units == {("surface", "phone"), ("meaning", "char"), ("meaning", "word")}
 
 
+def test_without_a_surface_only_the_meaning_is_scored_over_all(tmp_path):
+    texts = {utt: (None, None, meaning) for utt, (*_, meaning) in HEARD.items()}
+    data = make_data(tmp_path / "data/x/test", texts, surface_from="none")
+    (tmp_path / "text.meaning").write_text(HYPOTHESES["meaning"])
+    run = RUN | {"system": "so_meaning", "outputs": ["meaning"], "surface": "none"}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
+    records = score(data, tmp_path, tmp_path / "run.yaml", None, tmp_path)
+    assert [(r["output"], r["unit"], r["bin"], r["surface"]) for r in records] == [
+        ("meaning", "char", "all", "none"),
+        ("meaning", "word", "all", "none"),
+    ]
+    assert pick(records, unit="word")["insertions"] == 1
+
+
+def test_an_assumed_surface_is_recorded(case):
+    case[2].write_text(yaml.safe_dump(RUN | {"surface": "assumed"}))
+    assert {record["surface"] for record in score(*case)} == {"assumed"}
+
+
 def test_alignment_file_shows_errors(case):
     score(*case)
     text = (case[4] / "align.surface.txt").read_text()

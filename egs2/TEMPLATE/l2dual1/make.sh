@@ -7,7 +7,8 @@
 #
 # OUT, a file or a directory, is written under a temporary name and renamed. Beside it lies a stamp,
 # the hash of the command and of its inputs; a plan whose stamp would be the same is left out. An
-# input that was itself made so counts by its stamp, any other by its content.
+# input that was itself made so counts by its stamp, any other by its content; a directory given as
+# listing:DIR, too large to read, by the names, sizes and times of its files.
 
 planned=()  # outputs of the next launch
 declare -A plan_stamp plan_command
@@ -23,12 +24,14 @@ signature() {  # signature COMMAND INPUT...
             stamp=$(stamp_file "${input}")
             if [[ -f ${stamp} ]]; then
                 cat "${stamp}"
+            elif [[ ${input} == listing:* && -e ${input#listing:} ]]; then
+                find -L "${input#listing:}" -type f -printf '%P %s %T@\n' | sort
             elif [[ -d ${input} ]]; then
                 (cd "${input}" && find -L . -type f -not -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum)
             elif [[ -e ${input} ]]; then
                 sha256sum < "${input}"
             else
-                die "${input}: no such file or directory: run the stage that makes it"
+                die "${input#listing:}: no such file or directory: run the stage that makes it"
             fi
         done
     } | sha256sum | cut -d ' ' -f 1

@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import soxr
 
+from l2dual import phonology
 from l2dual.errors import UsageError
 
 SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: the callback runs inside espeak_Synth, nothing is played
@@ -28,6 +28,20 @@ CALLBACK = ctypes.CFUNCTYPE(
 
 
 def say(
+    language: str,
+    speech: object,
+    voice: str,
+    words_per_minute: int = 120,
+    pitch: int = 50,
+    seed: int = 1,
+) -> tuple[np.ndarray, int]:
+    """As l2dual.engines has it; ``voice`` is a variant of the language's own voice, "f2"."""
+    module = phonology.load(language)
+    voice = f"{module.VOICE}+{voice}"
+    return say_phonemes(module.phonemes(speech), voice, words_per_minute, pitch, seed)
+
+
+def say_phonemes(
     phonemes: str, voice: str, words_per_minute: int = 120, pitch: int = 50, seed: int = 1
 ) -> tuple[np.ndarray, int]:
     """Samples (T,), float32 in [-1, 1), and their rate in Hz, of ``phonemes`` said by ``voice``.
@@ -50,8 +64,9 @@ def say(
         library.espeak_SetSynthCallback(receive)
         library.espeak_SetParameter(RATE, words_per_minute, 0)
         library.espeak_SetParameter(PITCH, pitch, 0)
-        library.espeak_ng_SetRandSeed(ctypes.c_long(seed))  # of the Klatt voices
-        ctypes.CDLL(None).srand(ctypes.c_uint(seed))  # of the breath noise
+        ctypes.CDLL(None).srand(ctypes.c_uint(seed))  # of breath and other noise
+        if hasattr(library, "espeak_ng_SetRandSeed"):  # that of the Klatt voices, since 1.52
+            library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         flags = CHARS_UTF8 | PHONEMES
         library.espeak_Synth(text, ctypes.c_size_t(len(text) + 1), 0, 0, 0, flags, None, None)
     if not any(chunk.any() for chunk in chunks):
@@ -71,15 +86,15 @@ def text_to_phonemes(text: str, voice: str) -> str:
     return " ".join(clauses)
 
 
-def resample(samples: np.ndarray, rate: int, new_rate: int = 16000) -> np.ndarray:
-    """``samples`` (T,) at ``rate`` Hz, as float32 at ``new_rate`` Hz."""
-    return soxr.resample(samples, rate, new_rate).astype(np.float32)
-
-
 @cache
 def version() -> str:
     """Name and version of the engine, for the record of a corpus."""
     return f"espeak-ng {_info()[0]}"
+
+
+def voices(language: str) -> tuple[str, ...]:
+    """Names of the voices of ``language``: espeak-ng offers the same variants for each."""
+    return variants()
 
 
 @cache
@@ -100,7 +115,7 @@ def _library(voice: str) -> Iterator[tuple[ctypes.CDLL, int]]:
         if rate <= 0:
             raise UsageError(f"espeak-ng does not start with the data in {data}; reinstall it")
         if library.espeak_SetVoiceByName(voice.encode()) or not known:
-            raise UsageError(f"espeak-ng has no voice '{voice}'; see l2dual.synth.variants()")
+            raise UsageError(f"espeak-ng has no voice '{voice}'; see l2dual.engines.espeak.variants()")
         yield library, rate
         library.espeak_Terminate()
     finally:

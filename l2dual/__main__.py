@@ -1,0 +1,18 @@
+"""The command `l2dual`, or `python -m l2dual`: what is done outside the recipes."""
+
+import argparse
+
+from l2dual.bin import run, validate
+
+
+def main() -> None:
+    """Run the subcommand that the command line names."""
+    parser = argparse.ArgumentParser(prog="l2dual", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    validate.add_parser(commands)
+    args = parser.parse_args()
+    run(lambda: args.call(args))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Stage 7, first half: states of a frozen pretrained front-end, for all systems and seeds.
+
+python -m l2dual.bin.cache_features --frontend_conf "{path: DIR, layers: last}" --data DIR --out DIR
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+import yaml
+
+from l2dual.bin import run
+from l2dual.datadir import DataDir
+from l2dual.errors import UsageError
+from l2dual.features import cache_features
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frontend_conf", type=yaml.safe_load, required=True, help="YAML")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--nj", type=int, default=1)
+    parser.add_argument("--ngpu", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+    if not args.frontend_conf.get("frozen", True):
+        raise UsageError("--cache_features true: the front-end is fine-tuned (frozen: false)")
+    shutil.rmtree(args.out, ignore_errors=True)
+    device = "cuda" if args.ngpu > 0 else "cpu"
+    cache_features(DataDir.load(args.data), args.frontend_conf, args.out, args.nj, device)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,45 @@
+"""Fit the divergence dial to the paper's bins; see l2dual/phonology/dial.py.
+
+    python -m l2dual.bin.fit_dial --language ko --engine espeak
+
+Needs conf/simulated_measure.yaml; a minute. To be run anew when rules, prompts or the gate change.
+"""
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+from l2dual import engines
+from l2dual.bin import run
+from l2dual.corpora.fit_dial import fit
+from l2dual.divergence import PAPER
+from l2dual.files import atomic_write
+from l2dual.phonology import MODULES
+from l2dual.phonology.dial import SETTINGS, path
+from l2dual.runs import read_yaml
+
+PRESET = Path("conf/simulated_measure.yaml")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--language", required=True, choices=sorted(MODULES))
+    parser.add_argument("--engine", default="espeak", choices=engines.ENGINES)
+    args = parser.parse_args()
+    found = fit(args.language, args.engine, read_yaml(PRESET))
+    with atomic_write(path(args.language, args.engine)) as stream:
+        stream.write(
+            "# Speakers' error scales for each setting of the dial: l2dual/phonology/dial.py.\n"
+            f"# python -m l2dual.bin.fit_dial --language {args.language} --engine {args.engine}\n"
+        )
+        yaml.safe_dump(found, stream, sort_keys=False)
+    print(path(args.language, args.engine))
+    for name, percent in found["reached"]["paper"].items():
+        print(f"paper, bin {name}: {percent} %, wanted {PAPER[args.language][name]} %")
+    for name, multiple in found["reached"]["of_its_mean"].items():
+        print(f"{name}: {multiple} of the mean of paper, wanted {SETTINGS[name]}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,99 @@
+"""What each setting of the divergence dial gives, beside the paper's Table 1.
+
+    python -m l2dual.bin.show_dial
+
+Simulates the texts of conf/simulated_measure.yaml at every setting (some minutes), and writes the
+table into docs/simulator.md and the plot docs/dial.svg. Run it after l2dual.bin.fit_dial.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+
+from l2dual import engines  # noqa: E402
+from l2dual.bin import run  # noqa: E402
+from l2dual.corpora.fit_dial import obtained  # noqa: E402
+from l2dual.corpora.simulated import ERRORS  # noqa: E402
+from l2dual.divergence import BINS, PAPER  # noqa: E402
+from l2dual.phonology import MODULES  # noqa: E402
+from l2dual.phonology.dial import SETTINGS, load_dial  # noqa: E402
+from l2dual.report.plots import STYLE  # noqa: E402
+from l2dual.runs import read_yaml  # noqa: E402
+
+PRESET = Path("conf/simulated_measure.yaml")
+PAGE, PLOT = Path("docs/simulator.md"), Path("docs/dial.svg")
+PLACE = re.compile(r"(?<=<!-- dial -->\n).*?(?=<!-- end -->)", re.DOTALL)
+COLOURS = ("#dbe9f4", "#8fbbd9", "#3182bd", "#08306b")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--engine", default="espeak", choices=engines.ENGINES)
+    engine = parser.parse_args().engine
+    preset = read_yaml(PRESET)
+    found = {
+        (language, errors, setting): obtained(
+            language, engine, preset, load_dial(language, engine, setting), errors
+        )
+        for language in sorted(MODULES)
+        for errors in ERRORS
+        for setting in SETTINGS
+    }
+    text = table(found)
+    PAGE.write_text(PLACE.sub(lambda _: text, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    plot(found, PLOT)
+    print(text)
+
+
+def table(found: dict) -> str:
+    """A Markdown table; ``found`` by language, errors and setting."""
+    lines = ["| | errors | dial | n | " + " | ".join(BINS) + " | mean | of `paper` |"]
+    lines.append("| --- | --- | --- |" + " ---: |" * (len(BINS) + 3))
+    for language in sorted(MODULES):
+        shares = " | ".join(f"**{PAPER[language][name]}**" for name in BINS)
+        lines.append(f"| {language} | | **Table 1** | | {shares} | | |")
+        paper = found[language, "rules", "paper"]["mean"]
+        for (other, errors, setting), row in found.items():
+            if other == language:
+                shares = " | ".join(f"{row['percent'][name]:.1f}" for name in BINS)
+                mean = f"{row['mean']:.2f} | {row['mean'] / paper:.2f}"
+                cells = (language, errors, f"`{setting}`", str(row["n"]), shares, mean)
+                lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def plot(found: dict, path: Path) -> None:
+    """Stacked shares of the bins, one panel per language, Table 1 beside the setting `paper`."""
+    with plt.rc_context(STYLE | {"axes.grid": False}):
+        figure, panels = plt.subplots(1, len(MODULES), figsize=(8, 3.2), layout="constrained")
+        for axes, language in zip(panels, sorted(MODULES), strict=True):
+            bars = {s: found[language, "rules", s]["percent"] for s in SETTINGS}
+            names = list(bars)
+            names.insert(names.index("paper") + 1, "Table 1")
+            bars["Table 1"] = PAPER[language]
+            bottom = [0.0] * len(names)
+            for share, colour in zip(BINS, COLOURS, strict=True):
+                heights = [float(bars[name][share]) for name in names]
+                axes.bar(names, heights, bottom=bottom, color=colour, label=share, ec="white")
+                bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
+            axes.set_title({"en": "L2 English", "ko": "L2 Korean"}[language])
+            axes.set_ylabel("% of utterances")
+            axes.tick_params(axis="x", labelsize=8)
+        figure.legend(
+            *panels[0].get_legend_handles_labels(),
+            title="divergence\n(characters)",
+            loc="outside right center",
+            reverse=True,
+        )
+        figure.savefig(path, metadata={"Date": None})
+        plt.close(figure)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,306 @@
+"""Pretrained speech encoders: Whisper (Radford et al. 2023), wav2vec 2.0 and XLS-R (Baevski et al.
+2020; Babu et al. 2022), HuBERT (Hsu et al. 2021), WavLM (Chen et al. 2022).
+
+Two places in a model can hold one, by configuration alone: the front-end, frozen or fine-tuned,
+with a trainable encoder above it that the outputs share; or the shared encoder itself, fine-tuned.
+The weights are a local directory in Hugging Face's format (config.json, preprocessor_config.json,
+model.safetensors); a hub is asked only where the configuration says so.
+"""
+
+from pathlib import Path
+
+import torch
+from espnet2.asr.encoder.abs_encoder import AbsEncoder
+from espnet2.asr.frontend.abs_frontend import AbsFrontend
+from espnet2.legacy.nets.pytorch_backend.nets_utils import make_pad_mask
+
+from l2dual.errors import DataError, UsageError
+
+SAMPLING_RATE = 16000
+WAVEFORM_MODELS = ("wav2vec2", "hubert", "wavlm")
+Layers = str | int | list[int]
+
+
+class Upstream(torch.nn.Module):
+    """A pretrained encoder that gives the hidden states of its layers.
+
+    Padding does not change what an utterance gives: Whisper's convolutions and attention are
+    masked; so is the attention of the others, but the group normalization over time of the base
+    wav2vec 2.0 and HuBERT models is not (they were trained so): there a batch differs from single
+    utterances, which is why :class:`PretrainedFrontend` passes them one by one where it is frozen.
+
+    Args:
+        path: directory of the weights, or with ``download`` a name on the Hugging Face hub.
+        download: whether the hub may be asked.
+
+    Raises:
+        UsageError: no weights there, or of another kind of model.
+    """
+
+    def __init__(self, path: str, download: bool = False):
+        from transformers import AutoConfig, AutoFeatureExtractor, AutoModel  # takes seconds
+
+        super().__init__()
+        if not download and not (Path(path) / "config.json").is_file():
+            raise UsageError(
+                f"{path}: no config.json: give the directory of a model in Hugging Face's format, "
+                "or its name on the hub with `download: true`"
+            )
+        try:
+            local = {"local_files_only": not download}
+            kind = AutoConfig.from_pretrained(path, **local).model_type
+            if kind not in ("whisper", *WAVEFORM_MODELS):
+                known = ", ".join(("whisper", *WAVEFORM_MODELS))
+                raise UsageError(f"{path}: a {kind} model; l2dual knows {known}")
+            self.extract = AutoFeatureExtractor.from_pretrained(path, **local)
+            model = AutoModel.from_pretrained(path, dtype=torch.float32, **local)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path}: {str(error).splitlines()[0]}") from error
+        self.is_whisper = kind == "whisper"
+        self.encoder = model.get_encoder() if self.is_whisper else model
+        if not self.is_whisper:  # its own augmentation, which single-output systems would not share
+            self.encoder.config.apply_spec_augment = False
+            self.encoder.config.layerdrop = 0.0
+        self.width = self.encoder.config.hidden_size
+
+    @property
+    def blocks(self) -> torch.nn.ModuleList:
+        """The Transformer blocks, from the input on."""
+        return self.encoder.layers if self.is_whisper else self.encoder.encoder.layers
+
+    def forward(
+        self, speech: torch.Tensor, lengths: torch.Tensor
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Hidden states of a batch of samples (B, T), lengths (B,).
+
+        Returns:
+            One (B, F, D) for what enters the first block and one for each block, the last after
+            the final normalization; padding is not zeroed. Lengths in frames (B,).
+        """
+        if self.is_whisper:
+            return self._whisper(speech, lengths)
+        return self._from_waveform(speech, lengths)
+
+    def _whisper(self, speech, lengths):
+        config, encoder = self.encoder.config, self.encoder
+        mels = [self._features(wave[:length]) for wave, length in zip(speech, lengths)]  # (C, M)
+        frames = torch.tensor([mel.size(1) for mel in mels], device=speech.device)
+        states = torch.nn.utils.rnn.pad_sequence([mel.T for mel in mels], batch_first=True)
+        states = states.transpose(1, 2).to(speech.device)  # (B, C, M)
+        states = torch.nn.functional.gelu(encoder.conv1(states))
+        states = states.masked_fill(make_pad_mask(frames, states, 2), 0.0)
+        states = torch.nn.functional.gelu(encoder.conv2(states)).transpose(1, 2)  # (B, F, D)
+        frames = (frames + 1) // 2
+        if states.size(1) > config.max_source_positions:
+            most = config.max_source_positions * 320 // SAMPLING_RATE
+            raise DataError(f"Whisper takes at most {most} s of speech: set --max_seconds {most}")
+        states = states + encoder.embed_positions.weight[: states.size(1)]
+        states = torch.nn.functional.dropout(states, encoder.dropout, self.training)
+        found = [states]
+        for block in encoder.layers:
+            found.append(block(found[-1], _attention_mask(frames, states)))
+        found[-1] = encoder.layer_norm(found[-1])
+        return found, frames
+
+    def _from_waveform(self, speech, lengths):
+        waves = [self._features(wave[:length]) for wave, length in zip(speech, lengths)]
+        waves = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True).to(speech.device)
+        mask = None if len(waves) == 1 else ~make_pad_mask(lengths, waves, 1)
+        output = self.encoder(waves, attention_mask=mask, output_hidden_states=True)
+        frames = self.encoder._get_feat_extract_output_lengths(lengths)
+        found = [*output.hidden_states[:-1], output.last_hidden_state]
+        return found, frames.to(speech.device)
+
+    def _features(self, wave: torch.Tensor) -> torch.Tensor:
+        """What the model takes of one utterance (T,): log-mel frames (C, M), or samples (T,)."""
+        given = self.extract(
+            wave.detach().cpu().numpy(),
+            sampling_rate=SAMPLING_RATE,
+            return_tensors="pt",
+            padding="longest",  # not Whisper's thirty seconds
+            truncation=False,
+        )
+        return given["input_features" if self.is_whisper else "input_values"][0]
+
+
+def _attention_mask(frames: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
+    """(B, 1, 1, F): 0 for frames to attend to, the least number for padding."""
+    padding = make_pad_mask(frames, states[:, :, 0], 1)[:, None, None]
+    return torch.zeros_like(padding, dtype=states.dtype).masked_fill(
+        padding, torch.finfo(states.dtype).min
+    )
+
+
+class PretrainedFrontend(AbsFrontend):
+    """Hidden states of a pretrained encoder as features.
+
+    A frozen one is no part of the model's state: checkpoints don't hold it, and where its states
+    are cached (stage 7 of a recipe, ``--cache_features true``) it is not even loaded.
+
+    Args:
+        path: see :class:`Upstream`.
+        frozen: False trains it with the model.
+        layers: ``last``, ``all``, a number or a list of numbers (0 is what enters the first
+            block). More than one are summed with learned weights (Yang et al. 2021, SUPERB).
+        stack: so many neighbouring frames are made one (2: 25 frames of 2 D a second).
+        download: see :class:`Upstream`.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        frozen: bool = True,
+        layers: Layers = "last",
+        stack: int = 1,
+        download: bool = False,
+        fs: int = SAMPLING_RATE,
+    ):
+        super().__init__()
+        if fs != SAMPLING_RATE:
+            raise UsageError(
+                f"frontend_conf: pretrained encoders take {SAMPLING_RATE} Hz, not {fs}"
+            )
+        self.path, self.download, self.frozen, self.stack = path, download, frozen, stack
+        self.__dict__["_frozen_upstream"] = None  # out of sight of state_dict()
+        if not frozen:
+            self.trained_upstream = Upstream(path, download)
+        self.width, n_blocks = self._size()
+        self.layers = _layer_numbers(layers, n_blocks)
+        if len(self.layers) > 1:
+            self.layer_weights = torch.nn.Parameter(torch.zeros(len(self.layers)))
+
+    def _size(self) -> tuple[int, int]:
+        from transformers import AutoConfig  # takes seconds
+
+        if not self.frozen:
+            return self.trained_upstream.width, len(self.trained_upstream.blocks)
+        try:
+            config = AutoConfig.from_pretrained(self.path, local_files_only=not self.download)
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"{self.path}: {str(error).splitlines()[0]}: give the directory of a model in "
+                "Hugging Face's format as frontend_conf: path"
+            ) from error
+        return config.hidden_size, config.num_hidden_layers
+
+    def output_size(self) -> int:
+        """Features per frame."""
+        return self.width * self.stack
+
+    @property
+    def upstream(self) -> Upstream:
+        """The pretrained encoder; a frozen one is loaded when it is first asked for."""
+        if not self.frozen:
+            return self.trained_upstream
+        if self._frozen_upstream is None:
+            self.__dict__["_frozen_upstream"] = Upstream(self.path, self.download).eval()
+        return self._frozen_upstream
+
+    @torch.no_grad()
+    def frozen_states(self, speech: torch.Tensor, lengths: torch.Tensor):
+        """States (B, F, N * D) of the chosen layers side by side, of samples (B, T); lengths (B,).
+
+        Utterances pass one by one, so that they give the same alone and in any batch.
+        """
+        upstream = self.upstream.to(speech.device)
+        each = []
+        for wave, length in zip(speech, lengths):
+            states, _ = upstream(wave[None, :length], length[None])
+            each.append(torch.cat([states[number][0] for number in self.layers], dim=1))
+        frames = torch.tensor([len(states) for states in each], device=speech.device)
+        return torch.nn.utils.rnn.pad_sequence(each, batch_first=True), frames
+
+    def forward(
+        self, speech: torch.Tensor, lengths: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features (B, F, D * stack) and their lengths (B,).
+
+        Args:
+            speech: samples (B, T), or cached states (B, F, N * D) of the chosen layers.
+            lengths: (B,), of either.
+        """
+        if speech.dim() == 2 and self.frozen:
+            speech, lengths = self.frozen_states(speech, lengths)
+        elif speech.dim() == 2:
+            states, lengths = self.upstream(speech, lengths)
+            speech = torch.cat([states[number] for number in self.layers], dim=2)
+        if speech.size(2) != self.width * len(self.layers):
+            raise DataError(
+                f"cached features have {speech.size(2)} values a frame, the front-end needs "
+                f"{len(self.layers)} layers of {self.width}: run stage 7 with this configuration"
+            )
+        return self._stack(self._weighted(speech), lengths)
+
+    def _weighted(self, states: torch.Tensor) -> torch.Tensor:
+        if len(self.layers) == 1:
+            return states
+        by_layer = states.unflatten(2, (len(self.layers), self.width))  # (B, F, N, D)
+        return torch.einsum("n,bfnd->bfd", self.layer_weights.softmax(0), by_layer)
+
+    def _stack(self, states, lengths):
+        batch, frames, width = states.shape
+        frames -= frames % self.stack
+        stacked = states[:, :frames].reshape(batch, frames // self.stack, width * self.stack)
+        return stacked, lengths // self.stack
+
+
+def _layer_numbers(layers: Layers, n_blocks: int) -> list[int]:
+    """The numbers of the chosen layers, 0 to ``n_blocks``."""
+    if layers == "last":
+        return [n_blocks]
+    if layers == "all":
+        return list(range(n_blocks + 1))
+    numbers = [layers] if isinstance(layers, int) else layers
+    if not isinstance(numbers, list) or not numbers or not set(numbers) <= {*range(n_blocks + 1)}:
+        raise UsageError(
+            f"frontend_conf: layers: {layers} is neither `last`, `all`, nor numbers from 0 to "
+            f"{n_blocks}"
+        )
+    return numbers
+
+
+class WaveformFrontend(AbsFrontend):
+    """No front-end: samples as they are, for an encoder that takes them."""
+
+    def output_size(self) -> int:
+        """Values per sample."""
+        return 1
+
+    def forward(self, speech: torch.Tensor, lengths: torch.Tensor):
+        """Samples (B, T) and lengths (B,), unchanged."""
+        return speech, lengths
+
+
+class PretrainedEncoder(AbsEncoder):
+    """A pretrained encoder as the shared encoder, fine-tuned; it takes ``frontend: waveform``.
+
+    Args:
+        input_size: unused; ESPnet gives it to every encoder.
+        path: see :class:`Upstream`.
+        freeze_blocks: so many of the first blocks, and all before them, are not trained.
+        download: see :class:`Upstream`.
+    """
+
+    def __init__(self, input_size: int, path: str, freeze_blocks: int = 0, download: bool = False):
+        super().__init__()
+        self.upstream = Upstream(path, download)
+        if not 0 <= freeze_blocks <= len(self.encoders):
+            raise UsageError(f"encoder_conf: freeze_blocks: there are {len(self.encoders)} blocks")
+        if freeze_blocks:
+            kept = {id(p) for block in self.encoders[freeze_blocks:] for p in block.parameters()}
+            for parameter in self.upstream.parameters():
+                parameter.requires_grad &= id(parameter) in kept
+
+    @property
+    def encoders(self) -> torch.nn.ModuleList:
+        """The blocks, as ESPnet's encoders name them."""
+        return self.upstream.blocks
+
+    def output_size(self) -> int:
+        """Width of the representation."""
+        return self.upstream.width
+
+    def forward(self, speech: torch.Tensor, lengths: torch.Tensor, prev_states: None = None):
+        """Samples (B, T) and lengths (B,) to states (B, F, D), lengths (B,), and None."""
+        states, frames = self.upstream(speech, lengths)
+        return states[-1], frames, None

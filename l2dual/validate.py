@@ -1,0 +1,512 @@
+"""Check a data directory: what is wrong, in which line, and what to do; repair what is safe.
+
+A finding is of a kind in CHECKS (checks.yaml): an *error* where the utterance or the directory
+can't be used as it is, a *warning* where it can. An error is repaired, or its utterance dropped,
+or it is for the user to mend; a warning is repaired where nothing is lost by it, and else left.
+"""
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from l2dual.audio import FORMATS, OVERSHOOT
+from l2dual.datadir import SURFACE_TEXTS, TABLES, UNKNOWN, DataDir, has_surface, outputs_of
+from l2dual.errors import DataError, UsageError
+from l2dual.recording import Recording, decode
+
+REPAIRED, DROPPED, BY_HAND, LEFT = "repaired", "dropped", "by hand", "left"  # fixes
+ERROR = "error"
+FOLDER = Path(__file__).parent
+
+SHORTEST = 0.1  # seconds: 8 frames of 10 ms and a window, for subsampling by 4
+DURATION_TOLERANCE = 0.01  # seconds between utt2dur and the recording
+SPEECH_RATES = (0.5, 25.0)  # letters or phones a second; speechocean762 has 1 to 12
+BOM = b"\xef\xbb\xbf"
+ID = re.compile(r"[\w.+=@-]+")
+NO_FACTS = ("wav.scp", "utt2spk", "utt2dur", "utt2segment", "utt2speed")
+FACTS = {  # of corpus.yaml; None: any value
+    "corpus": None,
+    "language": None,
+    "convention": ("heard", "pronounced"),
+    "surface_unit": ("char", "phone"),
+    "meaning_unit": ("char", "phone"),
+}
+CHOICES = {  # of corpus.yaml, where they are given
+    "surface": ("annotated", "assumed", "none"),
+    "audio_format": (*FORMATS, "features"),
+}
+
+
+class Check(NamedTuple):
+    """One kind of finding: what is wrong, what to do, how bad it is and what --fix does."""
+
+    problem: str
+    remedy: str
+    severity: str
+    fix: str
+
+
+CHECKS = {
+    name: Check(**entry)
+    for name, entry in yaml.safe_load((FOLDER / "checks.yaml").read_text("utf-8")).items()
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong in one place; ``check`` is a key of CHECKS."""
+
+    check: str
+    file: str
+    line: int | None = None
+    utterance: str | None = None
+    detail: str = ""
+
+    @property
+    def severity(self) -> str:
+        return CHECKS[self.check].severity
+
+    @property
+    def fix(self) -> str:
+        return CHECKS[self.check].fix
+
+    @property
+    def reason(self) -> str:
+        """File and problem, alike for all utterances that have it."""
+        return f"{self.file}: {CHECKS[self.check].problem}"
+
+    def describe(self, folder: Path) -> str:
+        """One line: file, line, utterance, what is wrong and what to do."""
+        line = "" if self.line is None else f", line {self.line}"
+        utterance = "" if self.utterance is None else f", utterance {self.utterance}"
+        check = CHECKS[self.check]
+        detail = f" ({self.detail})" if self.detail else ""
+        where = f"{folder / self.file}{line}{utterance}"
+        return f"{where}: {check.severity}: {check.problem}{detail}: {check.remedy}"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to check against.
+
+    Attributes:
+        tokens: the token list (tokens.txt) of an output, by its name.
+        frames_per_second: encoder frames, which bound the tokens that CTC can align.
+        rate: Hz that stage 3 needs at least; corpus.yaml's sampling_rate wins.
+        audio: whether to decode the recordings; else utt2dur has the durations.
+        nj: processes that decode.
+    """
+
+    tokens: Mapping[str, Path] = field(default_factory=dict)
+    frames_per_second: float = 25.0
+    rate: int = 16000
+    audio: bool = True
+    nj: int = 1
+
+
+class Row(NamedTuple):
+    """One line of a table, cleaned; ``value`` is None where it could not be read."""
+
+    line: int
+    value: str | None
+
+
+@dataclass
+class Directory:
+    """A data directory as its files have it: rows by table and utterance."""
+
+    path: Path
+    info: dict = field(default_factory=dict)
+    tables: dict[str, dict[str, Row]] = field(default_factory=dict)
+    speakers: dict[str, Row] | None = None  # spk2utt, where there is one
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def values(self, name: str) -> Iterator[tuple[str, Row]]:
+        """Rows of a table that could be read and say something."""
+        return ((utt, row) for utt, row in self.tables.get(name, {}).items() if row.value)
+
+
+def validate(path: str | Path, options: Options = Options()) -> tuple[Directory, list[Finding]]:
+    """Read a data directory, however faulty, and check it.
+
+    Returns:
+        The directory, its lines cleaned, and the findings by file, line and utterance.
+
+    Raises:
+        DataError: no such directory.
+        UsageError: a token list can't be read.
+    """
+    directory = Directory(Path(path))
+    if not directory.path.is_dir():
+        raise DataError(f"{path}: no such directory: name one that has wav.scp")
+    found = [*_read_info(directory), *_read_tables(directory)]
+    found += [*_ids(directory), *_missing(directory), *_speakers(directory), *_empty(directory)]
+    found += [*_audio(directory, options), *_durations(directory), *_lengths(directory, options)]
+    for output, tokens in options.tokens.items():
+        found += _outside(directory, output, tokens)
+    names = ["corpus.yaml", *dict.fromkeys([*TABLES, *directory.tables]), "spk2utt"]
+    checks = list(CHECKS)
+    return directory, sorted(
+        found,
+        key=lambda f: (names.index(f.file), f.line or 0, f.utterance or "", checks.index(f.check)),
+    )
+
+
+def _read_info(directory: Directory) -> Iterator[Finding]:
+    file = directory.path / "corpus.yaml"
+    try:
+        text = file.read_text(encoding="utf-8-sig") if file.is_file() else ""
+        info = yaml.safe_load(text)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        yield Finding("facts", file.name, detail=" ".join(str(error).split()))
+        return
+    if not isinstance(info, dict):
+        detail = "no `key: value` lines" if file.is_file() else "no such file"
+        yield Finding("facts", file.name, detail=detail)
+        return
+    directory.info = info
+    for key, allowed in (FACTS | CHOICES).items():
+        if key not in info and key in FACTS:
+            yield Finding("facts", file.name, detail=f"no {key}")
+        elif key in info and allowed and info[key] not in allowed:
+            detail = f"{key} is {info[key]}, not {' or '.join(allowed)}"
+            yield Finding("facts", file.name, _line_of(key, text), detail=detail)
+
+
+def _line_of(key: str, text: str) -> int | None:
+    starts = (n for n, line in enumerate(text.splitlines(), 1) if line.startswith(f"{key}:"))
+    return next(starts, None)
+
+
+def _read_tables(directory: Directory) -> Iterator[Finding]:
+    there = {file.name for file in directory.path.glob("utt2*")}
+    there |= {name for name in TABLES if (directory.path / name).is_file()}
+    for name in dict.fromkeys([*TABLES, *sorted(there)]):
+        wanted = has_surface(directory.info) or name not in SURFACE_TEXTS
+        if name in there and not wanted:
+            yield Finding("unexpected", name)
+            continue
+        rows = (yield from _read_table(directory.path / name)) if name in there else {}
+        if rows or (wanted and name == "utt2l1"):
+            directory.tables[name] = rows
+        elif wanted:
+            yield Finding("table", name)
+    if (directory.path / "spk2utt").is_file():
+        directory.speakers = yield from _read_table(directory.path / "spk2utt")
+
+
+def _read_table(path: Path) -> Generator[Finding, None, dict[str, Row]]:
+    """Yield what is wrong with the lines; return the rows, the first of each utterance."""
+    name, content, rows = path.name, path.read_bytes(), {}
+    if content.startswith(BOM):
+        yield Finding("bom", name, 1)
+        content = content.removeprefix(BOM)
+    lines = content.removesuffix(b"\n").split(b"\n") if content else []
+    returns = [number for number, line in enumerate(lines, 1) if line.endswith(b"\r")]
+    if returns:
+        detail = f"{len(returns)} of {len(lines)} lines"
+        yield Finding("line_ends", name, returns[0], detail=detail)
+    for number, line in enumerate(lines, 1):
+        text = line.removesuffix(b"\r").decode("utf-8", "replace")
+        utt, *value = text.split(maxsplit=1)[:2] or [""]
+        if not utt:
+            yield Finding("blank", name, number)
+            continue
+        if "\ufffd" in text:
+            row = Row(number, None)
+            yield Finding("encoding", name, number, utt)
+        else:
+            utt, row, changes = _clean(text, number, name)
+            yield from (Finding(change, name, number, utt) for change in changes)
+        if utt in rows:
+            check = "repeated" if rows[utt].value == row.value else "conflict"
+            yield Finding(check, name, number, utt, f"as in line {rows[utt].line}")
+        else:
+            rows[utt] = row
+    keys = list(rows)
+    behind = (after for before, after in zip(keys, keys[1:]) if after < before)
+    for utt in list(behind)[:1]:
+        yield Finding("order", name, rows[utt].line, utt)
+    return rows
+
+
+def _clean(text: str, number: int, name: str) -> tuple[str, Row, list[str]]:
+    """Return utterance, row, and the checks that the line failed."""
+    bare = "".join(map(_bare, text))
+    utt, _, value = bare.strip().replace("\t", " ").partition(" ")
+    value = value.strip()
+    spaced = value if name == "wav.scp" else " ".join(value.split())  # a path is as it is
+    whole = spaced if name == "wav.scp" else unicodedata.normalize("NFC", spaced)
+    failed = {
+        "control": bare != text,
+        "spaces": f"{utt} {spaced}" != bare and bool(value),
+        "nfc": whole != spaced,
+    }
+    return utt, Row(number, whole), [check for check, fails in failed.items() if fails]
+
+
+def _bare(char: str) -> str:
+    """Return a character; nothing, or a space, for a control or zero-width one."""
+    if char == "\t" or unicodedata.category(char) not in ("Cc", "Cf", "Zl", "Zp"):
+        return char
+    return " " if char.isspace() else ""
+
+
+def _ids(directory: Directory) -> Iterator[Finding]:
+    places = {}
+    for name, rows in directory.tables.items():
+        for utt, row in rows.items():
+            places.setdefault(utt, (name, row.line))
+    for utt, (name, line) in places.items():
+        if not _is_id(utt):
+            yield Finding("id", name, line, utt)
+    for utt, row in directory.values("utt2spk"):
+        if not _is_id(row.value):
+            yield Finding("id", "utt2spk", row.line, utt, f"speaker {row.value}")
+        elif not utt.startswith(row.value):
+            yield Finding("prefix", "utt2spk", row.line, utt, f"speaker {row.value}")
+
+
+def _is_id(name: str) -> bool:
+    return bool(ID.fullmatch(name)) and unicodedata.is_normalized("NFC", name)
+
+
+def _missing(directory: Directory) -> Iterator[Finding]:
+    tables = directory.tables
+    needed = [name for name in tables if name.startswith("text.") or name in NO_FACTS]
+    where = defaultdict(list)
+    for name in needed:
+        for utt in tables[name]:
+            where[utt].append(name)
+    for utt, has in where.items():
+        lacks = [name for name in needed if name not in has]
+        if lacks and len(has) < len(lacks):
+            detail = f"not in {', '.join(lacks)}"
+            yield Finding("missing", has[0], tables[has[0]][utt].line, utt, detail)
+        elif lacks:
+            yield Finding("missing", lacks[0], None, utt, f"not in {', '.join(lacks)}")
+    for name in tables:
+        if name not in needed:
+            whole = (utt for utt, has in where.items() if len(has) == len(needed))
+            unknown = [utt for utt in whole if not tables[name].get(utt, Row(0, "")).value]
+            if not tables[name]:
+                yield Finding("fact", name, detail="the whole file")
+            else:
+                yield from (Finding("fact", name, None, utt) for utt in unknown)
+            yield from (
+                Finding("missing", name, row.line, utt, f"not in {', '.join(needed)}")
+                for utt, row in tables[name].items()
+                if utt not in where
+            )
+
+
+def _speakers(directory: Directory) -> Iterator[Finding]:
+    if directory.speakers is None or "utt2spk" not in directory.tables:
+        return
+    right = utterances_of({utt: row.value for utt, row in directory.values("utt2spk")})
+    for speaker in sorted(right.keys() | directory.speakers.keys()):
+        row = directory.speakers.get(speaker, Row(None, ""))
+        if row.value != right.get(speaker):
+            detail = f"speaker {speaker}"
+            yield Finding("speakers", "spk2utt", row.line, None, detail)
+
+
+def utterances_of(speakers: Mapping[str, str]) -> dict[str, str]:
+    """Turn utt2spk into spk2utt: {speaker: utterances, sorted}."""
+    turned: dict[str, list[str]] = defaultdict(list)
+    for utt in sorted(speakers):
+        turned[speakers[utt]].append(utt)
+    return {speaker: " ".join(utts) for speaker, utts in turned.items()}
+
+
+def _empty(directory: Directory) -> Iterator[Finding]:
+    for name, rows in directory.tables.items():
+        if name.startswith("text.") or name in NO_FACTS:
+            for utt, row in rows.items():
+                if row.value == "":
+                    yield Finding("empty", name, row.line, utt)
+
+
+def _audio(directory: Directory, options: Options) -> Iterator[Finding]:
+    """Check the recordings, and measure the utterances' seconds."""
+    rows = dict(directory.values("wav.scp"))
+    for utt, row in rows.items():
+        if " " in row.value and not row.value.endswith("|"):
+            yield Finding("path", "wav.scp", row.line, utt)
+    if not options.audio or directory.info.get("audio_format") == "features":
+        return
+    paths = list(dict.fromkeys(row.value for row in rows.values()))
+    with ProcessPoolExecutor(options.nj) as pool:
+        recordings = dict(zip(paths, pool.map(decode, paths, chunksize=50), strict=True))
+    known = Counter(r.rate for r in recordings.values() if isinstance(r, Recording) and r.rate)
+    usual = known.most_common(1)[0][0] if known else options.rate
+    heard: dict[tuple, str] = {}
+    for utt, row in rows.items():
+        recording = recordings[row.value]
+        if isinstance(recording, str):
+            yield Finding("audio", "wav.scp", row.line, utt, recording)
+            continue
+        yield from _format(directory, options, utt, row, recording, usual)
+        rate = recording.rate or directory.info.get("sampling_rate", options.rate)
+        part = directory.tables.get("utt2segment", {}).get(utt, Row(0, UNKNOWN)).value or UNKNOWN
+        seconds = _seconds(part, recording.frames / rate)
+        if seconds is None:
+            line = directory.tables["utt2segment"][utt].line
+            yield Finding("segment", "utt2segment", line, utt, part)
+            continue
+        speed = directory.tables.get("utt2speed", {}).get(utt, Row(0, "1")).value or "1"
+        directory.seconds[utt] = seconds / (_number(speed) or 1)
+        first = heard.setdefault((recording.digest, part, speed), utt)
+        if first != utt:
+            yield Finding("same_audio", "wav.scp", row.line, utt, f"{first} has it")
+
+
+def _format(
+    directory: Directory, options: Options, utt: str, row: Row, recording: Recording, usual: int
+) -> Iterator[Finding]:
+    wanted, rate = directory.info.get("sampling_rate"), recording.rate
+    if rate and (rate != wanted if wanted else rate < options.rate):
+        yield Finding("rate", "wav.scp", row.line, utt, f"{rate} Hz, not {wanted or options.rate}")
+    elif rate and rate != usual:
+        yield Finding("mixed_rates", "wav.scp", row.line, utt, f"{rate} Hz, most {usual}")
+    if recording.channels > 1:
+        yield Finding("channels", "wav.scp", row.line, utt, str(recording.channels))
+
+
+def _seconds(part: str, whole: float) -> float | None:
+    """Return the length of a segment (of the whole where it is unknown), None if it is wrong."""
+    if part == UNKNOWN:
+        return whole
+    try:
+        start, end = map(float, part.split())
+    except ValueError:
+        return None
+    return end - start if 0 <= start < min(end, whole) and end <= whole + OVERSHOOT else None
+
+
+def _durations(directory: Directory) -> Iterator[Finding]:
+    for utt, row in directory.values("utt2speed"):
+        if not _number(row.value):
+            yield Finding("number", "utt2speed", row.line, utt, row.value)
+    for utt, row in directory.values("utt2dur"):
+        said, seconds = _number(row.value), directory.seconds.get(utt)
+        if seconds is None and said is None:
+            yield Finding("number", "utt2dur", row.line, utt, row.value)
+        elif seconds is None:
+            directory.seconds[utt] = said
+        elif said is None or abs(seconds - said) > DURATION_TOLERANCE:
+            yield Finding("duration", "utt2dur", row.line, utt, f"{row.value}, not {seconds:.4f}")
+
+
+def _number(text: str) -> float | None:
+    """Return a finite number above 0, None for anything else."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 < number < float("inf") else None
+
+
+def _lengths(directory: Directory, options: Options) -> Iterator[Finding]:
+    for utt, seconds in directory.seconds.items():
+        if seconds < SHORTEST and utt in directory.tables.get("wav.scp", {}):
+            line = directory.tables["wav.scp"][utt].line
+            yield Finding("short", "wav.scp", line, utt, f"{seconds:.3f} s")
+    for output in outputs_of(directory.info):
+        name, unit = f"text.{output}", directory.info.get(f"{output}_unit", "char")
+        for utt, row in directory.values(name):
+            seconds = directory.seconds.get(utt, 0)
+            if seconds >= SHORTEST:
+                yield from _pace(name, unit, utt, row, seconds, options.frames_per_second)
+
+
+def _pace(
+    name: str, unit: str, utt: str, row: Row, seconds: float, frames_per_second: float
+) -> Iterator[Finding]:
+    """Compare text and duration: can CTC align it, would someone speak so?"""
+    units = letters(row.value, unit)
+    needed = len(units) + sum(a == b for a, b in zip(units, units[1:]))
+    frames = int(seconds * frames_per_second)
+    rate = sum(unit != " " for unit in units) / seconds
+    if needed > frames:
+        yield Finding("dense", name, row.line, utt, f"{needed} frames needed, {frames} there")
+    elif not SPEECH_RATES[0] <= rate <= SPEECH_RATES[1]:
+        yield Finding("speed", name, row.line, utt, f"{rate:.1f} letters or phones a second")
+
+
+def letters(text: str, unit: str) -> list[str]:
+    """The most tokens that a text can have: phones, or letters, Hangul by jamo."""
+    return text.split() if unit == "phone" else list(unicodedata.normalize("NFD", text))
+
+
+def _outside(directory: Directory, output: str, path: Path) -> Iterator[Finding]:
+    """Compare a text with a token list: by phones or words, or else by letters."""
+    try:
+        tokens = set(Path(path).read_text(encoding="utf-8").split("\n"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: no readable token list: {error}: mend --tokens") from error
+    by_letters = "<space>" in tokens or any("▁" in token for token in tokens)
+    alphabet = set("".join(t for t in tokens if not t.startswith("<") or t == "<")) | {" "}
+    name = f"text.{output}"
+    for utt, row in directory.values(name):
+        if by_letters:
+            text = row.value if alphabet.issuperset(row.value) else letters(row.value, "char")
+            lacks = sorted(set(text) - alphabet)
+        else:
+            lacks = sorted(set(row.value.split()) - tokens)
+        if lacks:
+            yield Finding("tokens", name, row.line, utt, " ".join(lacks))
+
+
+def repair(directory: Directory, findings: Iterable[Finding]) -> tuple[DataDir, dict[str, str]]:
+    """Apply what CHECKS says of the findings: repair tables, leave utterances out.
+
+    Returns:
+        The repaired data, and the reason for each utterance that was left out.
+
+    Raises:
+        DataError: a finding that only the user can mend, or no utterance is left.
+    """
+    findings, path = list(findings), directory.path
+    stop = [finding for finding in findings if finding.fix == BY_HAND]
+    if stop:
+        more = f" (and {len(stop) - 1} more: l2dual validate {path})" if stop[1:] else ""
+        raise DataError(stop[0].describe(path) + more)
+    dropped: dict[str, str] = {}
+    for finding in findings:
+        if finding.fix == DROPPED:
+            dropped.setdefault(finding.utterance, finding.reason)
+    kept = [utt for utt in directory.tables["wav.scp"] if utt not in dropped]
+    if not kept:
+        raise DataError(f"{path}: no utterance is left: {dict(Counter(dropped.values()))}")
+    tables = {
+        name: {utt: rows.get(utt, Row(0, "")).value or UNKNOWN for utt in kept}
+        for name, rows in directory.tables.items()
+    }
+    for finding in findings:
+        if finding.check == "duration" and finding.utterance in tables["utt2dur"]:
+            tables["utt2dur"][finding.utterance] = f"{directory.seconds[finding.utterance]:.4f}"
+    new = {
+        finding.utterance: f"{tables['utt2spk'][finding.utterance]}-{finding.utterance}"
+        for finding in findings
+        if finding.check == "prefix" and finding.utterance not in dropped
+    }
+    tables = {
+        name: {new.get(utt, utt): value for utt, value in table.items()}
+        for name, table in tables.items()
+    }
+    return DataDir(path, tables, directory.info), dropped
+
+
+def markdown() -> str:
+    """The table of docs/validate.md."""
+    rows = [("check", "what is wrong", "remedy", "severity", "`--fix`"), ["---"] * 5]
+    rows += [(f"`{name}`", *check) for name, check in CHECKS.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

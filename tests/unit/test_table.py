@@ -1,0 +1,170 @@
+from dataclasses import replace
+
+import pytest
+import soundfile
+
+from l2dual.corpora import Request
+from l2dual.corpora.table import prepare
+from l2dual.datadir import DataDir, write_datadir
+from l2dual.errors import DataError
+
+HEARD = Request(language="en", convention="heard")
+PHONES = Request(language="en", convention="pronounced")
+KOREAN = Request(language="ko", convention="pronounced")
+HEADER = ["audio", "speaker", "meaning", "surface"]
+ROWS = [["a.wav", f"s{i}", f"i think {i}", f"i sink {i}"] for i in range(6)]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a table and the audio files that it may name."""
+
+    def write(header=HEADER, rows=ROWS, name="own.csv", encoding="utf-8", newline="\n"):
+        (tmp_path / "two words.wav").touch()
+        (tmp_path / "a.wav").touch()
+        mark = "\t" if name.endswith("tsv") else ","
+        path = tmp_path / name
+        text = newline.join(mark.join(row) for row in [header, *rows]) + newline
+        path.write_bytes(text.encode(encoding))
+        return path
+
+    return write
+
+
+def changed(line, column, value):
+    """The rows with one value changed."""
+    rows = [list(row) for row in ROWS]
+    rows[line][column] = value
+    return rows
+
+
+def test_the_documented_example(root, tmp_path):
+    table = root / "docs" / "corpora" / "examples" / "learners.csv"
+    utterances, info = prepare(table, HEARD)
+    assert len(utterances) == 6 and info["splits"] == {"method": "as given"}
+    first = utterances[0]
+    assert (first.id, first.split, first.l1) == ("mina-0000050", "train", "korean")
+    assert (first.surface, first.meaning, first.canonical) == (
+        "i sink so",
+        "i think so",
+        "i think so",
+    )
+    assert first.segment == (0.05, 1.33) and first.facts == {"level": "B1", "gender": "f"}
+    for utterance in utterances:
+        assert utterance.segment[1] <= soundfile.info(utterance.audio).duration
+    for split in ("train", "valid", "test"):
+        some = [u for u in utterances if u.split == split]
+        write_datadir(tmp_path / split, some, info)
+        assert len(DataDir.load(tmp_path / split)["utt2segment"]) == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"encoding": "utf-8-sig"},
+        {"newline": "\r\n"},
+        {"name": "own.tsv"},
+        {"header": [" Audio", "SPEAKER ", "meaning", "surface"]},
+        {"rows": [[cell and f'"{cell}"' for cell in row] for row in ROWS]},
+        {"rows": [*ROWS, ["", "", "", ""]]},
+    ],
+)
+def test_ways_to_write_it(write, options):
+    expected = prepare(write(), HEARD)[0]
+    assert prepare(write(**options), HEARD)[0] == expected
+    assert [u.id for u in expected] == sorted(f"s{i}-a" for i in range(6))
+
+
+def test_without_splits_they_are_assigned(write):
+    utterances, info = prepare(write(), HEARD)
+    assert {u.split for u in utterances} == {"train", "valid", "test"}
+    assert info["dropped"] == {} and info["overlap"]["train-test"]["prompts"] == 0
+
+
+def test_without_surface(write):
+    rows = [row[:3] for row in ROWS]
+    for request in (HEARD, PHONES):
+        utterances, _ = prepare(write(HEADER[:3], rows), request)
+        assert {(u.surface, u.canonical) for u in utterances} == {(None, None)}
+
+
+def test_canonical_under_pronounced(write):
+    rows = [["a.wav", f"s{i}", "think" if i else "rice", "S IH1 ng k"] for i in range(6)]
+    rows = [[*row, split] for row, split in zip(rows, 2 * ["train", "valid", "test"], strict=True)]
+    utterances, _ = prepare(write([*HEADER, "split"], rows), PHONES)
+    assert [(u.surface, u.canonical) for u in utterances[:2]] == [
+        ("S IH NG K", "R AY S"),
+        ("S IH NG K", "TH IH NG K"),
+    ]
+    rows = [[*row, "TH <err>"] for row in rows]
+    utterances, _ = prepare(write([*HEADER, "split", "canonical"], rows), PHONES)
+    assert {u.canonical for u in utterances} == {"TH <err>"}
+
+
+def test_korean_pronunciation(write):
+    rows = [["a.wav", f"s{i}", f"같이 가{'요' * i}", "가티 가"] for i in range(6)]
+    assert prepare(write(rows=rows), KOREAN)[0][0].canonical == "가치 가"
+
+
+def test_ids_and_names_with_spaces(write):
+    ids = ["x", *(f"s{i}-x" for i in range(1, 6))]
+    rows = [["two words.wav", f"s{i}", f"yes {i}", "yes", name] for i, name in enumerate(ids)]
+    assert [u.id for u in prepare(write([*HEADER, "id"], rows), HEARD)[0]][:2] == ["s0-x", "s1-x"]
+    rows = [row[:4] for row in rows]
+    assert prepare(write(rows=rows), HEARD)[0][0].id == "s0-two_words"
+
+
+def test_dev_is_valid_and_valid_may_be_missing(write):
+    for splits in (["train", "dev", "test"], ["train", "train", "test"]):
+        rows = [[*row, split] for row, split in zip(ROWS, 2 * splits, strict=True)]
+        utterances, info = prepare(write([*HEADER, "split"], rows), HEARD)
+        assert {u.split for u in utterances} == {"train", "valid", "test"}
+        assert info["splits"]["method"].startswith("as given")
+
+
+@pytest.mark.parametrize(
+    "header, rows, message",
+    [
+        (HEADER[:2], [], "own.csv, line 1: no column 'meaning'; add it"),
+        ([*HEADER[:3], "surfce"], ROWS, "own.csv, line 1: unknown column 'surfce'; known:"),
+        ([*HEADER[:3], "meaning"], ROWS, "own.csv, line 1: column 'meaning' stands twice"),
+        (HEADER, changed(2, 0, "b.wav"), "own.csv, line 4: no such audio file: "),
+        (HEADER, changed(2, 1, ""), "own.csv, line 4: speaker '': one word is needed"),
+        (HEADER, changed(2, 1, "a b"), "own.csv, line 4: speaker 'a b': one word is needed"),
+        (HEADER, changed(2, 2, " "), "own.csv, line 4: meaning is empty; fill it in"),
+        (HEADER, changed(2, 3, ""), "own.csv, line 4: surface is empty; fill it in"),
+        (HEADER, changed(3, 3, "yes, sir"), "own.csv, line 5: 5 values for 4 columns; quote"),
+        (HEADER, changed(3, 3, '"yes" sir'), "own.csv, line 5: .*; mend the quotes"),
+        (HEADER, changed(3, 1, "s2"), "own.csv, line 5: id s2-a stands in line 4 too; give"),
+        ([*HEADER[:3], "canonical"], ROWS, "own.csv, line 2: canonical without surface"),
+        ([*HEADER[:3], "split"], ROWS, "own.csv, line 2: split 'i sink 0': write train"),
+        ([*HEADER[:3], "start"], changed(0, 3, "x"), "own.csv, line 2: start 'x' and end ''"),
+    ],
+)
+def test_bad_tables(write, header, rows, message):
+    with pytest.raises(DataError, match=message) as caught:
+        prepare(write(header, rows), HEARD)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("start, end", [("0.5", ""), ("2", "1"), ("-1", "1"), ("nan", "1")])
+def test_bad_parts(write, start, end):
+    rows = [[*row, start, end] for row in ROWS]
+    with pytest.raises(DataError, match="line 2: start .*write two numbers of seconds"):
+        prepare(write([*HEADER, "start", "end"], rows), HEARD)
+
+
+def test_words_are_no_phones(write):
+    with pytest.raises(DataError, match="line 2: 'i' is no ARPAbet phone; .*`heard`"):
+        prepare(write(), PHONES)
+
+
+def test_no_table(write, tmp_path):
+    with pytest.raises(DataError, match="own.txt: no such table; give a file .csv or .tsv"):
+        prepare(write(name="own.txt"), HEARD)
+    with pytest.raises(DataError, match="none.csv: no such table"):
+        prepare(tmp_path / "none.csv", HEARD)
+    with pytest.raises(DataError, match="own.csv: not UTF-8"):
+        prepare(write(rows=changed(0, 2, "né"), encoding="latin-1"), HEARD)
+    with pytest.raises(DataError, match="own.csv: 0 speaker"):
+        prepare(write(rows=[]), replace(HEARD, seed=2))
