@@ -125,7 +125,8 @@ def test_a_changed_option_redoes_what_depends_on_it_and_no_more(finished):
     if language == "ko":
         pytest.skip("once is enough")
     recipe = checkout.recipe(language)
-    config = recipe / "conf" / "decode.yaml"
+    config = recipe / "conf" / "decode.yaml"  # a recipe's own comes before the shared one
+    config.parent.mkdir(exist_ok=True)
     config.write_text("beam_size: 2\nctc_weight: {surface: 0.5, meaning: 0.5}\n")
     before = snapshot(recipe)
     checkout.run(language, *TINY, "--stop_stage", "10")
