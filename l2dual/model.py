@@ -19,6 +19,7 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 from l2dual.errors import DataError
+from l2dual.gradients import GradientCosines
 from l2dual.outputs import LossWeights, active_outputs
 
 IGNORE_ID = -1
@@ -37,6 +38,8 @@ class L2DualModel(AbsESPnetModel):
         lsm_weight: label smoothing of the attention losses.
         length_normalized: divide each loss by the number of its target tokens in the batch
             (True), or by the number of utterances, as ESPnet does by default (False).
+        gradient_interval: training steps between two measurements of how far the outputs'
+            gradients agree (:mod:`l2dual.gradients`); 0 for none.
     """
 
     def __init__(
@@ -51,11 +54,13 @@ class L2DualModel(AbsESPnetModel):
         loss_weights: LossWeights,
         lsm_weight: float = 0.0,
         length_normalized: bool = True,
+        gradient_interval: int = 100,
     ):
         super().__init__()
         self.outputs = active_outputs(loss_weights)
         self.loss_weights = loss_weights
         self.length_normalized = length_normalized
+        self.gradient_cosines = GradientCosines(gradient_interval)
         self.token_lists = {output: list(token_lists[output]) for output in self.outputs}
         self.frontend = frontend
         self.specaug = specaug
@@ -110,12 +115,15 @@ class L2DualModel(AbsESPnetModel):
             DataError: a text of an active output is missing or empty.
         """
         encoder_out, encoder_out_lens = self.encode(speech, speech_lengths)
-        loss, stats = torch.zeros((), device=speech.device), {}
+        losses, stats = {}, {}
         for output in self.outputs:
             tokens, lengths = self._target(output, texts, utt_id)
-            loss = loss + self._output_loss(
+            losses[output] = self._output_loss(
                 output, encoder_out, encoder_out_lens, tokens, lengths, utt_id, stats
             )
+        if self.training:
+            stats |= self.gradient_cosines(losses, self.encoder)
+        loss = sum(losses.values())
         stats["acc"] = sum(stats[f"acc_{output}"] for output in self.outputs) / len(self.outputs)
         stats["loss"] = loss.detach()
         return force_gatherable((loss, stats, speech.size(0)), loss.device)

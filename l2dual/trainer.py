@@ -1,6 +1,6 @@
 """ESPnet's trainer, with its silent failures turned into errors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -8,6 +8,8 @@ import torch
 from espnet2.train.trainer import Trainer
 
 from l2dual.errors import UsageError
+
+HALF = "half.pth"  # the model when half of the training's batches are done
 
 
 class L2DualTrainer(Trainer):
@@ -43,9 +45,26 @@ class L2DualTrainer(Trainer):
             )
         run = ".".join(Path(options.output_dir).name.split(".")[-2:])
         print(f"progress: {run} epoch {reporter.epoch} of {options.max_epoch}", flush=True)
+        batches = iterator
+        if kwargs["distributed_option"].dist_rank in (None, 0):
+            batches = saving_at_half(iterator, model, reporter.epoch, options)
         return super().train_one_epoch(
-            model=model, iterator=iterator, reporter=reporter, options=options, **kwargs
+            model=model, iterator=batches, reporter=reporter, options=options, **kwargs
         )
+
+
+def saving_at_half(iterator, model: torch.nn.Module, epoch: int, options) -> Iterable:
+    """The batches of an epoch; the model is saved as ``HALF`` before the training's second half.
+
+    The learning rate does not know of an end, so this is the model that a training of half the
+    budget gives.
+    """
+    half = options.max_epoch * len(iterator) // 2 - (epoch - 1) * len(iterator)
+    for done, batch in enumerate(iterator):
+        if done == half:
+            state = getattr(model, "module", model).state_dict()
+            torch.save(state, Path(options.output_dir) / HALF)
+        yield batch
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import yaml
 from l2dual.errors import DataError, UsageError
 from l2dual.load import load_model, random_model
 from l2dual.runs import merge, read_yaml
-from l2dual.trainer import atomic_saves
+from l2dual.trainer import HALF, atomic_saves
 
 RATE = 16000
 WORDS = {"aa": 300, "bb": 500, "cc": 800, "dd": 1200}  # a text and the pitch that says it, in Hz
@@ -88,6 +88,17 @@ def train(recipe: Path, exp: Path, check=True) -> str:
     done = subprocess.run(command, cwd=recipe, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0 or not check, done.stdout[-3000:]
     return done.stdout
+
+
+def test_half_of_the_training_is_what_a_training_of_half_the_epochs_gives(recipe):
+    for name, epochs in (("long", 4), ("short", 2)):
+        train(recipe, configure(recipe, name, max_epoch=epochs, keep_nbest_models=4))
+    half, short = (
+        torch.load(recipe / "exp" / path, weights_only=True)
+        for path in (f"long/{HALF}", "short/2epoch.pth")
+    )
+    for name, value in short.items():
+        torch.testing.assert_close(half[name], value, rtol=0, atol=0)
 
 
 @pytest.fixture(scope="module")

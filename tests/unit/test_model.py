@@ -104,6 +104,8 @@ def test_a_loss_reaches_the_encoder_and_its_own_decoder_only(build_model, batch,
     [
         ("do", {"surface": 0.1, "meaning": 0.1}, {"surface": 0.4, "meaning": 0.4}),
         ("do_paper", {"surface": 0.2}, {"surface": 0.5, "meaning": 0.3}),
+        ("do_equal", {"surface": 0.2}, {"surface": 0.4, "meaning": 0.4}),
+        ("do_ctc_meaning", {"meaning": 0.2}, {"surface": 0.4, "meaning": 0.4}),
         ("so_surface", {"surface": 0.2}, {"surface": 0.8}),
         ("so_meaning", {"meaning": 0.2}, {"meaning": 0.8}),
     ],
