@@ -3,18 +3,17 @@
 import base64
 import csv
 import io
-from collections import defaultdict
 from pathlib import Path
-from statistics import mean
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from l2dual.analysis.curves import read_scalars
 from l2dual.datadir import ASSUMPTIONS, DataDir, has_surface, surface_of
 from l2dual.divergence import BINS, NO_SURFACE, summarize
 from l2dual.divergence import PAPER as PAPER_BINS
 from l2dual.errors import DataError
 from l2dual.report import plots
+from l2dual.report.entanglement import read_cka, read_gradients
 from l2dual.report.examples import examples
 from l2dual.report.rates import PAPER, RATE, SINGLE, Comparison, bin_rows, comparisons, points
 from l2dual.score import read_records
@@ -56,7 +55,7 @@ def gather(exp: Path, data: Path) -> dict:
     beside = [data.parent / name for name in SPLITS if name != data.name]
     splits = [DataDir.load(path) for path in beside if path.is_dir()] + [scored]
     divergence = [record for split in splits for record in summarize(split)]
-    cka = read_cka(exp, first)
+    cka, gradients = read_cka(exp, first), read_gradients(exp, first)
     return {
         "title": title(first),
         "info": info,
@@ -72,7 +71,9 @@ def gather(exp: Path, data: Path) -> dict:
         "paper_bins": PAPER_BINS.get(first.language),
         "paper": PAPER.get(first.language),
         "cka": cka,
-        "cka_csv": csv_uri(cka["records"]) if cka["records"] else None,
+        "cka_csv": csv_uri([flatten(r) for r in cka["records"]]) if cka["records"] else None,
+        "gradients": gradients,
+        "gradients_csv": csv_uri([flatten(r) for r in gradients["records"]]),
         "curves": learning_curves(records),
         "examples": examples(first, scored),
         "limitations": limitations(groups, info, divergence, bool(cka["pairs"])),
@@ -135,61 +136,13 @@ def degradations(group: Comparison) -> list[dict]:
     ]
 
 
-def read_cka(exp: Path, group: Comparison) -> dict:
-    """Arrange exp/cka.json: one entry per pair of systems, layer by layer, means over seeds.
-
-    Systems of one seed start from the same encoder, so where there are several seeds only pairs
-    of unlike seeds are shown, as the ceiling is one.
-    """
-    path = exp / "cka.json"
-    records = read_records(path) if path.is_file() else []
-    keys = ("corpus", "language", "convention", "data")
-    same = (r for r in records if all(r[key] == getattr(group, key) for key in keys))
-    records = [record for record in same if record["kind"] == "cka"]
-    unlike = [record for record in records if record["seed_x"] != record["seed_y"]]
-    by_pair: dict[tuple, dict] = defaultdict(lambda: defaultdict(list))
-    for record in unlike or records:
-        if record["layer_x"] == record["layer_y"]:
-            pair = (record["comparison"], record["system_x"], record["system_y"])
-            by_pair[pair][record["layer_x"]].append(record)
-    pairs = []
-    for (comparison, x, y), layers in by_pair.items():
-        columns = {
-            key: [mean_of(found, key) for found in layers.values()]
-            for key in ("cka", "null", "floor", "ceiling", "normalized")
-        }
-        pair = {
-            "title": f"{comparison}: {x} and {y}".capitalize(),
-            "layers": [str(layer) for layer in layers],
-            "interval": [one_interval(found) for found in layers.values()],
-            "reasons": [next((r["reason"] for r in f if r["reason"]), "") for f in layers.values()],
-            "n_seeds": len({(r["seed_x"], r["seed_y"]) for f in layers.values() for r in f}),
-            **columns,
-        }
-        known = any(value is not None for value in pair["cka"])
-        pair["svg"] = plots.cka_by_layer(pair, f"cka{len(pairs)}") if known else None
-        pairs.append(pair)
-    return {"pairs": pairs, "records": [flatten(record) for record in records]}
-
-
-def mean_of(records: list[dict], key: str) -> float | None:
-    """The mean of a key over the records that have it, or None."""
-    values = [record[key] for record in records if record[key] is not None]
-    return mean(values) if values else None
-
-
-def one_interval(records: list[dict]) -> list[float] | None:
-    """The interval, where there is one pair of seeds; intervals of several cannot be averaged."""
-    interval = records[0]["interval"] if len(records) == 1 else None
-    return interval if interval and None not in interval else None
-
-
 def learning_curves(records: list[dict]) -> list:
     """Plot the losses of each run that has a TensorBoard log with at least one epoch."""
     curves = []
     for exp_dir in dict.fromkeys(record["exp_dir"] for record in records):
         record = next(record for record in records if record["exp_dir"] == exp_dir)
-        losses = {split: read_loss(Path(exp_dir) / "tensorboard" / split) for split in SPLITS[:2]}
+        log = Path(exp_dir) / "tensorboard"
+        losses = {split: read_scalars(log / split, "loss").get("", {}) for split in SPLITS[:2]}
         # At the end of an epoch ESPnet logs the epoch's mean among the losses of the moment
         losses["train"] = {
             step: loss for step, loss in losses["train"].items() if step not in losses["valid"]
@@ -198,16 +151,6 @@ def learning_curves(records: list[dict]) -> list:
             title = f"{record['system']}, seed {record['seed']}: loss"
             curves.append(plots.learning_curve(title, losses, f"curve{len(curves)}"))
     return curves
-
-
-def read_loss(log: Path) -> dict[int, float]:
-    """Read {iterations: loss} from a TensorBoard log; empty if there is none."""
-    if not log.is_dir():
-        return {}
-    events = EventAccumulator(str(log)).Reload()
-    if "loss" not in events.Tags()["scalars"]:
-        return {}
-    return {event.step: event.value for event in events.Scalars("loss")}
 
 
 def runs(records: list[dict]) -> list[dict]:

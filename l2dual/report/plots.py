@@ -189,6 +189,42 @@ def cka_by_layer(pair: dict, name: str) -> Markup:
     return panel.svg
 
 
+def heat_map(title: str, x: str, y: str, matrix: list[list[float]], name: str) -> Markup:
+    """Draw CKA of every block of ``x`` (rows, first block below) with every block of ``y``."""
+    panel = Panel(name, title)
+    with panel as axes:
+        axes.grid(False)
+        axes.pcolormesh(matrix, vmin=0, vmax=1, cmap="cividis", edgecolor="white", lw=0.5)
+        for row, values in enumerate(matrix):
+            for column, value in enumerate(values):
+                color = "black" if value > 0.55 else "white"
+                place = (column + 0.5, row + 0.5)
+                axes.annotate(f"{value:.2f}", place, ha="center", va="center", color=color)
+        axes.set_xticks([i + 0.5 for i in range(len(matrix[0]))], range(1, len(matrix[0]) + 1))
+        axes.set_yticks([i + 0.5 for i in range(len(matrix))], range(1, len(matrix) + 1))
+        axes.set_xlabel(f"block of {y}")
+        axes.set_ylabel(f"block of {x}")
+    return panel.svg
+
+
+def gradient_cosines(system: str, layers: dict[str, list[dict]], name: str) -> Markup:
+    """Plot the cosines of each layer over the training steps, the mean over the seeds."""
+    panel = Panel(name, f"{system}: cosine of the outputs’ gradients")
+    with panel as axes:
+        axes.axhline(0, color="#555", lw=0.8)
+        for (layer, records), (color, marker, line) in zip(layers.items(), LOOKS, strict=False):
+            at: dict[int, list[float]] = {}
+            for record in records:
+                for step, value in zip(record["steps"], record["cosines"], strict=True):
+                    at.setdefault(step, []).append(value)
+            means = {step: sum(values) / len(values) for step, values in sorted(at.items())}
+            look = {"color": color, "marker": marker, "ls": line, "ms": 4}
+            axes.plot(means.keys(), means.values(), label=layer, **look)
+        axes.set_xlabel("iterations")
+        legend(axes)
+    return panel.svg
+
+
 def learning_curve(title: str, curves: dict[str, dict[int, float]], name: str) -> Markup:
     """Plot training and validation loss, each {iterations: loss}."""
     panel = Panel(name, title)

@@ -17,6 +17,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from l2dual.analysis.gradients import gradient_records
 from l2dual.corpora import Utterance
 from l2dual.datadir import DataDir, write_datadir
 from l2dual.divergence import bin_of, divergences
@@ -100,6 +101,8 @@ def make_recipe(
             (exp / "run.yaml").write_text(yaml.safe_dump(run))
             write_losses(exp / "tensorboard/train", {n: 9 / n for n in range(10, 100, 10)})
             write_losses(exp / "tensorboard/valid", {n: 8 / n for n in (30, 60, 90)})
+            cosines = {20: float("nan"), 40: 0.6, 50: 0.2, 70: -0.2, 90: 0.9}  # 90 ends an epoch
+            write_losses(exp / "tensorboard/train", cosines, "gradient_cosine_block1")
             for output in outputs:
                 table = data[f"text.{output}"]
                 unit = info[f"{output}_unit"]
@@ -111,13 +114,15 @@ def make_recipe(
             scores.append(decode / "score.json")
     write_records(path / "exp/results.json", merge(scores))
     write_records(path / "exp/cka.json", cka_records(info | {"data": str(path / "data")}, seeds))
+    runs = [path / f"exp/do_seed{seed}" for seed in seeds] if surface_from != "none" else []
+    write_records(path / "exp/gradients.json", gradient_records(runs))
     return path
 
 
-def write_losses(path, losses):
+def write_losses(path, losses, tag="loss"):
     writer = EventFileWriter(str(path))
     for step, loss in losses.items():
-        value = Summary.Value(tag="loss", simple_value=loss)
+        value = Summary.Value(tag=tag, simple_value=loss)
         writer.add_event(Event(step=step, wall_time=0, summary=Summary(value=[value])))
     writer.close()
 
@@ -134,6 +139,7 @@ def cka_records(info, seeds):
                 | {"system_x": x, "system_y": y, "seed_x": seeds[0], "seed_y": seeds[0]}
                 | {"layer_x": layer, "layer_y": layer, "cka": value, "null": 0.05, "floor": 0.3}
                 | {"ceiling": None, "normalized": None}
+                | {"cka_across": value and [value, 0.3, 0.2, None]}
                 | {"interval": value and [value - 0.05, value + 0.05]}
                 | {"reason": "one seed: no ceiling" if value else "too few frames: 12 of 512"}
             )
@@ -198,6 +204,8 @@ def test_page_says_the_things_it_must(page):
     assert "too few frames: 12 of 512" in text and "one seed: no ceiling" in text
     assert "Surface: CER by divergence (%)" in text  # an axis title: text stays text
     assert page.count("<audio") == 6
+    assert "do, block1 0.20 0.60 0.00" in text  # 0.6, 0.2 and -0.2: nan and the epoch's mean are out
+    assert "block of so_meaning" in text
     assert "do, seed 2: loss" in text
 
 

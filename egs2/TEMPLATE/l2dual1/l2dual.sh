@@ -380,18 +380,22 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/test_score, EXP/results.js
     python -m l2dual.bin.summary "${expdir}/results.json"
 }
 
-stage_11() {  # EXP/RUN of all systems, dump/TAG/test -> EXP/cka.json
+stage_11() {  # EXP/RUN of all systems, dump/TAG/test -> EXP/cka.json, EXP/gradients.json
     title "Analyse entanglement"
     plan "${expdir}/cka.json" "${runs[@]/%//trained}" "${feats}/test" -- \
         python -m l2dual.bin.analyse --data "${feats}/test" --exp "${runs[@]}" --out @OUT@
     launch analyse "${decode_cmd} --num_threads ${num_threads}"
     tell analyse
+    plan "${expdir}/gradients.json" "${runs[@]/%//trained}" -- \
+        python -m l2dual.bin.gradients --exp "${runs[@]}" --out @OUT@
+    launch gradients "${decode_cmd}"
 }
 
 stage_12() {  # all of the above -> EXP/report.html, EXP/RUN/model.zip
     title "Report and pack"
     local run
-    plan "${expdir}/report.html" "${expdir}/results.json" "${expdir}/cka.json" "${dump}/test" \
+    plan "${expdir}/report.html" "${expdir}/results.json" "${expdir}/cka.json" \
+        "${expdir}/gradients.json" "${dump}/test" \
         "${root}/l2dual/report" -- \
         python -m l2dual.bin.report --exp "${expdir}" --data "${dump}/test" --out @OUT@
     launch report "${decode_cmd}"

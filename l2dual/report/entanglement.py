@@ -1,0 +1,97 @@
+"""What stage 11 measured of the shared encoder, arranged for the page."""
+
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean
+
+from l2dual.report import plots
+from l2dual.report.rates import Comparison
+from l2dual.score import read_records
+
+SAME = ("corpus", "language", "convention", "data")
+
+
+def of_group(path: Path, group: Comparison, kind: str) -> list[dict]:
+    """Records of a kind in a result file that are on the data of ``group``; [] without a file."""
+    records = read_records(path) if path.is_file() else []
+    same = (r for r in records if all(r[key] == getattr(group, key) for key in SAME))
+    return [record for record in same if record["kind"] == kind]
+
+
+def read_gradients(exp: Path, group: Comparison) -> dict:
+    """Arrange exp/gradients.json: rows of means per system, and a plot per system.
+
+    A row is ``(layer, mean, first half, second half, seeds)``, means over the seeds.
+    """
+    records = of_group(exp / "gradients.json", group, "gradient_cosine")
+    systems = []
+    for system in dict.fromkeys(record["system"] for record in records):
+        found = [r for r in records if r["system"] == system and r["layer"]]
+        layers = dict.fromkeys(record["layer"] for record in found)
+        by_layer = {layer: [r for r in found if r["layer"] == layer] for layer in layers}
+        rows = [
+            (layer, *(mean_of(of_layer, key) for key in ("mean", "first_half", "second_half")))
+            for layer, of_layer in by_layer.items()
+        ]
+        plot = plots.gradient_cosines(system, by_layer, f"gradients{len(systems)}") if rows else None
+        missing = next((r["reason"] for r in records if r["system"] == system and r["reason"]), None)
+        seeds = sorted({record["seed"] for record in found})
+        systems.append(
+            {"system": system, "rows": rows, "svg": plot, "seeds": seeds, "reason": missing}
+        )
+    return {"systems": systems, "records": records}
+
+
+def across(layers: list[list[dict]]) -> list[list[float]] | None:
+    """The block x block matrix of CKA, the mean over pairs of seeds; None without one."""
+    rows = [[r["cka_across"] for r in found if r.get("cka_across")] for found in layers]
+    if not all(rows):
+        return None
+    return [[mean(v or 0.0 for v in column) for column in zip(*found)] for found in rows]
+
+
+def read_cka(exp: Path, group: Comparison) -> dict:
+    """Arrange exp/cka.json: one entry per pair of systems, layer by layer, means over seeds.
+
+    Systems of one seed start from the same encoder, so where there are several seeds only pairs
+    of unlike seeds are shown, as the ceiling is one.
+    """
+    records = of_group(exp / "cka.json", group, "cka")
+    unlike = [record for record in records if record["seed_x"] != record["seed_y"]]
+    by_pair: dict[tuple, dict] = defaultdict(lambda: defaultdict(list))
+    for record in unlike or records:
+        if record["layer_x"] == record["layer_y"]:
+            pair = (record["comparison"], record["system_x"], record["system_y"])
+            by_pair[pair][record["layer_x"]].append(record)
+    pairs = []
+    for (comparison, x, y), layers in by_pair.items():
+        columns = {
+            key: [mean_of(found, key) for found in layers.values()]
+            for key in ("cka", "null", "floor", "ceiling", "normalized")
+        }
+        pair = {
+            "title": f"{comparison}: {x} and {y}".capitalize(),
+            "layers": [str(layer) for layer in layers],
+            "interval": [one_interval(found) for found in layers.values()],
+            "reasons": [next((r["reason"] for r in f if r["reason"]), "") for f in layers.values()],
+            "n_seeds": len({(r["seed_x"], r["seed_y"]) for f in layers.values() for r in f}),
+            **columns,
+        }
+        known = any(value is not None for value in pair["cka"])
+        pair["svg"] = plots.cka_by_layer(pair, f"cka{len(pairs)}") if known else None
+        matrix = across([found for found in layers.values()])
+        pair["map"] = plots.heat_map(pair["title"], x, y, matrix, f"map{len(pairs)}") if matrix else None
+        pairs.append(pair)
+    return {"pairs": pairs, "records": records}
+
+
+def mean_of(records: list[dict], key: str) -> float | None:
+    """The mean of a key over the records that have it, or None."""
+    values = [record[key] for record in records if record[key] is not None]
+    return mean(values) if values else None
+
+
+def one_interval(records: list[dict]) -> list[float] | None:
+    """The interval, where there is one pair of seeds; intervals of several cannot be averaged."""
+    interval = records[0]["interval"] if len(records) == 1 else None
+    return interval if interval and None not in interval else None
