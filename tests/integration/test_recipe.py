@@ -158,7 +158,8 @@ def test_an_interrupted_stage_leaves_nothing_half_made_and_is_made_again(finishe
     [
         ("--token_joint", "true", "--surface_token_type", "bpe", "--meaning_token_type", "bpe",
          "--nbpe", "60", "--audio_format", "ark", "--speed_factors", "0.9 1.0"),
-        ("--surface_convention", "pronounced", "--meaning_token_type", "word"),
+        ("--surface_convention", "pronounced", "--meaning_token_type", "word",
+         "--budgets", "half whole"),
     ],
     ids=["bpe-joint-ark-sp", "pronounced-word"],
 )  # fmt: skip
@@ -170,6 +171,11 @@ def test_other_options_run_through(finished, options):
     checkout.run(language, *TINY, *common, *options)
     recipe = checkout.recipe(language)
     records = json.loads((recipe / "exp other/results.json").read_text(encoding="utf-8"))
+    half = recipe / "exp other/results_half.json"
+    assert half.exists() == ("half whole" in options)
+    if half.exists():
+        [decoded] = {record["decode_dir"] for record in json.loads(half.read_text("utf-8"))}
+        assert decoded.endswith("do_paper.seed1/decode_half/test")
     unit = "phone" if ("pronounced" in options and language == "en") else "char"
     assert (unit, "surface", "do_paper") in {(r["unit"], r["output"], r["system"]) for r in records}
 
@@ -274,6 +280,7 @@ def test_an_assumed_surface_is_labelled(finished):
         (["--corpus", "table"], "no path of table: give --db, or set TABLE in db.sh"),
         (["--corpus", "l2arctic", "--surface_convention", "heard"], "has its surface pronounced"),
         (["--cache_features", "true"], "needs a train_config with frontend: pretrained"),
+        (["--budgets", "quarter"], "--budgets must be one of: half whole"),
         (["--prompts", "no.txt"], "no.txt: no such file"),
         (["--token_joint", "true", "--meaning_token_type", "bpe"], "needs one token type"),
     ],

@@ -41,6 +41,7 @@ token_joint=                   # one vocabulary for both outputs: true or false
 cache_features=false           # true: run a frozen pretrained front-end once over the data
 train_config=                  # model and training: conf/train_*.yaml
 decode_config=                 # searches: conf/decode.yaml
+budgets=whole                  # what is decoded: the model at the whole, the half, or "half whole" of its training
 expdir=exp                     # where experiments and results go
 nj=2                           # processes that prepare data
 num_threads=1                  # threads of each training and decoding job
@@ -132,6 +133,7 @@ for system in ${systems}; do
 done
 [[ -n ${systems// } && -n ${seeds// } ]] || die "name at least one system (--systems) and one seed (--seeds)"
 for seed in ${seeds}; do is_number seeds "${seed}"; done
+for budget in ${budgets}; do one_of budgets "${budget}" half whole; done
 
 # Names of what the stages make -------------------------------------------------------------------
 train_set=train
@@ -353,31 +355,48 @@ plan_run() {  # plan_run RUN: its directory; one made from other inputs is put a
     fi
 }
 
+decode_dir() {  # decode_dir RUN BUDGET
+    if [[ $2 == half ]]; then echo "$1/${decode_tag}_half"; else echo "$1/${decode_tag}"; fi
+}
+
 stage_9() {  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
     title "Decode"
-    local run
+    local run budget checkpoint
     while read -r run; do
-        plan "${run}/${decode_tag}/test" "${run}/trained" "${feats}/test" "${decode_config}" -- \
-            python -m l2dual.bin.decode --exp "${run}" --data "${feats}/test" \
-            --config "${decode_config}" --ngpu "$((ngpu > 0))" --out @OUT@
+        for budget in ${budgets}; do
+            checkpoint=()
+            if [[ ${budget} == half ]]; then checkpoint=(--checkpoint half.pth); fi
+            plan "$(decode_dir "${run}" "${budget}")/test" "${run}/trained" "${feats}/test" "${decode_config}" -- \
+                python -m l2dual.bin.decode --exp "${run}" "${checkpoint[@]}" --data "${feats}/test" \
+                --config "${decode_config}" --ngpu "$((ngpu > 0))" --out @OUT@
+        done
     done < <(longest_first)
     launch decode "${decode_cmd} --gpu $((ngpu > 0)) --num_threads ${num_threads}"
 }
 
 stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/test_score, EXP/results.json
     title "Score"
-    local run scores=()
-    for run in "${runs[@]}"; do
-        plan "${run}/${decode_tag}/score" "${run}/${decode_tag}/test" "${dump}/test" -- \
-            python -m l2dual.bin.score --data "${dump}/test" --decode "${run}/${decode_tag}/test" \
-            --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@/score.json
-        scores+=("${run}/${decode_tag}/score")
+    local run budget decoded scores
+    for budget in ${budgets}; do
+        for run in "${runs[@]}"; do
+            decoded=$(decode_dir "${run}" "${budget}")
+            plan "${decoded}/score" "${decoded}/test" "${dump}/test" -- \
+                python -m l2dual.bin.score --data "${dump}/test" --decode "${decoded}/test" \
+                --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@/score.json
+        done
     done
     launch score "${decode_cmd}"
-    plan "${expdir}/results.json" "${scores[@]}" -- \
-        python -m l2dual.bin.merge_scores "${scores[@]/%//score.json}" --out @OUT@
+    for budget in ${budgets}; do
+        mapfile -t scores < <(for run in "${runs[@]}"; do echo "$(decode_dir "${run}" "${budget}")/score"; done)
+        plan "$(results_file "${budget}")" "${scores[@]}" -- \
+            python -m l2dual.bin.merge_scores "${scores[@]/%//score.json}" --out @OUT@
+    done
     launch merge_scores "${decode_cmd}"
-    python -m l2dual.bin.summary "${expdir}/results.json"
+    for budget in ${budgets}; do python -m l2dual.bin.summary "$(results_file "${budget}")"; done
+}
+
+results_file() {  # results_file BUDGET
+    if [[ $1 == half ]]; then echo "${expdir}/results_half.json"; else echo "${expdir}/results.json"; fi
 }
 
 stage_11() {  # EXP/RUN of all systems, dump/TAG/test -> EXP/cka.json, EXP/gradients.json
