@@ -88,9 +88,10 @@ def too_few(speakers: np.ndarray) -> str | None:
 
 
 def _estimate(ratio: float, error: float, deviations: np.ndarray) -> Estimate:
-    reach = np.sort(deviations)[math.ceil(LEVEL * (len(deviations) + 1)) - 1] * error
-    if not (error > 0 and np.isfinite(reach)):
+    quantile = np.sort(deviations)[math.ceil(LEVEL * (len(deviations) + 1)) - 1]
+    if not (error > 0 and np.isfinite(quantile)):
         return Estimate(float(ratio), reason="too few speakers differ for an interval")
+    reach = quantile * error
     extreme = np.count_nonzero(deviations >= abs(ratio) / error)
     p = (extreme + 1) / (len(deviations) + 1)
     return Estimate(float(ratio), (float(ratio - reach), float(ratio + reach)), p)
@@ -145,6 +146,30 @@ def slope_terms(x: np.ndarray, y: np.ndarray, n: np.ndarray) -> tuple[np.ndarray
     total = n.sum()
     centred = x - (n @ x) / total if total else np.zeros_like(x)
     return centred * (y - n * (y.sum() / max(total, 1))), n * centred**2
+
+
+def difference_terms(
+    above: np.ndarray, below: np.ndarray, other_above: np.ndarray, other_below: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Write sum(above) / sum(below) - sum(other_above) / sum(other_below) as a ratio of sums.
+
+    For ratios whose denominators differ, as two systems' precisions do. Each utterance gets its
+    influence on the difference (the delta method: Davison & Hinkley 1997, section 2.7).
+
+    Args:
+        above, below, other_above, other_below: (U,) counts.
+
+    Returns:
+        (U,) numerators and (U,) denominators; all 0 where a ratio has no denominator.
+    """
+    counted = (below > 0) | (other_below > 0)
+    if not (below.any() and other_below.any()):
+        return np.zeros(len(below)), np.zeros(len(below))
+    ratio, other = above.sum() / below.sum(), other_above.sum() / other_below.sum()
+    influence = (above - ratio * below) / below.sum()
+    influence -= (other_above - other * other_below) / other_below.sum()
+    share = counted / counted.sum()
+    return influence + (ratio - other) * share, share
 
 
 def log_ratio_terms(

@@ -364,7 +364,7 @@ stage_9() {  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
     launch decode "${decode_cmd} --gpu $((ngpu > 0)) --num_threads ${num_threads}"
 }
 
-stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/test_score, EXP/results.json
+stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/{results,statistics}.json
     title "Score"
     local run scores=()
     for run in "${runs[@]}"; do
@@ -377,6 +377,9 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/test_score, EXP/results.js
     plan "${expdir}/results.json" "${scores[@]}" -- \
         python -m l2dual.bin.merge_scores "${scores[@]/%//score.json}" --out @OUT@
     launch merge_scores "${decode_cmd}"
+    plan "${expdir}/statistics.json" "${scores[@]}" "${dump}/test" -- \
+        python -m l2dual.bin.statistics "${scores[@]}" --data "${dump}/test" --out @OUT@
+    launch statistics "${decode_cmd}"
     python -m l2dual.bin.summary "${expdir}/results.json"
 }
 
