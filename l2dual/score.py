@@ -7,21 +7,34 @@ from pathlib import Path
 import yaml
 
 from l2dual.datadir import DataDir, has_surface, read_table, surface_of
-from l2dual.divergence import BINS, divergences
+from l2dual.divergence import BINS, Divergence, divergences
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
 from l2dual.text import NORMALIZER, UNITS, align, normalize, pad, width
 
 Pairs = list[tuple[str | None, str | None]]
 
+# Of utterances.tsv. divergence is in edits, and surface_length in tokens, of the surface's unit; both
+# and bin are empty where there is no surface. The last four are counts in the row's own unit.
+COLUMNS = tuple(
+    "utt speaker l1 output unit divergence surface_length bin n_ref substitutions deletions "
+    "insertions".split()
+)
+
 
 def score(
-    data: DataDir, decode: Path, run_file: Path, decode_config: str | None, alignments: Path
+    data: DataDir, decode: Path, run_file: Path, decode_config: str | None, out: Path
 ) -> list[dict]:
     """Score the hypotheses ``decode/text.<output>`` against the references in ``data``.
 
-    Writes align.<output>.txt to the directory ``alignments``. ``run_file`` is the run's run.yaml;
-    ``decode_config`` is only recorded.
+    Writes align.<output>.txt and utterances.tsv to the directory ``out``. ``run_file`` is the run's
+    run.yaml; ``decode_config`` is only recorded.
+
+    Errors are counted with the fewest edits (Levenshtein). NIST's sclite weighs a substitution 4, a
+    deletion and an insertion 3: its totals can only be equal or higher, and where several
+    alignments have as few edits it prefers fewer substitutions. At 30 % errors on random tokens
+    its totals were the same in 900 of 900 utterances, its S, D and I in 854; at 60 % in 895 and
+    698 (tests/unit/test_sclite.py).
 
     Returns:
         One record per output, unit and bin (``all`` and, where there is a surface, BINS).
@@ -30,7 +43,8 @@ def score(
         DataError: hypotheses and references do not have the same utterances.
     """
     run, speakers = read_run(run_file), data["utt2spk"]
-    bins = {utt: found.bin for utt, found in divergences(data).items()}
+    found = divergences(data)
+    bins = {utt: divergence.bin for utt, divergence in found.items()}
     names = ("all", *BINS) if has_surface(data.info) else ("all",)
     common = {
         "kind": "error_rate",
@@ -46,13 +60,14 @@ def score(
         "decode_config": decode_config,
         "command": run["command"],
     }
-    records = []
+    records, rows = [], []
     for output in run["outputs"]:
         references, hypotheses = read_pair(data, decode, output)
         for unit in UNITS[data.info[f"{output}_unit"]]:
             pairs = {utt: align(references[utt], hypotheses[utt], unit) for utt in references}
             if unit != "word":
-                write_alignments(alignments / f"align.{output}.txt", pairs, unit)
+                write_alignments(out / f"align.{output}.txt", pairs, unit)
+            rows += utterance_rows(data, found, output, unit, pairs)
             for name in names:
                 utts = [utt for utt in pairs if name in ("all", bins.get(utt))]
                 records.append(
@@ -61,7 +76,42 @@ def score(
                     | {"n_speakers": len({speakers[utt] for utt in utts})}
                     | error_rate(pair for utt in utts for pair in pairs[utt])
                 )
+    write_utterances(out / "utterances.tsv", rows)
     return records
+
+
+def utterance_rows(
+    data: DataDir, found: dict[str, Divergence], output: str, unit: str, pairs: dict[str, Pairs]
+) -> list[tuple]:
+    """Return the row of utterances.tsv (COLUMNS) of each utterance, sorted by utterance."""
+    rows = []
+    for utt in sorted(pairs):
+        edits, counts = found.get(utt), error_rate(pairs[utt])
+        divergence = (edits.learner, edits.length, edits.bin) if edits else ("", "", "")
+        errors = (counts["n_ref"], counts["substitutions"], counts["deletions"])
+        who = (utt, data["utt2spk"][utt], data["utt2l1"][utt])
+        rows.append((*who, output, unit, *divergence, *errors, counts["insertions"]))
+    return rows
+
+
+def write_utterances(path: Path, rows: list[tuple]) -> None:
+    """Write the counts of each utterance, tab-separated under COLUMNS."""
+    with atomic_write(path) as stream:
+        for row in (COLUMNS, *rows):
+            stream.write("\t".join(map(str, row)) + "\n")
+
+
+def read_utterances(path: Path) -> list[dict[str, str]]:
+    """Read utterances.tsv: a row of COLUMNS per utterance, output and unit.
+
+    Raises DataError if the file is absent or its columns are others.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: not found; score this run again (stage 10)")
+    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    if tuple(header.split("\t")) != COLUMNS:
+        raise DataError(f"{path}: columns are not {' '.join(COLUMNS)}; score again (stage 10)")
+    return [dict(zip(COLUMNS, line.split("\t"), strict=True)) for line in lines]
 
 
 def read_pair(data: DataDir, decode: Path, output: str) -> tuple[dict[str, str], dict[str, str]]:

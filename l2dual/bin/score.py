@@ -1,4 +1,4 @@
-"""Score one decoding (stage 10): error rates as JSON, and align.<output>.txt beside it.
+"""Score one decoding (stage 10): error rates as JSON; align.<output>.txt, utterances.tsv beside it.
 
     python -m l2dual.bin.score --data dump/DATA/test --decode exp/RUN/decode/test \\
         --run exp/RUN/run.yaml --decode_config conf/decode.yaml \\

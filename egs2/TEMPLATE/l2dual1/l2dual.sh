@@ -374,7 +374,7 @@ stage_9() {  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
     launch decode "${decode_cmd} --gpu $((ngpu > 0)) --num_threads ${num_threads}"
 }
 
-stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/test_score, EXP/results.json
+stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/{results,statistics}.json
     title "Score"
     local run budget decoded scores
     for budget in ${budgets}; do
@@ -388,15 +388,17 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/test_score, EXP/results.js
     launch score "${decode_cmd}"
     for budget in ${budgets}; do
         mapfile -t scores < <(for run in "${runs[@]}"; do echo "$(decode_dir "${run}" "${budget}")/score"; done)
-        plan "$(results_file "${budget}")" "${scores[@]}" -- \
+        plan "$(result_file results "${budget}")" "${scores[@]}" -- \
             python -m l2dual.bin.merge_scores "${scores[@]/%//score.json}" --out @OUT@
+        plan "$(result_file statistics "${budget}")" "${scores[@]}" "${dump}/test" -- \
+            python -m l2dual.bin.statistics "${scores[@]}" --data "${dump}/test" --out @OUT@
     done
-    launch merge_scores "${decode_cmd}"
-    for budget in ${budgets}; do python -m l2dual.bin.summary "$(results_file "${budget}")"; done
+    launch results "${decode_cmd}"
+    for budget in ${budgets}; do python -m l2dual.bin.summary "$(result_file results "${budget}")"; done
 }
 
-results_file() {  # results_file BUDGET
-    if [[ $1 == half ]]; then echo "${expdir}/results_half.json"; else echo "${expdir}/results.json"; fi
+result_file() {  # result_file NAME BUDGET
+    if [[ $2 == half ]]; then echo "${expdir}/$1_half.json"; else echo "${expdir}/$1.json"; fi
 }
 
 stage_11() {  # EXP/RUN of all systems, dump/TAG/test -> EXP/cka.json, EXP/gradients.json
@@ -414,7 +416,7 @@ stage_12() {  # all of the above -> EXP/report.html, EXP/RUN/model.zip
     title "Report and pack"
     local run
     plan "${expdir}/report.html" "${expdir}/results.json" "${expdir}/cka.json" \
-        "${expdir}/gradients.json" "${dump}/test" \
+        "${expdir}/gradients.json" "${expdir}/statistics.json" "${dump}/test" \
         "${root}/l2dual/report" -- \
         python -m l2dual.bin.report --exp "${expdir}" --data "${dump}/test" --out @OUT@
     launch report "${decode_cmd}"

@@ -1,0 +1,411 @@
+"""What the scored runs of one comparison say: numbers with intervals, for exp/statistics.json.
+
+Every record has a ``value`` with its 95 % ``interval``, or null with the ``reason``, and beside it
+the interval over seeds. ``kind`` says what it is, in which unit the value is:
+
+============================  =====================================================================
+``rate``                      errors / reference tokens of a system
+``difference``                rate of a dual-output system less that of the single-output one
+``slope``                     of that difference on divergence: ``rate_per_edit``, and
+                              ``log_rate_ratio``, of log(rate / rate) on edits per surface token,
+                              with length and speaker in the model
+``mispronunciation``          a measure of `l2dual.mispronunciation` of a system, or of the pair
+                              ``so``, so_surface and so_meaning
+``mispronunciation_           that of a dual-output system less that of so_surface or of the pair
+difference``
+============================  =====================================================================
+
+Rates are fractions, not percent. ``p_holm`` is over the ``n_cells`` cells of one table: the same
+kind, output, unit and prompt. Bins are those of divergence, and ``1+`` where a bin above 0 has too
+few utterances or speakers.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from l2dual import stats
+from l2dual.datadir import DataDir
+from l2dual.divergence import BINS
+from l2dual.errors import DataError
+from l2dual.mispronunciation import COUNTS, MEASURES, judge, measure, trivial
+from l2dual.outputs import OUTPUTS
+from l2dual.score import read_pair, read_records, read_utterances
+from l2dual.text import UNITS, normalize
+
+FACTS = (
+    "corpus language convention surface split data config decode_config normalizer".split()
+)  # equal in all runs of a comparison
+PAIR = "so"  # so_surface and so_meaning as one system with two outputs
+SINGLE = {output: f"so_{output}" for output in OUTPUTS}
+Errors = dict[int, np.ndarray]  # per seed, (U,)
+
+
+@dataclass(frozen=True)
+class Study:
+    """The counts of U test utterances under all runs of one comparison."""
+
+    facts: dict
+    utts: list[str]
+    speakers: np.ndarray  # (U,)
+    l1s: np.ndarray  # (U,)
+    bins: np.ndarray  # (U,), empty strings where there is no surface
+    edits: np.ndarray  # (U,) divergence; NaN where there is no surface
+    surface_length: np.ndarray  # (U,) in the unit of edits
+    n_ref: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)  # (output, unit): (U,)
+    errors: dict[tuple[str, str, str], Errors] = field(default_factory=dict)  # (system, output, unit)
+    decode_dirs: dict[tuple[str, int], Path] = field(default_factory=dict)  # (system, seed)
+
+    @property
+    def duals(self) -> list[str]:
+        return sorted({system for system, _ in self.decode_dirs if not system.startswith("so_")})
+
+
+@dataclass
+class Cell:
+    """A ratio of sums over utterances, and the record that it fills.
+
+    ``per_seed`` has the value of each seed; ``none`` is the reason where all denominators are 0.
+    """
+
+    record: dict
+    numerator: np.ndarray  # (U,)
+    denominator: np.ndarray  # (U,)
+    per_seed: dict[int, float]
+    none: str
+    limits: tuple[float, float] = (-np.inf, np.inf)
+
+
+def load(scores: list[Path]) -> Study:
+    """Read the directories that `l2dual.score.score` wrote, one for each run.
+
+    Raises:
+        DataError: runs that may not be compared: other facts, other utterances, the same system
+            and seed twice.
+    """
+    study = None
+    for path in scores:
+        first = read_records(path / "score.json")[0]
+        rows = read_utterances(path / "utterances.tsv")
+        if study is None:
+            study = _begin({key: first[key] for key in FACTS}, rows)
+        for key in FACTS:
+            if first[key] != study.facts[key]:
+                raise DataError(
+                    f"{path}: {key} is {first[key]}, in {scores[0]} it is {study.facts[key]}: "
+                    "compare runs on the same data and settings only"
+                )
+        run = first["system"], first["seed"]
+        if run in study.decode_dirs:
+            raise DataError(f"{path}: {run[0]} with seed {run[1]} is there twice; keep one")
+        study.decode_dirs[run] = Path(first["decode_dir"])
+        _add(study, *run, rows, path)
+    return study
+
+
+def _begin(facts: dict, rows: list[dict]) -> Study:
+    first = [row for row in rows if all(row[k] == rows[0][k] for k in ("output", "unit"))]
+
+    def column(name: str) -> np.ndarray:
+        return np.array([row[name] for row in first])
+
+    def numbers(name: str) -> np.ndarray:
+        return np.array([float(row[name] or "nan") for row in first])
+
+    return Study(
+        facts,
+        column("utt").tolist(),
+        *map(column, ("speaker", "l1", "bin")),
+        *map(numbers, ("divergence", "surface_length")),
+    )
+
+
+def _add(study: Study, system: str, seed: int, rows: list[dict], path: Path) -> None:
+    tables: dict[tuple, list[dict]] = {}
+    for row in rows:
+        tables.setdefault((row["output"], row["unit"]), []).append(row)
+    for key, table in tables.items():
+        n_ref = np.array([float(row["n_ref"]) for row in table])
+        same = [row["utt"] for row in table] == study.utts
+        if not same or not np.array_equal(n_ref, study.n_ref.setdefault(key, n_ref)):
+            raise DataError(
+                f"{path}/utterances.tsv: its {key[0]} references are not those of the other runs: "
+                "decode and score all on the same data (stages 9 and 10)"
+            )
+        kinds = ("substitutions", "deletions", "insertions")
+        errors = np.array([sum(float(row[kind]) for kind in kinds) for row in table])
+        study.errors.setdefault((system, *key), {})[seed] = errors
+
+
+def infer(study: Study, data: DataDir) -> list[dict]:
+    """Make all records of a comparison; ``data`` has the references."""
+    cells = [*_rates(study), *_differences(study), *_slopes(study)]
+    if study.facts["surface"] != "none":
+        cells += _mispronunciations(study, data)
+    if not cells:
+        return []
+    found = stats.bootstrap(
+        np.column_stack([cell.numerator for cell in cells]),
+        np.column_stack([cell.denominator for cell in cells]),
+        study.speakers,
+    )
+    records = [_record(study, *pair) for pair in zip(cells, found, strict=True)]
+    _adjust([record for record in records if record["p"] is not None])
+    return records
+
+
+def groups(study: Study) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield (bin, L1, mask (U,)): all, each bin of divergence, each first language."""
+    everyone = np.full(len(study.utts), True)
+    yield "all", "all", everyone
+    if len(set(study.bins)) > 1:
+        masks = {name: study.bins == name for name in BINS}
+        if any(stats.too_few(study.speakers[masks[name]]) for name in BINS[1:]):
+            masks["1+"] = study.edits > 0
+        for name, mask in masks.items():
+            yield name, "all", mask
+    l1s = sorted(set(study.l1s))
+    for l1 in l1s if len(l1s) > 1 else ():
+        yield "all", l1, study.l1s == l1
+
+
+def _rates(study: Study) -> Iterator[Cell]:
+    for (system, output, unit), errors in study.errors.items():
+        labels = {"kind": "rate", "system": system, "output": output, "unit": unit}
+        for cell in _rate_cells(study, labels, errors):
+            cell.limits = (0, np.inf)
+            yield cell
+
+
+def _differences(study: Study) -> Iterator[Cell]:
+    for labels, dual, single in _pairs(study):
+        errors = {seed: dual[seed] - single[seed] for seed in dual}
+        for cell in _rate_cells(study, {"kind": "difference"} | labels, errors):
+            counted = cell.denominator > 0
+            cell.record["p_mapsswe"] = stats.mapsswe(cell.numerator[counted])
+            yield cell
+
+
+def _rate_cells(study: Study, labels: dict, errors: Errors) -> Iterator[Cell]:
+    n_ref = study.n_ref[labels["output"], labels["unit"]]
+    for name, l1, mask in groups(study):
+        total = (n_ref * mask).sum()
+        per_seed = {seed: e[mask].sum() / total for seed, e in errors.items()} if total else {}
+        yield Cell(
+            labels | {"bin": name, "l1": l1, "seeds": sorted(errors)},
+            _mean(errors, len(n_ref)) * mask * (n_ref > 0),
+            n_ref * mask,
+            per_seed,
+            "no reference token here",
+        )
+
+
+def _mean(errors: Errors, size: int) -> np.ndarray:
+    """Mean over seeds, (U,); zeros without a seed."""
+    return np.mean(list(errors.values()), axis=0) if errors else np.zeros(size)
+
+
+def _pairs(study: Study) -> Iterator[tuple[dict, Errors, Errors]]:
+    """Yield each dual-output system's errors and the single-output one's, of seeds in common."""
+    for (system, output, unit), dual in study.errors.items():
+        single = study.errors.get((SINGLE[output], output, unit), {})
+        seeds = sorted(dual.keys() & single.keys())
+        if system in study.duals and seeds:
+            labels = {"system": system, "baseline": SINGLE[output], "output": output, "unit": unit}
+            yield labels, {s: dual[s] for s in seeds}, {s: single[s] for s in seeds}
+
+
+def _slopes(study: Study) -> Iterator[Cell]:
+    if len(set(study.bins)) < 2:
+        return
+    for labels, dual, single in _pairs(study):
+        n_ref = study.n_ref[labels["output"], labels["unit"]]
+        for name, terms in (("rate_per_edit", _per_edit), ("log_rate_ratio", _log_ratio)):
+            each = {seed: terms(study, dual[seed], single[seed], n_ref) for seed in dual}
+            size = len(n_ref)
+            yield Cell(
+                {"kind": "slope", "measure": name}
+                | labels
+                | {"bin": "all", "l1": "all", "seeds": sorted(dual)},
+                *terms(study, _mean(dual, size), _mean(single, size), n_ref),
+                {s: y.sum() / n.sum() for s, (y, n) in each.items() if n.any()},
+                "divergence does not vary, or too few errors to fit",
+            )
+
+
+def _per_edit(study: Study, dual: np.ndarray, single: np.ndarray, n_ref: np.ndarray) -> tuple:
+    return stats.slope_terms(study.edits, dual - single, n_ref)
+
+
+def _log_ratio(study: Study, dual: np.ndarray, single: np.ndarray, n_ref: np.ndarray) -> tuple:
+    some = (n_ref > 0) & (study.surface_length > 0)
+    terms = np.zeros((2, len(some)))
+    terms[:, some] = stats.log_ratio_terms(
+        study.edits[some] / study.surface_length[some],
+        dual[some],
+        single[some],
+        n_ref[some],
+        study.speakers[some],
+    )
+    return tuple(terms)
+
+
+def _mispronunciations(study: Study, data: DataDir) -> Iterator[Cell]:
+    masks = {"all": np.full(len(study.utts), True), "0": study.edits == 0, "1+": study.edits > 0}
+    for prompt, unit in product(("given", "own"), UNITS[data.info["surface_unit"]]):
+        if prompt == "own" and data.info["meaning_unit"] != data.info["surface_unit"]:
+            continue
+        found = _decisions(study, data, prompt, unit)
+        for (system, counts), name, bin in product(found.items(), MEASURES, masks):
+            labels = {"measure": name, "prompt": prompt, "output": "surface", "unit": unit}
+            labels |= {"system": system, "bin": bin, "l1": "all"}
+            mine = {s: _select(c, masks[bin]) for s, c in counts.items()}
+            yield _measure_cell(labels, mine)
+            single = found.get(SINGLE["surface"] if prompt == "given" else PAIR, {})
+            seeds = sorted(counts.keys() & single.keys())
+            if system in study.duals and seeds:
+                other = {s: _select(single[s], masks[bin]) for s in seeds}
+                yield _measure_difference(labels, {s: mine[s] for s in seeds}, other, prompt)
+
+
+def _decisions(study: Study, data: DataDir, prompt: str, unit: str) -> dict[str, dict]:
+    """Count each system's decisions: {system: {seed: {count: (U,)}}}."""
+    references = {
+        name: {utt: normalize(data[f"text.{name}"][utt]) for utt in study.utts}
+        for name in ("canonical", "surface")
+    }
+    found: dict[str, dict] = {}
+    for system, seed in study.decode_dirs:
+        sources = _sources(study, system, seed)
+        if "surface" not in sources or (prompt == "own" and "meaning" not in sources):
+            continue
+        heard = read_pair(data, sources["surface"], "surface")[1]
+        own = read_pair(data, sources["meaning"], "meaning")[1] if prompt == "own" else {}
+        rows = [
+            judge(
+                references["canonical"][utt],
+                references["surface"][utt],
+                heard[utt],
+                own.get(utt),
+                unit,
+            )
+            for utt in study.utts
+        ]
+        name = PAIR if prompt == "own" and system == SINGLE["surface"] else system
+        counts = {key: np.array([row[key] for row in rows], dtype=float) for key in COUNTS}
+        found.setdefault(name, {})[seed] = counts
+    return found
+
+
+def _sources(study: Study, system: str, seed: int) -> dict[str, Path]:
+    """Where the outputs of a system are; so_surface is given the meaning of so_meaning."""
+    scored = {name for who, name, _ in study.errors if who == system}
+    sources = {output: study.decode_dirs[system, seed] for output in scored}
+    if system == SINGLE["surface"] and (SINGLE["meaning"], seed) in study.decode_dirs:
+        sources["meaning"] = study.decode_dirs[SINGLE["meaning"], seed]
+    return sources
+
+
+def _select(counts: dict[str, np.ndarray], mask: np.ndarray) -> dict[str, np.ndarray]:
+    return {key: column * mask for key, column in counts.items()}
+
+
+def _average(counts: dict[int, dict]) -> dict[str, np.ndarray]:
+    return {key: np.mean([c[key] for c in counts.values()], axis=0) for key in COUNTS}
+
+
+def _terms(name: str, counts: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The counts (U,) above and below the line of a measure."""
+    above, below = (
+        sum(times * counts[key] for key, times in part.items()) for part in MEASURES[name]
+    )
+    return above, below
+
+
+def _values(name: str, counts: dict[int, dict]) -> dict[int, float]:
+    values = {s: measure(name, {k: v.sum() for k, v in c.items()}) for s, c in counts.items()}
+    return {seed: value for seed, value in values.items() if value is not None}
+
+
+def _measure_cell(labels: dict, counts: dict[int, dict]) -> Cell:
+    name, mean = labels["measure"], _average(counts)
+    totals = {key: float(column.sum()) for key, column in mean.items()}
+    labels = {"kind": "mispronunciation"} | labels | {"seeds": sorted(counts)}
+    labels |= {"counts": {key: _short(value) for key, value in totals.items()}}
+    labels |= {"trivial": {key: _short(value) for key, value in trivial(totals)[name].items()}}
+    return Cell(labels, *_terms(name, mean), _values(name, counts), _nothing(name), (0, 1))
+
+
+def _measure_difference(
+    labels: dict, counts: dict[int, dict], others: dict[int, dict], prompt: str
+) -> Cell:
+    name = labels["measure"]
+    baseline = SINGLE["surface"] if prompt == "given" else PAIR
+    labels = {"kind": "mispronunciation_difference", "baseline": baseline} | labels
+    ours, theirs = _values(name, counts), _values(name, others)
+    return Cell(
+        labels | {"seeds": sorted(counts)},
+        *stats.difference_terms(*_terms(name, _average(counts)), *_terms(name, _average(others))),
+        {seed: ours[seed] - theirs[seed] for seed in ours.keys() & theirs.keys()},
+        _nothing(name),
+    )
+
+
+def _nothing(name: str) -> str:
+    """Say why a measure has no denominator."""
+    if name == "diagnosis_error_rate":
+        return "no detected error whose annotation names what was said"
+    if name == "precision":
+        return "nothing was rejected"
+    return "no such token here"
+
+
+def _record(study: Study, cell: Cell, found: stats.Estimate) -> dict:
+    counted = cell.denominator != 0
+    per_seed = {} if found.value is None else dict(sorted(cell.per_seed.items()))
+    over_seeds = stats.seed_interval(list(per_seed.values()))
+    reason = found.reason if counted.any() else cell.none
+    tested = cell.record["kind"] not in ("rate", "mispronunciation")
+    return (
+        study.facts
+        | cell.record
+        | {
+            "n_utts": int(counted.sum()),
+            "n_speakers": len(set(study.speakers[counted])),
+            "value": _short(found.value),
+            "interval": _clip(found.interval, cell.limits),
+            "p": _short(found.p) if tested else None,
+            "p_holm": None,
+            "n_cells": None,
+            "method": stats.METHOD,
+            "reason": reason,
+            "per_seed": {str(seed): _short(value) for seed, value in per_seed.items()},
+            "seed_interval": _clip(over_seeds.interval, cell.limits),
+            "seed_method": stats.SEED_METHOD,
+            "seed_reason": reason if found.value is None else over_seeds.reason,
+        }
+    )
+
+
+def _clip(interval: tuple | None, limits: tuple) -> list[float] | None:
+    return None if interval is None else [_short(min(max(x, limits[0]), limits[1])) for x in interval]
+
+
+def _short(value: float | None) -> float | None:
+    """Five significant digits."""
+    return None if value is None else float(f"{value:.5g}")
+
+
+def _adjust(records: list[dict]) -> None:
+    """Add p_holm and n_cells, table by table."""
+    tables: dict[tuple, list[dict]] = {}
+    for record in records:
+        key = tuple(record.get(name) for name in ("kind", "output", "unit", "prompt"))
+        tables.setdefault(key, []).append(record)
+    for table in tables.values():
+        adjusted = stats.holm([record["p"] for record in table])
+        for record, p in zip(table, adjusted, strict=True):
+            record |= {"p_holm": _short(p), "n_cells": len(table)}

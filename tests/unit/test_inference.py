@@ -1,0 +1,163 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+from test_divergence import make_data
+from test_score import RUN
+
+from l2dual.errors import DataError
+from l2dual.inference import infer, load
+from l2dual.score import score, write_records
+
+LETTERS = list("abcdefgh")
+SPEAKERS = "abcdefghij"
+
+
+def noisy(rng, text, rate):
+    return "".join(rng.choice(LETTERS) if c != " " and rng.random() < rate else c for c in text)
+
+
+def make_texts(rng, n_utts=4):
+    """Ten speakers; every second utterance diverges."""
+    texts = {}
+    for speaker in SPEAKERS:
+        for number in range(n_utts):
+            meaning = " ".join("".join(rng.choice(LETTERS, 4)) for _ in range(5))
+            surface = noisy(rng, meaning, 0.3) if number % 2 else meaning
+            texts[f"{speaker}-{number}"] = (surface, meaning, meaning)
+    return texts
+
+
+def make_run(path, data, rng, system, seed, rate):
+    outputs = {"so_surface": ["surface"], "so_meaning": ["meaning"]}
+    run = RUN | {"system": system, "seed": seed}
+    run["outputs"] = outputs.get(system, ["surface", "meaning"])
+    decode = path / f"{system}{seed}/decode/test"
+    decode.mkdir(parents=True)
+    for output in run["outputs"]:
+        lines = (f"{utt} {noisy(rng, text, rate)}\n" for utt, text in data[f"text.{output}"].items())
+        (decode / f"text.{output}").write_text("".join(lines))
+    (path / f"{system}{seed}/run.yaml").write_text(yaml.safe_dump(run))
+    out = path / f"{system}{seed}/decode/score"
+    run_file = path / f"{system}{seed}/run.yaml"
+    write_records(out / "score.json", score(data, decode, run_file, "decode.yaml", out))
+    return out
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    path, rng = tmp_path_factory.mktemp("study"), np.random.default_rng(1)
+    data = make_data(path / "data/x/test", make_texts(rng))
+    systems = {"so_surface": 0.1, "so_meaning": 0.1, "do": 0.25}
+    scores = [
+        make_run(path, data, rng, system, seed, rate)
+        for system, rate in systems.items()
+        for seed in (1, 2, 3)
+    ]
+    return scores, data, infer(load(scores), data)
+
+
+def pick(records, **keys):
+    (record,) = (r for r in records if all(r.get(key) == value for key, value in keys.items()))
+    return record
+
+
+def test_rates_are_the_mean_of_the_scores(study):
+    scores, _, records = study
+    for system, output in (("so_surface", "surface"), ("do", "meaning")):
+        rates = [
+            pick(json.loads((path / "score.json").read_text()), output=output, unit="char", bin="all")
+            for path in scores
+            if path.parents[1].name[:-1] == system
+        ]
+        found = pick(records, kind="rate", system=system, output=output, unit="char", bin="all", l1="all")
+        rates = [rate["error_rate"] for rate in rates]
+        assert found["value"] == pytest.approx(np.mean(rates), rel=1e-4)
+        assert list(found["per_seed"].values()) == pytest.approx(rates, rel=1e-4)
+        low, high = found["interval"]
+        assert 0 < low < found["value"] < high and found["p"] is None
+        assert found["n_utts"] == 40 and found["n_speakers"] == 10 and found["seeds"] == [1, 2, 3]
+        assert found["normalizer"] and "speakers" in found["method"]
+
+
+def test_a_difference_has_its_interval_tests_and_seeds(study):
+    records = study[2]
+    found = pick(records, kind="difference", output="surface", unit="char", bin="all", l1="all")
+    assert found["baseline"] == "so_surface" and found["interval"][0] > 0
+    assert found["p"] <= found["p_holm"] < 0.05 and found["p_mapsswe"] < 0.05
+    assert found["seed_interval"][0] < found["value"] < found["seed_interval"][1]
+    table = [r for r in records if r["kind"] == "difference" and r["unit"] == "char"]
+    table = [r for r in table if r["output"] == "surface" and r["p"] is not None]
+    assert {r["n_cells"] for r in table} == {len(table)}
+
+
+def test_a_cell_with_too_little_is_null_with_its_reason(study):
+    found = pick(study[2], kind="rate", system="do", output="surface", unit="char", bin="11+")
+    assert found["value"] is None and found["interval"] is None and not found["per_seed"]
+    assert found["reason"] == found["seed_reason"] == "no reference token here"
+    together = pick(study[2], kind="rate", system="do", output="surface", unit="char", bin="1+")
+    assert together["value"] is not None and together["n_utts"] == 20
+    korean = pick(study[2], kind="rate", system="do", output="surface", unit="char", l1="kor")
+    assert korean["reason"] == "4 utterances, fewer than 20"
+
+
+def test_slopes_and_mispronunciations(study):
+    records = study[2]
+    slopes = [r for r in records if r["kind"] == "slope" and r["unit"] == "char"]
+    assert {r["measure"] for r in slopes} == {"rate_per_edit", "log_rate_ratio"}
+    assert all(r["interval"][0] < r["value"] < r["interval"][1] for r in slopes)
+    keys = {"measure": "recall", "unit": "char", "bin": "all"}
+    for prompt, single in (("given", "so_surface"), ("own", "so")):
+        found = pick(records, kind="mispronunciation", prompt=prompt, system=single, **keys)
+        assert found["value"] > 0.5 and found["trivial"]["all_correct"] == 0
+        assert found["trivial"]["random"] < 0.2
+        apart = pick(records, kind="mispronunciation_difference", prompt=prompt, **keys)
+        dual = pick(records, kind="mispronunciation", prompt=prompt, system="do", **keys)
+        assert apart["baseline"] == single
+        assert apart["value"] == pytest.approx(dual["value"] - found["value"], abs=2e-4)
+    none = pick(
+        records, kind="mispronunciation", prompt="given", system="do", measure="recall", unit="char", bin="0"
+    )
+    assert none["value"] is None and none["reason"]
+
+
+def test_runs_that_may_not_be_compared_are_refused(study, tmp_path):
+    scores, data, _ = study
+    with pytest.raises(DataError, match="do with seed 1 is there twice"):
+        load([*scores, scores[6]])
+    other = make_data(tmp_path / "data/x/test", make_texts(np.random.default_rng(2), 3))
+    out = make_run(tmp_path, other, np.random.default_rng(2), "do_paper", 1, 0.1)
+    with pytest.raises(DataError, match="references are not those"):
+        load([*scores, out])
+    records = json.loads((out / "score.json").read_text())
+    records[0]["decode_config"] = "other.yaml"
+    write_records(out / "score.json", records)
+    with pytest.raises(DataError, match="decode_config is other.yaml"):
+        load([*scores, out])
+
+
+def test_one_seed_without_a_baseline_and_without_a_surface(tmp_path):
+    rng = np.random.default_rng(3)
+    texts = {utt: (None, None, meaning) for utt, (*_, meaning) in make_texts(rng).items()}
+    data = make_data(tmp_path / "data/x/test", texts, surface_from="none")
+    out = make_run(tmp_path, data, rng, "so_meaning", 1, 0.1)
+    text = (out / "score.json").read_text().replace('"surface": "annotated"', '"surface": "none"')
+    (out / "score.json").write_text(text)
+    records = infer(load([out]), data)
+    assert {(r["kind"], r["bin"]) for r in records} == {("rate", "all")}
+    assert all(r["seed_reason"] == "1 seeds, fewer than 3" and r["interval"] for r in records if r["l1"] == "all")
+
+
+def test_command_line(study, tmp_path):
+    scores, data, records = study
+    out = tmp_path / "statistics.json"
+    command = [sys.executable, "-m", "l2dual.bin.statistics", *scores, "--data", data.path]
+    subprocess.run([*map(str, command), "--out", str(out)], check=True)
+    assert json.loads(out.read_text()) == records
+    (scores[0] / "utterances.tsv").rename(tmp_path / "aside")
+    failed = subprocess.run([*map(str, command), "--out", str(out)], capture_output=True, text=True)
+    (tmp_path / "aside").rename(scores[0] / "utterances.tsv")
+    assert failed.returncode == 1 and "utterances.tsv: not found" in failed.stderr
