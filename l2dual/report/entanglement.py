@@ -80,7 +80,9 @@ def read_cka(exp: Path, group: Comparison) -> dict:
         known = any(value is not None for value in pair["cka"])
         pair["svg"] = plots.cka_by_layer(pair, f"cka{len(pairs)}") if known else None
         matrix = across([found for found in layers.values()])
-        pair["map"] = plots.heat_map(pair["title"], x, y, matrix, f"map{len(pairs)}") if matrix else None
+        pair["map"] = None
+        if matrix:
+            pair["map"] = plots.heat_map(pair["title"], x, y, matrix, f"map{len(pairs)}")
         pairs.append(pair)
     return {"pairs": pairs, "records": records}
 

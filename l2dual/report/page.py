@@ -16,6 +16,7 @@ from l2dual.report import plots
 from l2dual.report.entanglement import read_cka, read_gradients
 from l2dual.report.examples import examples
 from l2dual.report.rates import PAPER, RATE, SINGLE, Comparison, bin_rows, comparisons, points
+from l2dual.report.verdict import verdict
 from l2dual.score import read_records
 from l2dual.text import NAMES
 
@@ -49,7 +50,8 @@ def gather(exp: Path, data: Path) -> dict:
         others = ", ".join(sorted({f"{r['data']}/{r['split']}" for r in results})) or "nothing"
         where = exp / "results.json"
         raise DataError(f"{where}: no result on {data}, but on {others}: mend --data")
-    groups = comparisons(records)
+    groups = comparisons(records, optional(exp / "statistics.json"))
+    halves = comparisons(optional(exp / "results_half.json"))
     first, scored = groups[0], DataDir.load(data)
     info = scored.info
     beside = [data.parent / name for name in SPLITS if name != data.name]
@@ -62,7 +64,7 @@ def gather(exp: Path, data: Path) -> dict:
         "facts": flatten(info),
         "simulated": info["corpus"] == "simulated",
         "first": first,
-        "groups": [view(group, f"g{i}", len(groups)) for i, group in enumerate(groups)],
+        "groups": [view(group, half_of(group, halves), f"g{i}", len(groups)) for i, group in enumerate(groups)],
         "divergence_svg": (
             plots.divergence_bars(divergence, "divergence") if has_surface(info) else None
         ),
@@ -89,12 +91,24 @@ def title(group: Comparison) -> str:
     return f"L2 {language}, {group.surface_convention}: one output or two?"
 
 
-def view(group: Comparison, name: str, of: int) -> dict:
+def optional(path: Path) -> list[dict]:
+    """The records of a result file that may be absent."""
+    return read_records(path) if path.is_file() else []
+
+
+def half_of(group: Comparison, halves: list[Comparison]) -> Comparison | None:
+    """The same systems at half the training budget."""
+    keys = ("data", "split", "config", "decode_config")
+    same = (h for h in halves if all(getattr(h, key) == getattr(group, key) for key in keys))
+    return next(same, None)
+
+
+def view(group: Comparison, half: Comparison | None, name: str, of: int) -> dict:
     """What the template shows of one comparison."""
     return {
         "heading": f"{group.config}, {group.decode_config or ''}" if of > 1 else None,
         "group": group,
-        "verdict": group.verdict(),
+        "verdict": verdict(group, half),
         "rates": {output: rate_rows(group, output) for output in group.units},
         "bins": {output: bin_rows(group, output) for output in group.units},
         "plots": [
@@ -181,9 +195,9 @@ def limitations(groups: list, info: dict, divergence: list[dict], has_cka: bool)
     items += [
         f"{test['n_utts']} {first.split} utterances of {test['n_speakers']} speakers{rare}: "
         "a rate on few utterances moves a lot by chance.",
-        f"{fewest} seed{'s' if fewest > 1 else ''} per system and no confidence intervals: "
-        "differences are described, not tested. A claim needs at least three seeds and an "
-        "interval over speakers.",
+        f"{fewest} seed{'s' if fewest > 1 else ''} per system. Intervals are over speakers and "
+        "utterances, with the seeds fixed: they say nothing of other seeds. A claim needs at least "
+        "three seeds, an interval that leaves 0 out, and the same sign at half the budget.",
         "A dual-output system has a second decoder, hence more parameters than either "
         "single-output system; the data, budget and encoder are the same.",
         "Models and budgets may be small, and may not have converged: see the configurations "

@@ -1,8 +1,7 @@
 """Error rates arranged for reading: systems against each other, over seeds, by bin."""
 
-import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
 from l2dual.datadir import convention_of
@@ -11,8 +10,7 @@ from l2dual.errors import DataError
 
 RATE = {"char": "CER", "word": "WER", "phone": "PER"}
 SINGLE = {"surface": "so_surface", "meaning": "so_meaning"}
-ORDER = ("so_surface", "so_meaning", "do", "do_paper")
-COUNT = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+ORDER = ("so_surface", "so_meaning", "do", "do_paper", "do_equal", "do_ctc_meaning", "do_small")
 
 # CER in percent of the Conformer, SO and DO (Cho & Kim 2026, AI-Hub L2 read speech)
 PAPER = {
@@ -25,12 +23,15 @@ PAPER = {
 class Cell:
     """A number per seed: an error rate in percent, or a difference of two in points.
 
-    ``reason`` says why there is no number, where there is none.
+    ``reason`` says why there is no number, where there is none. ``interval`` is over speakers,
+    and ``p`` that of no difference, corrected by Holm; both of exp/statistics.json.
     """
 
     values: dict[int, float]
     reason: str | None = None
     n_utts: int = 0
+    interval: tuple[float, float] | None = None
+    p: float | None = None
 
     @property
     def mean(self) -> float | None:
@@ -45,8 +46,9 @@ class Cell:
 class Comparison:
     """The systems that share data, training configuration and decoding configuration."""
 
-    def __init__(self, records: list[dict]):
+    def __init__(self, records: list[dict], statistics: list[dict] = ()):
         self.records = records
+        self.statistics = {statistic_key(r): r for r in statistics if r.get("l1") == "all"}
         first = records[0]
         self.corpus, self.language = first["corpus"], first["language"]
         self.convention, self.split = first["convention"], first["split"]
@@ -88,7 +90,8 @@ class Comparison:
         found = sorted(seeds.items())
         values = {s: 100 * r["error_rate"] for s, r in found if r["error_rate"] is not None}
         reasons = [record["reason"] for _, record in found if record["error_rate"] is None]
-        return Cell(values, reasons[0] if reasons else None, found[0][1]["n_utts"])
+        cell = Cell(values, reasons[0] if reasons else None, found[0][1]["n_utts"])
+        return self._inferred(cell, ("rate", system, output, unit, bin))
 
     def degradation(self, system: str, output: str, unit: str, bin: str) -> Cell:
         """Error of a dual-output system minus error of the single-output one, seed by seed."""
@@ -99,42 +102,27 @@ class Comparison:
             return Cell({}, f"{missing} has not been scored")
         values = {s: dual.values[s] - single.values[s] for s in dual.values if s in single.values}
         reason = None if values else dual.reason or single.reason or "no seed in common"
-        return Cell(values, reason, dual.n_utts)
-
-    def verdict(self) -> list[str]:
-        """One sentence per dual-output system and output."""
-        return [
-            self._sentence(system, output, units[0])
-            for system in self.duals
-            for output, units in self.units.items()
-        ]
-
-    def _sentence(self, system: str, output: str, unit: str) -> str:
-        cell, single = self.degradation(system, output, unit, "all"), SINGLE[output]
-        if cell.mean is None:
-            return f"{output.capitalize()}: {system} has nothing to compare with: {cell.reason}."
-        dual_rate = mean(self.cell(system, output, unit, "all").values[s] for s in cell.values)
-        points = f"{abs(cell.mean):.1f} points " + ("worse" if cell.mean > 0 else "better")
-        relation = "level with" if abs(cell.mean) < 0.05 else f"{points} than"
-        return (
-            f"{output.capitalize()}: {system} is {relation} {single} "
-            f"({dual_rate:.1f} against {dual_rate - cell.mean:.1f} % {RATE[unit]}); {caution(cell)}"
+        return self._inferred(
+            Cell(values, reason, dual.n_utts), ("difference", system, output, unit, bin)
         )
 
+    def _inferred(self, cell: Cell, key: tuple) -> Cell:
+        """The cell with its interval and p, if they are of the same seeds."""
+        record = self.statistics.get(key)
+        if record is None or sorted(cell.values) != record["seeds"] or not record["interval"]:
+            return cell
+        low, high = (100 * end for end in record["interval"])
+        return replace(cell, interval=(low, high), p=record["p_holm"])
 
-def caution(cell: Cell) -> str:
-    """Say how far a difference carries, by the number of its seeds."""
-    n = len(cell.values)
-    if n == 1:
-        return "one seed, so this is a description, not a finding."
-    each = ", ".join(points(value) for value in cell.values.values())
-    signs = {math.copysign(1, value) for value in cell.values.values()}
-    agree = "all of one sign" if len(signs) == 1 else "of both signs"
-    many = COUNT[n] if n < len(COUNT) else str(n)
-    return (
-        f"{many} seeds ({each}; sd {cell.sd:.1f}), {agree}; no interval over speakers, "
-        "so this is a description, not a finding."
-    )
+
+def statistic_key(record: dict) -> tuple:
+    """How a record of exp/statistics.json is found."""
+    keys = ("system", "output", "unit")
+    if record["kind"] == "slope":
+        return "slope", record["measure"], *(record[key] for key in keys)
+    if record["kind"] in ("rate", "difference"):
+        return record["kind"], *(record[key] for key in keys), record["bin"]
+    return record["kind"], record["measure"], record["prompt"], *(record[k] for k in keys), record["bin"]
 
 
 def points(value: float) -> str:
@@ -142,13 +130,14 @@ def points(value: float) -> str:
     return f"{value:+.1f}".replace("-", "−")
 
 
-def comparisons(records: list[dict]) -> list[Comparison]:
-    """Group error-rate records into what may be compared."""
+def comparisons(records: list[dict], statistics: list[dict] = ()) -> list[Comparison]:
+    """Group error-rate records, and the statistics of them, into what may be compared."""
     keys = ("corpus", "language", "convention", "data", "split", "config", "decode_config")
-    groups: dict[tuple, list[dict]] = defaultdict(list)
-    for record in records:
-        groups[tuple(record[key] for key in keys)].append(record)
-    return [Comparison(group) for group in groups.values()]
+    groups: dict[tuple, tuple[list, list]] = defaultdict(lambda: ([], []))
+    for index, found in enumerate((records, statistics)):
+        for record in found:
+            groups[tuple(record[key] for key in keys)][index].append(record)
+    return [Comparison(*group) for group in groups.values() if group[0]]
 
 
 def bin_rows(comparison: Comparison, output: str) -> list[tuple[str, list[Cell], bool]]:

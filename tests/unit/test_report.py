@@ -22,10 +22,12 @@ from l2dual.corpora import Utterance
 from l2dual.datadir import DataDir, write_datadir
 from l2dual.divergence import bin_of, divergences
 from l2dual.errors import DataError
+from l2dual.inference import infer, load
 from l2dual.report.examples import choose, columns_of, lay_out
 from l2dual.report.page import gather, render
-from l2dual.report.rates import caution, comparisons
+from l2dual.report.rates import comparisons
 from l2dual.report.summary import summary
+from l2dual.report.verdict import verdict
 from l2dual.score import merge, score, write_records
 from l2dual.text import align
 
@@ -113,6 +115,8 @@ def make_recipe(
             write_records(decode / "score.json", found)
             scores.append(decode / "score.json")
     write_records(path / "exp/results.json", merge(scores))
+    study = load([score_file.parent for score_file in scores])
+    write_records(path / "exp/statistics.json", infer(study, data))
     write_records(path / "exp/cka.json", cka_records(info | {"data": str(path / "data")}, seeds))
     runs = [path / f"exp/do_seed{seed}" for seed in seeds] if surface_from != "none" else []
     write_records(path / "exp/gradients.json", gradient_records(runs))
@@ -197,10 +201,12 @@ def test_page_says_the_things_it_must(page):
     parser = Balance()
     parser.feed(page)
     text = " ".join(" ".join(parser.text).split())
-    for phrase in ("Simulated speech.", "three seeds (", "conf/train_mini", "speakers_test 6"):
+    for phrase in ("Simulated speech.", "3 seeds: ", "conf/train_mini", "speakers_test 6"):
         assert phrase in text
     assert text.index("What came out") < text.index("Error rates") < text.index("Limitations")
-    assert re.search(r"Surface: do is \d+\.\d points (worse|better) than so_surface", text)
+    numbers = r"[+−]\d+\.\d points \[[+−]\d+\.\d, [+−]\d+\.\d\] \(\d+\.\d against \d+\.\d % CER; 3 seeds"
+    assert re.search("Surface: do − so_surface = " + numbers, text)
+    assert re.search(r"on edits per token has slope [+−]\d\.\d\d \[", text)
     assert "too few frames: 12 of 512" in text and "one seed: no ceiling" in text
     assert "Surface: CER by divergence (%)" in text  # an axis title: text stays text
     assert page.count("<audio") == 6
@@ -224,7 +230,23 @@ def test_degradation_is_the_mean_of_paired_differences(recipe):
     do, so = (group.cell(name, "surface", "char", "all") for name in ("do", "so_surface"))
     assert found.values == {seed: do.values[seed] - so.values[seed] for seed in (1, 2, 3)}
     assert found.mean == pytest.approx(do.mean - so.mean)
-    assert "three seeds" in caution(found) and "sd" in caution(found)
+    assert found.interval is None  # without exp/statistics.json
+
+
+def test_intervals_are_those_of_statistics_json(recipe):
+    records, statistics = (
+        json.loads((recipe / f"exp/{name}.json").read_text()) for name in ("results", "statistics")
+    )
+    (group,) = comparisons(records, statistics)
+    found = group.degradation("do", "meaning", "char", "all")
+    (record,) = [
+        r for r in statistics
+        if (r["kind"], r["output"], r["unit"], r["bin"], r["l1"])
+        == ("difference", "meaning", "char", "all", "all")
+    ]  # fmt: skip
+    assert found.mean == pytest.approx(100 * record["value"], abs=0.01)
+    assert found.interval == tuple(100 * end for end in record["interval"])
+    assert found.interval[0] < found.mean < found.interval[1] and found.p == record["p_holm"]
 
 
 def records_of(rates):
@@ -243,23 +265,47 @@ def records_of(rates):
 @pytest.mark.parametrize(
     "rates, start, end",
     [
-        ([("so_surface", 1, 0.1), ("do", 1, 0.123)], "Surface: do is 2.3 points worse than", "one"),
-        ([("so_surface", 1, 0.1), ("do", 1, 0.08)], "Surface: do is 2.0 points better than", "one"),
-        ([("so_surface", 1, 0.1), ("do", 1, 0.1)], "Surface: do is level with so_surface", "one"),
+        (
+            [("so_surface", 1, 0.1), ("do", 1, 0.123)],
+            "Surface: do − so_surface = +2.3 points (12.3 against 10.0 % CER; 1 seed)",
+            "a description, not a finding, which needs three seeds.",
+        ),
         ([("do", 1, 0.1)], "Surface: do has nothing to compare with: so_surface has not", ""),
-        ([("so_surface", 2, 0.1), ("do", 1, 0.1)], "Surface: do has nothing to compare", "common"),
+        ([("so_surface", 2, 0.1), ("do", 1, 0.1)], "Surface: do has nothing to compare", "common."),
         ([("so_surface", 1, None), ("do", 1, 0.1)], "Surface: do has nothing", "no reference"),
         (
             [("so_surface", s, 0.1) for s in (1, 2)] + [("do", 1, 0.11), ("do", 2, 0.08)],
-            "Surface: do is 0.5 points better than so_surface (9.5 against 10.0 % CER); two seeds",
-            "of both signs",
+            "Surface: do − so_surface = −0.5 points (9.5 against 10.0 % CER; 2 seeds: +1.0, −2.0)",
+            "which needs three seeds.",
         ),
     ],
 )
-def test_verdict(rates, start, end):
+def test_verdict_of_few_seeds_is_a_description(rates, start, end):
     (group,) = comparisons(records_of(rates))
-    (sentence,) = group.verdict()
+    (sentence,) = verdict(group, None)
     assert sentence.startswith(start) and end in sentence
+
+
+@pytest.mark.parametrize(
+    "p, half, says",
+    [
+        (0.2, 0.11, "no difference shown (p = 0.2 after Holm)"),
+        (0.01, None, "worse, but not tried at half the budget, so not yet a finding"),
+        (0.01, 0.07, "worse, but at half the budget −3.0 points: not a finding"),
+        (0.01, 0.13, "worse, a finding (p = 0.01 after Holm; half the budget +3.0)"),
+    ],
+)
+def test_a_finding_needs_three_seeds_a_test_and_the_same_sign_at_half_the_budget(p, half, says):
+    seeds = (1, 2, 3)
+    single = [("so_surface", seed, 0.1) for seed in seeds]
+    record = records_of([("do", 1, 0.12)])[0] | {"kind": "difference", "l1": "all", "p_holm": p}
+    record |= {"interval": [0.01, 0.03], "seeds": list(seeds)}
+    whole = records_of(single + [("do", seed, 0.12) for seed in seeds])
+    (group,) = comparisons(whole, [record])
+    halves = [("do", seed, half) for seed in seeds] if half else []
+    (at_half,) = comparisons(records_of(single + halves))
+    (sentence,) = verdict(group, at_half if half else None)
+    assert "= +2.0 points [+1.0, +3.0]" in sentence and says in sentence
 
 
 def test_the_same_run_twice_is_refused():
@@ -319,7 +365,7 @@ def test_command_line_in_the_other_alphabets(tmp_path, language, convention):
     subprocess.run(command, check=True, capture_output=True)
     page, markdown = out.read_text(), md.read_text()
     assert ("Simulated speech" in page) == (convention == "heard")
-    assert "Not measured" in page and "one seed, so this is a description" in page
+    assert "Not measured" in page and "a description, not a finding" in page
     assert "<err>" not in page and ("&lt;err&gt;" in page) == (convention == "pronounced")
     assert ("PER %" in markdown) == (convention == "pronounced")
     lines = [line for line in markdown.splitlines() if line.startswith("| surface")]
