@@ -12,9 +12,11 @@ from l2dual.datadir import ASSUMPTIONS, DataDir, has_surface, surface_of
 from l2dual.divergence import BINS, NO_SURFACE, summarize
 from l2dual.divergence import PAPER as PAPER_BINS
 from l2dual.errors import DataError
+from l2dual.mispronunciation import MEASURES
 from l2dual.report import plots
 from l2dual.report.entanglement import read_cka, read_gradients
 from l2dual.report.examples import examples
+from l2dual.report.mispronunciations import mispronunciation_tables
 from l2dual.report.rates import PAPER, RATE, SINGLE, Comparison, bin_rows, comparisons, points
 from l2dual.report.verdict import verdict
 from l2dual.score import read_records
@@ -120,7 +122,9 @@ def view(group: Comparison, half: Comparison | None, name: str, of: int) -> dict
             for output in group.units
             if group.bins and (kind == "error" or group.duals)
         ],
+        "mispronunciations": mispronunciation_tables(group),
         "degradation_csv": csv_uri(degradations(group)),
+        "statistics_csv": csv_uri([flatten(record) for record in group.statistics.values()]),
     }
 
 
@@ -253,5 +257,5 @@ def render(template: str, content: dict) -> str:
     )
     environment.filters["points"] = points
     names = {"RATE": RATE, "SINGLE": SINGLE, "BINS": BINS, "NAMES": NAMES, "Notes": Notes}
-    names["NO_SURFACE"] = NO_SURFACE
+    names |= {"NO_SURFACE": NO_SURFACE, "MEASURES": MEASURES}
     return environment.get_template(template).render(content | names)

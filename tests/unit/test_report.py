@@ -212,6 +212,8 @@ def test_page_says_the_things_it_must(page):
     assert page.count("<audio") == 6
     assert "do, block1 0.20 0.60 0.00" in text  # 0.6, 0.2 and -0.2: nan and the epoch's mean are out
     assert "block of so_meaning" in text
+    assert "Finding the learner’s errors" in text and "random at the base rate" in text
+    assert "so_surface and so_meaning" in text[text.index("own meaning, as in free") :]
     assert "do, seed 2: loss" in text
 
 
