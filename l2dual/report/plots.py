@@ -92,11 +92,13 @@ def looks(systems: list[str]) -> dict[str, tuple[str, str, str]]:
 
 
 def seeded_line(axes, cells: list, label: str, look: tuple[str, str, str]) -> None:
-    """Draw the means over BINS as a line with markers, and each seed's value as a dot."""
+    """Draw the means over BINS as a line with markers, intervals as bars, and seeds as dots."""
     color, marker, line = look
     means = [float("nan") if cell.mean is None else cell.mean for cell in cells]
     axes.plot(range(len(cells)), means, line, color=color, marker=marker, label=label, ms=6)
     for x, cell in enumerate(cells):
+        if cell.interval:
+            axes.vlines(x, *cell.interval, color=color, lw=1, alpha=0.6)
         if len(cell.values) > 1:
             axes.plot([x] * len(cell.values), list(cell.values.values()), ".", color=color, ms=4)
 
