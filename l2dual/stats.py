@@ -252,7 +252,7 @@ def seed_interval(values: list[float]) -> Estimate:
     if len(values) < MIN_SEEDS:
         return Estimate(reason=f"{len(values)} seeds, fewer than {MIN_SEEDS}")
     mean, error = np.mean(values), np.std(values, ddof=1) / math.sqrt(len(values))
-    if error == 0:
+    if np.ptp(values) == 0:
         return Estimate(float(mean), reason="the seeds do not differ")
     reach = t.ppf((1 + LEVEL) / 2, len(values) - 1) * error
     p = 2 * t.sf(abs(mean) / error, len(values) - 1)

