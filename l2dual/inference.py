@@ -4,6 +4,7 @@ Every record has a ``value`` with its 95 % ``interval``, or null with the ``reas
 the interval over seeds. ``kind`` says what it is, in which unit the value is:
 
 ============================  =====================================================================
+``comparison``                no number: the first record, with the facts, runs and methods of all
 ``rate``                      errors / reference tokens of a system
 ``difference``                rate of a dual-output system less that of the single-output one
 ``slope``                     of that difference on divergence: ``rate_per_edit``, and
@@ -31,7 +32,7 @@ from l2dual import stats
 from l2dual.datadir import DataDir
 from l2dual.divergence import BINS
 from l2dual.errors import DataError
-from l2dual.mispronunciation import COUNTS, MEASURES, judge, measure, trivial
+from l2dual.mispronunciation import COUNTS, MEASURES, judge, mark, measure, trivial
 from l2dual.outputs import OUTPUTS
 from l2dual.score import read_pair, read_records, read_utterances
 from l2dual.text import UNITS, normalize
@@ -39,7 +40,10 @@ from l2dual.text import UNITS, normalize
 FACTS = (
     "corpus language convention surface split data config decode_config normalizer".split()
 )  # equal in all runs of a comparison
+FEW_FACTS = "corpus language convention normalizer".split()  # which every record repeats
+METHOD = "bootstrap-t over speakers, then utterances; seeds fixed"
 PAIR = "so"  # so_surface and so_meaning as one system with two outputs
+RIGHT = "false_rejection_rate"
 SINGLE = {output: f"so_{output}" for output in OUTPUTS}
 Errors = dict[int, np.ndarray]  # per seed, (U,)
 
@@ -56,7 +60,7 @@ class Study:
     edits: np.ndarray  # (U,) divergence; NaN where there is no surface
     surface_length: np.ndarray  # (U,) in the unit of edits
     n_ref: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)  # (output, unit): (U,)
-    errors: dict[tuple[str, str, str], Errors] = field(default_factory=dict)  # (system, output, unit)
+    errors: dict[tuple[str, str, str], Errors] = field(default_factory=dict)  # (system, *n_ref's)
     decode_dirs: dict[tuple[str, int], Path] = field(default_factory=dict)  # (system, seed)
 
     @property
@@ -154,7 +158,16 @@ def infer(study: Study, data: DataDir) -> list[dict]:
     )
     records = [_record(study, *pair) for pair in zip(cells, found, strict=True)]
     _adjust([record for record in records if record["p"] is not None])
-    return records
+    return [_head(study), *records]
+
+
+def _head(study: Study) -> dict:
+    """What holds for all records: the comparison's facts, its runs and the methods."""
+    runs: dict[str, list[int]] = {}
+    for system, seed in sorted(study.decode_dirs):
+        runs.setdefault(system, []).append(seed)
+    counts = {"n_utts": len(study.utts), "n_speakers": len(set(study.speakers))}
+    return {"kind": "comparison"} | study.facts | counts | {"runs": runs} | stats.METHODS
 
 
 def groups(study: Study) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -255,11 +268,13 @@ def _log_ratio(study: Study, dual: np.ndarray, single: np.ndarray, n_ref: np.nda
 
 def _mispronunciations(study: Study, data: DataDir) -> Iterator[Cell]:
     masks = {"all": np.full(len(study.utts), True), "0": study.edits == 0, "1+": study.edits > 0}
+    # Where nothing is wrong, there is only the false rejection rate
+    cells = [cell for cell in product(MEASURES, masks) if cell[1] != "0" or cell[0] == RIGHT]
     for prompt, unit in product(("given", "own"), UNITS[data.info["surface_unit"]]):
         if prompt == "own" and data.info["meaning_unit"] != data.info["surface_unit"]:
             continue
         found = _decisions(study, data, prompt, unit)
-        for (system, counts), name, bin in product(found.items(), MEASURES, masks):
+        for (system, counts), (name, bin) in product(found.items(), cells):
             labels = {"measure": name, "prompt": prompt, "output": "surface", "unit": unit}
             labels |= {"system": system, "bin": bin, "l1": "all"}
             mine = {s: _select(c, masks[bin]) for s, c in counts.items()}
@@ -273,10 +288,11 @@ def _mispronunciations(study: Study, data: DataDir) -> Iterator[Cell]:
 
 def _decisions(study: Study, data: DataDir, prompt: str, unit: str) -> dict[str, dict]:
     """Count each system's decisions: {system: {seed: {count: (U,)}}}."""
-    references = {
-        name: {utt: normalize(data[f"text.{name}"][utt]) for utt in study.utts}
+    canonical, surface = (
+        {utt: normalize(data[f"text.{name}"][utt]) for utt in study.utts}
         for name in ("canonical", "surface")
-    }
+    )
+    truth = {utt: mark(canonical[utt], surface[utt], unit) for utt in study.utts}
     found: dict[str, dict] = {}
     for system, seed in study.decode_dirs:
         sources = _sources(study, system, seed)
@@ -285,14 +301,7 @@ def _decisions(study: Study, data: DataDir, prompt: str, unit: str) -> dict[str,
         heard = read_pair(data, sources["surface"], "surface")[1]
         own = read_pair(data, sources["meaning"], "meaning")[1] if prompt == "own" else {}
         rows = [
-            judge(
-                references["canonical"][utt],
-                references["surface"][utt],
-                heard[utt],
-                own.get(utt),
-                unit,
-            )
-            for utt in study.utts
+            judge(canonical[utt], truth[utt], heard[utt], own.get(utt), unit) for utt in study.utts
         ]
         name = PAIR if prompt == "own" and system == SINGLE["surface"] else system
         counts = {key: np.array([row[key] for row in rows], dtype=float) for key in COUNTS}
@@ -334,7 +343,6 @@ def _measure_cell(labels: dict, counts: dict[int, dict]) -> Cell:
     name, mean = labels["measure"], _average(counts)
     totals = {key: float(column.sum()) for key, column in mean.items()}
     labels = {"kind": "mispronunciation"} | labels | {"seeds": sorted(counts)}
-    labels |= {"counts": {key: _short(value) for key, value in totals.items()}}
     labels |= {"trivial": {key: _short(value) for key, value in trivial(totals)[name].items()}}
     return Cell(labels, *_terms(name, mean), _values(name, counts), _nothing(name), (0, 1))
 
@@ -370,7 +378,7 @@ def _record(study: Study, cell: Cell, found: stats.Estimate) -> dict:
     reason = found.reason if counted.any() else cell.none
     tested = cell.record["kind"] not in ("rate", "mispronunciation")
     return (
-        study.facts
+        {key: study.facts[key] for key in FEW_FACTS}
         | cell.record
         | {
             "n_utts": int(counted.sum()),
@@ -380,18 +388,19 @@ def _record(study: Study, cell: Cell, found: stats.Estimate) -> dict:
             "p": _short(found.p) if tested else None,
             "p_holm": None,
             "n_cells": None,
-            "method": stats.METHOD,
+            "method": METHOD,
             "reason": reason,
             "per_seed": {str(seed): _short(value) for seed, value in per_seed.items()},
             "seed_interval": _clip(over_seeds.interval, cell.limits),
-            "seed_method": stats.SEED_METHOD,
             "seed_reason": reason if found.value is None else over_seeds.reason,
         }
     )
 
 
 def _clip(interval: tuple | None, limits: tuple) -> list[float] | None:
-    return None if interval is None else [_short(min(max(x, limits[0]), limits[1])) for x in interval]
+    if interval is None:
+        return None
+    return [_short(min(max(bound, limits[0]), limits[1])) for bound in interval]
 
 
 def _short(value: float | None) -> float | None:

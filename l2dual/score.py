@@ -14,8 +14,8 @@ from l2dual.text import NORMALIZER, UNITS, align, normalize, pad, width
 
 Pairs = list[tuple[str | None, str | None]]
 
-# Of utterances.tsv. divergence is in edits, and surface_length in tokens, of the surface's unit; both
-# and bin are empty where there is no surface. The last four are counts in the row's own unit.
+# Of utterances.tsv. divergence is in edits, and surface_length in tokens, of the surface's unit;
+# both and bin are empty where there is no surface. The last four are counts in the row's own unit.
 COLUMNS = tuple(
     "utt speaker l1 output unit divergence surface_length bin n_ref substitutions deletions "
     "insertions".split()

@@ -48,7 +48,7 @@ def common(left: list[str], right: list[str]) -> int:
 
 
 def _align(left: list[str], right: list[str]) -> list[tuple[str | None, str | None]]:
-    """Fill Wagner and Fischer's table, of edits times EDIT plus substitutions, and trace it back."""
+    """Fill Wagner and Fischer's table, of edits times EDIT plus substitutions; trace it back."""
     rows = [[j * EDIT for j in range(len(right) + 1)]]
     for ours in left:
         above, cost = rows[-1], rows[-1][0] + EDIT
