@@ -107,7 +107,7 @@ def read_utterances(path: Path) -> list[dict[str, str]]:
     Raises DataError if the file is absent or its columns are others.
     """
     if not path.is_file():
-        raise DataError(f"{path}: not found; score this run again (stage 10)")
+        raise DataError(f"{path}: not found: score this run again (stage 10)")
     header, *lines = path.read_text(encoding="utf-8").splitlines()
     if tuple(header.split("\t")) != COLUMNS:
         raise DataError(f"{path}: columns are not {' '.join(COLUMNS)}; score again (stage 10)")

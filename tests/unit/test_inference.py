@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from itertools import product
 
 import numpy as np
 import pytest
@@ -80,9 +81,9 @@ def test_rates_are_the_mean_of_the_scores(study):
         assert found["value"] == pytest.approx(np.mean(rates), rel=1e-4)
         assert list(found["per_seed"].values()) == pytest.approx(rates, rel=1e-4)
         low, high = found["interval"]
-        assert 0 < low < found["value"] < high and found["p"] is None
+        assert 0 < low < found["value"] < high and "p" not in found
         assert found["n_utts"] == 40 and found["n_speakers"] == 10 and found["seeds"] == [1, 2, 3]
-        assert found["normalizer"] and "speakers" in found["method"]
+        assert found["normalizer"] and "seeds fixed" in found["method"]
 
 
 def test_a_difference_has_its_interval_tests_and_seeds(study):
@@ -153,6 +154,22 @@ def test_one_seed_without_a_baseline_and_without_a_surface(tmp_path):
     assert {(r["kind"], r["bin"]) for r in records[1:]} == {("rate", "all")}
     whole = [r for r in records[1:] if r["l1"] == "all"]
     assert all(r["seed_reason"] == "1 seeds, fewer than 3" and r["interval"] for r in whole)
+
+
+def test_phones_that_the_annotation_does_not_name_are_detected_not_diagnosed(tmp_path):
+    rng, texts = np.random.default_rng(4), {}
+    for speaker, number in product(SPEAKERS, range(4)):
+        canonical = rng.choice(LETTERS, 10)
+        surface = [phone if rng.random() > 0.3 else "<err>" for phone in canonical]
+        texts[f"{speaker}-{number}"] = (" ".join(surface), " ".join(canonical), "a word")
+    data = make_data(tmp_path / "data/x/test", texts, unit="phone", convention="pronounced")
+    out = make_run(tmp_path, data, rng, "so_surface", 1, 0.0)
+    records = infer(load([out]), data)
+    keys = {"kind": "mispronunciation", "bin": "all", "unit": "phone"}
+    assert {r["prompt"] for r in records if r["kind"] == keys["kind"]} == {"given"}
+    assert pick(records, measure="recall", **keys)["value"] == 1
+    diagnosis = pick(records, measure="diagnosis_error_rate", **keys)
+    assert diagnosis["value"] is None and "names what was said" in diagnosis["reason"]
 
 
 def test_command_line(study, tmp_path):

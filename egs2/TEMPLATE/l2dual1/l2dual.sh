@@ -368,7 +368,8 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/{results,statis
     title "Score"
     local run scores=()
     for run in "${runs[@]}"; do
-        plan "${run}/${decode_tag}/score" "${run}/${decode_tag}/test" "${dump}/test" -- \
+        plan "${run}/${decode_tag}/score" "${run}/${decode_tag}/test" "${dump}/test" \
+            "${root}"/l2dual/{score,text}.py -- \
             python -m l2dual.bin.score --data "${dump}/test" --decode "${run}/${decode_tag}/test" \
             --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@/score.json
         scores+=("${run}/${decode_tag}/score")
@@ -377,7 +378,8 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/{results,statis
     plan "${expdir}/results.json" "${scores[@]}" -- \
         python -m l2dual.bin.merge_scores "${scores[@]/%//score.json}" --out @OUT@
     launch merge_scores "${decode_cmd}"
-    plan "${expdir}/statistics.json" "${scores[@]}" "${dump}/test" -- \
+    plan "${expdir}/statistics.json" "${scores[@]}" "${dump}/test" \
+        "${root}"/l2dual/{inference,mispronunciation,stats}.py -- \
         python -m l2dual.bin.statistics "${scores[@]}" --data "${dump}/test" --out @OUT@
     launch statistics "${decode_cmd}"
     python -m l2dual.bin.summary "${expdir}/results.json"
