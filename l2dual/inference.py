@@ -32,7 +32,7 @@ from l2dual import stats
 from l2dual.datadir import DataDir
 from l2dual.divergence import BINS
 from l2dual.errors import DataError
-from l2dual.mispronunciation import COUNTS, MEASURES, judge, mark, measure, trivial
+from l2dual.mispronunciation import COUNTS, MEASURES, judge, mark, measure, names_errors, trivial
 from l2dual.outputs import OUTPUTS
 from l2dual.score import read_pair, read_records, read_utterances
 from l2dual.text import UNITS, normalize
@@ -293,6 +293,7 @@ def _decisions(study: Study, data: DataDir, prompt: str, unit: str) -> dict[str,
         for name in ("canonical", "surface")
     )
     truth = {utt: mark(canonical[utt], surface[utt], unit) for utt in study.utts}
+    named = any(names_errors(canonical[utt], truth[utt], unit) for utt in study.utts)
     found: dict[str, dict] = {}
     for system, seed in study.decode_dirs:
         sources = _sources(study, system, seed)
@@ -305,6 +306,8 @@ def _decisions(study: Study, data: DataDir, prompt: str, unit: str) -> dict[str,
         ]
         name = PAIR if prompt == "own" and system == SINGLE["surface"] else system
         counts = {key: np.array([row[key] for row in rows], dtype=float) for key in COUNTS}
+        if not named:
+            counts |= dict.fromkeys(("CD", "DE"), np.zeros(len(rows)))
         found.setdefault(name, {})[seed] = counts
     return found
 
@@ -365,7 +368,7 @@ def _measure_difference(
 def _nothing(name: str) -> str:
     """Say why a measure has no denominator."""
     if name == "diagnosis_error_rate":
-        return "no detected error whose annotation names what was said"
+        return "the annotation names no wrong token that was detected"
     if name == "precision":
         return "nothing was rejected"
     return "no such token here"

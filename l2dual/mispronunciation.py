@@ -122,6 +122,15 @@ def judge(
     return count(canonical, truth, project(canonical, own, mark(own, heard, unit), unit), unit)
 
 
+def names_errors(canonical: str, truth: Marks, unit: str) -> bool:
+    """Say whether the annotation names what was said for a wrong token; a deletion has no name.
+
+    Where it does so nowhere, as in speechocean762, there is detection without diagnosis.
+    """
+    places = zip(tokens(canonical, unit), truth.said, strict=True)
+    return any(said and said != (token,) and UNNAMED not in said for token, said in places)
+
+
 def trivial(counts: Mapping[str, float]) -> dict[str, dict[str, float | None]]:
     """Return each measure of two systems that do not listen, given the totals of COUNTS.
 
