@@ -180,7 +180,7 @@ def groups(study: Study) -> Iterator[tuple[str, str, np.ndarray]]:
             masks["1+"] = study.edits > 0
         for name, mask in masks.items():
             yield name, "all", mask
-    l1s = sorted(set(study.l1s))
+    l1s = sorted(set(study.l1s.tolist()))
     for l1 in l1s if len(l1s) > 1 else ():
         yield "all", l1, study.l1s == l1
 
@@ -198,7 +198,7 @@ def _differences(study: Study) -> Iterator[Cell]:
         errors = {seed: dual[seed] - single[seed] for seed in dual}
         for cell in _rate_cells(study, {"kind": "difference"} | labels, errors):
             counted = cell.denominator > 0
-            cell.record["p_mapsswe"] = stats.mapsswe(cell.numerator[counted])
+            cell.record["p_mapsswe"] = _short(stats.mapsswe(cell.numerator[counted]))
             yield cell
 
 

@@ -108,11 +108,11 @@ def check_gpu():
 
 
 def check_sclite():
-    path = shutil.which("sclite")
+    path = shutil.which("sclite") or shutil.which("sctk")  # Debian calls it by `sctk sclite`
     if path:
         ok("sclite", path)
     else:
-        note("sclite", "not here; l2dual scores without it, it is good for a second opinion")
+        note("sclite", "not here; tests against it are skipped: sudo apt-get install sctk")
 
 
 def check_machine():

@@ -10,8 +10,9 @@ import pytest
 from l2dual.score import error_rate
 from l2dual.text import align, normalize
 
+SCLITE = ["sclite"] if shutil.which("sclite") else ["sctk", "sclite"]
 pytestmark = pytest.mark.skipif(
-    not shutil.which("sctk"), reason="sclite is not here: apt-get install sctk"
+    not shutil.which(SCLITE[0]), reason="sclite is not here: apt-get install sctk"
 )
 
 # (unit, reference, hypothesis, substitutions, deletions, insertions)
@@ -41,7 +42,7 @@ def sclite(directory, pairs):
         lines = (f"{' '.join(pair[side])} (a-{n:04d})\n" for n, pair in enumerate(pairs))
         (directory / f"{name}.trn").write_text("".join(lines), encoding="utf-8")
     files = ["-r", directory / "ref.trn", "trn", "-h", directory / "hyp.trn", "trn"]
-    command = ["sctk", "sclite", *files, "-i", "wsj", "-e", "utf-8", "-o", "pralign", "stdout"]
+    command = [*SCLITE, *files, "-i", "wsj", "-e", "utf-8", "-o", "pralign", "stdout"]
     printed = subprocess.run(command, capture_output=True, check=True).stdout
     counts = re.findall(rb"Scores: \(#C #S #D #I\) \d+ (\d+) (\d+) (\d+)", printed)
     assert len(counts) == len(pairs)
