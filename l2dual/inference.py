@@ -4,6 +4,7 @@ Every record has a ``value`` with its 95 % ``interval``, or null with the ``reas
 the interval over seeds. ``kind`` says what it is, in which unit the value is:
 
 ============================  =====================================================================
+``comparison``                no number: the first record, with the facts, runs and methods of all
 ``rate``                      errors / reference tokens of a system
 ``difference``                rate of a dual-output system less that of the single-output one
 ``slope``                     of that difference on divergence: ``rate_per_edit``, and
@@ -31,7 +32,7 @@ from l2dual import stats
 from l2dual.datadir import DataDir
 from l2dual.divergence import BINS
 from l2dual.errors import DataError
-from l2dual.mispronunciation import COUNTS, MEASURES, judge, measure, trivial
+from l2dual.mispronunciation import COUNTS, MEASURES, judge, mark, measure, names_errors, trivial
 from l2dual.outputs import OUTPUTS
 from l2dual.score import read_pair, read_records, read_utterances
 from l2dual.text import UNITS, normalize
@@ -39,7 +40,10 @@ from l2dual.text import UNITS, normalize
 FACTS = (
     "corpus language convention surface split data config decode_config normalizer".split()
 )  # equal in all runs of a comparison
+FEW_FACTS = "corpus language convention normalizer".split()  # which every record repeats
+METHOD = "bootstrap-t, seeds fixed"  # of interval; the first record says more
 PAIR = "so"  # so_surface and so_meaning as one system with two outputs
+RIGHT = "false_rejection_rate"
 SINGLE = {output: f"so_{output}" for output in OUTPUTS}
 Errors = dict[int, np.ndarray]  # per seed, (U,)
 
@@ -56,7 +60,7 @@ class Study:
     edits: np.ndarray  # (U,) divergence; NaN where there is no surface
     surface_length: np.ndarray  # (U,) in the unit of edits
     n_ref: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)  # (output, unit): (U,)
-    errors: dict[tuple[str, str, str], Errors] = field(default_factory=dict)  # (system, output, unit)
+    errors: dict[tuple[str, str, str], Errors] = field(default_factory=dict)  # (system, *n_ref's)
     decode_dirs: dict[tuple[str, int], Path] = field(default_factory=dict)  # (system, seed)
 
     @property
@@ -153,8 +157,17 @@ def infer(study: Study, data: DataDir) -> list[dict]:
         study.speakers,
     )
     records = [_record(study, *pair) for pair in zip(cells, found, strict=True)]
-    _adjust([record for record in records if record["p"] is not None])
-    return records
+    _adjust([record for record in records if record.get("p") is not None])
+    return [_head(study), *records]
+
+
+def _head(study: Study) -> dict:
+    """What holds for all records: the comparison's facts, its runs and the methods."""
+    runs: dict[str, list[int]] = {}
+    for system, seed in sorted(study.decode_dirs):
+        runs.setdefault(system, []).append(seed)
+    counts = {"n_utts": len(study.utts), "n_speakers": len(set(study.speakers))}
+    return {"kind": "comparison"} | study.facts | counts | {"runs": runs} | stats.METHODS
 
 
 def groups(study: Study) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -167,7 +180,7 @@ def groups(study: Study) -> Iterator[tuple[str, str, np.ndarray]]:
             masks["1+"] = study.edits > 0
         for name, mask in masks.items():
             yield name, "all", mask
-    l1s = sorted(set(study.l1s))
+    l1s = sorted(set(study.l1s.tolist()))
     for l1 in l1s if len(l1s) > 1 else ():
         yield "all", l1, study.l1s == l1
 
@@ -185,7 +198,7 @@ def _differences(study: Study) -> Iterator[Cell]:
         errors = {seed: dual[seed] - single[seed] for seed in dual}
         for cell in _rate_cells(study, {"kind": "difference"} | labels, errors):
             counted = cell.denominator > 0
-            cell.record["p_mapsswe"] = stats.mapsswe(cell.numerator[counted])
+            cell.record["p_mapsswe"] = _short(stats.mapsswe(cell.numerator[counted]))
             yield cell
 
 
@@ -255,11 +268,13 @@ def _log_ratio(study: Study, dual: np.ndarray, single: np.ndarray, n_ref: np.nda
 
 def _mispronunciations(study: Study, data: DataDir) -> Iterator[Cell]:
     masks = {"all": np.full(len(study.utts), True), "0": study.edits == 0, "1+": study.edits > 0}
+    # Where nothing is wrong, there is only the false rejection rate
+    cells = [cell for cell in product(MEASURES, masks) if cell[1] != "0" or cell[0] == RIGHT]
     for prompt, unit in product(("given", "own"), UNITS[data.info["surface_unit"]]):
         if prompt == "own" and data.info["meaning_unit"] != data.info["surface_unit"]:
             continue
         found = _decisions(study, data, prompt, unit)
-        for (system, counts), name, bin in product(found.items(), MEASURES, masks):
+        for (system, counts), (name, bin) in product(found.items(), cells):
             labels = {"measure": name, "prompt": prompt, "output": "surface", "unit": unit}
             labels |= {"system": system, "bin": bin, "l1": "all"}
             mine = {s: _select(c, masks[bin]) for s, c in counts.items()}
@@ -273,10 +288,12 @@ def _mispronunciations(study: Study, data: DataDir) -> Iterator[Cell]:
 
 def _decisions(study: Study, data: DataDir, prompt: str, unit: str) -> dict[str, dict]:
     """Count each system's decisions: {system: {seed: {count: (U,)}}}."""
-    references = {
-        name: {utt: normalize(data[f"text.{name}"][utt]) for utt in study.utts}
+    canonical, surface = (
+        {utt: normalize(data[f"text.{name}"][utt]) for utt in study.utts}
         for name in ("canonical", "surface")
-    }
+    )
+    truth = {utt: mark(canonical[utt], surface[utt], unit) for utt in study.utts}
+    named = any(names_errors(canonical[utt], truth[utt], unit) for utt in study.utts)
     found: dict[str, dict] = {}
     for system, seed in study.decode_dirs:
         sources = _sources(study, system, seed)
@@ -285,17 +302,12 @@ def _decisions(study: Study, data: DataDir, prompt: str, unit: str) -> dict[str,
         heard = read_pair(data, sources["surface"], "surface")[1]
         own = read_pair(data, sources["meaning"], "meaning")[1] if prompt == "own" else {}
         rows = [
-            judge(
-                references["canonical"][utt],
-                references["surface"][utt],
-                heard[utt],
-                own.get(utt),
-                unit,
-            )
-            for utt in study.utts
+            judge(canonical[utt], truth[utt], heard[utt], own.get(utt), unit) for utt in study.utts
         ]
         name = PAIR if prompt == "own" and system == SINGLE["surface"] else system
         counts = {key: np.array([row[key] for row in rows], dtype=float) for key in COUNTS}
+        if not named:
+            counts |= dict.fromkeys(("CD", "DE"), np.zeros(len(rows)))
         found.setdefault(name, {})[seed] = counts
     return found
 
@@ -334,7 +346,6 @@ def _measure_cell(labels: dict, counts: dict[int, dict]) -> Cell:
     name, mean = labels["measure"], _average(counts)
     totals = {key: float(column.sum()) for key, column in mean.items()}
     labels = {"kind": "mispronunciation"} | labels | {"seeds": sorted(counts)}
-    labels |= {"counts": {key: _short(value) for key, value in totals.items()}}
     labels |= {"trivial": {key: _short(value) for key, value in trivial(totals)[name].items()}}
     return Cell(labels, *_terms(name, mean), _values(name, counts), _nothing(name), (0, 1))
 
@@ -357,7 +368,7 @@ def _measure_difference(
 def _nothing(name: str) -> str:
     """Say why a measure has no denominator."""
     if name == "diagnosis_error_rate":
-        return "no detected error whose annotation names what was said"
+        return "the annotation names no wrong token that was detected"
     if name == "precision":
         return "nothing was rejected"
     return "no such token here"
@@ -370,28 +381,27 @@ def _record(study: Study, cell: Cell, found: stats.Estimate) -> dict:
     reason = found.reason if counted.any() else cell.none
     tested = cell.record["kind"] not in ("rate", "mispronunciation")
     return (
-        study.facts
+        {key: study.facts[key] for key in FEW_FACTS}
         | cell.record
         | {
             "n_utts": int(counted.sum()),
             "n_speakers": len(set(study.speakers[counted])),
             "value": _short(found.value),
             "interval": _clip(found.interval, cell.limits),
-            "p": _short(found.p) if tested else None,
-            "p_holm": None,
-            "n_cells": None,
-            "method": stats.METHOD,
+            "method": METHOD,
             "reason": reason,
             "per_seed": {str(seed): _short(value) for seed, value in per_seed.items()},
             "seed_interval": _clip(over_seeds.interval, cell.limits),
-            "seed_method": stats.SEED_METHOD,
             "seed_reason": reason if found.value is None else over_seeds.reason,
         }
+        | ({"p": _short(found.p), "p_holm": None, "n_cells": None} if tested else {})
     )
 
 
 def _clip(interval: tuple | None, limits: tuple) -> list[float] | None:
-    return None if interval is None else [_short(min(max(x, limits[0]), limits[1])) for x in interval]
+    if interval is None:
+        return None
+    return [_short(min(max(bound, limits[0]), limits[1])) for bound in interval]
 
 
 def _short(value: float | None) -> float | None:

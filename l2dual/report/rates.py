@@ -112,7 +112,7 @@ class Comparison:
         if record is None or sorted(cell.values) != record["seeds"] or not record["interval"]:
             return cell
         low, high = (100 * end for end in record["interval"])
-        return replace(cell, interval=(low, high), p=record["p_holm"])
+        return replace(cell, interval=(low, high), p=record.get("p_holm"))
 
 
 def statistic_key(record: dict) -> tuple:
@@ -131,13 +131,25 @@ def points(value: float) -> str:
 
 
 def comparisons(records: list[dict], statistics: list[dict] = ()) -> list[Comparison]:
-    """Group error-rate records, and the statistics of them, into what may be compared."""
+    """Group error-rate records into what may be compared.
+
+    ``statistics`` are those of exp/statistics.json, whose first record says which comparison
+    they are of.
+    """
+    groups: dict[tuple, list[dict]] = defaultdict(list)
+    for record in records:
+        groups[facts_of(record)].append(record)
+    head = facts_of(statistics[0]) if statistics else None
+    return [
+        Comparison(group, statistics[1:] if facts == head else ())
+        for facts, group in groups.items()
+    ]
+
+
+def facts_of(record: dict) -> tuple:
+    """What is equal in all runs of a comparison."""
     keys = ("corpus", "language", "convention", "data", "split", "config", "decode_config")
-    groups: dict[tuple, tuple[list, list]] = defaultdict(lambda: ([], []))
-    for index, found in enumerate((records, statistics)):
-        for record in found:
-            groups[tuple(record[key] for key in keys)][index].append(record)
-    return [Comparison(*group) for group in groups.values() if group[0]]
+    return tuple(record[key] for key in keys)
 
 
 def bin_rows(comparison: Comparison, output: str) -> list[tuple[str, list[Cell], bool]]:

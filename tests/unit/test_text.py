@@ -22,6 +22,7 @@ def test_align_marks_each_kind_of_edit():
     assert align("ah b", "ah", "phone") == [("ah", "ah"), ("b", None)]
     assert align("", "ab", "char") == [(None, "a"), (None, "b")]
     assert align("", "", "char") == []
+    assert align("ab", "bc", "char") == [("a", None), ("b", "b"), (None, "c")]  # keeps the b
 
 
 @pytest.mark.parametrize(

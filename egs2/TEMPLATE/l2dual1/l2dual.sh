@@ -380,7 +380,7 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/{results,statis
     for budget in ${budgets}; do
         for run in "${runs[@]}"; do
             decoded=$(decode_dir "${run}" "${budget}")
-            plan "${decoded}/score" "${decoded}/test" "${dump}/test" -- \
+            plan "${decoded}/score" "${decoded}/test" "${dump}/test" "${root}"/l2dual/{score,text}.py -- \
                 python -m l2dual.bin.score --data "${dump}/test" --decode "${decoded}/test" \
                 --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@/score.json
         done
@@ -390,7 +390,8 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/{results,statis
         mapfile -t scores < <(for run in "${runs[@]}"; do echo "$(decode_dir "${run}" "${budget}")/score"; done)
         plan "$(result_file results "${budget}")" "${scores[@]}" -- \
             python -m l2dual.bin.merge_scores "${scores[@]/%//score.json}" --out @OUT@
-        plan "$(result_file statistics "${budget}")" "${scores[@]}" "${dump}/test" -- \
+        plan "$(result_file statistics "${budget}")" "${scores[@]}" "${dump}/test" \
+            "${root}"/l2dual/{inference,mispronunciation,stats}.py -- \
             python -m l2dual.bin.statistics "${scores[@]}" --data "${dump}/test" --out @OUT@
     done
     launch results "${decode_cmd}"
