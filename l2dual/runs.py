@@ -58,7 +58,7 @@ def write_yaml(path: Path, content: Mapping) -> None:
 def write_run_script(directory: Path, exp: Path, recipe: Path) -> None:
     """Write ``directory``/run.sh, which trains the run ``exp``, or resumes it where it stopped."""
     script = directory / "run.sh"
-    config, log = (shlex.quote(f"{exp}/{name}") for name in ("train.yaml", "train.log"))
+    exp_dir = shlex.quote(str(exp))
     with atomic_write(script) as stream:
         stream.write(
             "#!/usr/bin/env bash\n"
@@ -66,6 +66,10 @@ def write_run_script(directory: Path, exp: Path, recipe: Path) -> None:
             "set -euo pipefail\n"
             f"cd {shlex.quote(str(recipe))}\n"
             ". ./path.sh\n"
-            f'python -m l2dual.bin.train --config {config} --resume true "$@" 2>&1 | tee -a {log}\n'
+            "rank=${RANK:-${SLURM_PROCID:-${OMPI_COMM_WORLD_RANK:-0}}}  # of several workers\n"
+            f"export L2DUAL_LOG={exp_dir}/train.log\n"
+            f'if ((rank)); then L2DUAL_LOG={exp_dir}/train."${{rank}}".log; fi\n'
+            f"python -m l2dual.bin.train --config {exp_dir}/train.yaml --resume true \\\n"
+            '    --multiprocessing_distributed true "$@" 2>&1 | tee -a "${L2DUAL_LOG}"\n'
         )
     script.chmod(script.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
