@@ -70,9 +70,9 @@ def watched() -> Iterator[None]:
     try:
         yield
         torch.distributed.barrier()  # no worker leaves, and falls silent, before all are done
-    except torch.distributed.DistError:
+    except RuntimeError:  # of gloo, as a rule; an error of its own waits here in vain, and is raised
         traceback.print_exc()
-        watch.thread.join(2 * SILENT_BEATS * BEAT_SECONDS)
+        watch.thread.join((SILENT_BEATS + 2) * BEAT_SECONDS)
         raise
     finally:
         watch.stopped.set()

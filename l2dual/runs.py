@@ -11,6 +11,25 @@ import yaml
 from l2dual.errors import UsageError
 from l2dual.files import atomic_write
 
+RUN_SCRIPT = """\
+#!/usr/bin/env bash
+# Train {name}, or resume it from its last whole epoch. Options go to ESPnet.
+# --num_nodes N --ngpu N: on so many nodes of the cluster, with so many GPUs on each.
+set -euo pipefail
+cd {recipe}
+. ./path.sh
+if [[ ${{1:-}} == --num_nodes ]]; then  # ESPnet's launcher knows Slurm by the name slurm.pl
+    . ./cmd.sh
+    exec python -m espnet2.bin.launch --cmd "${{cuda_cmd/#slurm.py/slurm.pl}} --retries 0" \\
+        --log {exp}/launch.log --init_file_prefix {exp}/.rendezvous. "$@" -- {exp}/run.sh
+fi
+export L2DUAL_LOG={exp}/train.log
+rank=${{RANK:-${{SLURM_PROCID:-0}}}}  # of a worker that an srun, or you, started
+if ((rank)); then L2DUAL_LOG={exp}/train.${{rank}}.log; fi
+python -m l2dual.bin.train --config {exp}/train.yaml --resume true \\
+    --multiprocessing_distributed true "$@" 2>&1 | tee -a "${{L2DUAL_LOG}}"
+"""
+
 
 def read_yaml(path: Path) -> dict:
     """A YAML file that holds a mapping.
@@ -58,18 +77,10 @@ def write_yaml(path: Path, content: Mapping) -> None:
 def write_run_script(directory: Path, exp: Path, recipe: Path) -> None:
     """Write ``directory``/run.sh, which trains the run ``exp``, or resumes it where it stopped."""
     script = directory / "run.sh"
-    exp_dir = shlex.quote(str(exp))
     with atomic_write(script) as stream:
         stream.write(
-            "#!/usr/bin/env bash\n"
-            f"# Train {exp.name}, or resume it from its last whole epoch. Options go to ESPnet.\n"
-            "set -euo pipefail\n"
-            f"cd {shlex.quote(str(recipe))}\n"
-            ". ./path.sh\n"
-            "rank=${RANK:-${SLURM_PROCID:-${OMPI_COMM_WORLD_RANK:-0}}}  # of several workers\n"
-            f"export L2DUAL_LOG={exp_dir}/train.log\n"
-            f'if ((rank)); then L2DUAL_LOG={exp_dir}/train."${{rank}}".log; fi\n'
-            f"python -m l2dual.bin.train --config {exp_dir}/train.yaml --resume true \\\n"
-            '    --multiprocessing_distributed true "$@" 2>&1 | tee -a "${L2DUAL_LOG}"\n'
+            RUN_SCRIPT.format(
+                name=exp.name, exp=shlex.quote(str(exp)), recipe=shlex.quote(str(recipe))
+            )
         )
     script.chmod(script.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
