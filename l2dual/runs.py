@@ -20,8 +20,10 @@ cd {recipe}
 . ./path.sh
 if [[ ${{1:-}} == --num_nodes ]]; then  # ESPnet's launcher knows Slurm by the name slurm.pl
     . ./cmd.sh
-    exec python -m espnet2.bin.launch --cmd "${{cuda_cmd/#slurm.py/slurm.pl}} --retries 0" \\
+    trap 'rm -f {exp}/.rendezvous.*' EXIT
+    python -m espnet2.bin.launch --cmd "${{cuda_cmd/#slurm.py/slurm.pl}} --retries 0" \\
         --log {exp}/launch.log --init_file_prefix {exp}/.rendezvous. "$@" -- {exp}/run.sh
+    exit
 fi
 export L2DUAL_LOG={exp}/train.log
 rank=${{RANK:-${{SLURM_PROCID:-0}}}}  # of a worker that an srun, or you, started
