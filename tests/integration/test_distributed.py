@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter
 
 from l2dual.model import L2DualModel
-from l2dual.runs import merge, read_yaml
+from l2dual.runs import merge, read_yaml, write_yaml
 from l2dual.task import L2DualTask
 from l2dual.trainer import L2DualTrainer
 from tests.conftest import MEANING_TOKENS, ROOT, SURFACE_TOKENS
@@ -150,8 +151,9 @@ def test_the_gap_of_batch_normalization_is_reported(by_two, record_property):
 
 def start(recipe: Path, exp: Path, worker: int, meeting: Path) -> subprocess.Popen:
     """Start one of two workers through the run's script."""
+    options = ["--dist_backend", "gloo", "--dist_init_method", f"file://{meeting}"]
     return subprocess.Popen(
-        ["bash", str(exp / "run.sh"), "--dist_backend", "gloo", "--dist_init_method", f"file://{meeting}"],
+        ["bash", str(exp / "run.sh"), *options],
         cwd=recipe,
         env=environment() | {"RANK": str(worker), "WORLD_SIZE": "2"},
         stdout=subprocess.PIPE,
@@ -169,14 +171,16 @@ def settings(epochs: int) -> dict:
     }  # fmt: skip
 
 
-def plain(recipe: Path) -> None:
-    """Take from the recipe's configuration what only a Conformer has."""
+@pytest.fixture(scope="module")
+def plain(recipe) -> Path:
+    """The recipe, its configuration without what only a Conformer has."""
     config = read_yaml(recipe / "train.yaml") | {"encoder_conf": PLAIN}
-    (recipe / "train.yaml").write_text(__import__("yaml").safe_dump(config))
+    write_yaml(recipe / "train.yaml", config)
+    return recipe
 
 
-def test_two_workers_train_what_one_does_and_a_lost_one_ends_the_run(recipe, tmp_path):
-    plain(recipe)
+def test_two_workers_train_what_one_does(plain, tmp_path):
+    recipe = plain
     epochs = 2
     alone = configure(recipe, "alone", **settings(epochs))
     train(recipe, alone)
@@ -194,8 +198,8 @@ def test_two_workers_train_what_one_does_and_a_lost_one_ends_the_run(recipe, tmp
     assert gap(one, start_of) > 1e-3 > 1e-5 > gap(one, two)
 
 
-def test_a_lost_worker_ends_the_run_and_its_log_is_named(recipe, tmp_path):
-    plain(recipe)
+def test_a_lost_worker_ends_the_run_and_its_log_is_named(plain, tmp_path):
+    recipe = plain
     exp = configure(recipe, "lost", **settings(1000))
     workers = [start(recipe, exp, worker, tmp_path / "lost") for worker in range(2)]
     deadline = time.monotonic() + 120
@@ -209,3 +213,41 @@ def test_a_lost_worker_ends_the_run_and_its_log_is_named(recipe, tmp_path):
     assert workers[0].returncode == 1
     assert "worker 1 of 2 is lost: its log is " in said.splitlines()[-1]
     assert said.splitlines()[-1].endswith(":exp/lost/train.1.log")
+
+
+HANGING = """
+import sys, time
+import torch.distributed
+from l2dual import distributed
+distributed.BEAT_SECONDS = 0.2
+rank = int(sys.argv[1])
+torch.distributed.init_process_group("gloo", init_method=sys.argv[2], world_size=2, rank=rank)
+with distributed.watched():
+    steps = 0
+    while True:
+        torch.distributed.all_reduce(torch.zeros(1))
+        time.sleep(0.01)
+        steps += 1
+        if steps == 100:
+            print("training", flush=True)
+"""
+
+
+def test_a_worker_that_hangs_ends_the_others(tmp_path):
+    """As a lost machine does, or any lost worker under NCCL: nothing closes a connection."""
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", HANGING, str(rank), f"file://{tmp_path}/meeting"],
+            env=environment() | {"L2DUAL_LOG": f"exp/run/train.{rank}.log"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    assert workers[1].stdout.readline() == "training\n"
+    workers[1].send_signal(signal.SIGSTOP)
+    said = workers[0].communicate(timeout=60)[0]
+    workers[1].kill()
+    assert workers[0].returncode == 1
+    assert said.splitlines()[-1].endswith(":exp/run/train.1.log"), said
