@@ -11,6 +11,22 @@ import yaml
 from l2dual.errors import UsageError
 from l2dual.files import atomic_write
 
+RUN_SCRIPT = """\
+#!/usr/bin/env bash
+# Train {name}, or resume it from its last whole epoch. Options go to ESPnet.
+set -euo pipefail
+cd {recipe}
+. ./path.sh
+if [[ -f cmd.sh ]]; then . ./cmd.sh; fi
+if [[ ${{cmd_backend:-local}} == local || -n ${{L2DUAL_JOB:-}} ]]; then
+    python -m l2dual.bin.train --config {config} --resume true "$@" 2>&1 | tee -a {log}
+else  # one job on the cluster, with as many GPUs as --ngpu says
+    gpus=$(sed -nE 's/.*--ngpu[= ]([0-9]+).*/\\1/p' <<< "$*")
+    echo "${{cmd_backend}}: "{script}", log: "{job_log}
+    ${{cuda_cmd}} --gpu "${{gpus:-0}}" {job_log} bash {script} "$@"
+fi
+"""
+
 
 def read_yaml(path: Path) -> dict:
     """A YAML file that holds a mapping.
@@ -56,16 +72,21 @@ def write_yaml(path: Path, content: Mapping) -> None:
 
 
 def write_run_script(directory: Path, exp: Path, recipe: Path) -> None:
-    """Write ``directory``/run.sh, which trains the run ``exp``, or resumes it where it stopped."""
+    """Write ``directory``/run.sh, which trains the run ``exp``, or resumes it where it stopped.
+
+    It goes where cmd.sh sends trainings; as a job of stage 8 it is there already, and trains.
+    """
     script = directory / "run.sh"
-    config, log = (shlex.quote(f"{exp}/{name}") for name in ("train.yaml", "train.log"))
+    quoted = {name: shlex.quote(f"{exp}/{name}") for name in ("train.yaml", "train.log", "run.sh")}
     with atomic_write(script) as stream:
         stream.write(
-            "#!/usr/bin/env bash\n"
-            f"# Train {exp.name}, or resume it from its last whole epoch. Options go to ESPnet.\n"
-            "set -euo pipefail\n"
-            f"cd {shlex.quote(str(recipe))}\n"
-            ". ./path.sh\n"
-            f'python -m l2dual.bin.train --config {config} --resume true "$@" 2>&1 | tee -a {log}\n'
+            RUN_SCRIPT.format(
+                name=exp.name,
+                recipe=shlex.quote(str(recipe)),
+                config=quoted["train.yaml"],
+                log=quoted["train.log"],
+                script=quoted["run.sh"],
+                job_log=shlex.quote(f"{exp}/resume.log"),
+            )
         )
     script.chmod(script.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
