@@ -413,9 +413,10 @@ stage_12() {  # all of the above -> EXP/report.html, EXP/RUN/model.zip
 }
 
 trap 'failed $?' EXIT
-failed() {  # failed STATUS: where the recipe stopped
+failed() {  # failed STATUS: where the recipe stopped, and how it goes on
     if (($1)) && [[ -n ${number:-} ]]; then
-        echo "l2dual: stage ${number} failed. What is made is kept: mend it, then ./run.sh --stage ${number}" >&2
+        echo "l2dual: stage ${number} failed. What is made is kept: mend it, then ${L2DUAL_COMMAND:-./run.sh} --stage ${number}" >&2
+        ((number != 8)) || echo "l2dual: or resume one training alone by its exp/RUN/run.sh" >&2
     fi
 }
 check_surface
