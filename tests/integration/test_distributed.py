@@ -2,10 +2,15 @@
 
 import argparse
 import os
+import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -251,3 +256,59 @@ def test_a_worker_that_hangs_ends_the_others(tmp_path):
     workers[1].kill()
     assert workers[0].returncode == 1
     assert said.splitlines()[-1].endswith(":exp/run/train.1.log"), said
+
+
+@pytest.fixture
+def two_nodes() -> Iterator[dict[str, str]]:
+    """The environment of a Slurm on loopback, to which a second node is added."""
+    if not shutil.which("slurmctld", path=os.environ["PATH"] + ":/usr/sbin"):
+        pytest.skip("no Slurm: apt-get install slurm-wlm munge")
+    folder = Path(tempfile.mkdtemp(prefix="l2s"))  # short, since it holds sockets
+    tool = ["bash", str(ROOT / "tools/local_slurm.sh")]
+    variables = os.environ | {"L2DUAL_SLURM_DIR": str(folder), "SLURM_CONF": f"{folder}/slurm.conf"}
+    variables["PATH"] += ":/usr/sbin"
+
+    def call(*words) -> None:
+        subprocess.run(words, env=variables, check=True, timeout=60)
+
+    second = None
+    try:
+        call(*tool, "start")
+        call(*tool, "kill")
+        conf = (folder / "slurm.conf").read_text().replace("Nodes=node1 ", "Nodes=node1,node2 ")
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        node = re.search(r"^NodeName=node1 (.*)$", conf, re.MULTILINE)[1]
+        conf += f"NodeName=node2 Port={port} {node}\n"
+        (folder / "slurm.conf").write_text(conf)
+        (folder / "slurm2.conf").write_text(
+            conf.replace(f"{folder}/spool", f"{folder}/spool2").replace("/slurmd.", "/slurmd2.")
+        )
+        (folder / "spool2").mkdir()
+        words = ["slurmd", "-D", "-N", "node2", "-f", str(folder / "slurm2.conf")]
+        second = subprocess.Popen(words, env=variables)
+        call(*tool, "start")
+        call("bash", "-c", "until [[ $(sinfo -h -o %D-%t) == 2-idle ]]; do sleep 0.2; done")
+        yield variables
+    finally:
+        if second is not None:
+            second.terminate()
+            second.wait(timeout=20)
+        subprocess.run([*tool, "stop"], env=variables, timeout=60)
+
+
+def test_a_step_of_two_nodes_under_slurm(plain, two_nodes):
+    """ESPnet's launcher, slurm.pl, sbatch and srun, as `--num_nodes 2` has them."""
+    path = plain / "path.sh"
+    path.write_text(f"{path.read_text()}PATH=$PATH:{ROOT}/tools/launch\nexport PYTHONPATH={ROOT}\n")
+    (plain / "cmd.sh").write_text('cmd_backend=slurm cuda_cmd="slurm.py --mem 2G --poll 1"\n')
+    exp = configure(plain, "step", **settings(1))
+    words = ["bash", str(exp / "run.sh"), "--num_nodes", "2", "--ngpu", "0"]
+    done = subprocess.run(words, cwd=plain, env=two_nodes, capture_output=True, text=True)
+    log = (plain / exp / "launch.log").read_text()
+    assert done.returncode == 0, done.stderr + log
+    assert "command: srun --export=ALL exp/step/run.sh --ngpu 0" in log
+    for rank, name in enumerate(("train.log", "train.1.log")):
+        assert f"rendezvous: worker {rank} of 2" in (plain / exp / name).read_text()
+    assert (plain / exp / "valid.acc.ave.pth").exists()
+    assert not list((plain / exp).glob(".rendezvous*"))
