@@ -1,4 +1,4 @@
-"""One training by several processes, its workers: an exact loss, and what happens if one is lost."""
+"""One training by several processes, its workers: an exact loss, and the loss of a worker."""
 
 import os
 import platform
@@ -70,7 +70,7 @@ def watched() -> Iterator[None]:
     try:
         yield
         torch.distributed.barrier()  # no worker leaves, and falls silent, before all are done
-    except RuntimeError:  # of gloo, as a rule; an error of its own waits here in vain, and is raised
+    except RuntimeError:  # of gloo, as a rule; an error of its own waits in vain, and is raised
         traceback.print_exc()
         watch.thread.join((SILENT_BEATS + 2) * BEAT_SECONDS)
         raise

@@ -29,7 +29,7 @@ class L2DualTrainer(Trainer):
                     f"one of {', '.join(model.statistics())}"
                 )
         if distributed_option.distributed and kwargs["plot_attention_iter_factory"] is not None:
-            raise UsageError("num_att_plot must be 0 with several workers: the first would plot alone")
+            raise UsageError("num_att_plot must be 0 with several workers: one would plot alone")
         with atomic_saves(), watched():
             super().run(
                 model=model,
