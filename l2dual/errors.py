@@ -11,3 +11,7 @@ class DataError(L2DualError):
 
 class UsageError(L2DualError):
     """An option or a configuration does not fit."""
+
+
+class WorkerError(L2DualError):
+    """A worker of a training ended before its time."""

@@ -18,6 +18,7 @@ from espnet2.legacy.nets.pytorch_backend.transformer.label_smoothing_loss import
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
+from l2dual.distributed import length_share
 from l2dual.errors import DataError
 from l2dual.gradients import GradientCosines
 from l2dual.outputs import LossWeights, active_outputs
@@ -36,8 +37,8 @@ class L2DualModel(AbsESPnetModel):
             first the CTC blank.
         loss_weights: ``{output: {"ctc": float, "attention": float}}``.
         lsm_weight: label smoothing of the attention losses.
-        length_normalized: divide each loss by the number of its target tokens in the batch
-            (True), or by the number of utterances, as ESPnet does by default (False).
+        length_normalized: divide each loss by the number of its target tokens in the batch, of
+            all workers (True), or by the number of utterances, as ESPnet does by default (False).
         gradient_interval: training steps between two measurements of how far the outputs'
             gradients agree (:mod:`l2dual.gradients`); 0 for none.
     """
@@ -154,7 +155,7 @@ class L2DualModel(AbsESPnetModel):
             output, encoder_out, encoder_out_lens, tokens, lengths
         )
         stats[f"loss_att_{output}"] = attention.detach()
-        stats[f"acc_{output}"] = torch.tensor(accuracy)
+        stats[f"acc_{output}"] = accuracy
         loss = weights["attention"] * attention
         if output in self.ctcs:
             _warn_unalignable(output, encoder_out_lens, tokens, lengths, utt_id)
@@ -170,13 +171,14 @@ class L2DualModel(AbsESPnetModel):
         encoder_out_lens: torch.Tensor,
         tokens: torch.Tensor,
         lengths: torch.Tensor,
-    ) -> tuple[torch.Tensor, float]:
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         sos_eos = self.sos_eos(output)
         ys_in, ys_out = add_sos_eos(tokens, sos_eos, sos_eos, IGNORE_ID)  # (B, L + 1)
         logits, _ = self.decoders[output](encoder_out, encoder_out_lens, ys_in, lengths + 1)
         loss = self.attention_losses[output](logits, ys_out)
         accuracy = th_accuracy(logits.flatten(0, 1), ys_out, ignore_label=IGNORE_ID)
-        return loss, accuracy
+        share = length_share(lengths + 1)
+        return loss * share if self.length_normalized else loss, torch.tensor(accuracy) * share
 
     def _ctc_loss(
         self,
@@ -188,7 +190,7 @@ class L2DualModel(AbsESPnetModel):
     ) -> torch.Tensor:
         per_batch = self.ctcs[output](encoder_out, encoder_out_lens, tokens, lengths)
         if self.length_normalized:
-            return per_batch * tokens.size(0) / lengths.sum()
+            return per_batch * tokens.size(0) / lengths.sum() * length_share(lengths)
         return per_batch
 
     def encode(

@@ -61,6 +61,8 @@ class Upstream(torch.nn.Module):
         if not self.is_whisper:  # its own augmentation, which single-output systems would not share
             self.encoder.config.apply_spec_augment = False
             self.encoder.config.layerdrop = 0.0
+            for name, parameter in self.encoder.named_parameters():
+                parameter.requires_grad &= name != "masked_spec_embed"  # of that, so unused
         self.width = self.encoder.config.hidden_size
 
     @property

@@ -11,6 +11,31 @@ import yaml
 from l2dual.errors import UsageError
 from l2dual.files import atomic_write
 
+RUN_SCRIPT = """\
+#!/usr/bin/env bash
+# Train {name}, or resume it from its last whole epoch. Options go to ESPnet.
+# --num_nodes N --ngpu N: on so many nodes of the cluster, with so many GPUs on each.
+set -euo pipefail
+cd {recipe}
+. ./path.sh
+if [[ -f cmd.sh ]]; then . ./cmd.sh; fi
+if [[ ${{1:-}} == --num_nodes ]]; then  # by ESPnet's launcher, to which Slurm is slurm.pl
+    trap 'rm -f {exp}/.rendezvous.*' EXIT
+    python -m espnet2.bin.launch --cmd "${{cuda_cmd/#slurm.py/slurm.pl}} --retries 0" \\
+        --log {exp}/launch.log --init_file_prefix {exp}/.rendezvous. "$@" -- {exp}/run.sh
+elif [[ ${{cmd_backend:-local}} == local || -n ${{L2DUAL_JOB:-}} ]]; then
+    export L2DUAL_LOG={exp}/train.log
+    rank=${{RANK:-${{SLURM_PROCID:-0}}}}  # of a worker that an srun, or you, started
+    if ((rank)); then L2DUAL_LOG={exp}/train.${{rank}}.log; fi
+    python -m l2dual.bin.train --config {exp}/train.yaml --resume true \\
+        --multiprocessing_distributed true "$@" 2>&1 | tee -a "${{L2DUAL_LOG}}"
+else  # one job on the cluster, with as many GPUs as --ngpu says
+    gpus=$(sed -nE 's/.*--ngpu[= ]([0-9]+).*/\\1/p' <<< "$*")
+    echo "${{cmd_backend}}: "{exp}"/run.sh, log: "{exp}"/resume.log"
+    ${{cuda_cmd}} --gpu "${{gpus:-0}}" {exp}/resume.log bash {exp}/run.sh "$@"
+fi
+"""
+
 
 def read_yaml(path: Path) -> dict:
     """A YAML file that holds a mapping.
@@ -56,16 +81,15 @@ def write_yaml(path: Path, content: Mapping) -> None:
 
 
 def write_run_script(directory: Path, exp: Path, recipe: Path) -> None:
-    """Write ``directory``/run.sh, which trains the run ``exp``, or resumes it where it stopped."""
+    """Write ``directory``/run.sh, which trains the run ``exp``, or resumes it where it stopped.
+
+    It goes where cmd.sh sends trainings; as a job of stage 8 it is there already, and trains.
+    """
     script = directory / "run.sh"
-    config, log = (shlex.quote(f"{exp}/{name}") for name in ("train.yaml", "train.log"))
     with atomic_write(script) as stream:
         stream.write(
-            "#!/usr/bin/env bash\n"
-            f"# Train {exp.name}, or resume it from its last whole epoch. Options go to ESPnet.\n"
-            "set -euo pipefail\n"
-            f"cd {shlex.quote(str(recipe))}\n"
-            ". ./path.sh\n"
-            f'python -m l2dual.bin.train --config {config} --resume true "$@" 2>&1 | tee -a {log}\n'
+            RUN_SCRIPT.format(
+                name=exp.name, exp=shlex.quote(str(exp)), recipe=shlex.quote(str(recipe))
+            )
         )
     script.chmod(script.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)

@@ -30,6 +30,8 @@ from espnet2.utils.get_default_kwargs import get_default_kwargs
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str_or_none
 
+from l2dual.bin import run
+from l2dual.distributed import announce
 from l2dual.encoder import SlimConformerEncoder
 from l2dual.errors import UsageError
 from l2dual.model import IGNORE_ID, L2DualModel
@@ -73,6 +75,15 @@ class L2DualTask(AbsTask):
         _model_choices,
     ]
     trainer = L2DualTrainer
+
+    @classmethod
+    def main_worker(cls, args: argparse.Namespace) -> None:
+        """Train in this process; one of several reports a user's error itself, as one line."""
+        announce(args)
+        if args.distributed:
+            run(lambda: super(L2DualTask, cls).main_worker(args))
+        else:
+            super().main_worker(args)
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:

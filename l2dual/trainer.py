@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from espnet2.train.trainer import Trainer
 
+from l2dual.distributed import watched
 from l2dual.errors import UsageError
 
 HALF = "half.pth"  # the model when half of the training's batches are done
@@ -16,11 +17,12 @@ class L2DualTrainer(Trainer):
     """Refuses settings that ESPnet accepts and that train nothing, or select no model."""
 
     @classmethod
-    def run(cls, model, trainer_options, **kwargs) -> None:
+    def run(cls, model, trainer_options, distributed_option, **kwargs) -> None:
         """Train ``model`` as ESPnet's trainer does, with whole-or-absent checkpoints.
 
         Raises:
-            UsageError: ``best_model_criterion`` names what the model does not report.
+            UsageError: ``best_model_criterion`` names what the model does not report, or several
+                workers are to plot attention.
         """
         for phase, name, _ in trainer_options.best_model_criterion:
             if phase not in ("train", "valid") or name not in model.statistics():
@@ -28,8 +30,15 @@ class L2DualTrainer(Trainer):
                     f"best_model_criterion: no statistic {phase}.{name}: use train or valid and "
                     f"one of {', '.join(model.statistics())}"
                 )
-        with atomic_saves():
-            super().run(model=model, trainer_options=trainer_options, **kwargs)
+        if distributed_option.distributed and kwargs["plot_attention_iter_factory"] is not None:
+            raise UsageError("num_att_plot must be 0 with several workers: one would plot alone")
+        with atomic_saves(), watched():
+            super().run(
+                model=model,
+                trainer_options=trainer_options,
+                distributed_option=distributed_option,
+                **kwargs,
+            )
 
     @classmethod
     def train_one_epoch(cls, model, iterator, reporter, options, **kwargs) -> bool:
@@ -44,9 +53,9 @@ class L2DualTrainer(Trainer):
                 "epoch, so that nothing would be learned: lower accum_grad or batch_bins"
             )
         run = ".".join(Path(options.output_dir).name.split(".")[-2:])
-        print(f"progress: {run} epoch {reporter.epoch} of {options.max_epoch}", flush=True)
         batches = iterator
         if kwargs["distributed_option"].dist_rank in (None, 0):
+            print(f"progress: {run} epoch {reporter.epoch} of {options.max_epoch}", flush=True)
             batches = saving_at_half(iterator, model, reporter.epoch, options)
         return super().train_one_epoch(
             model=model, iterator=batches, reporter=reporter, options=options, **kwargs

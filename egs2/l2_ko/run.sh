@@ -3,7 +3,8 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")"
-export L2DUAL_COMMAND="./run.sh $*"
+L2DUAL_COMMAND=$(printf '%q ' ./run.sh "$@")
+export L2DUAL_COMMAND=${L2DUAL_COMMAND% }
 
 exec ../TEMPLATE/l2dual1/l2dual.sh \
     --language ko \

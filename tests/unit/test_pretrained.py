@@ -90,6 +90,15 @@ def test_every_layer_gives_a_state_of_each_frame(weights, batch, kind):
     assert (frames - batch["speech_lengths"] / 320).abs().max() <= 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_trained_parameter_is_used(weights, batch, kind):
+    """Several workers would wait for the gradient of one that is not."""
+    for module in (PretrainedEncoder(0, weights(kind)), PretrainedFrontend(weights(kind), False)):
+        module(batch["speech"], batch["speech_lengths"])[0].square().sum().backward()
+        trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+        assert trained and not [name for name, p in trained.items() if p.grad is None]
+
+
 @pytest.mark.parametrize("kind", ["whisper", "xls-r", "wavlm"])
 def test_a_batch_gives_what_single_utterances_give(weights, batch, kind):
     upstream = Upstream(weights(kind)).eval()

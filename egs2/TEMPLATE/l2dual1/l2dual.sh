@@ -46,6 +46,7 @@ expdir=exp                     # where experiments and results go
 nj=2                           # processes that prepare data
 num_threads=1                  # threads of each training and decoding job
 ngpu=0                         # GPUs of each training; above 0, decoding uses one
+num_nodes=1                    # machines of each training, each with ngpu GPUs; above 1 under Slurm
 # End of options
 parse_options "${BASH_SOURCE[0]}" "$@"
 
@@ -55,6 +56,9 @@ parse_options "${BASH_SOURCE[0]}" "$@"
 
 is_number stage "${stage}"
 is_number stop_stage "${stop_stage}"
+is_number num_nodes "${num_nodes}"
+((num_nodes == 1)) || [[ ${cuda_cmd} == slurm.py* ]] \
+    || die "--num_nodes ${num_nodes} needs Slurm: set cmd_backend=slurm in cmd.sh"
 ((stage >= 1 && stop_stage <= 12)) || die "stages are 1 to 12, not ${stage} to ${stop_stage}"
 
 # The choices that follow from others -------------------------------------------------------------
@@ -321,15 +325,20 @@ cache_features() {  # dump/TAG/SPLIT, a pretrained front-end -> dump/TAG/cached_
 
 stage_8() {  # dump/TAG, token lists, statistics -> EXP/RUN, one for each system and seed
     title "Train"
-    local run
+    local run options=(--ngpu "${ngpu}")
+    local launcher="${cuda_cmd} --gpu ${ngpu} --num_threads ${num_threads}"
+    if ((num_nodes > 1)); then  # each run.sh submits its training itself, by ESPnet's launcher
+        options=(--num_nodes "${num_nodes}" "${options[@]}")
+        launcher="local.py --max_jobs ${#runs[@]}"
+    fi
     for run in "${runs[@]}"; do plan_run "${run}"; done
     launch configure "${train_cmd}"
     while read -r run; do
         # shellcheck disable=SC2016  # the new shell expands it
         plan "${run}/trained" "${run}" -- \
-            bash -c '"${@:2}" && touch "$1"' train @OUT@ "${run}/run.sh" --ngpu "${ngpu}"
+            bash -c '"${@:2}" && touch "$1"' train @OUT@ "${run}/run.sh" "${options[@]}"
     done < <(longest_first)
-    launch train "${cuda_cmd} --gpu ${ngpu} --num_threads ${num_threads}"
+    launch train "${launcher}"
 }
 
 longest_first() {  # runs with two decoders, then the others, so that no core waits at the end
@@ -430,9 +439,10 @@ stage_12() {  # all of the above -> EXP/report.html, EXP/RUN/model.zip
 }
 
 trap 'failed $?' EXIT
-failed() {  # failed STATUS: where the recipe stopped
+failed() {  # failed STATUS: where the recipe stopped, and how it goes on
     if (($1)) && [[ -n ${number:-} ]]; then
-        echo "l2dual: stage ${number} failed. What is made is kept: mend it, then ./run.sh --stage ${number}" >&2
+        echo "l2dual: stage ${number} failed. What is made is kept: mend it, then ${L2DUAL_COMMAND:-./run.sh} --stage ${number}" >&2
+        ((number != 8)) || echo "l2dual: or resume one training alone by its exp/RUN/run.sh" >&2
     fi
 }
 check_surface

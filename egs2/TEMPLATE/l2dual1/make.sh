@@ -19,7 +19,7 @@ signature() {  # signature COMMAND INPUT...
     local command=$1 input stamp
     shift
     {
-        sed -E 's/ --(nj|ngpu) [0-9]+//g' <<< "${command}"
+        sed -E 's/ --(nj|ngpu|num_nodes) [0-9]+//g' <<< "${command}"
         for input; do
             stamp=$(stamp_file "${input}")
             if [[ -f ${stamp} ]]; then
@@ -59,7 +59,7 @@ plan() {
 is_planned() { [[ " ${planned[*]} " == *" $1 "* ]]; }
 
 launch() {
-    local name=$1 launcher=$2 count=${#planned[@]} number=0 out
+    local name=$1 launcher=$2 count=${#planned[@]} number=0 array=JOB out
     ((count)) || return 0
     mkdir -p "${log_dir}"
     rm -f "${log_dir}/${name}".*
@@ -68,8 +68,10 @@ launch() {
         job_script "${out}" > "${log_dir}/${name}.${number}.sh"
     done
     planned=()
+    while [[ ${log_dir} == *${array}* ]]; do array+=_; done  # a path with JOB in it
     # shellcheck disable=SC2086  # a launcher is a command with options
-    ${launcher} "JOB=1:${count}" "${log_dir}/${name}.JOB.log" bash "${log_dir}/${name}.JOB.sh"
+    ${launcher} "${array}=1:${count}" "${log_dir}/${name}.${array}.log" \
+        bash "${log_dir}/${name}.${array}.sh"
 }
 
 job_script() {  # job_script OUT: what makes OUT, renames it and stamps it
@@ -78,6 +80,7 @@ job_script() {  # job_script OUT: what makes OUT, renames it and stamps it
     stamp=$(printf %q "$(stamp_file "$1")")
     cat << SCRIPT
 set -euo pipefail
+export L2DUAL_COMMAND=$(printf %q "${L2DUAL_COMMAND:-}")
 rm -rf ${tmp}
 mkdir -p $(printf %q "$(dirname "$1")")
 ${plan_command[$1]}

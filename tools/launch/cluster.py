@@ -1,0 +1,280 @@
+"""What the launchers of clusters share: conf/NAME.conf, the script of an array, the ends of jobs.
+
+How a job ended is known from two sides, its log's last line and the scheduler, and both must be
+content. The launcher's machine and the nodes share the file system that the jobs run in.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import string
+import subprocess
+import time
+from itertools import pairwise
+from pathlib import Path
+
+from jobs import Launcher, UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTRACT_OPTIONS = ("gpu", "mem", "num_threads", "time", "max_jobs", "progress", "poll", "retries")
+LAG_SECONDS = 60  # for a log's last line, or a new job, to be seen from here
+CANCEL_SECONDS = 40
+FOOTER = re.compile(r"^# ended: .*, status (-?\d+), \d+ seconds$", flags=re.MULTILINE)
+
+
+class Conf:
+    """conf/NAME.conf: how a launcher's options become words of the command that submits.
+
+    command WORDS            the command that submits
+    option NAME=VALUE WORDS  what --NAME VALUE adds to it; * is any other value, $NAME any option's
+    default NAME=VALUE       where --NAME isn't given
+    host NAME JOBS [GPUS]    ssh.conf: a machine, its jobs at a time, its GPUs as 0,1,2,3
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.command, self.defaults, self.options, self.hosts = [], {}, [], []
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            try:
+                self.read(*shlex.split(line, comments=True))
+            except (IndexError, ValueError):
+                raise UsageError(f"{path}, line {number}: not understood: {line}") from None
+
+    def read(self, kind="", *words):
+        if kind == "command":
+            self.command = list(words)
+        elif kind == "option":
+            name, value = words[0].split("=", 1)
+            self.options.append((name, value, words[1:]))
+        elif kind == "default":
+            name, value = words[0].split("=", 1)
+            self.defaults[name] = value
+        elif kind == "host":
+            gpus = words[2].split(",") if len(words) > 2 else []
+            self.hosts.append((words[0], int(words[1]), gpus))
+        elif kind:
+            raise ValueError(kind)
+
+    def own_options(self):
+        """Return the names that only this file knows, such as a queue or an account."""
+        names = dict.fromkeys([name for name, *_ in self.options] + list(self.defaults))
+        return [name for name in names if name not in CONTRACT_OPTIONS]
+
+    def words(self, options):
+        """Return the command that submits, for the values of the options."""
+        values = {name: str(value) for name, value in options.items() if value is not None}
+        chosen = {}  # option -> the words of its line with that very value, else of the one with *
+        for name, value, words in self.options:
+            if values.get(name) == value or (name in values and value == "*"):
+                if value != "*" or name not in chosen:
+                    chosen[name] = words
+        words = [*self.command, *(word for each in chosen.values() for word in each)]
+        try:
+            return [string.Template(word).substitute(values) for word in words]
+        except (KeyError, ValueError) as error:
+            raise UsageError(f"{self.path}: ${error.args[0]}: no such option is given") from None
+
+
+def read_conf(name):
+    """Read the recipe's own conf/NAME, else the one that all recipes share."""
+    own = Path("conf") / name
+    return Conf(own if own.is_file() else ROOT / "conf" / name)
+
+
+def script(jobs, num_threads, task):
+    """Return what one task of an array runs; ``task``: where the shell finds its number."""
+    cases = "\n".join(
+        f"    {job.number or 1}) log={shlex.quote(str(job.log))}"
+        f" command={shlex.quote(shlex.join(job.command))}; set -- {shlex.join(job.command)} ;;"
+        for job in jobs
+    )
+    return f"""\
+#!/bin/bash
+cd {shlex.quote(os.getcwd())} || exit 1
+case {task} in
+{cases}
+esac
+exec >> "$log" 2>&1 < /dev/null
+started=$(date +%s)
+ended() {{ echo "# ended: $(date '+%F %T'), status $1, $(($(date +%s) - started)) seconds"; }}
+trap 'ended $?' EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
+printf '# command: %s\n' "$command"
+echo "# host: $(uname -n)"
+echo "# started: $(date '+%F %T')"
+if [ -f path.sh ]; then . ./path.sh; fi
+export L2DUAL_JOB=1 OMP_NUM_THREADS={num_threads} MKL_NUM_THREADS={num_threads}
+"$@"
+"""
+
+
+def open_log(job):
+    """Make the log of a job empty; but one that was lost goes on in its log."""
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    with open(job.log, "ab" if job.lost else "wb") as log:
+        if job.lost:
+            log.write(f"# lost: {job.note}; started again\n".encode())
+
+
+def footer_status(log):
+    """Return the status in the last line that a job's log has of its end, or None."""
+    try:
+        with open(log, "rb") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - 8192))
+            found = FOOTER.findall(stream.read().decode(errors="replace"))
+    except OSError:
+        return None
+    return int(found[-1]) if found else None
+
+
+def ranges(jobs):
+    """Split jobs where their numbers are not consecutive: schedulers take arrays FIRST-LAST."""
+    if not jobs:
+        return []
+    breaks = [i for i, (a, b) in enumerate(pairwise(jobs), 1) if b.number != a.number + 1]
+    return [jobs[i:j] for i, j in pairwise([0, *breaks, len(jobs)])]
+
+
+class Silent(Exception):
+    """The scheduler does not answer; it may later."""
+
+
+class Cluster(Launcher):
+    """Jobs in the queue of a scheduler.
+
+    A subclass says how to submit an array, to ask for the states of its tasks, and to cancel it.
+    """
+
+    system = "the scheduler"
+    submits = cancels = "true"  # programs that must be here
+    task_variable = ""  # where a task finds its number
+
+    def __init__(self, options):
+        super().__init__(options)
+        self.conf = read_conf(self.conf_name())
+        self.poll_seconds = options.poll
+        self.silent = False
+        self.since = {}  # job -> when it was submitted, or when it ended without a last line
+        for program in (*self.conf.command[:1], self.cancels):
+            if not shutil.which(program):
+                raise UsageError(
+                    f"no {program} on PATH: run this on a machine that submits to {self.system}, "
+                    "or choose another backend in cmd.sh"
+                )
+
+    @classmethod
+    def conf_name(cls):
+        return cls.name.replace(".py", ".conf")
+
+    @classmethod
+    def add_arguments(cls, parser):
+        conf = read_conf(cls.conf_name())
+        parser.add_argument("--poll", type=float, default=5, help="seconds between looks at the jobs")
+        parser.add_argument("--retries", type=int, default=2, help="restarts of a job whose node is lost")
+        for name in conf.own_options():
+            parser.add_argument(f"--{name}", help=f"as {conf.path} has it")
+        parser.set_defaults(**conf.defaults)
+
+    def start(self, jobs):
+        for job in jobs:
+            open_log(job)
+            job.id = ""
+
+    def submit(self, jobs):
+        """Put one array into the queue, and note its tasks' names there."""
+        text = script(jobs, self.options.num_threads, self.task(jobs))
+        result = self.call(self.conf.words(vars(self.options)) + self.array_words(jobs), text)
+        if result.returncode and self.is_silent(result.stderr):
+            raise Silent(result.stderr)
+        number = self.submitted(result.stdout)
+        if result.returncode or not number:
+            said = " ".join((result.stderr or result.stdout).split())
+            raise UsageError(f"{self.system} refuses {jobs[0].name}: {said}")
+        for job in jobs:
+            job.id = self.job_id(number, job, len(jobs))
+            self.since[job] = time.monotonic()
+
+    def task(self, jobs):
+        """Return where the shell of a task finds its number."""
+        return f"${{{self.task_variable}:-{jobs[0].number or 1}}}"
+
+    def environment(self):
+        return os.environ
+
+    def call(self, words, text=""):
+        """Run a program of the scheduler, out of reach of the terminal's Ctrl-C."""
+        return subprocess.run(
+            [shutil.which(words[0]) or words[0], *words[1:]],
+            input=text,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            env=self.environment(),
+            start_new_session=True,
+        )
+
+    def is_silent(self, error):
+        """Whether an error means that the scheduler can't be reached now."""
+        return False
+
+    def tell_silence(self, error):
+        if not self.silent:
+            self.say(f"{self.system} does not answer, waiting: {' '.join(error.split())}")
+        self.silent = True
+
+    def poll(self, jobs):
+        try:
+            for array in ranges([job for job in jobs if not job.id]):
+                self.submit(array)
+            states = self.states(jobs)
+        except Silent as error:
+            self.tell_silence(str(error))
+            return
+        if self.silent:
+            self.say(f"{self.system} answers again")
+        self.silent = False
+        for job in jobs:
+            self.settle(job, *states.get(job.id, ("gone", "")))
+
+    def settle(self, job, state, note):
+        """Take over what the scheduler says of a job, if its log agrees."""
+        if state in ("waiting", "running"):
+            job.state, job.note = state, note
+            self.since[job] = time.monotonic()
+            return
+        status = footer_status(job.log)
+        if state == "failed":
+            note = self.reason(job, note)
+            job.state = "failed"
+            job.note = note if status is None else f"{note}, status {status}"
+        elif status is not None:
+            job.state = "done" if status == 0 else "failed"
+            job.note = "" if status == 0 else f"status {status}"
+        elif state == "lost":
+            job.state, job.note = "lost", note
+        elif time.monotonic() - self.since[job] > LAG_SECONDS:
+            job.state = "failed"
+            job.note = (
+                f"{note or 'gone from the queue'}, but its log has no end: was it killed, "
+                f"or do the nodes not share {os.getcwd()}?"
+            )
+
+    def reason(self, job, note):
+        """Say better, from the job's log, why the scheduler ended it."""
+        return note
+
+    def cancel(self, jobs):
+        started = [job for job in jobs if job.id and not job.ended]
+        if not started:
+            return
+        words = [self.cancels, *self.cancel_words(started)]
+        self.call(words)
+        deadline = time.monotonic() + CANCEL_SECONDS
+        while started and not self.silent and time.monotonic() < deadline:
+            self.poll(started)
+            started = [job for job in started if job.state in ("waiting", "running")]
+            time.sleep(min(0.5, self.poll_seconds))
+        if started:
+            self.say(f"may still run: {', '.join(j.id for j in started)}; try: {shlex.join(words)}")
