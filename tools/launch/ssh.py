@@ -37,6 +37,7 @@ class Ssh(Launcher):
         if not self.conf.hosts:
             raise UsageError(f"{self.conf.path} names no machine: add lines `host NAME JOBS [GPUS]`")
         self.free = slots(self.conf.hosts, options)
+        self.lost = []  # slots of machines that could not be reached
         self.running = {}  # job -> (ssh, slot)
 
     @classmethod
@@ -49,6 +50,8 @@ class Ssh(Launcher):
             open_log(job)
 
     def poll(self, jobs):
+        if not self.free and not self.running:
+            self.free, self.lost = self.lost, []
         for job in jobs:
             if job.state == "waiting" and self.free:
                 self.run(job, self.free.pop(0))
@@ -79,13 +82,14 @@ class Ssh(Launcher):
 
     def settle(self, job):
         process, slot = self.running.pop(job)
-        self.free.append(slot)
         logged = footer_status(job.log)
         status = process.returncode if logged is None else logged
         job.state = "done" if status == 0 else "failed"
+        job.note = f"status {status}"
         if logged is None and status:
-            job.note = " ".join(process.stderr.read().split()) or f"status {status}"
+            job.note = " ".join(process.stderr.read().split()) or job.note
             job.state = "lost" if status == CONNECTION_LOST else "failed"
+        (self.lost if job.state == "lost" else self.free).append(slot)
 
     def cancel(self, jobs):
         """Ask the jobs to end, and after a grace period make them."""
