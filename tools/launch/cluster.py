@@ -272,9 +272,13 @@ class Cluster(Launcher):
         words = [self.cancels, *self.cancel_words(started)]
         self.call(words)
         deadline = time.monotonic() + CANCEL_SECONDS
-        while started and not self.silent and time.monotonic() < deadline:
-            self.poll(started)
-            started = [job for job in started if job.state in ("waiting", "running")]
+        while started and time.monotonic() < deadline:
+            try:
+                states = self.states(started)
+            except Silent:
+                break
+            there = [job for job in started if job.id in states]
+            started = [job for job in there if states[job.id][0] in ("waiting", "running")]
             time.sleep(min(0.5, self.poll_seconds))
         if started:
             self.say(f"may still run: {', '.join(j.id for j in started)}; try: {shlex.join(words)}")
