@@ -184,7 +184,9 @@ def test_cmd_sh_offers_the_local_backend():
 
 @pytest.mark.parametrize("backend", ["slurm", "sge", "pbs", "ssh"])
 def test_cmd_sh_offers_clusters(backend):
-    result = source_cmd_sh('printf "%s\\n" "$train_cmd" "$cuda_cmd" "$decode_cmd"', cmd_backend=backend)
+    result = source_cmd_sh(
+        'printf "%s\\n" "$train_cmd" "$cuda_cmd" "$decode_cmd"', cmd_backend=backend
+    )
     commands = [line.split() for line in result.stdout.splitlines()]
     assert [words[0] for words in commands] == [f"{backend}.py"] * 3
     assert all((LOCAL.parent / words[0]).is_file() for words in commands)

@@ -1,7 +1,7 @@
 """The launchers for Grid Engine, PBS and ssh.
 
-ssh runs against a real sshd on loopback. Grid Engine and PBS are not installed here: their launchers
-meet stand-ins that run the jobs and print what the manuals of qsub, qstat and qacct document.
+ssh runs against a real sshd on loopback. Grid Engine and PBS are not installed here: their
+launchers meet stand-ins that run the jobs and print what the manuals of qsub, qstat and qacct document.
 """
 
 import getpass
@@ -97,21 +97,34 @@ def test_grid_engine_accounts():
     }
 
 
-EMPTY_QUEUE = "echo \"<job_info><queue_info/><job_info/></job_info>\"\n"
+EMPTY_QUEUE = 'echo "<job_info><queue_info/><job_info/></job_info>"\n'
 SGE_RUNS = {
     "qsub": 'echo "$@" > words; cat > script; echo 7.1-2:1\n'
     "for task in 1 2; do SGE_TASK_ID=$task bash script; done; exit 0\n",
     "qstat": EMPTY_QUEUE,
-    "qacct": f'cat << END\n{sge_account(1, "0", 0)}{sge_account(2, "0", 3)}END\n',
+    "qacct": f"cat << END\n{sge_account(1, '0', 0)}{sge_account(2, '0', 3)}END\n",
     "qdel": "echo $@ > deleted\n",
 }
 
 
 def test_grid_engine_end_to_end(tmp_path):
     path = install(tmp_path, SGE_RUNS)
-    options = ["--mem", "2G", "--num_threads", 4, "--time", "1-0:00:00", "--gpu", 1, "--max_jobs", 3]
+    options = [
+        "--mem",
+        "2G",
+        "--num_threads",
+        4,
+        "--time",
+        "1-0:00:00",
+        "--gpu",
+        1,
+        "--max_jobs",
+        3,
+    ]
     words = [*options, "--queue", "long", "JOB=1:2", "log/1x y.JOB.log"]
-    result = launch("sge.py", tmp_path, *words, "bash", "-c", "exit $((JOB == 2 ? 3 : 0))", PATH=path)
+    result = launch(
+        "sge.py", tmp_path, *words, "bash", "-c", "exit $((JOB == 2 ? 3 : 0))", PATH=path
+    )
     assert (tmp_path / "words").read_text().split() == (
         "-l h_vmem=2G -l h_rt=24:00:00 -pe smp 4 -l gpu=1 -q long -terse -S /bin/bash -r y -j y "
         "-o /dev/null -N _1x_y -t 1-2 -tc 3"
@@ -197,7 +210,9 @@ def test_a_backend_without_its_scheduler(tmp_path, name, system):
     path = f"{Path(sys.executable).parent}:/nonexistent"
     (tmp_path / "env").symlink_to(shutil.which("env"))
     command = [sys.executable, LAUNCHERS / f"{name}.py", "x.log", "true"]
-    result = subprocess.run(command, cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True)
+    result = subprocess.run(
+        command, cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True
+    )
     assert result.returncode == 1
     assert result.stderr == (
         f"{name}.py: error: no qsub on PATH: run this on a machine that submits to {system}, "
@@ -230,10 +245,16 @@ def sshd(tmp_path_factory):
         pytest.skip("no sshd: apt-get install openssh-server")
     folder = tmp_path_factory.mktemp("sshd")
     for name in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True
+        )
     (folder / "authorized").write_text((folder / "user.pub").read_text())
     port = subprocess.check_output(
-        [sys.executable, "-c", "import socket; print(socket.create_server(('', 0)).getsockname()[1])"],
+        [
+            sys.executable,
+            "-c",
+            "import socket; print(socket.create_server(('', 0)).getsockname()[1])",
+        ],
         text=True,
     ).strip()
     if os.getuid() == 0:
@@ -246,7 +267,9 @@ def sshd(tmp_path_factory):
     ssh = f"ssh -o BatchMode=yes -p {port} -i {folder}/user -o UserKnownHostsFile={folder}/known"
     ssh += f" -o StrictHostKeyChecking=no -o LogLevel=ERROR -l {getpass.getuser()}"
     for _ in range(50):
-        if not subprocess.run([*ssh.split(), "127.0.0.1", "true"], stderr=subprocess.DEVNULL).returncode:
+        if not subprocess.run(
+            [*ssh.split(), "127.0.0.1", "true"], stderr=subprocess.DEVNULL
+        ).returncode:
             break
         time.sleep(0.1)
     else:

@@ -17,7 +17,17 @@ from pathlib import Path
 from jobs import Launcher, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTRACT_OPTIONS = ("gpu", "mem", "num_threads", "time", "max_jobs", "progress", "poll", "lag", "retries")
+CONTRACT_OPTIONS = (
+    "gpu",
+    "mem",
+    "num_threads",
+    "time",
+    "max_jobs",
+    "progress",
+    "poll",
+    "lag",
+    "retries",
+)
 CANCEL_SECONDS = 40
 FOOTER = re.compile(r"^# ended: .*, status (-?\d+), \d+ seconds$", flags=re.MULTILINE)
 
@@ -84,7 +94,7 @@ def read_conf(name):
 def script(jobs, num_threads, task):
     """Return what one task of an array runs; ``task``: where the shell finds its number."""
     cases = "\n".join(
-        f"    {job.number or 1}) log={shlex.quote(str(job.log))}"
+        f"    {job.task}) log={shlex.quote(str(job.log))}"
         f" command={shlex.quote(shlex.join(job.command))}; set -- {shlex.join(job.command)} ;;"
         for job in jobs
     )
@@ -170,11 +180,15 @@ class Cluster(Launcher):
     @classmethod
     def add_arguments(cls, parser):
         conf = read_conf(cls.conf_name())
-        parser.add_argument("--poll", type=float, default=5, help="seconds between two looks at jobs")
+        parser.add_argument(
+            "--poll", type=float, default=5, help="seconds between two looks at jobs"
+        )
         parser.add_argument(
             "--lag", type=float, default=60, help="seconds until a log's end, or a new job, is seen"
         )
-        parser.add_argument("--retries", type=int, default=2, help="restarts of a job that was lost")
+        parser.add_argument(
+            "--retries", type=int, default=2, help="restarts of a job that was lost"
+        )
         for name in conf.own_options():
             parser.add_argument(f"--{name}", help=f"as {conf.path} has it")
         parser.set_defaults(**conf.defaults)
@@ -200,7 +214,7 @@ class Cluster(Launcher):
 
     def task(self, jobs):
         """Return where the shell of a task finds its number."""
-        return f"${{{self.task_variable}:-{jobs[0].number or 1}}}"
+        return f"${{{self.task_variable}:-{jobs[0].task}}}"
 
     def environment(self):
         return os.environ
