@@ -51,7 +51,7 @@ class Slurm:
             "\n"
         )[:-1]
 
-    def wait_for(self, pattern, seconds=120):
+    def wait_for(self, pattern, seconds=300):
         """Wait until a line of the queue has the pattern; return its job's id."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
