@@ -115,6 +115,15 @@ def check_sclite():
         note("sclite", "not here; tests against it are skipped: sudo apt-get install sctk")
 
 
+def check_schedulers():
+    programs = (("sbatch", "slurm"), ("qacct", "sge"), ("pbsnodes", "pbs"))
+    found = [backend for program, backend in programs if shutil.which(program)]
+    if found:
+        ok("scheduler", "cmd_backend={} in cmd.sh uses it".format(" or ".join(found)))
+    else:
+        note("scheduler", "none on PATH; jobs run on this machine (docs/cluster.md)")
+
+
 def check_machine():
     free = shutil.disk_usage(str(ROOT)).free / 1e9
     report = ok if free >= 5 else note
@@ -136,6 +145,7 @@ def main():
         check_espeak()
         check_gpu()
     check_sclite()
+    check_schedulers()
     check_machine()
     if missing:
         print("\n{} missing: {}".format(len(missing), ", ".join(missing)))

@@ -182,7 +182,39 @@ def test_cmd_sh_offers_the_local_backend():
     assert result.stdout == "local.py local.py local.py\n"
 
 
+@pytest.mark.parametrize("backend", ["slurm", "sge", "pbs", "ssh"])
+def test_cmd_sh_offers_clusters(backend):
+    result = source_cmd_sh(
+        'printf "%s\\n" "$train_cmd" "$cuda_cmd" "$decode_cmd"', cmd_backend=backend
+    )
+    commands = [line.split() for line in result.stdout.splitlines()]
+    assert [words[0] for words in commands] == [f"{backend}.py"] * 3
+    assert all((LOCAL.parent / words[0]).is_file() for words in commands)
+
+
 def test_cmd_sh_refuses_another_backend():
-    result = source_cmd_sh("echo ran", cmd_backend="pbs")
+    result = source_cmd_sh("echo ran", cmd_backend="lsf")
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == "l2dual: error: unknown backend pbs: l2dual 0.1 has: local\n"
+    assert result.stderr == (
+        "l2dual: error: unknown backend lsf: there are local, slurm, sge, pbs, ssh\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--queue", "q", "x.log", "touch", "ran"], "unrecognized arguments: --queue"),
+        (["--mem", "much", "x.log", "touch", "ran"], "'much' is not a size such as 8G or 500M"),
+        (["--time", "90", "x.log", "touch", "ran"], "'90' is not a time such as 2:00:00"),
+    ],
+)
+def test_an_option_that_a_cluster_would_refuse(tmp_path, words, message):
+    test_usage_error_is_one_line_and_nothing_runs(tmp_path, words, message)
+
+
+def test_a_directory_with_the_name_of_the_array(tmp_path):
+    (tmp_path / "myJOBs").mkdir()
+    result = launch(tmp_path, "JOB=1:2", "myJOBs/x.JOB.log", "true")
+    assert result.returncode == 1 and result.stderr.count("\n") == 1
+    assert "myJOBs: has JOB in its name" in result.stderr and "TASK=1:2" in result.stderr
+    assert launch(tmp_path, "TASK=1:2", "myJOBs/x.TASK.log", "true").returncode == 0

@@ -17,8 +17,17 @@ from pathlib import Path
 from jobs import Launcher, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
-CONTRACT_OPTIONS = ("gpu", "mem", "num_threads", "time", "max_jobs", "progress", "poll", "retries")
-LAG_SECONDS = 60  # for a log's last line, or a new job, to be seen from here
+CONTRACT_OPTIONS = (
+    "gpu",
+    "mem",
+    "num_threads",
+    "time",
+    "max_jobs",
+    "progress",
+    "poll",
+    "lag",
+    "retries",
+)
 CANCEL_SECONDS = 40
 FOOTER = re.compile(r"^# ended: .*, status (-?\d+), \d+ seconds$", flags=re.MULTILINE)
 
@@ -85,7 +94,7 @@ def read_conf(name):
 def script(jobs, num_threads, task):
     """Return what one task of an array runs; ``task``: where the shell finds its number."""
     cases = "\n".join(
-        f"    {job.number or 1}) log={shlex.quote(str(job.log))}"
+        f"    {job.task}) log={shlex.quote(str(job.log))}"
         f" command={shlex.quote(shlex.join(job.command))}; set -- {shlex.join(job.command)} ;;"
         for job in jobs
     )
@@ -171,8 +180,15 @@ class Cluster(Launcher):
     @classmethod
     def add_arguments(cls, parser):
         conf = read_conf(cls.conf_name())
-        parser.add_argument("--poll", type=float, default=5, help="seconds between looks at the jobs")
-        parser.add_argument("--retries", type=int, default=2, help="restarts of a job whose node is lost")
+        parser.add_argument(
+            "--poll", type=float, default=5, help="seconds between two looks at jobs"
+        )
+        parser.add_argument(
+            "--lag", type=float, default=60, help="seconds until a log's end, or a new job, is seen"
+        )
+        parser.add_argument(
+            "--retries", type=int, default=2, help="restarts of a job that was lost"
+        )
         for name in conf.own_options():
             parser.add_argument(f"--{name}", help=f"as {conf.path} has it")
         parser.set_defaults(**conf.defaults)
@@ -198,7 +214,7 @@ class Cluster(Launcher):
 
     def task(self, jobs):
         """Return where the shell of a task finds its number."""
-        return f"${{{self.task_variable}:-{jobs[0].number or 1}}}"
+        return f"${{{self.task_variable}:-{jobs[0].task}}}"
 
     def environment(self):
         return os.environ
@@ -254,12 +270,10 @@ class Cluster(Launcher):
             job.note = "" if status == 0 else f"status {status}"
         elif state == "lost":
             job.state, job.note = "lost", note
-        elif time.monotonic() - self.since[job] > LAG_SECONDS:
-            job.state = "failed"
-            job.note = (
-                f"{note or 'gone from the queue'}, but its log has no end: was it killed, "
-                f"or do the nodes not share {os.getcwd()}?"
-            )
+        elif time.monotonic() - self.since[job] > self.options.lag:
+            where = "was it killed, or do the nodes not share this directory?"
+            job.state = "lost" if state == "gone" else "failed"
+            job.note = f"{note or 'not in the queue'}, but its log has no end: {where}"
 
     def reason(self, job, note):
         """Say better, from the job's log, why the scheduler ended it."""
@@ -272,9 +286,13 @@ class Cluster(Launcher):
         words = [self.cancels, *self.cancel_words(started)]
         self.call(words)
         deadline = time.monotonic() + CANCEL_SECONDS
-        while started and not self.silent and time.monotonic() < deadline:
-            self.poll(started)
-            started = [job for job in started if job.state in ("waiting", "running")]
+        while started and time.monotonic() < deadline:
+            try:
+                states = self.states(started)
+            except Silent:
+                break
+            there = [job for job in started if job.id in states]
+            started = [job for job in there if states[job.id][0] in ("waiting", "running")]
             time.sleep(min(0.5, self.poll_seconds))
         if started:
             self.say(f"may still run: {', '.join(j.id for j in started)}; try: {shlex.join(words)}")

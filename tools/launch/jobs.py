@@ -43,6 +43,11 @@ class Job:
         return self.log.stem
 
     @property
+    def task(self):
+        """Its number in an array of a scheduler, where a single job is an array of one."""
+        return 1 if self.number is None else self.number
+
+    @property
     def ended(self):
         return self.state in ("done", "failed")
 
@@ -246,8 +251,10 @@ def start_again(launcher, jobs):
         job.state = "waiting" if job.lost <= launcher.options.retries else "failed"
     again = [job for job in jobs if job.state == "waiting"]
     for job in again:
-        launcher.say(f"{job.name}: lost ({job.note}): started again, {job.lost} of "
-                     f"{launcher.options.retries} times")
+        launcher.say(
+            f"{job.name}: lost ({job.note}): started again, {job.lost} of "
+            f"{launcher.options.retries} times"
+        )
     if again:
         launcher.start(again)
 

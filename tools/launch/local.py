@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Run a command, or an array of numbered commands, on this machine, each with its own log.
 
-    local.py [options] log/x.log command args...
-    local.py [options] JOB=1:8 log/x.JOB.log command args with JOB
+local.py [options] log/x.log command args...
+local.py [options] JOB=1:8 log/x.JOB.log command args with JOB
 """
 
 import os

@@ -32,7 +32,7 @@ class GridEngine(Cluster):
     def array_words(self, jobs):
         words = ["-terse", "-S", "/bin/bash", "-r", "y", "-j", "y", "-o", "/dev/null"]
         words += ["-N", re.sub(r"^(?=\d)|[^\w.-]", "_", jobs[0].log.name.split(".")[0])]
-        words += ["-t", f"{jobs[0].number or 1}-{jobs[-1].number or 1}"]
+        words += ["-t", f"{jobs[0].task}-{jobs[-1].task}"]
         if self.options.max_jobs:
             words += ["-tc", str(self.options.max_jobs)]
         return words
@@ -42,7 +42,7 @@ class GridEngine(Cluster):
         return found[1] if found else ""
 
     def job_id(self, number, job, _size):
-        return f"{number}.{job.number or 1}"
+        return f"{number}.{job.task}"
 
     def is_silent(self, error):
         return bool(re.search("unable to (contact|send message to) qmaster", error))

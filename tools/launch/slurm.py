@@ -46,7 +46,7 @@ class Slurm(Cluster):
     task_variable = "SLURM_ARRAY_TASK_ID"
 
     def array_words(self, jobs):
-        array = f"{jobs[0].number or 1}-{jobs[-1].number or 1}"
+        array = f"{jobs[0].task}-{jobs[-1].task}"
         if self.options.max_jobs:
             array += f"%{self.options.max_jobs}"
         return [
@@ -76,7 +76,7 @@ class Slurm(Cluster):
         return output.strip().split(";")[0]
 
     def job_id(self, number, job, _size):
-        return f"{number}_{job.number or 1}"
+        return f"{number}_{job.task}"
 
     def is_silent(self, error):
         return "Unable to contact slurm controller" in error
@@ -95,7 +95,13 @@ class Slurm(Cluster):
 
     def accounting(self, numbers):
         """Return what sacct has of the jobs, nothing where a cluster keeps no accounts."""
-        words = ["sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State,NodeList"]
+        words = [
+            "sacct",
+            "--noheader",
+            "--parsable2",
+            "--allocations",
+            "--format=JobID,State,NodeList",
+        ]
         result = self.call([*words, f"--jobs={','.join(numbers)}"])
         rows = [line.split("|") for line in result.stdout.splitlines()]
         return {row[0]: verdict(row[1].split()[0], node=row[2]) for row in rows}

@@ -35,13 +35,18 @@ class Ssh(Launcher):
         super().__init__(options)
         self.conf = read_conf("ssh.conf")
         if not self.conf.hosts:
-            raise UsageError(f"{self.conf.path} names no machine: add lines `host NAME JOBS [GPUS]`")
+            raise UsageError(
+                f"{self.conf.path} names no machine: add lines `host NAME JOBS [GPUS]`"
+            )
         self.free = slots(self.conf.hosts, options)
+        self.lost = []  # slots of machines that could not be reached
         self.running = {}  # job -> (ssh, slot)
 
     @classmethod
     def add_arguments(cls, parser):
-        parser.add_argument("--retries", type=int, help="restarts of a job that lost its connection")
+        parser.add_argument(
+            "--retries", type=int, help="restarts of a job that lost its connection"
+        )
         parser.set_defaults(retries=2, **read_conf("ssh.conf").defaults)
 
     def start(self, jobs):
@@ -49,6 +54,8 @@ class Ssh(Launcher):
             open_log(job)
 
     def poll(self, jobs):
+        if not self.free and not self.running:
+            self.free, self.lost = self.lost, []
         for job in jobs:
             if job.state == "waiting" and self.free:
                 self.run(job, self.free.pop(0))
@@ -58,7 +65,7 @@ class Ssh(Launcher):
 
     def run(self, job, slot):
         host, gpus = slot
-        text = script([job], self.options.num_threads, job.number or 1)
+        text = script([job], self.options.num_threads, job.task)
         if gpus:
             text = f"export CUDA_VISIBLE_DEVICES={','.join(gpus)}\n{text}"
         process = subprocess.Popen(
@@ -79,13 +86,14 @@ class Ssh(Launcher):
 
     def settle(self, job):
         process, slot = self.running.pop(job)
-        self.free.append(slot)
         logged = footer_status(job.log)
         status = process.returncode if logged is None else logged
         job.state = "done" if status == 0 else "failed"
+        job.note = f"status {status}"
         if logged is None and status:
-            job.note = " ".join(process.stderr.read().split()) or f"status {status}"
+            job.note = " ".join(process.stderr.read().split()) or job.note
             job.state = "lost" if status == CONNECTION_LOST else "failed"
+        (self.lost if job.state == "lost" else self.free).append(slot)
 
     def cancel(self, jobs):
         """Ask the jobs to end, and after a grace period make them."""
@@ -131,7 +139,9 @@ def slots(hosts, options):
     for host, jobs, gpus in hosts:
         if options.gpu:
             starts = range(0, len(gpus) - options.gpu + 1, options.gpu)
-            found += [(i, host, gpus[start : start + options.gpu]) for i, start in enumerate(starts)]
+            found += [
+                (i, host, gpus[start : start + options.gpu]) for i, start in enumerate(starts)
+            ]
         else:
             found += [(i, host, []) for i in range(max(1, jobs // options.num_threads))]
     if not found:
