@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+TINY = ("--preset", "tiny", "--nj", "2")
 
 
 class Checkout:

@@ -1,0 +1,59 @@
+"""Every encoder through all twelve stages; small random weights stand in for pretrained ones."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+
+from tests.checkout import ROOT, TINY, Checkout
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Checkout:
+    return Checkout(tmp_path_factory.mktemp("l2 dual"))
+
+
+def one_epoch_of(checkout: Checkout, language: str, name: str) -> Path:
+    """conf/train_NAME.yaml for one epoch; small random weights stand in for pretrained ones."""
+    config = yaml.safe_load((ROOT / f"conf/train_{name}.yaml").read_text(encoding="utf-8"))
+    config |= {"max_epoch": 1, "keep_nbest_models": 1}
+    for part in ("frontend_conf", "encoder_conf"):
+        if "path" in config[part]:
+            config[part]["path"] = str(small_whisper(checkout.root / "weights" / "whisper"))
+    path = checkout.recipe(language) / "conf" / f"train_{name}_1.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
+
+
+def small_whisper(path: Path) -> Path:
+    if not path.exists():
+        sizes = dict(d_model=32, encoder_layers=2, decoder_layers=1, vocab_size=9)
+        sizes |= dict(encoder_ffn_dim=32, decoder_ffn_dim=32, pad_token_id=0, eos_token_id=0)
+        heads = dict(encoder_attention_heads=2, decoder_attention_heads=2)
+        model = WhisperModel(WhisperConfig(**sizes, **heads, decoder_start_token_id=0))
+        model.save_pretrained(path)
+        WhisperFeatureExtractor().save_pretrained(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "language, config, options",
+    [
+        ("en", "whisper_base", ("--cache_features", "true")),
+        ("ko", "ssl", ("--cache_features", "true")),
+        ("en", "whisper_finetune", ()),
+        ("ko", "e_branchformer", ()),
+        ("en", "transformer", ()),
+    ],
+)
+def test_every_encoder_trains_and_decodes_through_the_recipe(checkout, language, config, options):
+    chosen = one_epoch_of(checkout, language, config)
+    chosen_options = ("--systems", "do", "--train_config", str(chosen), "--expdir", "exp encoders")
+    checkout.run(language, *TINY, *chosen_options, *options)
+    recipe = checkout.recipe(language)
+    [run] = recipe.glob(f"exp encoders/*.{config}_1.*.do.seed1")
+    assert (run / "decode/test/text.surface").stat().st_size > 0
+    cached = list(recipe.glob("dump/*/cached_*/train/wav.scp"))
+    assert cached or not options
