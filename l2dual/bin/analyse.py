@@ -93,12 +93,14 @@ def _records(args: argparse.Namespace) -> list[dict]:
 
 
 def table(what: str, records: list[dict]) -> str:
-    """One line per record, then the reasons for what is missing."""
+    """One line per record (of probes, those where the outputs differ), and why numbers lack."""
     if not records:
         return f"{what}: no systems to compare: train so_surface, so_meaning and do"
     places, numbers = (names.split() for names in COLUMNS[what])
     lines, reasons = [[*places, *numbers]], {}
     for row in records:
+        if what == "probes" and row["tokens"] != "differ":
+            continue
         lines.append(
             ["-" if row[name] is None else str(row[name]) for name in places]
             + [_number(row.get(name)) for name in numbers]
