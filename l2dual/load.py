@@ -1,16 +1,20 @@
 """Load a trained model from its experiment directory."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 import yaml
+from espnet2.text.token_id_converter import TokenIDConverter
 
 from l2dual.errors import DataError
 from l2dual.model import L2DualModel
 from l2dual.task import L2DualTask
+from l2dual.tokens import UNKNOWN, build_tokenizer, tokens_to_text
 
 CHECKPOINT = "valid.acc.ave.pth"
+SINGLE_OUTPUT = {"ctc": 0.2, "attention": 0.8}  # the losses of so_surface and so_meaning
 
 
 def load_model(exp_dir: str | Path, checkpoint: str = CHECKPOINT) -> L2DualModel:
@@ -40,6 +44,45 @@ def random_model(exp_dir: str | Path, seed: int) -> L2DualModel:
     args = _train_args(exp_dir)
     args.seed = seed
     return L2DualTask.build_model(args).eval()
+
+
+def vocabulary(exp_dir: str | Path, output: str) -> list[str]:
+    """The tokens of one output of a run."""
+    return getattr(_train_args(exp_dir), f"{output}_token_list")
+
+
+def text_to_ids(exp_dir: str | Path, output: str) -> Callable[[str], list[int]]:
+    """The tokenizer and vocabulary of one output of a run: text -> token ids, as in training."""
+    args = _train_args(exp_dir)
+    tokenizer = build_tokenizer(
+        getattr(args, f"{output}_token_type"), getattr(args, f"{output}_bpemodel")
+    )
+    converter = TokenIDConverter(getattr(args, f"{output}_token_list"), UNKNOWN)
+    return lambda text: converter.tokens2ids(tokenizer.text2tokens(text))
+
+
+def tokens_to_text_of(exp_dir: str | Path, output: str) -> Callable[[list[str]], str]:
+    """Tokens that a search gives -> the text that they write."""
+    args = _train_args(exp_dir)
+    kind, model = getattr(args, f"{output}_token_type"), getattr(args, f"{output}_bpemodel")
+    return lambda tokens: tokens_to_text(tokens, kind, model)
+
+
+def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> L2DualModel:
+    """A freshly initialized single-output system in the architecture of ``encoder_dir``.
+
+    Args:
+        encoder_dir: run whose configuration is taken, but for the output.
+        output_dir: run that has the output's vocabulary.
+        output: the output.
+        seed: of the initialization.
+    """
+    args, source = _train_args(encoder_dir), _train_args(output_dir)
+    for name in ("token_list", "token_type", "bpemodel"):
+        setattr(args, f"{output}_{name}", getattr(source, f"{output}_{name}"))
+    args.model_conf = args.model_conf | {"loss_weights": {output: SINGLE_OUTPUT}}
+    args.seed = seed
+    return L2DualTask.build_model(args)
 
 
 def _train_args(exp_dir: str | Path) -> argparse.Namespace:

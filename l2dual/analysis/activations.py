@@ -1,5 +1,7 @@
 """Activations of an encoder's blocks on a sample of frames that are far enough apart."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,9 +33,30 @@ class Activations:
     layers: list[np.ndarray]
 
 
-def frame_positions(length: int) -> np.ndarray:
+def frame_positions(length: int, spacing: int = SPACING) -> np.ndarray:
     """Every 25th frame from the middle of the first 25 on; of a shorter utterance, its middle."""
-    return np.arange(min(length, SPACING) // 2, length, SPACING)
+    return np.arange(min(length, spacing) // 2, length, spacing)
+
+
+@contextmanager
+def recorded_blocks(model: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
+    """Record what every block of the encoder gives: (B, T', D) each, those of the latest batch.
+
+    Raises:
+        UsageError: the encoder has no list of blocks.
+    """
+    blocks = getattr(model.encoder, "encoders", None)
+    if not isinstance(blocks, torch.nn.ModuleList | torch.nn.Sequential):
+        kind = type(model.encoder).__name__
+        raise UsageError(f"{kind} has no list `encoders` of blocks: use a Conformer-like encoder")
+    outputs: list[torch.Tensor] = []
+    hooks = [block.register_forward_hook(_keep(outputs)) for block in blocks]
+    hooks.append(model.encoder.register_forward_pre_hook(lambda *_: outputs.clear()))
+    try:
+        yield outputs
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @torch.inference_mode()
@@ -51,18 +74,12 @@ def collect(model: torch.nn.Module, data: DataDir, batch_size: int) -> Activatio
         UsageError: the encoder has no list of blocks.
         DataError: an utterance without a frame, or values that are not finite.
     """
-    blocks = getattr(model.encoder, "encoders", None)
-    if not isinstance(blocks, torch.nn.ModuleList | torch.nn.Sequential):
-        kind = type(model.encoder).__name__
-        raise UsageError(f"{kind} has no list `encoders` of blocks: use a Conformer-like encoder")
     device = next(model.parameters()).device
-    outputs: list[torch.Tensor] = []  # of the running batch, (B, T', D) per block
-    hooks = [block.register_forward_hook(_keep(outputs)) for block in blocks]
-    utts, all_lengths, rows, layers = [], [], [], [[] for _ in blocks]
-    try:
+    utts, all_lengths, rows, layers = [], [], [], []
+    with recorded_blocks(model) as outputs:
         for names, speech, speech_lengths in batches(data, batch_size):
-            outputs.clear()
             _, lengths = model.encode(speech.to(device), speech_lengths.to(device))
+            layers = layers or [[] for _ in outputs]
             for index, (name, length) in enumerate(zip(names, lengths.tolist(), strict=True)):
                 if length < 1:
                     raise DataError(f"utterance {name}: too short for the encoder: run stage 4")
@@ -71,22 +88,28 @@ def collect(model: torch.nn.Module, data: DataDir, batch_size: int) -> Activatio
                 utts.append(name)
                 all_lengths.append(length)
                 for kept, output in zip(layers, outputs, strict=True):
-                    frames = output[index, positions].float().cpu().numpy()
-                    if not np.isfinite(frames).all():
-                        raise DataError(
-                            f"utterance {name}: the encoder gives values that are not finite: "
-                            "its training diverged, train it again (stage 8)"
-                        )
-                    kept.append(frames)
-    finally:
-        for hook in hooks:
-            hook.remove()
+                    kept.append(finite(output[index, positions], name))
     return Activations(
         utts=tuple(utts),
         lengths=np.array(all_lengths),
         rows=np.array(rows),
         layers=[np.concatenate(kept) for kept in layers],
     )
+
+
+def finite(values: torch.Tensor, utt: str) -> np.ndarray:
+    """Values of an utterance as float32.
+
+    Raises:
+        DataError: they are not finite.
+    """
+    array = values.float().cpu().numpy()
+    if not np.isfinite(array).all():
+        raise DataError(
+            f"utterance {utt}: the model gives values that are not finite: "
+            "its training diverged, train it again (stage 8)"
+        )
+    return array
 
 
 def _keep(outputs: list[torch.Tensor]):

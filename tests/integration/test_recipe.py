@@ -76,8 +76,14 @@ def test_results_have_a_record_for_each_system_output_unit_and_bin(finished):
 
 def test_an_analysis_of_too_little_data_says_so(finished):
     checkout, language, _ = finished
-    records = json.loads((checkout.recipe(language) / "exp/cka.json").read_text())
-    assert records and all(r["cka"] is None and r["reason"] for r in records)
+    exp = checkout.recipe(language) / "exp"
+    for name in ("cka", "decoders"):
+        records = json.loads((exp / f"{name}.json").read_text())
+        assert records and all(r["cka"] is None and r["reason"] for r in records)
+    for name in ("subspaces", "probes", "swap"):
+        records = json.loads((exp / f"{name}.json").read_text())
+        assert records and all(r["value"] is not None or r["reason"] for r in records)
+        assert all(r["commit"] and r["command"] for r in records)
 
 
 def test_a_second_run_changes_nothing(finished):

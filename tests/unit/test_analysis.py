@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-import yaml
 
 from l2dual.analysis.activations import (
     Activations,
@@ -18,76 +17,10 @@ from l2dual.analysis.cka import debiased_cka
 from l2dual.analysis.entanglement import Options, analyse
 from l2dual.bin import run
 from l2dual.bin.analyse import main
-from l2dual.corpora import Utterance
-from l2dual.datadir import DataDir, write_datadir, write_table
+from l2dual.datadir import DataDir
 from l2dual.errors import DataError, UsageError
 from l2dual.load import CHECKPOINT, load_model
-from l2dual.task import L2DualTask
-
-RATE = 16000
-WIDTH = 8
-OUTPUTS = {"so_surface": ["surface"], "so_meaning": ["meaning"], "do": ["surface", "meaning"]}
-
-
-def make_data(path, n_speakers=12, per_speaker=3):
-    """Noise in bursts, 0.6 to 4 seconds an utterance, as stage 3 leaves it."""
-    rng = np.random.default_rng(0)
-    path.mkdir()
-    utterances, durations = [], {}
-    for speaker in range(n_speakers):
-        for number in range(per_speaker):
-            utt = f"s{speaker:02d}-{number}"
-            seconds = rng.uniform(0.6, 4.0)
-            envelope = np.repeat(rng.uniform(0, 0.5, 50), int(seconds * RATE / 50))
-            wave = envelope * rng.normal(size=len(envelope))
-            soundfile.write(path / f"{utt}.wav", wave.clip(-1, 1), RATE)
-            durations[utt] = len(wave) / RATE
-            audio = path / f"{utt}.wav"
-            utterances.append(Utterance(utt, "test", f"s{speaker:02d}", audio, "a", "a", "a"))
-    info = {"corpus": "noise", "language": "en", "convention": "heard", "audio_format": "wav"}
-    write_datadir(path, utterances, info)
-    write_table(path / "utt2dur", durations)
-    return path
-
-
-def make_run(exp, system, seed, data="dump/noise", width=WIDTH):
-    """A run as stage 8 leaves it: the weights it starts from, moved a little."""
-    weights = {output: {"ctc": 0.1, "attention": 0.4} for output in OUTPUTS[system]}
-    changes = {
-        "seed": seed,
-        "surface_token_list": ["<blank>", "a", "<sos/eos>"],
-        "meaning_token_list": ["<blank>", "a", "<sos/eos>"],
-        "frontend_conf": {"fs": RATE, "n_fft": 512, "hop_length": 160, "center": False},
-        "specaug": None,
-        "normalize": None,
-        "encoder": "slim_conformer",
-        "encoder_conf": {
-            "output_size": width,
-            "attention_heads": 2,
-            "linear_units": 16,
-            "num_blocks": 2,
-            "subsampling_channels": 4,
-            "rel_pos_type": "latest",
-        },
-        "decoder_conf": {"attention_heads": 2, "linear_units": 16, "num_blocks": 1},
-        "model_conf": {"loss_weights": weights},
-    }
-    args = L2DualTask.get_parser().parse_args(["--output_dir", str(exp)])
-    vars(args).update(changes)
-    exp.mkdir()
-    (exp / "config.yaml").write_text(yaml.safe_dump(vars(args)), encoding="utf-8")
-    state = L2DualTask.build_model(args).state_dict()
-    torch.manual_seed(10 * list(OUTPUTS).index(system) + seed)
-    for name, weight in state.items():
-        if name.startswith("encoder.encoders") and weight.is_floating_point():
-            weight += 0.3 * weight.abs().mean() * torch.randn(weight.shape)
-    torch.save(state, exp / CHECKPOINT)
-    facts = {"system": system, "seed": seed, "outputs": OUTPUTS[system], "data": data}
-    facts |= {"corpus": "noise", "language": "en", "convention": "heard", "commit": "abc"}
-    facts |= {"train_config": "t.yaml", "decode_config": "d.yaml", "command": "./run.sh"}
-    (exp / "run.yaml").write_text(yaml.safe_dump(facts), encoding="utf-8")
-    return exp
-
+from tests.systems import OUTPUTS, WIDTH, make_data, make_run
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -303,7 +236,7 @@ def test_command(tmp_path, data, runs, monkeypatch, capsys):
     records = json.loads(out.read_text(), parse_constant=pytest.fail)
     assert len(records) == 6 and all(record["kind"] == "cka" for record in records)
     assert records[0]["command"].startswith("python -m l2dual.bin.analyse --data")
-    assert stdout.count("so_surface.1 ~ so_meaning.1") == 2 and "second seed" in stdout
+    assert stdout.count("so_surface       1  so_meaning") == 2 and "second seed" in stdout
     before = out.read_bytes()
     command(*first_seeds(runs))
     assert out.read_bytes() == before
@@ -312,5 +245,5 @@ def test_command(tmp_path, data, runs, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert error.startswith("l2dual: error:") and error.count("\n") == 1 and "nothing" in error
     assert out.read_bytes() == before
-    assert "no two systems" in command(runs["do", 1])
+    assert "no systems to compare" in command(runs["do", 1])
     assert json.loads(out.read_text()) == []

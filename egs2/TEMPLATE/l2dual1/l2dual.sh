@@ -42,6 +42,7 @@ cache_features=false           # true: run a frozen pretrained front-end once ov
 train_config=                  # model and training: conf/train_*.yaml
 decode_config=                 # searches: conf/decode.yaml
 budgets=whole                  # what is decoded: the model at the whole, the half, or "half whole" of its training
+functional=false               # true: stage 11 trains fresh decoders on frozen encoders
 expdir=exp                     # where experiments and results go
 nj=2                           # processes that prepare data
 num_threads=1                  # threads of each training and decoding job
@@ -84,6 +85,7 @@ surface_convention=${surface_convention:-${conventions%%,*}}
 one_of audio_format "${audio_format}" flac wav ark
 one_of assume_surface "${assume_surface}" true false
 one_of cache_features "${cache_features}" true false
+one_of functional "${functional}" true false
 if [[ ${corpus} == simulated ]]; then
     one_of preset "${preset}" mini measure tiny
     one_of errors "${errors}" rules random
@@ -407,19 +409,30 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/{results,statis
     for budget in ${budgets}; do python -m l2dual.bin.summary "$(result_file results "${budget}")"; done
 }
 
-result_file() {  # result_file NAME BUDGET
-    if [[ $2 == half ]]; then echo "${expdir}/$1_half.json"; else echo "${expdir}/$1.json"; fi
-}
-
-stage_11() {  # EXP/RUN of all systems, dump/TAG/test -> EXP/cka.json, EXP/gradients.json
+stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,probes,swap,gradients}.json
     title "Analyse entanglement"
-    plan "${expdir}/cka.json" "${runs[@]/%//trained}" "${feats}/test" -- \
-        python -m l2dual.bin.analyse --data "${feats}/test" --exp "${runs[@]}" --out @OUT@
-    launch analyse "${decode_cmd} --num_threads ${num_threads}"
-    tell analyse
+    plan_analysis cka
+    plan_analysis decoders
+    plan_analysis subspaces
+    plan_analysis probes --fit_data "${feats}/valid"
+    plan_analysis swap --fit_data "${feats}/train" --max_utts 200 --decode_config "${decode_config}"
+    if [[ ${functional} == true ]]; then
+        plan_analysis functional --fit_data "${feats}/train" --max_utts 1000 --decode_config "${decode_config}"
+    fi
     plan "${expdir}/gradients.json" "${runs[@]/%//trained}" -- \
         python -m l2dual.bin.gradients --exp "${runs[@]}" --out @OUT@
-    launch gradients "${decode_cmd}"
+    launch analyse "${decode_cmd} --num_threads ${num_threads}"
+    tell analyse
+}
+
+plan_analysis() {  # plan_analysis WHAT [OPTION...]: EXP/WHAT.json
+    local what=$1 split splits=(test) runs_trained=("${runs[@]/%//trained}")
+    shift
+    for split in train valid; do
+        if [[ $* == *"${feats}/${split}"* ]]; then splits+=("${split}"); fi
+    done
+    plan "${expdir}/${what}.json" "${runs_trained[@]}" "${splits[@]/#/${feats}/}" -- \
+        python -m l2dual.bin.analyse --what "${what}" --data "${feats}/test" --exp "${runs[@]}" "$@" --out @OUT@
 }
 
 stage_12() {  # all of the above -> EXP/report.html, EXP/RUN/model.zip

@@ -1,0 +1,79 @@
+"""Which frames a token of a text is spoken in, by the CTC of a trained system."""
+
+from dataclasses import dataclass
+
+import torch
+from torchaudio.functional import forced_align, merge_tokens
+
+from l2dual.datadir import DataDir
+from l2dual.errors import UsageError
+from l2dual.model import L2DualModel
+from l2dual.speech import batches
+
+REACH = 2  # encoder frames (0.04 s each) on either side of where CTC emits a token
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Frames of an utterance's tokens.
+
+    Attributes:
+        length: encoder frames of the utterance.
+        segments: first and last frame of each token, both within.
+    """
+
+    length: int
+    segments: list[tuple[int, int]]
+
+
+@torch.inference_mode()
+def align_texts(
+    model: L2DualModel, output: str, data: DataDir, ids: dict[str, list[int]], batch_size: int
+) -> dict[str, Aligned]:
+    """Align the texts of an output by Viterbi on its CTC (torchaudio's ``forced_align``).
+
+    Args:
+        model: in evaluation mode.
+        output: whose CTC.
+        data: one split.
+        ids: token ids of each utterance.
+        batch_size: utterances in a batch.
+
+    Returns:
+        Of each utterance that CTC can align: it needs a frame for each token, and one more
+        between two that are alike.
+
+    Raises:
+        UsageError: the model has no CTC on that output.
+    """
+    if output not in model.ctcs:
+        raise UsageError(f"the system has no CTC on {output}, which must align the tokens")
+    device = next(model.parameters()).device
+    found = {}
+    for utts, speech, speech_lengths in batches(data, batch_size):
+        states, lengths = model.encode(speech.to(device), speech_lengths.to(device))
+        log_probs = model.ctcs[output].log_softmax(states).float().cpu()  # (B, T', V)
+        for utt, frames, length in zip(utts, log_probs, lengths.tolist(), strict=True):
+            tokens = ids[utt]
+            repeats = sum(a == b for a, b in zip(tokens, tokens[1:]))
+            if 0 < len(tokens) <= length - repeats:
+                targets = torch.tensor([tokens])
+                path, scores = forced_align(frames[None, :length], targets, blank=0)
+                spans = merge_tokens(path[0], scores[0].exp())
+                emitted = [(span.start, span.end - 1) for span in spans]
+                found[utt] = Aligned(length, widened(emitted, length))
+    return found
+
+
+def widened(emitted: list[tuple[int, int]], length: int) -> list[tuple[int, int]]:
+    """Widen where tokens are emitted by 2 frames, at most to the middle of the gap between two.
+
+    CTC emits a token in a frame or two of those that it is spoken in, and each encoder does so
+    at its own moment; the wider segment leaves such shifts out of account.
+    """
+    segments = []
+    for index, (start, end) in enumerate(emitted):
+        before = -1 if index == 0 else (emitted[index - 1][1] + start) // 2
+        after = length - 1 if index + 1 == len(emitted) else (end + emitted[index + 1][0]) // 2
+        segments.append((max(start - REACH, before + 1), min(end + REACH, after)))
+    return segments

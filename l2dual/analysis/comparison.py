@@ -1,0 +1,225 @@
+"""Similarity of networks on one sample, block by block, by the protocol that all records share.
+
+Every value stands beside
+    null     the same with utterances permuted within deciles of length, the mean of 20
+    floor    two randomly initialized networks on the same sample
+    ceiling  same task, other seed; across tasks the geometric mean of both tasks' ceilings
+and ``normalized`` is (cka - null) / (ceiling - null). Two systems of one seed start from the same
+encoder (l2dual.task) and share the order of the data, so their CKA is 1 before training and may
+exceed a ceiling measured across seeds: it is normalized only where the seeds differ.
+
+``interval`` (of cka) and ``normalized_interval`` are 95 % jackknife intervals over speakers, see
+:func:`l2dual.analysis.cka.jackknife_interval`; they hold the networks and the null fixed, so they
+say nothing of other seeds. ``procrustes`` and ``procrustes_null`` are a second opinion
+(l2dual.analysis.similarity). Blocks count from 1.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from l2dual.analysis.activations import Activations, shuffled_pairs
+from l2dual.analysis.cka import (
+    MIN_FRAMES,
+    centre,
+    cosine,
+    debiased_cka,
+    jackknife_interval,
+    leave_one_out_hsic,
+)
+from l2dual.analysis.similarity import procrustes_distance
+from l2dual.datadir import DataDir
+
+FRAMES_PER_DIM = 4
+PERMUTATIONS = 20
+MIN_UTTERANCES = 20  # two in each decile of length
+MIN_SPEAKERS = 10
+MIN_SPAN = 0.1
+RANDOM_SEEDS = (900001, 900002)  # of the floor's networks, unlike any training's seed
+
+
+@dataclass(frozen=True)
+class Side:
+    """One trained network on the sample.
+
+    Attributes:
+        task: what it was trained for; sides of one task and two seeds make a ceiling.
+        seed: of its training.
+        sample: its activations.
+        random: the sample of the same architecture, freshly initialized by a seed.
+    """
+
+    task: str
+    seed: int
+    sample: Activations
+    random: Callable[[int], Activations]
+
+
+class Comparison:
+    """The sides that share one sample, and what they have in common.
+
+    Args:
+        data: the split that the sample is of.
+        sides: by name; all samples have the same rows.
+    """
+
+    def __init__(self, data: DataDir, sides: dict[str, Side]):
+        self.sides = sides
+        self.frames = next(iter(sides.values())).sample
+        self.groups, self.n_speakers = speakers_of(data, self.frames)
+        self.sizes = np.bincount(self.groups, minlength=self.n_speakers)
+        self.own: dict[tuple[str, int], np.ndarray] = {}
+        self.ceilings: dict[tuple[str, int], np.ndarray | None] = {}
+
+    @cached_property
+    def permutations(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Pairs of shuffled rows; none where there are too few utterances."""
+        if len(self.frames.utts) < MIN_UTTERANCES:
+            return []
+        rng = np.random.default_rng(0)
+        return [shuffled_pairs(self.frames, rng) for _ in range(PERMUTATIONS)]
+
+    def blocks(self, x: str, y: str) -> list[dict]:
+        """The numbers of one pair of sides, one dict per block that both have."""
+        layers = [self.sides[side].sample.layers for side in (x, y)]
+        dim = max(layer.shape[1] for side in layers for layer in side)
+        n_frames, least = len(self.frames.rows), FRAMES_PER_DIM * dim
+        reason = f"{n_frames} frames; needs {least}, four a dimension"
+        facts = {
+            "n_frames": n_frames,
+            "n_utts": len(self.frames.utts),
+            "n_speakers": self.n_speakers,
+            "dim": dim,
+        }
+        found = []
+        for layer in range(min(map(len, layers))):
+            values = self._values(x, y, layer) if n_frames >= least else _no_values(reason)
+            found.append({"layer_x": layer + 1, "layer_y": layer + 1, **facts, **values})
+        return found
+
+    def _values(self, x: str, y: str, layer: int) -> dict:
+        """Every number of one record, and the reasons for those that are None."""
+        similarity = self._similarity(x, y, layer, layer)
+        if not np.isfinite(similarity[0]):
+            return _no_values("the activations of one side do not vary over the frames")
+        left, right = (self.sides[side].sample.layers[layer] for side in (x, y))
+        nulls, reasons = self._nulls(left, right)
+        null = nulls["null"]
+        ceiling, missing = self._ceiling(x, y, layer)
+        reasons += missing
+        values = {
+            "cka": float(similarity[0]),
+            "cka_across": self._across(x, y, layer),
+            **nulls,
+            "floor": self._floor(x, y, layer),
+            "ceiling": None if ceiling is None else float(ceiling[0]),
+            "normalized": None,
+            "interval": None,
+            "normalized_interval": None,
+            "procrustes": procrustes_distance(left, right),
+        }
+        normalized = None
+        if ceiling is not None and null is not None:
+            if self.sides[x].seed == self.sides[y].seed:
+                reasons.append("normalized only where the seeds differ")
+            elif not ceiling[0] - null >= MIN_SPAN:
+                reasons.append(f"not normalized: ceiling - null is below {MIN_SPAN}")
+            else:
+                normalized = (similarity - null) / (ceiling - null)
+                values["normalized"] = float(normalized[0])
+        if self.n_speakers < MIN_SPEAKERS:
+            reasons.append(f"interval needs {MIN_SPEAKERS} speakers (has {self.n_speakers})")
+        else:
+            values["interval"] = jackknife_interval(similarity, self.sizes)
+            if normalized is not None:
+                values["normalized_interval"] = jackknife_interval(normalized, self.sizes)
+        return {**values, "reason": "; ".join(reasons) or None}
+
+    def _similarity(self, x: str, y: str, layer_x: int, layer_y: int) -> np.ndarray:
+        """CKA of all frames, then without each speaker, (1 + speakers,)."""
+        left, right = self._centred(x, layer_x), self._centred(y, layer_y)
+        both = leave_one_out_hsic(left, right, self.groups)
+        return cosine(both, self._own(x, layer_x), self._own(y, layer_y))
+
+    def _centred(self, side: str, layer: int) -> np.ndarray:
+        return centre(self.sides[side].sample.layers[layer])
+
+    def _own(self, side: str, layer: int) -> np.ndarray:
+        """HSIC of a block with itself, (1 + speakers,)."""
+        if (side, layer) not in self.own:
+            x = self._centred(side, layer)
+            self.own[side, layer] = leave_one_out_hsic(x, x, self.groups)
+        return self.own[side, layer]
+
+    def _across(self, x: str, y: str, layer: int) -> list[float | None]:
+        """CKA of one block of x with each block of y."""
+        blocks = range(len(self.sides[y].sample.layers))
+        row = [float(self._similarity(x, y, layer, other)[0]) for other in blocks]
+        return [round(value, 4) if np.isfinite(value) else None for value in row]
+
+    def _nulls(self, left: np.ndarray, right: np.ndarray) -> tuple[dict, list[str]]:
+        if not self.permutations:
+            found = len(self.frames.utts)
+            nulls = dict.fromkeys(("null", "null_sd", "procrustes_null"))
+            return nulls, [f"null needs {MIN_UTTERANCES} utterances (has {found})"]
+        cka, procrustes = zip(
+            *(
+                (debiased_cka(left[i], right[j]), procrustes_distance(left[i], right[j]))
+                for i, j in self.permutations
+            ),
+            strict=True,
+        )
+        return {
+            "null": float(np.mean(cka)),
+            "null_sd": float(np.std(cka, ddof=1)),
+            "procrustes_null": float(np.mean(procrustes)),
+        }, []
+
+    def _floor(self, x: str, y: str, layer: int) -> float | None:
+        left, right = (
+            self.sides[side].random(seed).layers[layer]
+            for side, seed in zip((x, y), RANDOM_SEEDS, strict=True)
+        )
+        floor = debiased_cka(left, right)
+        return floor if np.isfinite(floor) else None
+
+    def _ceiling(self, x: str, y: str, layer: int) -> tuple[np.ndarray | None, list[str]]:
+        """Geometric mean of both tasks' ceilings, (1 + speakers,); or None, with the reason."""
+        tasks = dict.fromkeys(self.sides[side].task for side in (x, y))
+        ceilings = {task: self._same_task(task, layer) for task in tasks}
+        lacking = [task for task, ceiling in ceilings.items() if ceiling is None]
+        if lacking:
+            return None, [f"ceiling needs a second seed of {' and '.join(lacking)}"]
+        product = np.prod([ceilings[self.sides[side].task] for side in (x, y)], axis=0)
+        if not product[0] > 0:
+            return None, ["no ceiling: the seeds of one task are not alike at all"]
+        return np.sqrt(np.maximum(product, 0)), []
+
+    def _same_task(self, task: str, layer: int) -> np.ndarray | None:
+        """Mean CKA over the pairs of seeds of one task."""
+        if (task, layer) not in self.ceilings:
+            names = [name for name, side in self.sides.items() if side.task == task]
+            pairs = [
+                self._similarity(one, other, layer, layer)
+                for index, one in enumerate(names)
+                for other in names[:index]
+            ]
+            self.ceilings[task, layer] = np.mean(pairs, axis=0) if pairs else None
+        return self.ceilings[task, layer]
+
+
+def speakers_of(data: DataDir, sample: Activations) -> tuple[np.ndarray, int]:
+    """Number of the speaker of each row, (n,), and how many speakers there are."""
+    speakers = [data["utt2spk"][utt] for utt in sample.utts]
+    names, by_utt = np.unique(speakers, return_inverse=True)
+    return by_utt[sample.rows], len(names)
+
+
+def _no_values(reason: str) -> dict:
+    names = (
+        "cka cka_across null null_sd procrustes_null floor ceiling normalized interval "
+        "normalized_interval procrustes"
+    )
+    return {**dict.fromkeys(names.split()), "reason": reason}

@@ -1,0 +1,253 @@
+"""How alike the decoders of all systems are, layer by layer: records of exp/decoders.json.
+
+Cross-task decoders (Cho & Kim 2026, Table 4): every decoder, forced on the text of its own output
+by its own encoder, gives a representation for each token that it is to predict. They are compared
+    where all share one vocabulary: on utterances of ``divergence 0`` (identical targets), then at
+        the ``matched positions`` of the surface-meaning alignment of the other utterances,
+        where both decoders are to predict the same token; one position in 8 (in the middle of
+        8: neighbours are alike), so that a position is about a second from the next;
+    else ``pooled utterances``: the mean over the positions of each utterance.
+The floor are randomly initialized systems (encoder and decoder) on the same targets, since shared
+tokens alone make decoders alike. l2dual.analysis.comparison says what else stands beside a value.
+"""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import torch
+from espnet2.asr.decoder.transformer_decoder import BaseTransformerDecoder
+from espnet2.legacy.nets.pytorch_backend.transformer.add_sos_eos import add_sos_eos
+
+from l2dual.analysis.activations import Activations, finite
+from l2dual.analysis.comparison import Comparison, Side
+from l2dual.analysis.entanglement import (
+    ENCODER_CONFIG,
+    Options,
+    architecture,
+    made_by,
+    read_comparable,
+)
+from l2dual.analysis.positions import Positions, pooled_set, shared_vocabulary_sets
+from l2dual.analysis.similarity import mark_disagreement
+from l2dual.datadir import DataDir, has_surface
+from l2dual.errors import UsageError
+from l2dual.load import load_model, random_model, text_to_ids, vocabulary
+from l2dual.model import IGNORE_ID, L2DualModel
+from l2dual.outputs import OUTPUTS
+from l2dual.speech import batches
+
+Ids = dict[str, dict[str, list[int]]]  # of each output, token ids of each utterance
+
+
+def compare_decoders(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict]:
+    """Compare all decoders of trained systems, pair by pair and layer by layer.
+
+    Args:
+        data_dir: one split, after stage 3, with both texts.
+        exp_dirs: directories of trained runs, at most one per system and seed.
+        options: see :class:`Options`.
+
+    Returns:
+        One record per set of positions, pair of decoders and layer; [] without a pair, or if no
+        run has one of the outputs.
+
+    Raises:
+        DataError: a missing or broken run.yaml, config or checkpoint, or audio.
+        UsageError: runs on different data, one output in two vocabularies, or decoders that
+            are no Transformers.
+    """
+    runs, data = read_comparable(exp_dirs), DataDir.load(data_dir)
+    sides = [(exp_dir, output) for exp_dir, run in runs.items() for output in run["outputs"]]
+    if not has_surface(data.info) or {output for _, output in sides} != set(OUTPUTS):
+        return []
+    ids, shared = token_ids(data, runs)
+    sets = shared_vocabulary_sets(ids) if shared else pooled_set(ids)
+    forced = ForcedDecoders(data, ids, sets, options)
+    samples = {
+        exp_dir: forced(load_model(exp_dir, options.checkpoint), exp_dir) for exp_dir in runs
+    }
+    records = []
+    for chosen in sets:
+        if not chosen.by_utt:
+            continue
+        table = Comparison(
+            data,
+            {
+                _name(exp_dir, output): Side(
+                    f"{runs[exp_dir]['system']} {output}",
+                    runs[exp_dir]["seed"],
+                    samples[exp_dir][chosen.name, output],
+                    lambda seed, exp_dir=exp_dir, key=(chosen.name, output): forced.random(
+                        exp_dir, seed
+                    )[key],
+                )
+                for exp_dir, output in sides
+            },
+        )
+        for x, y in _pairs(sides, runs):
+            head = _head(runs, x, y) | {"set": chosen.name}
+            records += [
+                {"kind": "decoder cka", **head, **block}
+                | made_by(data, runs, options, x=x[0], y=y[0])
+                for block in table.blocks(_name(*x), _name(*y))
+            ]
+    mark_disagreement(records)
+    return records
+
+
+def _name(exp_dir: Path, output: str) -> str:
+    return f"{exp_dir} {output}"
+
+
+def _pairs(sides: list[tuple[Path, str]], runs: dict[Path, dict]) -> list[tuple]:
+    """Every two sides but those of one task: these make the ceiling."""
+    return [
+        (x, y)
+        for x, y in itertools.combinations(sides, 2)
+        if (runs[x[0]]["system"], x[1]) != (runs[y[0]]["system"], y[1])
+    ]
+
+
+def _head(runs: dict[Path, dict], x: tuple[Path, str], y: tuple[Path, str]) -> dict:
+    head = {key: runs[x[0]][key] for key in ("corpus", "language", "convention")}
+    for key in ("system", "seed"):
+        head |= {f"{key}_x": runs[x[0]][key], f"{key}_y": runs[y[0]][key]}
+    return head | {"output_x": x[1], "output_y": y[1]}
+
+
+def token_ids(data: DataDir, runs: dict[Path, dict]) -> tuple[Ids, bool]:
+    """Token ids of both outputs' texts, and whether the outputs share one vocabulary.
+
+    Raises:
+        UsageError: two systems write one output in two vocabularies.
+    """
+    ids: Ids = {}
+    vocabularies: dict[str, tuple[list[str], Path]] = {}
+    for exp_dir, run in runs.items():
+        for output in run["outputs"]:
+            own = vocabulary(exp_dir, output)
+            tokens, first = vocabularies.setdefault(output, (own, exp_dir))
+            if own != tokens:
+                raise UsageError(
+                    f"{exp_dir}: another vocabulary of {output} than {first}: compare systems "
+                    "of one token type and list"
+                )
+            if output not in ids:
+                encode = text_to_ids(exp_dir, output)
+                texts = data[f"text.{output}"]
+                ids[output] = {utt: encode(text) for utt, text in texts.items()}
+    surface, meaning = (vocabularies[output][0] for output in OUTPUTS)
+    return ids, surface == meaning
+
+
+class ForcedDecoders:
+    """The decoders of one model after another on the same positions, one pass for each model.
+
+    Args:
+        data: one split.
+        ids: token ids of both texts.
+        sets: of positions to sample.
+        options: see :class:`Options`.
+    """
+
+    def __init__(self, data: DataDir, ids: Ids, sets: list[Positions], options: Options):
+        self.data, self.ids, self.sets, self.options = data, ids, sets, options
+        self.randoms: dict[str, dict] = {}
+
+    @torch.inference_mode()
+    def __call__(self, model: L2DualModel, exp_dir: Path) -> dict[tuple[str, str], Activations]:
+        """Samples of a model's decoders, by set and output."""
+        model.to(self.options.device)
+        samples = {
+            (chosen.name, output): _Sample(chosen) for chosen in self.sets for output in model.outputs
+        }
+        for utts, speech, speech_lengths in batches(self.data, self.options.batch_size):
+            speech, speech_lengths = (
+                part.to(self.options.device) for part in (speech, speech_lengths)
+            )
+            states, lengths = model.encode(speech, speech_lengths)
+            for output in model.outputs:
+                ids = [self.ids[output][utt] for utt in utts]
+                layers = force(model, output, states, lengths, ids)
+                for chosen in self.sets:
+                    samples[chosen.name, output].add(output, utts, layers, ids)
+        print(f"progress: forced the decoders of {exp_dir.name}", flush=True)
+        return {key: sample.done() for key, sample in samples.items()}
+
+    def random(self, exp_dir: Path, seed: int) -> dict[tuple[str, str], Activations]:
+        """Samples of the same architecture, freshly initialized; made once for all alike."""
+        model = random_model(exp_dir, seed)
+        key = architecture(exp_dir, [*ENCODER_CONFIG, "decoder"]) + f"{model.outputs}{seed}"
+        if key not in self.randoms:
+            self.randoms[key] = self(model, exp_dir)
+        return self.randoms[key]
+
+
+def force(
+    model: L2DualModel,
+    output: str,
+    states: torch.Tensor,
+    lengths: torch.Tensor,
+    ids: list[list[int]],
+) -> list[torch.Tensor]:
+    """What every layer of a decoder gives when it is forced on a text.
+
+    Args:
+        model: in evaluation mode.
+        output: whose decoder.
+        states: encoder output, (B, T', D), and its ``lengths`` (B,).
+        ids: target tokens of each utterance; position i is where token i is to be predicted.
+
+    Returns:
+        (B, L + 1, D) for each layer; the last position of an utterance predicts its end.
+
+    Raises:
+        UsageError: the decoder is no Transformer.
+    """
+    decoder = model.decoders[output]
+    if not isinstance(decoder, BaseTransformerDecoder):
+        raise UsageError(f"{type(decoder).__name__} gives no layers: use decoder: transformer")
+    tokens = torch.nn.utils.rnn.pad_sequence(
+        [torch.tensor(one, dtype=torch.long) for one in ids], True, IGNORE_ID
+    ).to(states.device)
+    ys_in, _ = add_sos_eos(tokens, model.sos_eos(output), model.sos_eos(output), IGNORE_ID)
+    token_lengths = torch.tensor([len(one) + 1 for one in ids], device=states.device)
+    (_, layers), _ = decoder(states, lengths, ys_in, token_lengths, return_all_hs=True)
+    return layers
+
+
+class _Sample:
+    """Gathers the sampled positions of one decoder."""
+
+    def __init__(self, chosen: Positions):
+        self.chosen = chosen
+        self.utts: list[str] = []
+        self.lengths: list[int] = []
+        self.rows: list[int] = []
+        self.layers: list[list[np.ndarray]] = []
+
+    def add(
+        self, output: str, utts: list[str], layers: list[torch.Tensor], ids: list[list[int]]
+    ) -> None:
+        self.layers = self.layers or [[] for _ in layers]
+        for index, utt in enumerate(utts):
+            if utt not in self.chosen.by_utt:
+                continue
+            positions, length = self.chosen.by_utt[utt], len(ids[index])
+            for kept, layer in zip(self.layers, layers, strict=True):
+                if positions is None:
+                    kept.append(finite(layer[index, : length + 1].mean(0, keepdim=True), utt))
+                else:
+                    kept.append(finite(layer[index, positions[output]], utt))
+            self.rows += [len(self.utts)] * len(self.layers[0][-1])
+            self.utts.append(utt)
+            self.lengths.append(length)
+
+    def done(self) -> Activations:
+        if not self.utts:
+            return Activations((), np.array([]), np.array([], dtype=int), [])
+        layers = [np.concatenate(kept) for kept in self.layers]
+        return Activations(
+            tuple(self.utts), np.array(self.lengths), np.array(self.rows), layers
+        )

@@ -1,0 +1,208 @@
+"""How far the two decoders of one dual-output encoder read the same subspace of its output.
+
+Entanglement (b): records of kind ``subspace overlap`` in exp/subspaces.json. A layer of a decoder
+reads the encoder's output x through a cross-attention projection, keys or values: W x. With C the
+covariance of x over all frames, W C^(1/2) says how much of each direction of the whitened output
+is read; the right singular vectors that hold 90 % of it span what is read. The overlap of two
+decoders is the mean squared cosine of the principal angles of their spans (Bjorck & Golub 1973),
+``||V_s' V_m||_F^2 / rank``: in whitened coordinates these cosines are the canonical correlations
+of the leading parts of what the two read. 0: disjoint; 1: the same (the ceiling). Both spans have
+one rank, the larger of the two.
+
+    null        the meaning decoder's projection turned by a random rotation: the mean of 50
+    floor       two randomly initialized decoders on the trained encoder's covariance
+    normalized  (value - null) / (1 - null)
+    read_cka    second opinion without a rank: linear CKA of all that the two read,
+                ``||W_s C W_m'||_F^2 / (||W_s C W_s'||_F ||W_m C W_m'||_F)``
+
+``interval``: 95 % jackknife over speakers of the value, the rank held fixed. Layers count from 1.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from l2dual.analysis.cka import jackknife_interval
+from l2dual.analysis.comparison import MIN_SPAN, MIN_SPEAKERS, RANDOM_SEEDS
+from l2dual.analysis.entanglement import Options, made_by, read_comparable
+from l2dual.datadir import DataDir
+from l2dual.errors import DataError, UsageError
+from l2dual.load import load_model, random_model
+from l2dual.outputs import OUTPUTS
+from l2dual.speech import batches
+
+SHARE = 0.9  # of the variance that is read, held by the span
+ROTATIONS = 50
+PROJECTIONS = ("key", "value")
+FRAMES_PER_PARAMETER = 4  # frames for each entry of a row of the covariance
+
+
+def overlaps(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict]:
+    """Records of every dual-output run, decoder layer and projection; [] without such a run.
+
+    Raises:
+        DataError: a missing or broken run.yaml, config or checkpoint, or audio.
+        UsageError: runs on different data, or a decoder without cross-attention.
+    """
+    runs = read_comparable(exp_dirs)
+    data, records = DataDir.load(data_dir), []
+    for exp_dir, run in runs.items():
+        if set(run["outputs"]) != set(OUTPUTS):
+            continue
+        model = load_model(exp_dir, options.checkpoint).to(options.device)
+        moments = Moments.collect(model, data, options.batch_size)
+        print(f"progress: encoded with {exp_dir.name}", flush=True)
+        head = {key: run[key] for key in ("corpus", "language", "convention", "system", "seed")}
+        random = [random_model(exp_dir, seed) for seed in RANDOM_SEEDS]
+        for layer in range(min(len(model.decoders[output].decoders) for output in OUTPUTS)):
+            for projection in PROJECTIONS:
+                trained = [weights(model, output, layer, projection) for output in OUTPUTS]
+                floor = [
+                    weights(one, output, layer, projection)
+                    for one, output in zip(random, OUTPUTS, strict=True)
+                ]
+                place = {"layer": layer + 1, "projection": projection}
+                records.append(
+                    {"kind": "subspace overlap", **head, **place}
+                    | {"n_frames": int(moments.counts.sum()), "n_speakers": len(moments.counts)}
+                    | _values(trained, floor, moments)
+                    | made_by(data, runs, options, x=exp_dir)
+                )
+    return records
+
+
+def weights(model: torch.nn.Module, output: str, layer: int, projection: str) -> np.ndarray:
+    """Projection (heads * d, D) through which a decoder's layer reads the encoder's output.
+
+    Raises:
+        UsageError: the decoder has no such projection.
+    """
+    decoder = model.decoders[output]
+    try:
+        attention = decoder.decoders[layer].src_attn
+        linear = {"key": attention.linear_k, "value": attention.linear_v}[projection]
+    except AttributeError as error:
+        kind = type(decoder).__name__
+        raise UsageError(f"{kind} has no cross-attention projections: use transformer") from error
+    return linear.weight.detach().cpu().double().numpy()
+
+
+class Moments:
+    """Sums over the frames of each speaker, from which every covariance follows.
+
+    Attributes:
+        counts: frames of each speaker, (S,).
+        sums: (S, D).
+        products: (S, D, D).
+    """
+
+    def __init__(self, counts: np.ndarray, sums: np.ndarray, products: np.ndarray):
+        self.counts, self.sums, self.products = counts, sums, products
+
+    @classmethod
+    @torch.inference_mode()
+    def collect(cls, model: torch.nn.Module, data: DataDir, batch_size: int) -> "Moments":
+        """One pass over a split; the memory depends on its speakers, not its utterances.
+
+        Raises:
+            DataError: values that are not finite.
+        """
+        device = next(model.parameters()).device
+        speakers = sorted(set(data["utt2spk"].values()))
+        width = model.encoder.output_size()
+        counts = np.zeros(len(speakers))
+        sums = np.zeros((len(speakers), width))
+        products = np.zeros((len(speakers), width, width))
+        for names, speech, speech_lengths in batches(data, batch_size):
+            states, lengths = model.encode(speech.to(device), speech_lengths.to(device))
+            for name, frames, length in zip(names, states, lengths.tolist(), strict=True):
+                x = frames[:length].double().cpu().numpy()
+                row = speakers.index(data["utt2spk"][name])
+                counts[row] += length
+                sums[row] += x.sum(0)
+                products[row] += x.T @ x
+        if not np.isfinite(products).all():
+            raise DataError("the encoder gives values that are not finite: train it again (stage 8)")
+        return cls(counts, sums, products)
+
+    def covariance(self, left_out: int | None = None) -> np.ndarray:
+        """Covariance (D, D) of all frames, or of all but one speaker's."""
+        kept = np.arange(len(self.counts)) != (-1 if left_out is None else left_out)
+        n = self.counts[kept].sum()
+        mean = self.sums[kept].sum(0) / n
+        return self.products[kept].sum(0) / n - np.outer(mean, mean)
+
+
+def root(covariance: np.ndarray) -> np.ndarray:
+    """Symmetric square root of a covariance (D, D)."""
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(values.clip(0))) @ vectors.T
+
+
+def rank(weight: np.ndarray, whitener: np.ndarray) -> int:
+    """How many directions hold 90 % of the variance of what ``weight`` (d, D) reads."""
+    held = np.linalg.svd(weight @ whitener, compute_uv=False) ** 2
+    return int(np.searchsorted(np.cumsum(held), SHARE * held.sum()) + 1)
+
+
+def overlap(one: np.ndarray, other: np.ndarray, whitener: np.ndarray, size: int) -> float:
+    """Mean squared cosine of the principal angles of the two spans of ``size`` dimensions.
+
+    Args:
+        one, other: projections, (d, D).
+        whitener: square root of the covariance of what they read, (D, D).
+        size: rank of both spans.
+    """
+    spans = [np.linalg.svd(weight @ whitener)[2][:size] for weight in (one, other)]
+    return float(((spans[0] @ spans[1].T) ** 2).sum() / size)
+
+
+def read_cka(one: np.ndarray, other: np.ndarray, whitener: np.ndarray) -> float:
+    """Linear CKA of what two projections read, from the covariance alone."""
+    one, other = one @ whitener, other @ whitener
+    norms = [np.linalg.norm(a @ b.T) for a, b in ((one, other), (one, one), (other, other))]
+    return float(norms[0] ** 2 / (norms[1] * norms[2]))
+
+
+def rotation(size: int, rng: np.random.Generator) -> np.ndarray:
+    """A random rotation or reflection (size, size), uniform (Haar)."""
+    q, r = np.linalg.qr(rng.normal(size=(size, size)))
+    return q * np.sign(np.diag(r))
+
+
+def _values(trained: list[np.ndarray], floor: list[np.ndarray], moments: Moments) -> dict:
+    names = "value null null_sd floor normalized interval read_cka read_cka_floor rank dim"
+    values = dict.fromkeys(names.split()) | {"dim": trained[0].shape[1], "ceiling": 1.0}
+    frames, least = int(moments.counts.sum()), FRAMES_PER_PARAMETER * values["dim"]
+    if frames < least:
+        return values | {"reason": f"{frames} frames; needs {least}, four a dimension"}
+    whitener = root(moments.covariance())
+    size = max(rank(weight, whitener) for weight in trained)
+    values |= {"rank": size, "value": overlap(*trained, whitener, size)}
+    rng, (surface, meaning) = np.random.default_rng(0), trained
+    turned = [
+        overlap(surface, meaning @ rotation(values["dim"], rng), whitener, size)
+        for _ in range(ROTATIONS)
+    ]
+    null = float(np.mean(turned))
+    values |= {"null": null, "null_sd": float(np.std(turned, ddof=1))}
+    values |= {"floor": overlap(*floor, whitener, size)}
+    values |= {
+        "read_cka": read_cka(*trained, whitener),
+        "read_cka_floor": read_cka(*floor, whitener),
+    }
+    reasons = []
+    if 1 - null >= MIN_SPAN:
+        values["normalized"] = (values["value"] - null) / (1 - null)
+    else:
+        reasons.append(f"not normalized: 1 - null is below {MIN_SPAN}")
+    if len(moments.counts) >= MIN_SPEAKERS:
+        rest = [
+            overlap(*trained, root(moments.covariance(speaker)), size)
+            for speaker in range(len(moments.counts))
+        ]
+        values["interval"] = jackknife_interval(np.array([values["value"], *rest]), moments.counts)
+    else:
+        reasons.append(f"interval needs {MIN_SPEAKERS} speakers (has {len(moments.counts)})")
+    return values | {"reason": "; ".join(reasons) or None}

@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+import torch
+
+from l2dual.analysis.entanglement import Options
+from l2dual.analysis.functional import encoder_outputs, evaluate, functional, train
+from l2dual.analysis.swap import Texts, fit_maps, headless, swap, swapped, through
+from l2dual.datadir import DataDir
+from l2dual.decode import SearchOptions
+from l2dual.errors import DataError
+from l2dual.load import CHECKPOINT, fresh_model, load_model
+from tests.systems import OUTPUTS, WIDTH, make_data, make_run
+
+QUICK = Options(search=SearchOptions(beam_size=1), max_utts=8, epochs=1)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_data(tmp_path_factory.mktemp("data") / "test")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    exp = tmp_path_factory.mktemp("exp")
+    return {system: make_run(exp / system, system, 1) for system in OUTPUTS}
+
+
+class Turned(torch.nn.Module):
+    """An encoder whose output is another's, turned and shifted."""
+
+    def __init__(self, encoder, turn):
+        super().__init__()
+        self.encoder, self.turn = encoder, turn
+
+    def forward(self, feats, lengths):
+        states, lengths, _ = self.encoder(feats, lengths)
+        return states @ self.turn + 1.5, lengths, None
+
+    def output_size(self):
+        return self.encoder.output_size()
+
+
+def test_linear_map_undoes_a_rotation(data, runs):
+    """A decoder on a turned copy of its own encoder does through the map what it did before."""
+    directory = DataDir.load(data).subset([f"s{i:02d}-0" for i in range(12)])
+    models = {"do": load_model(runs["do"]), "turned": load_model(runs["do"])}
+    turn = torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=torch.manual_seed(0)))[0]
+    models["turned"].encoder = Turned(models["turned"].encoder, turn)
+    maps = fit_maps(models, directory, QUICK)
+    states = torch.nn.functional.layer_norm(torch.randn(2, 3, WIDTH), (WIDTH,))  # as encoders give
+    there = through(maps["do", "turned"], states)
+    np.testing.assert_allclose(there, states @ turn + 1.5, atol=1e-3)
+    tallies = swapped(models, {"do": runs["do"]}, maps, directory, QUICK)
+    for output in ("surface", "meaning"):
+        own, other = (tallies["do", output, name].values(directory, output) for name in models)
+        assert own["r2"] is None and other["r2"] == pytest.approx(1, abs=1e-4)
+        assert other["loss"] == pytest.approx(own["loss"], abs=1e-3)
+        assert other["value"] == pytest.approx(own["value"], abs=0.02)
+        assert own["n_utts"] == 12 and own["interval"] is not None
+
+
+def test_headless_is_the_same_model(data, runs):
+    model = load_model(runs["do"])
+    speech = torch.randn(2, 16000, generator=torch.manual_seed(0))
+    lengths = torch.tensor([16000, 12000])
+    texts = {"surface": torch.tensor([[2, 3], [4, -1]]), "surface_lengths": torch.tensor([2, 1])}
+    texts |= {f"meaning{key[7:]}": value for key, value in texts.items()}
+    with torch.inference_mode():
+        loss, _, _ = model(speech, lengths, **texts)
+        given, _, _ = headless(model)(*model.encode(speech, lengths), **texts)
+    assert float(loss) == pytest.approx(float(given), abs=1e-6)
+
+
+def test_swap_records(data, runs, tmp_path):
+    records = swap(data, data, list(runs.values()), QUICK)
+    assert len(records) == 4 * 3  # decoders, encoders
+    for record in records:
+        own = record["encoder"] == record["decoder"]
+        assert record["kind"] == "swap" and (record["r2"] is None) == own
+        assert record["floor"] is not None and record["n_utts"] == 8 and record["unit"] == "char"
+        if own:
+            assert record["value"] == record["own"]
+    few = make_data(tmp_path / "few", n_speakers=1, per_speaker=1)
+    for record in swap(few, few, [runs["so_surface"], runs["do"]], QUICK):
+        if record["encoder"] != record["decoder"]:
+            assert record["value"] is None and "needs 80" in record["reason"]
+    broken = make_run(tmp_path / "broken", "so_meaning", 1)
+    (broken / CHECKPOINT).write_bytes(b"no")
+    with pytest.raises(DataError, match=f"broken/{CHECKPOINT}"):
+        swap(few, few, [runs["so_surface"], broken], QUICK)
+
+
+def test_fresh_decoder_learns_what_the_states_say(data, runs):
+    """States that spell the text: the fresh decoder and CTC read them."""
+    texts = Texts(DataDir.load(data), runs["so_surface"], "surface")
+    table = 3 * torch.eye(WIDTH)
+
+    def spelled(utt):
+        return table[torch.tensor(texts.ids[utt])].repeat_interleave(2, 0).half()
+
+    states = sorted(((u, spelled(u)) for u in texts.ids), key=lambda one: -len(one[1]))
+    model = headless(fresh_model(runs["do"], runs["so_surface"], "surface", 1))
+    before = evaluate(model.eval(), "surface", states, texts, QUICK)
+    train(model, "surface", states, texts, 100)
+    after = evaluate(model, "surface", states, texts, QUICK)
+    assert after.nats < 0.3 * before.nats
+    errors = [sum(wrong for wrong, _ in tally.errors.values()) for tally in (before, after)]
+    assert errors[1] < errors[0]
+
+
+def test_functional_records(data, runs, monkeypatch):
+    few = functional(data, data, list(runs.values()), QUICK)
+    assert len(few) == 3 * 2
+    for record in few:
+        assert record["value"] is None and "8 utterances to train on" in record["reason"]
+        assert record["floor"] is None and record["epochs"] == 1
+    monkeypatch.setattr("l2dual.analysis.functional.MIN_UTTERANCES", 5)
+    again = functional(data, data, [runs["do"]], QUICK)
+    assert {record["output"] for record in again} == {"surface", "meaning"}
+    assert all(r["value"] is not None and r["floor"] is not None for r in again)
+
+
+def test_encoder_outputs(data, runs):
+    directory, model = DataDir.load(data), load_model(runs["do"])
+    states = encoder_outputs(model, directory, QUICK)
+    assert len(states) == 36 and states[0][1].dtype == torch.float16
+    assert [len(one) for _, one in states] == sorted((len(one) for _, one in states), reverse=True)
