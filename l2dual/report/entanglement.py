@@ -89,7 +89,7 @@ def read_cka(exp: Path, group: Comparison) -> dict:
 
 def mean_of(records: list[dict], key: str) -> float | None:
     """The mean of a key over the records that have it, or None."""
-    values = [record[key] for record in records if record[key] is not None]
+    values = [record[key] for record in records if record.get(key) is not None]
     return mean(values) if values else None
 
 

@@ -14,6 +14,7 @@ from l2dual.divergence import PAPER as PAPER_BINS
 from l2dual.errors import DataError
 from l2dual.mispronunciation import MEASURES
 from l2dual.report import plots
+from l2dual.report.analyses import analyses
 from l2dual.report.entanglement import read_cka, read_gradients
 from l2dual.report.examples import examples
 from l2dual.report.mispronunciations import mispronunciation_tables
@@ -76,6 +77,10 @@ def gather(exp: Path, data: Path) -> dict:
         "paper": PAPER.get(first.language),
         "cka": cka,
         "cka_csv": csv_uri([flatten(r) for r in cka["records"]]) if cka["records"] else None,
+        "analyses": [
+            table | {"csv": csv_uri([flatten(record) for record in table["records"]])}
+            for table in analyses(exp, first)
+        ],
         "gradients": gradients,
         "gradients_csv": csv_uri([flatten(r) for r in gradients["records"]]),
         "curves": learning_curves(records),

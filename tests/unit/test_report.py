@@ -120,6 +120,11 @@ def make_recipe(
     write_records(path / "exp/cka.json", cka_records(info | {"data": str(path / "data")}, seeds))
     runs = [path / f"exp/do_seed{seed}" for seed in seeds] if surface_from != "none" else []
     write_records(path / "exp/gradients.json", gradient_records(runs))
+    common = {key: info[key] for key in ("corpus", "language", "convention")}
+    common |= {"data": str(path / "data"), "system": "do", "reason": "too few speakers"}
+    common |= {"kind": "subspace overlap", "layer": 1, "projection": "key", "rank": 9}
+    overlaps = [{"value": value, "null": -0.11, "floor": None} for value in (0.5, 0.75)]
+    write_records(path / "exp/subspaces.json", [common | overlap for overlap in overlaps])
     return path
 
 
@@ -212,6 +217,7 @@ def test_page_says_the_things_it_must(page):
     assert page.count("<audio") == 6
     assert "do, block1 0.20 0.60 0.00" in text  # 0.6, 0.2 and -0.2: nan and the epoch's mean are out
     assert "block of so_meaning" in text
+    assert "do 1 key 0.62 −0.11 – a 9 a too few speakers" in text  # the mean of two seeds
     assert "Finding the learner’s errors" in text and "random at the base rate" in text
     assert "so_surface and so_meaning" in text[text.index("own meaning, as in free") :]
     assert "do, seed 2: loss" in text

@@ -439,7 +439,7 @@ stage_12() {  # all of the above -> EXP/report.html, EXP/RUN/model.zip
     title "Report and pack"
     local run
     plan "${expdir}/report.html" "${expdir}/results.json" "${expdir}/cka.json" \
-        "${expdir}/gradients.json" "${expdir}/statistics.json" "${dump}/test" \
+        "${expdir}"/{gradients,decoders,subspaces,probes,swap,statistics}.json "${dump}/test" \
         "${root}/l2dual/report" -- \
         python -m l2dual.bin.report --exp "${expdir}" --data "${dump}/test" --out @OUT@
     launch report "${decode_cmd}"

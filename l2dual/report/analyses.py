@@ -1,0 +1,144 @@
+"""Tables of what stage 11 measures beside CKA of the encoders: one per result file."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from l2dual.report.entanglement import mean_of, of_group
+from l2dual.report.rates import Comparison
+
+
+@dataclass(frozen=True)
+class Table:
+    """How a result file is shown.
+
+    ``labels`` are the columns that tell rows apart, each a function of a record; rows that they do
+    not are of several seeds, and are averaged. ``numbers`` are keys of the record. ``shown``
+    chooses the rows for the page; the CSV has every record.
+    """
+
+    file: str
+    kind: str
+    title: str
+    about: str
+    labels: Mapping[str, Callable[[dict], object]]
+    numbers: tuple[str, ...]
+    shown: Callable[[dict], bool] = lambda record: True
+
+
+def decoders_of(record: dict) -> str:
+    """Name the two decoders of a record, and whether they are of one seed."""
+    one, other = (f"{record[f'system_{side}']} {record[f'output_{side}']}" for side in "xy")
+    seeds = "" if record["seed_x"] == record["seed_y"] else ", unlike seeds"
+    return f"{one} ~ {other}{seeds}"
+
+
+TABLES = (
+    Table(
+        "decoders",
+        "decoder cka",
+        "How alike the decoders are",
+        "CKA of two decoders that are each forced on their own text. Shared tokens alone make decoders "
+        "alike: read it beside the floor, two random decoders on the same targets.",
+        {
+            "decoders": decoders_of,
+            "positions": lambda record: record["set"],
+            "layer": lambda record: record["layer_x"],
+        },
+        ("cka", "null", "floor", "ceiling", "procrustes"),
+    ),
+    Table(
+        "subspaces",
+        "subspace overlap",
+        "Do both decoders read the same of the encoder?",
+        "Overlap of the subspaces that the two decoders of one system read from the encoder, weighted by "
+        "how much the encoder varies there: 1 is the same subspace. Null: rotations; floor: random decoders.",
+        {
+            "system": lambda record: record["system"],
+            "layer": lambda record: record["layer"],
+            "projection": lambda record: record["projection"],
+        },
+        ("value", "null", "floor", "rank"),
+    ),
+    Table(
+        "probes",
+        "probe",
+        "What can be read from the encoder where surface and meaning differ",
+        "Accuracy of linear probes on the tokens that the learner replaced. “other” is how often the probe "
+        "names the other output’s token; selectivity is over a control task; floor: a random encoder.",
+        {
+            "system": lambda record: record["system"],
+            "block": lambda record: record["layer"],
+            "target": lambda record: record["target"],
+        },
+        ("value", "other", "chance", "selectivity", "floor"),
+        lambda record: record["tokens"] == "differ",
+    ),
+    Table(
+        "probes",
+        "probe loss",
+        "What the surface probe loses against so_surface",
+        "Accuracy on so_surface’s encoder minus accuracy on this system’s, same tokens.",
+        {
+            "system": lambda record: record["system"],
+            "block": lambda record: record["layer"],
+            "tokens": lambda record: record["tokens"],
+        },
+        ("value",),
+    ),
+    Table(
+        "swap",
+        "swap",
+        "A decoder on another system’s encoder",
+        "Error rate of a trained decoder that hears another encoder through a linear map; own: on its own "
+        "encoder; floor: on a random one. r2 is the map’s fit.",
+        {
+            "decoder": lambda record: f"{record['decoder']} {record['output']}",
+            "encoder": lambda record: record["encoder"],
+        },
+        ("value", "own", "floor", "r2"),
+    ),
+    Table(
+        "functional",
+        "functional",
+        "A fresh decoder on each frozen encoder",
+        "Error rate of a new decoder trained for a small, fixed budget; floor: on a random encoder.",
+        {
+            "encoder": lambda record: record["system"],
+            "output": lambda record: record["output"],
+        },
+        ("value", "accuracy", "floor"),
+    ),
+)
+
+
+def analyses(exp: Path, group: Comparison) -> list[dict]:
+    """The tables of the result files that are there: columns, rows, and all their records."""
+    found = []
+    for table in TABLES:
+        records = of_group(exp / f"{table.file}.json", group, table.kind)
+        rows: dict[tuple, list[dict]] = {}
+        for record in filter(table.shown, records):
+            rows.setdefault(tuple(label(record) for label in table.labels.values()), []).append(
+                record
+            )
+        if rows:
+            found.append(
+                {
+                    "name": f"{table.file}_{table.kind}".replace(" ", "_"),
+                    "title": table.title,
+                    "about": table.about,
+                    "columns": [*table.labels, *table.numbers],
+                    "rows": [_row(labels, of_row, table.numbers) for labels, of_row in rows.items()],
+                    "records": records,
+                }
+            )
+    return found
+
+
+def _row(labels: tuple, records: list[dict], numbers: tuple[str, ...]) -> dict:
+    return {
+        "labels": labels,
+        "numbers": [mean_of(records, name) for name in numbers],
+        "reason": next((r["reason"] for r in records if r["reason"]), "not computed"),
+    }
