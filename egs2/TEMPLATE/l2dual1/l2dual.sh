@@ -437,10 +437,13 @@ plan_analysis() {  # plan_analysis WHAT [OPTION...]: EXP/WHAT.json
 
 stage_12() {  # all of the above -> EXP/report.html, EXP/RUN/model.zip
     title "Report and pack"
-    local run
-    plan "${expdir}/report.html" "${expdir}/results.json" "${expdir}/cka.json" \
-        "${expdir}"/{gradients,decoders,subspaces,probes,swap,statistics}.json "${dump}/test" \
-        "${root}/l2dual/report" -- \
+    local run file optional=()
+    for file in "${expdir}"/{results_half,functional}.json; do
+        if [[ -e ${file} ]]; then optional+=("${file}"); fi
+    done
+    plan "${expdir}/report.html" "${expdir}"/{results,statistics}.json \
+        "${expdir}"/{cka,decoders,subspaces,probes,swap,gradients}.json "${optional[@]}" \
+        "${dump}/test" "${root}/l2dual/report" -- \
         python -m l2dual.bin.report --exp "${expdir}" --data "${dump}/test" --out @OUT@
     launch report "${decode_cmd}"
     for run in "${runs[@]}"; do
