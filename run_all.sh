@@ -14,5 +14,7 @@ done
 # shellcheck source=tools/activate.sh
 . tools/activate.sh
 echo
+python -m l2dual.bin.report_both egs2/l2_{en,ko}/exp --out egs2/report.html
 python -m l2dual.bin.summary egs2/l2_{en,ko}/exp/results.json
+echo "report over both: ${PWD}/egs2/report.html"
 echo "$(((SECONDS - started) / 60)) minutes $(((SECONDS - started) % 60)) seconds"

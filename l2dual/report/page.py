@@ -17,6 +17,7 @@ from l2dual.report import plots
 from l2dual.report.analyses import analyses
 from l2dual.report.entanglement import read_cka, read_gradients
 from l2dual.report.examples import examples
+from l2dual.report.findings import findings, half_of, optional, recipe_of
 from l2dual.report.mispronunciations import mispronunciation_tables
 from l2dual.report.rates import PAPER, RATE, SINGLE, Comparison, bin_rows, comparisons, points
 from l2dual.report.verdict import verdict
@@ -92,22 +93,33 @@ def gather(exp: Path, data: Path) -> dict:
     }
 
 
+def gather_both(exps: list[Path]) -> dict:
+    """Collect the content of the page over several recipes, from their result files alone."""
+    recipes = [recipe_of(exp) for exp in exps]
+    groups = [recipe.group for recipe in recipes]
+    return {
+        "recipes": recipes,
+        "names": [LANGUAGE.get(group.language, group.language) for group in groups],
+        "findings": findings(recipes),
+        "rates": [
+            {output: rate_rows(group, output) for output in group.units} for group in groups
+        ],
+        "papers": [PAPER.get(group.language, {}) for group in groups],
+        "plots": [
+            plots.degradation_by_bin(group, output, f"both{index}-{output}")
+            for index, group in enumerate(groups)
+            for output in group.units
+            if group.bins and group.duals
+        ],
+        "simulated": any(group.corpus == "simulated" for group in groups),
+        "csv": csv_uri([flatten(r) for group in groups for r in group.records]),
+    }
+
+
 def title(group: Comparison) -> str:
     """The page's question, with the language and how its surface is written."""
     language = LANGUAGE.get(group.language, group.language)
     return f"L2 {language}, {group.surface_convention}: one output or two?"
-
-
-def optional(path: Path) -> list[dict]:
-    """The records of a result file that may be absent."""
-    return read_records(path) if path.is_file() else []
-
-
-def half_of(group: Comparison, halves: list[Comparison]) -> Comparison | None:
-    """The same systems at half the training budget."""
-    keys = ("data", "split", "config", "decode_config")
-    same = (h for h in halves if all(getattr(h, key) == getattr(group, key) for key in keys))
-    return next(same, None)
 
 
 def view(group: Comparison, half: Comparison | None, name: str, of: int) -> dict:

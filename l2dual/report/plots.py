@@ -128,7 +128,8 @@ def error_by_bin(comparison: Comparison, output: str, name: str) -> Markup:
 def degradation_by_bin(comparison: Comparison, output: str, name: str) -> Markup:
     """Plot DO minus SO in points, by divergence bin."""
     unit = comparison.units[output][0]
-    panel = Panel(name, f"{output.capitalize()}: DO − SO by divergence (points)")
+    language = comparison.language.upper()
+    panel = Panel(name, f"{language} {output}: DO − SO by divergence (points)")
     with panel as axes:
         axes.axhline(0, color="#555", lw=0.8)
         for system, look in looks(comparison.systems).items():

@@ -52,6 +52,15 @@ def seeds(cell: Cell) -> str:
 
 def standing(cell: Cell, half: Cell | None) -> str:
     """Whether a difference is a finding, and if not, what it lacks."""
+    lacking = lacks(cell, half)
+    if lacking:
+        return lacking
+    better = "worse" if cell.mean > 0 else "better"
+    return f"{better}, a finding (p = {cell.p:.2g} after Holm; half the budget {points(half.mean)})"
+
+
+def lacks(cell: Cell, half: Cell | None) -> str | None:
+    """What a difference lacks to be a finding; None if it is one."""
     if len(cell.values) < SEEDS:
         return "a description, not a finding, which needs three seeds"
     if cell.interval is None or cell.p is None:
@@ -63,7 +72,7 @@ def standing(cell: Cell, half: Cell | None) -> str:
         return f"{better}, but not tried at half the budget, so not yet a finding"
     if half.mean * cell.mean <= 0:
         return f"{better}, but at half the budget {points(half.mean)} points: not a finding"
-    return f"{better}, a finding (p = {cell.p:.2g} after Holm; half the budget {points(half.mean)})"
+    return None
 
 
 def slope(group: Comparison, system: str, output: str) -> str | None:

@@ -4,6 +4,7 @@ import io
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -24,7 +25,8 @@ from l2dual.divergence import bin_of, divergences
 from l2dual.errors import DataError
 from l2dual.inference import infer, load
 from l2dual.report.examples import choose, columns_of, lay_out
-from l2dual.report.page import gather, render
+from l2dual.report.findings import findings, recipe_of
+from l2dual.report.page import gather, gather_both, render
 from l2dual.report.rates import comparisons
 from l2dual.report.summary import summary
 from l2dual.report.verdict import verdict
@@ -412,6 +414,29 @@ def test_an_assumed_surface_is_named_wherever_the_convention_is(tmp_path):
     assert "all utterances lie in one" in markdown and "By divergence" not in text
     lines = summary([recipe / "exp/results.json"]).splitlines()
     assert all(named in line for line in lines[2:])
+
+
+def test_the_page_over_both_recipes(recipe, tmp_path):
+    korean = make_recipe(tmp_path / "ko", "ko", utts=24, seeds=(1, 2, 3))
+    content = gather_both([recipe / "exp", korean / "exp"])
+    page = render("both.html", content)
+    parser = Balance()
+    parser.feed(page)
+    text = " ".join(" ".join(parser.text).split())
+    assert parser.open == [] and len(parser.ids) == len(set(parser.ids))
+    assert all(source.startswith(("data:", "#")) for source in parser.sources)
+    assert "English and Korean: one output or two?" in text and "EN surface: DO − SO" in text
+    assert text.count("can’t be told") == 10  # no half budget: no finding
+    assert "not tried at half the budget" in text and "slope" in text
+
+
+def test_a_finding_holds_or_does_not(recipe, tmp_path):
+    exp = tmp_path / "exp"
+    shutil.copytree(recipe / "exp", exp)
+    shutil.copy(exp / "results.json", exp / "results_half.json")
+    both = [findings([recipe_of(exp)])[row]["verdicts"][0] for row in (0, 1)]
+    assert [status for status, _ in both] == ["does not hold", "holds"]  # do errs more on both
+    assert re.match(r"do − so_surface: \+\d\.\d points CER \[", both[1][1])
 
 
 def test_summary(recipe):
