@@ -409,6 +409,10 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/{results,statis
     for budget in ${budgets}; do python -m l2dual.bin.summary "$(result_file results "${budget}")"; done
 }
 
+result_file() {  # result_file NAME BUDGET
+    if [[ $2 == half ]]; then echo "${expdir}/$1_half.json"; else echo "${expdir}/$1.json"; fi
+}
+
 stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,probes,swap,gradients}.json
     title "Analyse entanglement"
     plan_analysis cka
