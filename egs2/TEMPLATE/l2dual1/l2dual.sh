@@ -416,10 +416,12 @@ result_file() {  # result_file NAME BUDGET
 stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,probes,swap,gradients}.json
     title "Analyse entanglement"
     plan_analysis cka
-    plan_analysis decoders
-    plan_analysis subspaces
-    plan_analysis probes --fit_data "${feats}/valid"
-    plan_analysis swap --fit_data "${feats}/train" --max_utts 200 --decode_config "${decode_config}"
+    if [[ -f ${dump}/train/text.surface ]]; then  # else there is one output, and nothing to set it beside
+        plan_analysis decoders
+        plan_analysis subspaces
+        plan_analysis probes --fit_data "${feats}/valid"
+        plan_analysis swap --fit_data "${feats}/train" --max_utts 200 --decode_config "${decode_config}"
+    fi
     if [[ ${functional} == true ]]; then
         plan_analysis functional --fit_data "${feats}/train" --max_utts 1000 --decode_config "${decode_config}"
     fi
@@ -442,11 +444,11 @@ plan_analysis() {  # plan_analysis WHAT [OPTION...]: EXP/WHAT.json
 stage_12() {  # all of the above -> EXP/report.html, EXP/RUN/model.zip
     title "Report and pack"
     local run file optional=()
-    for file in "${expdir}"/{results_half,functional}.json; do
+    for file in "${expdir}"/{results_half,functional,decoders,subspaces,probes,swap}.json; do
         if [[ -e ${file} ]]; then optional+=("${file}"); fi
     done
     plan "${expdir}/report.html" "${expdir}"/{results,statistics}.json \
-        "${expdir}"/{cka,decoders,subspaces,probes,swap,gradients}.json "${optional[@]}" \
+        "${expdir}"/{cka,gradients}.json "${optional[@]}" \
         "${dump}/test" "${root}/l2dual/report" -- \
         python -m l2dual.bin.report --exp "${expdir}" --data "${dump}/test" --out @OUT@
     launch report "${decode_cmd}"
