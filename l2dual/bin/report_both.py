@@ -17,9 +17,13 @@ def main() -> None:
     )
     parser.add_argument("exps", type=Path, nargs="+", metavar="EXP", help="has results.json")
     parser.add_argument("--out", type=Path, required=True, help="HTML file to write")
+    parser.add_argument("--results_md", type=Path, help="Markdown file to write beside it")
     args = parser.parse_args()
-    with atomic_write(args.out) as stream:
-        stream.write(render("both.html", gather_both(args.exps)))
+    content = gather_both(args.exps)
+    for path, template in ((args.out, "both.html"), (args.results_md, "both.md.jinja")):
+        if path:
+            with atomic_write(path) as stream:
+                stream.write(render(template, content))
 
 
 if __name__ == "__main__":

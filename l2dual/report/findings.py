@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
-from l2dual.report.entanglement import mean_of, of_group, read_cka
+from l2dual.report.entanglement import of_group
 from l2dual.report.rates import RATE, SINGLE, Comparison, comparisons, points
 from l2dual.report.verdict import LEVEL, SEEDS, bracket, lacks, seeds
 from l2dual.score import read_records
+from l2dual.stats import Estimate, holm, seed_interval
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "can’t be told"
 
@@ -48,7 +50,10 @@ def findings(recipes: list[Recipe]) -> list[dict]:
         ("Sharing the encoder helps the meaning", lambda r: helped(r, "meaning", -1)),
         ("Sharing the encoder hurts the surface", lambda r: helped(r, "surface", +1)),
         ("The hurt of the surface grows with divergence", grows),
-        ("Which blocks of the single-output encoders are alike", alike),
+        (
+            "The single-output encoders are more alike in English than in Korean, but for the last block",
+            lambda r: alike(r, recipes),
+        ),
         ("The meaning’s decoder goes its own way, the surface’s stays as it was", own_way),
     ]
     return [{"finding": name, "verdicts": [judge(r) for r in recipes]} for name, judge in rows]
@@ -76,8 +81,7 @@ def grows(recipe: Recipe) -> tuple[str, str]:
     record = recipe.group.statistics.get(("slope", "log_rate_ratio", "do", "surface", unit))
     if record is None or record["value"] is None or not record["interval"]:
         return OPEN, record["reason"] if record else "no slope was fitted"
-    low, high = record["interval"]
-    said = f"slope {record['value']:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
+    said = f"slope {with_interval(Estimate(record['value'], record['interval']))}"
     if len(record["seeds"]) < SEEDS:
         return OPEN, f"{said}: a description, not a finding, which needs three seeds"
     if record["p_holm"] >= LEVEL:
@@ -85,31 +89,80 @@ def grows(recipe: Recipe) -> tuple[str, str]:
     return (HOLDS if record["value"] > 0 else FAILS), said
 
 
-def alike(recipe: Recipe) -> tuple[str, str]:
-    """Task similarity block by block: the paper has English above Korean but for the last layers."""
-    pairs = read_cka(recipe.exp, recipe.group)["pairs"]
-    pair = next((p for p in pairs if p["title"].startswith("Task similarity")), None)
-    if pair is None or all(value is None for value in pair["cka"]):
+def alike(recipe: Recipe, recipes: list[Recipe]) -> tuple[str, str]:
+    """Whether English minus Korean task similarity has the paper's sign in every block.
+
+    Block by block a t-interval over seeds, Holm over the blocks; speakers are fixed.
+    """
+    of = {r.group.language: task_similarity(r) for r in recipes}
+    own = of[recipe.group.language]
+    if not own:
         return OPEN, "so_surface and so_meaning were not compared"
-    values = ", ".join("–" if v is None else f"{v:.2f}" for v in pair["cka"])
-    return OPEN, f"CKA {values} (first block to last); languages are compared by eye, not tested"
+    said = f"CKA {', '.join(f'{mean(values.values()):.2f}' for values in own)} (first block to last)"
+    if not (of.get("en") and of.get("ko")):
+        return OPEN, f"{said}: it takes both languages"
+    pairs = zip(of["en"], of["ko"], strict=False)
+    blocks = [seed_interval([en[s] - ko[s] for s in en.keys() & ko.keys()]) for en, ko in pairs]
+    if any(block.p is None for block in blocks):
+        return OPEN, f"{said}: {next(block.reason for block in blocks if block.p is None)}"
+    p_values = holm([block.p for block in blocks])
+    said += f"; English − Korean {', '.join(map(with_interval, blocks))}"
+    signs = [block.value * (1 if block is not blocks[-1] else -1) > 0 for block in blocks]
+    shown = [p < LEVEL for p in p_values]
+    if any(here and not sign for here, sign in zip(shown, signs, strict=True)):
+        return FAILS, said
+    return (HOLDS, said) if all(shown) else (OPEN, f"{said}: not shown in every block")
+
+
+def task_similarity(recipe: Recipe) -> list[dict[int, float]]:
+    """CKA of so_surface and so_meaning of one seed: block by block, by seed."""
+    blocks: dict[int, dict[int, float]] = {}
+    for r in of_group(recipe.exp / "cka.json", recipe.group, "cka"):
+        if {r["system_x"], r["system_y"]} == set(SINGLE.values()) and r["seed_x"] == r["seed_y"]:
+            if r["cka"] is not None:
+                blocks.setdefault(r["layer_x"], {})[r["seed_x"]] = r["cka"]
+    return [blocks[block] for block in sorted(blocks)]
 
 
 def own_way(recipe: Recipe) -> tuple[str, str]:
-    """Whether the decoders of ``do`` are unlike those of the single-output systems, last layer."""
-    found = {}
-    for output, single in SINGLE.items():
-        records = [
-            r
-            for r in of_group(recipe.exp / "decoders.json", recipe.group, "decoder cka")
-            if {(r["system_x"], r["output_x"]), (r["system_y"], r["output_y"])}
-            == {("do", output), (single, output)}
-            and r["set"] == "divergence 0"
-        ]
-        last = [r for r in records if r["layer_x"] == max(r["layer_x"] for r in records)]
-        found[output] = mean_of(last, "cka"), len({(r["seed_x"], r["seed_y"]) for r in last})
-    if any(value is None for value, _ in found.values()):
+    """Whether the meaning's decoder of ``do`` is less like the single one than the surface's is.
+
+    The last decoder layer, utterances of divergence 0, systems of one seed; a t-interval over
+    seeds.
+    """
+    surface, meaning = (kept(recipe, output) for output in SINGLE)
+    seeds_of_both = surface.keys() & meaning.keys()
+    if not seeds_of_both:
         return OPEN, "the decoders were not compared"
-    (surface, pairs), (meaning, _) = found["surface"], found["meaning"]
-    said = f"CKA of do’s last decoder layer with the single one’s: surface {surface:.2f}, meaning {meaning:.2f}"
-    return OPEN, f"{said}, {pairs} pair{'s' * (pairs > 1)} of seeds; not tested"
+    change = seed_interval([surface[seed] - meaning[seed] for seed in seeds_of_both])
+    said = "CKA of do’s last decoder layer with the single one’s: " + ", ".join(
+        f"{output} {mean(found[seed] for seed in seeds_of_both):.2f}"
+        for output, found in (("surface", surface), ("meaning", meaning))
+    )
+    if change.p is None:
+        return OPEN, f"{said}: {change.reason}"
+    said += f", difference {with_interval(change)} over {len(seeds_of_both)} seeds"
+    if change.p >= LEVEL:
+        return OPEN, f"{said}: not shown"
+    return (HOLDS if change.value > 0 else FAILS), said
+
+
+def kept(recipe: Recipe, output: str) -> dict[int, float]:
+    """By seed, how alike the last layers of do's and of the single system's decoder are."""
+    records = [
+        r
+        for r in of_group(recipe.exp / "decoders.json", recipe.group, "decoder cka")
+        if {(r["system_x"], r["output_x"]), (r["system_y"], r["output_y"])}
+        == {("do", output), (SINGLE[output], output)}
+        and r["set"] == "divergence 0"
+        and r["seed_x"] == r["seed_y"]
+        and r["cka"] is not None
+    ]
+    last = max((r["layer_x"] for r in records), default=None)
+    return {r["seed_x"]: r["cka"] for r in records if r["layer_x"] == last}
+
+
+def with_interval(found: Estimate) -> str:
+    """A number with the ends of its interval."""
+    low, high = found.interval
+    return f"{found.value:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")

@@ -264,7 +264,7 @@ def csv_uri(rows: list[dict]) -> str:
 
 
 def render(template: str, content: dict) -> str:
-    """Fill ``page.html`` or ``results.md.jinja`` (files of this package) with gathered content."""
+    """Fill a template of this package with what :func:`gather` or :func:`gather_both` collected."""
     environment = Environment(
         loader=PackageLoader("l2dual.report", "."),
         autoescape=template.endswith(".html"),

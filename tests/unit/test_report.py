@@ -428,6 +428,11 @@ def test_the_page_over_both_recipes(recipe, tmp_path):
     assert "English and Korean: one output or two?" in text and "EN surface: DO − SO" in text
     assert text.count("can’t be told") == 10  # no half budget: no finding
     assert "not tried at half the budget" in text and "slope" in text
+    lines = render("both.md.jinja", content).splitlines()
+    assert lines[0] == "| the paper says | English | Korean |"
+    assert {line.count("|") for line in lines[:7]} == {4}
+    (row,) = [line for line in lines if line.startswith("| meaning, CER | do |")][:1]
+    assert re.search(r"\| do \| \d+\.\d \[\d+\.\d, \d+\.\d\] \| [+−]\d+\.\d \[", row)
 
 
 def test_a_finding_holds_or_does_not(recipe, tmp_path):
@@ -437,6 +442,62 @@ def test_a_finding_holds_or_does_not(recipe, tmp_path):
     both = [findings([recipe_of(exp)])[row]["verdicts"][0] for row in (0, 1)]
     assert [status for status, _ in both] == ["does not hold", "holds"]  # do errs more on both
     assert re.match(r"do − so_surface: \+\d\.\d points CER \[", both[1][1])
+
+
+def exp_with(path, language, of_block=None, of_decoder=None):
+    """An experiment directory of three seeds with these similarities: block by block, by output."""
+    info = {"corpus": "c", "language": language, "convention": "heard", "data": "d"}
+    singles = {"system_x": "so_surface", "system_y": "so_meaning"}
+    results = records_of([(system, s, 0.1) for system in SYSTEMS for s in (1, 2, 3)])
+    write_records(path / "results.json", [record | info for record in results])
+    blocks = [
+        info | singles | {"kind": "cka", "layer_x": block, "seed_x": x, "seed_y": y, "cka": value}
+        for block, value in enumerate(of_block or [], start=1)
+        for x, y, value in ((1, 1, value), (2, 2, value + 0.01), (3, 3, value - 0.02), (1, 2, 0.0))
+    ]
+    write_records(path / "cka.json", blocks)
+    decoders = [
+        info
+        | {"kind": "decoder cka", "set": chosen, "layer_x": layer, "seed_x": seed, "seed_y": seed}
+        | {"system_x": "do", "output_x": output, "system_y": f"so_{output}", "output_y": output}
+        | {"cka": value + 0.01 * seed * (output == "surface") if layer == 2 else 0.5}
+        for output, value in (of_decoder or {}).items()
+        for seed in (1, 2, 3)
+        for chosen, layer in (("divergence 0", 1), ("divergence 0", 2), ("matched positions", 3))
+    ]
+    write_records(path / "decoders.json", decoders)
+    return path
+
+
+@pytest.mark.parametrize(
+    "english, says, numbers",
+    [
+        ([0.9, 0.8, 0.8, 0.2], "holds", "English − Korean +0.40 [+0."),
+        ([0.1, 0.8, 0.8, 0.2], "does not hold", "−0.40 [−0."),
+        ([0.9, 0.8, 0.5, 0.2], "can’t be told", "not shown in every block"),
+        ([], "can’t be told", "not compared"),
+    ],
+)
+def test_task_similarity_of_two_languages(tmp_path, english, says, numbers):
+    exps = exp_with(tmp_path / "en", "en", english), exp_with(tmp_path / "ko", "ko", [0.5] * 4)
+    for record in (korean := json.loads((exps[1] / "cka.json").read_text())):
+        record["cka"] += 0.005 * (record["seed_x"] == 2)
+    write_records(exps[1] / "cka.json", korean)
+    status, said = findings([recipe_of(exp) for exp in exps])[3]["verdicts"][0]
+    assert status == says and numbers in said
+    alone, why = findings([recipe_of(exps[1])])[3]["verdicts"][0]
+    assert alone == "can’t be told" and why.startswith("CKA 0.50, 0.50, 0.50, 0.50")
+
+
+@pytest.mark.parametrize(
+    "surface, meaning, says",
+    [(0.8, 0.4, "holds"), (0.4, 0.8, "does not hold"), (0.5, 0.52, "can’t be told")],
+)
+def test_whose_decoder_goes_its_own_way(tmp_path, surface, meaning, says):
+    exp = exp_with(tmp_path, "en", of_decoder={"surface": surface, "meaning": meaning})
+    status, said = findings([recipe_of(exp)])[4]["verdicts"][0]
+    assert status == says and f"surface {surface + 0.02:.2f}, meaning {meaning:.2f}" in said
+    assert "over 3 seeds" in said
 
 
 def test_summary(recipe):
