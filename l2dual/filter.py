@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from l2dual.datadir import DataDir
+from l2dual.errors import DataError
 from l2dual.validate import REPAIRED, Finding, Options, repair, validate
 
 
@@ -16,7 +17,12 @@ class Filtered(NamedTuple):
 
 
 def filter_data(
-    path: Path, train: bool, min_seconds: float, max_seconds: float, frames_per_second: float
+    path: Path,
+    train: bool,
+    min_seconds: float,
+    max_seconds: float,
+    frames_per_second: float,
+    left_out_l1: str | None = None,
 ) -> Filtered:
     """Leave out of a formatted data directory what the validator or a limit excludes.
 
@@ -26,9 +32,12 @@ def filter_data(
 
     Args:
         frames_per_second: encoder frames, which bound the tokens that CTC can align.
+        left_out_l1: a first language that is left out of training and validation; the test set is
+            then of that language alone.
 
     Raises:
-        DataError: something that only the user can mend, or no utterance is left.
+        DataError: something that only the user can mend, no utterance is left, or nobody's
+            first language is ``left_out_l1``.
     """
     options = Options(frames_per_second=frames_per_second, audio=False)
     directory, found = validate(path, options)
@@ -41,5 +50,17 @@ def filter_data(
                 dropped[utt] = f"shorter than {min_seconds:g} s"
             elif float(seconds) > max_seconds:
                 dropped[utt] = f"longer than {max_seconds:g} s"
+    if left_out_l1:
+        dropped |= drop_l1(data, left_out_l1, train)
     kept = data.subset(set(data["wav.scp"]) - set(dropped))
     return Filtered(kept, dropped, [finding for finding in found if finding.fix == REPAIRED])
+
+
+def drop_l1(data: DataDir, left_out: str, train: bool) -> dict[str, str]:
+    """The reason for each utterance that goes when an L1 is left out of training."""
+    l1s = data["utt2l1"]
+    if left_out not in l1s.values():
+        there = ", ".join(sorted(set(l1s.values()))) or "none"
+        raise DataError(f"{data.path}/utt2l1: nobody's first language is {left_out}: choose of {there}")
+    reason = f"first language {left_out}, left out" if train else f"first language not {left_out}"
+    return {utt: reason for utt, l1 in l1s.items() if (l1 == left_out) == train}

@@ -10,6 +10,7 @@ the interval over seeds. ``kind`` says what it is, in which unit the value is:
 ``slope``                     of that difference on divergence: ``rate_per_edit``, and
                               ``log_rate_ratio``, of log(rate / rate) on edits per surface token,
                               with length and speaker in the model
+``slope_of_l1``               the same among the speakers of one first language
 ``mispronunciation``          a measure of `l2dual.mispronunciation` of a system, or of the pair
                               ``so``, so_surface and so_meaning
 ``mispronunciation_           that of a dual-output system less that of so_surface or of the pair
@@ -144,10 +145,49 @@ def _add(study: Study, system: str, seed: int, rows: list[dict], path: Path) -> 
         study.errors.setdefault((system, *key), {})[seed] = errors
 
 
-def infer(study: Study, data: DataDir) -> list[dict]:
-    """Make all records of a comparison; ``data`` has the references."""
+def pool(studies: list[Study]) -> Study:
+    """Take the test sets of several comparisons as one, as where each left another L1 out.
+
+    A system's errors are then of several trainings, one for each test set.
+
+    Raises:
+        DataError: an utterance that is in two test sets, or other systems or seeds.
+    """
+    first, *others = studies
+    utts = [utt for study in studies for utt in study.utts]
+    if len(set(utts)) < len(utts):
+        raise DataError(f"{first.facts['data']} and the others have utterances in common")
+    for other in others:
+        if other.decode_dirs.keys() != first.decode_dirs.keys():
+            raise DataError(
+                f"{other.facts['data']} has other systems or seeds than {first.facts['data']}: "
+                "train and score the same ones on each"
+            )
+
+    def join(parts: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate(parts)
+
+    columns = ("speakers", "l1s", "bins", "edits", "surface_length")
+    return Study(
+        first.facts | {"data": " + ".join(study.facts["data"] for study in studies)},
+        utts,
+        *(join([getattr(study, name) for study in studies]) for name in columns),
+        {key: join([study.n_ref[key] for study in studies]) for key in first.n_ref},
+        {
+            key: {seed: join([study.errors[key][seed] for study in studies]) for seed in of_seed}
+            for key, of_seed in first.errors.items()
+        },
+        first.decode_dirs,
+    )
+
+
+def infer(study: Study, data: DataDir | None) -> list[dict]:
+    """Make all records of a comparison; ``data`` has the references.
+
+    Without ``data``, as for pooled studies, mispronunciations are left out.
+    """
     cells = [*_rates(study), *_differences(study), *_slopes(study)]
-    if study.facts["surface"] != "none":
+    if data is not None and study.facts["surface"] != "none":
         cells += _mispronunciations(study, data)
     if not cells:
         return []
@@ -172,17 +212,22 @@ def _head(study: Study) -> dict:
 
 def groups(study: Study) -> Iterator[tuple[str, str, np.ndarray]]:
     """Yield (bin, L1, mask (U,)): all, each bin of divergence, each first language."""
-    everyone = np.full(len(study.utts), True)
-    yield "all", "all", everyone
+    yield "all", "all", np.full(len(study.utts), True)
     if len(set(study.bins)) > 1:
         masks = {name: study.bins == name for name in BINS}
         if any(stats.too_few(study.speakers[masks[name]]) for name in BINS[1:]):
             masks["1+"] = study.edits > 0
         for name, mask in masks.items():
             yield name, "all", mask
+    for l1, mask in _l1s(study)[1:]:
+        yield "all", l1, mask
+
+
+def _l1s(study: Study) -> list[tuple[str, np.ndarray]]:
+    """(L1, mask (U,)): all, then each first language if there are several."""
     l1s = sorted(set(study.l1s.tolist()))
-    for l1 in l1s if len(l1s) > 1 else ():
-        yield "all", l1, study.l1s == l1
+    each = [(l1, study.l1s == l1) for l1 in l1s] if len(l1s) > 1 else []
+    return [("all", np.full(len(study.utts), True)), *each]
 
 
 def _rates(study: Study) -> Iterator[Cell]:
@@ -236,14 +281,16 @@ def _slopes(study: Study) -> Iterator[Cell]:
         return
     for labels, dual, single in _pairs(study):
         n_ref = study.n_ref[labels["output"], labels["unit"]]
-        for name, terms in (("rate_per_edit", _per_edit), ("log_rate_ratio", _log_ratio)):
-            each = {seed: terms(study, dual[seed], single[seed], n_ref) for seed in dual}
-            size = len(n_ref)
+        size = len(n_ref)
+        measures = ("rate_per_edit", _per_edit), ("log_rate_ratio", _log_ratio)
+        for (name, terms), (l1, mask) in product(measures, _l1s(study)):
+            mine, theirs = ({s: e * mask for s, e in errors.items()} for errors in (dual, single))
+            each = {s: terms(study, mine[s], theirs[s], n_ref * mask) for s in mine}
             yield Cell(
-                {"kind": "slope", "measure": name}
+                {"kind": "slope" if l1 == "all" else "slope_of_l1", "measure": name}
                 | labels
-                | {"bin": "all", "l1": "all", "seeds": sorted(dual)},
-                *terms(study, _mean(dual, size), _mean(single, size), n_ref),
+                | {"bin": "all", "l1": l1, "seeds": sorted(dual)},
+                *terms(study, _mean(mine, size), _mean(theirs, size), n_ref * mask),
                 {s: y.sum() / n.sum() for s, (y, n) in each.items() if n.any()},
                 "divergence does not vary, or too few errors to fit",
             )

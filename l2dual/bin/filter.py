@@ -18,10 +18,11 @@ def main() -> None:
     parser.add_argument("--min_seconds", type=float, default=0.3)
     parser.add_argument("--max_seconds", type=float, default=20.0)
     parser.add_argument("--frames_per_second", type=float, default=25.0)
+    parser.add_argument("--leave_out_l1", help="train without it, test on it alone")
     args = parser.parse_args()
-    kept, dropped, repaired = filter_data(
-        args.data, args.split != "test", args.min_seconds, args.max_seconds, args.frames_per_second
-    )
+    limits = args.min_seconds, args.max_seconds, args.frames_per_second
+    train = args.split != "test"
+    kept, dropped, repaired = filter_data(args.data, train, *limits, args.leave_out_l1)
     n_kept = len(kept["wav.scp"])
     print(f"{args.split}: kept {n_kept} of {n_kept + len(dropped)} utterances")
     for done, reasons in (

@@ -154,6 +154,18 @@ def test_other_options_run_through(finished, options):
     assert (unit, "surface", "do_paper") in {(r["unit"], r["output"], r["system"]) for r in records}
 
 
+def test_an_l1_is_left_out_of_training(finished):
+    checkout, language, _ = finished
+    l1, options = "japanese", (*TINY, "--stop_stage", "4", "--leave_out_l1")
+    done = checkout.run(language, *options, l1)
+    dump = checkout.recipe(language) / "dump/simulated_tiny_heard_without-japanese"
+    left = {split: set(DataDir.load(dump / split)["utt2l1"].values()) for split in ("train", "test")}
+    assert l1 not in left["train"] and left["test"] == {l1}
+    assert re.search(r"train: dropped \d+: first language japanese, left out", done.stdout)
+    refused = checkout.run(language, *options, "thai", check=False)
+    assert refused.returncode == 1 and "nobody's first language is thai" in refused.stderr
+
+
 def table_without_surface(recipe: Path) -> Path:
     """The simulated recordings as a user's table that has only what was meant."""
     table = recipe.parent / "my corpus.csv"

@@ -94,3 +94,14 @@ def test_command_line(tmp_path):
     assert len((tmp_path / "out/utts").read_text().splitlines()) == 5
     assert "s-very-short wav.scp: the audio is shorter" in (tmp_path / "out/dropped").read_text()
     assert len(DataDir.load(tmp_path / "out")["wav.scp"]) == 5
+
+
+def test_an_l1_is_left_out_of_training_and_alone_in_the_test(tmp_path):
+    l1s = {"one": "japanese", "two": "korean", "three": "korean"}
+    path = write(tmp_path, {name: GOOD | {"utt2l1": l1} for name, l1 in l1s.items()})
+    for train, left in ((True, {"one"}), (False, {"two", "three"})):
+        kept, dropped, _ = filter_data(path, train, 0.3, 20, 25, "korean")
+        assert names(kept["wav.scp"]) == left and names(dropped) == set(l1s) - left
+        assert all("first language" in reason for reason in dropped.values())
+    with pytest.raises(DataError, match="language is thai: choose of japanese, korean"):
+        filter_data(path, True, 0.3, 20, 25, "thai")

@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import re
 import subprocess
 import sys
 from itertools import product
@@ -10,11 +12,12 @@ from test_divergence import make_data
 from test_score import RUN
 
 from l2dual.errors import DataError
-from l2dual.inference import infer, load
+from l2dual.inference import infer, load, pool
 from l2dual.score import score, write_records
 
 LETTERS = list("abcdefgh")
 SPEAKERS = "abcdefghij"
+ARRAYS = ("speakers", "l1s", "bins", "edits", "surface_length")  # of a Study
 
 
 def noisy(rng, text, rate):
@@ -33,9 +36,9 @@ def make_texts(rng, n_utts=4):
     return texts
 
 
-def make_run(path, data, rng, system, seed, rate):
+def make_run(path, data, rng, system, seed, rate, dump="data/x"):
     outputs = {"so_surface": ["surface"], "so_meaning": ["meaning"]}
-    run = RUN | {"system": system, "seed": seed}
+    run = RUN | {"system": system, "seed": seed, "data": dump}
     run["outputs"] = outputs.get(system, ["surface", "meaning"])
     decode = path / f"{system}{seed}/decode/test"
     decode.mkdir(parents=True)
@@ -183,3 +186,73 @@ def test_command_line(study, tmp_path):
     failed = subprocess.run([*map(str, command), "--out", str(out)], capture_output=True, text=True)
     (tmp_path / "aside").rename(scores[0] / "utterances.tsv")
     assert failed.returncode == 1 and "utterances.tsv: not found" in failed.stderr
+
+
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory):
+    """Two test sets of ten speakers each, every one scored with models of its own."""
+    path, rng = tmp_path_factory.mktemp("folds"), np.random.default_rng(2)
+    scores = []
+    for number, fold in enumerate(("without_a", "without_b")):
+        texts = make_texts(rng)
+        texts = {chr(ord(utt[0]) + 10 * number) + utt[1:]: text for utt, text in texts.items()}
+        data = make_data(path / fold / "test", texts)
+        systems = {"so_surface": 0.1, "do": 0.2}.items()
+        scores.append([make_run(path / fold, data, rng, s, 1, r, fold) for s, r in systems])
+    return scores
+
+
+def test_pooled_test_sets_have_the_errors_of_all(folds):
+    studies = [load(scores) for scores in folds]
+    records = infer(pool(studies), None)
+    assert records[0]["n_utts"] == 80 and records[0]["n_speakers"] == 20
+    assert records[0]["data"].count("without_") == 2
+    whole = pick(records, kind="rate", system="do", output="surface", unit="char", bin="all", l1="all")
+    errors, n_ref = (
+        sum(of_fold.sum() for of_fold in each)
+        for each in zip(
+            *(
+                (study.errors["do", "surface", "char"][1], study.n_ref["surface", "char"])
+                for study in studies
+            ),
+            strict=True,
+        )
+    )
+    assert whole["value"] == pytest.approx(errors / n_ref, rel=1e-4)
+    slopes = [r for r in records if r["kind"] == "slope_of_l1" and r["unit"] == "char"]
+    japanese = [r for r in slopes if r["l1"] == "jpn" and r["output"] == "surface"]
+    assert {r["measure"] for r in japanese} == {"rate_per_edit", "log_rate_ratio"}
+    assert all(r["n_speakers"] == 19 and r["interval"] for r in japanese)
+    assert not [r for r in records if r["kind"] == "mispronunciation"]
+
+
+def test_a_slope_of_one_l1_is_that_of_its_speakers_alone(folds):
+    study = pool([load(scores) for scores in folds])
+    (mine,) = [study.l1s == "jpn"]
+    alone = dataclasses.replace(
+        study,
+        utts=np.array(study.utts)[mine].tolist(),
+        **{name: getattr(study, name)[mine] for name in ARRAYS},
+        n_ref={key: values[mine] for key, values in study.n_ref.items()},
+        errors={key: {s: e[mine] for s, e in v.items()} for key, v in study.errors.items()},
+    )
+    keys = {"output": "surface", "unit": "char", "measure": "log_rate_ratio"}
+    both = pick(infer(study, None), kind="slope_of_l1", l1="jpn", **keys)
+    assert both["value"] == pick(infer(alone, None), kind="slope", **keys)["value"]
+
+
+def test_what_cannot_be_pooled_is_named(folds):
+    one, other = (load(scores) for scores in folds)
+    with pytest.raises(DataError, match="have utterances in common"):
+        pool([one, one])
+    with pytest.raises(DataError, match="without_b has other systems or seeds than without_a"):
+        pool([one, load(folds[1][:1])])
+
+
+def test_left_out_on_the_command_line(folds, tmp_path):
+    command = [sys.executable, "-m", "l2dual.bin.left_out", *folds[0], *folds[1]]
+    command += ["--out", tmp_path / "left_out.json"]
+    done = subprocess.run([*map(str, command)], check=True, capture_output=True, text=True)
+    assert re.search(r"^surface char, do, L1 all: slope [+-]\d\.\d\d \[", done.stdout, re.MULTILINE)
+    assert re.search(r"L1 kor: (8 utterances, fewer than 20|divergence does not vary)", done.stdout)
+    assert json.loads((tmp_path / "left_out.json").read_text())[0]["n_utts"] == 80

@@ -33,6 +33,7 @@ audio_format=flac              # flac, wav or ark
 fs=16000                       # sampling rate in Hz
 min_seconds=0.3                # shortest utterance to train on
 max_seconds=20                 # longest utterance to train on
+leave_out_l1=                  # a first language to train without and to test on alone
 frames_per_second=25           # encoder frames: 16000 Hz / hop 160 / subsampling 4
 surface_token_type=            # char, jamo, bpe, phn or word
 meaning_token_type=            # char, jamo, bpe, phn or word
@@ -150,6 +151,7 @@ fi
 audio_tag=${data_tag}${speed_tag:-}
 [[ ${audio_format} == flac ]] || audio_tag+=_${audio_format}
 [[ ${fs} == 16000 ]] || audio_tag+=_${fs}
+[[ -z ${leave_out_l1} ]] || audio_tag+=_without-${leave_out_l1}
 data=data/${data_tag}
 dump=dump/${audio_tag}
 train_tag=$(basename "${train_config}" .yaml)
@@ -268,7 +270,7 @@ stage_4() {  # dump/TAG/formatted -> dump/TAG/{train,valid,test}, and what was d
         plan "${dump}/${split}" "${dump}/formatted/${split}" -- \
             python -m l2dual.bin.filter --data "${dump}/formatted/${split}" --split "${split}" \
             --min_seconds "${min_seconds}" --max_seconds "${max_seconds}" \
-            --frames_per_second "${frames_per_second}" --out @OUT@
+            --frames_per_second "${frames_per_second}" ${leave_out_l1:+--leave_out_l1 "${leave_out_l1}"} --out @OUT@
     done
     launch filter "${train_cmd}"
     tell filter
