@@ -142,7 +142,11 @@ def test_progress_lines_off_a_terminal(tmp_path):
 def test_a_signal_ends_all_jobs_and_their_children(tmp_path, number):
     script = "sleep 60 & echo $! >child.JOB; echo $$ >job.JOB; wait"
     command = [sys.executable, str(LOCAL), "--max_jobs", "2", "JOB=1:3", "x.JOB.log"]
-    launcher = subprocess.Popen([*command, "bash", "-c", script], cwd=tmp_path)
+    launcher = subprocess.Popen(
+        [*command, "bash", "-c", script],
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # nohup may run the tests
+    )
     files = [tmp_path / f"{kind}.{n}" for kind in ("child", "job") for n in (1, 2)]
     deadline = time.monotonic() + 20
     while not all(file.exists() and file.read_text().strip() for file in files):
