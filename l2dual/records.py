@@ -15,8 +15,6 @@ from l2dual.files import atomic_write
 from l2dual.runs import write_yaml
 from l2dual.score import read_run
 
-KEYS = {"run", "hypotheses", "gradients"}
-
 
 def keep(exp_dir: Path, decode: str) -> dict:
     """Make the record of a run.
@@ -52,9 +50,20 @@ def read(path: Path) -> dict:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a record of a run ({error})") from error
-    if not isinstance(record, dict) or set(record) != KEYS:
-        raise DataError(f"{path}: not a record of a run: it must have {', '.join(sorted(KEYS))}")
+    kinds = {"run": dict, "hypotheses": dict, "gradients": list}
+    if (
+        not isinstance(record, dict)
+        or record.keys() != kinds.keys()
+        or not all(isinstance(record[key], kind) for key, kind in kinds.items())
+    ):
+        raise DataError(f"{path}: not a record of a run: it must have {', '.join(kinds)}")
     return record
+
+
+def refuse_existing(exp_dir: Path) -> None:
+    """DataError if the directory that a record is to be restored to is there."""
+    if exp_dir.exists():
+        raise DataError(f"{exp_dir}: is there already, and is kept: restore with another --to")
 
 
 def restore(record: dict, exp_dir: Path) -> None:
@@ -63,8 +72,7 @@ def restore(record: dict, exp_dir: Path) -> None:
     Raises:
         DataError: the directory is there already; nothing is changed.
     """
-    if exp_dir.exists():
-        raise DataError(f"{exp_dir}: is there already, and is kept: restore into another --exp")
+    refuse_existing(exp_dir)
     for decode, splits in record["hypotheses"].items():
         for split, outputs in splits.items():
             for output, table in outputs.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from l2dual import records
 from l2dual.bin import run
-from l2dual.score import write_records
+from l2dual.score import read_records, write_records
 
 
 def main() -> None:
@@ -25,12 +25,15 @@ def main() -> None:
         for path in args.paths:
             records.write(records.keep(path, args.decode), args.to / f"{path.name}.json")
         return
-    gradients = []
-    for path in args.paths:
-        record = records.read(path)
-        records.restore(record, args.to / path.stem)
-        gradients += record["gradients"]
-    write_records(args.to / "gradients.json", gradients)
+    found = {args.to / path.stem: records.read(path) for path in args.paths}
+    for exp_dir in found:
+        records.refuse_existing(exp_dir)
+    for exp_dir, record in found.items():
+        records.restore(record, exp_dir)
+    gradients = args.to / "gradients.json"
+    there = read_records(gradients) if gradients.is_file() else []
+    new = [gradient for record in found.values() for gradient in record["gradients"]]
+    write_records(gradients, [*there, *new])
 
 
 if __name__ == "__main__":

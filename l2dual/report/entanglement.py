@@ -12,10 +12,19 @@ SAME = ("corpus", "language", "convention", "data")
 
 
 def of_group(path: Path, group: Comparison, kind: str) -> list[dict]:
-    """Records of a kind in a result file that are on the data of ``group``; [] without a file."""
+    """Records of a kind in a result file that are of the data and runs of ``group``.
+
+    [] without a file.
+    """
     records = read_records(path) if path.is_file() else []
-    same = (r for r in records if all(r[key] == getattr(group, key) for key in SAME))
-    return [record for record in same if record["kind"] == kind]
+    runs = {record["exp_dir"] for record in group.records}
+
+    def belongs(record: dict) -> bool:
+        of_runs = {value for key, value in record.items() if key.startswith("exp_") and value}
+        same = all(record[key] == getattr(group, key) for key in SAME)
+        return record["kind"] == kind and same and of_runs <= runs
+
+    return [record for record in records if belongs(record)]
 
 
 def read_gradients(exp: Path, group: Comparison) -> dict:
@@ -27,7 +36,7 @@ def read_gradients(exp: Path, group: Comparison) -> dict:
     systems = []
     for system in dict.fromkeys(record["system"] for record in records):
         found = [r for r in records if r["system"] == system and r["layer"]]
-        layers = dict.fromkeys(record["layer"] for record in found)
+        layers = sorted({record["layer"] for record in found}, key=depth)
         by_layer = {layer: [r for r in found if r["layer"] == layer] for layer in layers}
         rows = [
             (layer, *(mean_of(of_layer, key) for key in ("mean", "first_half", "second_half")))
@@ -40,6 +49,12 @@ def read_gradients(exp: Path, group: Comparison) -> dict:
             {"system": system, "rows": rows, "svg": plot, "seeds": seeds, "reason": missing}
         )
     return {"systems": systems, "records": records}
+
+
+def depth(layer: str) -> tuple[bool, int]:
+    """Sorts block2 before block10, and what is no block last."""
+    number = layer.removeprefix("block")
+    return not number.isdigit(), int(number) if number.isdigit() else 0
 
 
 def across(layers: list[list[dict]]) -> list[list[float]] | None:

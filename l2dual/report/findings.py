@@ -4,11 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+from l2dual.errors import DataError
 from l2dual.report.entanglement import of_group
 from l2dual.report.rates import RATE, SINGLE, Comparison, comparisons, points
-from l2dual.report.verdict import LEVEL, SEEDS, bracket, lacks, seeds
+from l2dual.report.verdict import (
+    LEVEL,
+    bracket,
+    lacks,
+    seeds,
+    slope_lacks,
+    slope_record,
+    with_interval,
+)
 from l2dual.score import read_records
-from l2dual.stats import Estimate, holm, seed_interval
+from l2dual.stats import holm, seed_interval
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "can’t be told"
 
@@ -26,15 +35,24 @@ def recipe_of(exp: Path) -> Recipe:
     """Read a recipe's result files; of several comparisons, the first.
 
     Raises:
-        DataError: no results.json.
+        DataError: no results.json, or nothing in it.
     """
-    group, *_ = comparisons(read_records(exp / "results.json"), optional(exp / "statistics.json"))
-    return Recipe(exp, group, half_of(group, comparisons(optional(exp / "results_half.json"))))
+    groups = comparisons(read_records(exp / "results.json"), optional(exp / "statistics.json"))
+    if not groups:
+        raise DataError(f"{exp}/results.json: no result in it: score first (stage 10)")
+    return Recipe(exp, groups[0], half_of(groups[0], at_half(exp)))
 
 
 def optional(path: Path) -> list[dict]:
     """The records of a result file that may be absent."""
     return read_records(path) if path.is_file() else []
+
+
+def at_half(exp: Path) -> list[Comparison]:
+    """The comparisons at half the training budget; [] without their files."""
+    return comparisons(
+        optional(exp / "results_half.json"), optional(exp / "statistics_half.json")
+    )
 
 
 def half_of(group: Comparison, halves: list[Comparison]) -> Comparison | None:
@@ -54,7 +72,7 @@ def findings(recipes: list[Recipe]) -> list[dict]:
             "The single-output encoders are more alike in English than in Korean, but for the last block",
             lambda r: alike(r, recipes),
         ),
-        ("The meaning’s decoder goes its own way, the surface’s stays as it was", own_way),
+        ("Sharing changes the meaning’s decoder more than the surface’s", own_way),
     ]
     return [{"finding": name, "verdicts": [judge(r) for r in recipes]} for name, judge in rows]
 
@@ -77,36 +95,39 @@ def helped(recipe: Recipe, output: str, sign: int) -> tuple[str, str]:
 
 def grows(recipe: Recipe) -> tuple[str, str]:
     """Whether the log rate ratio of the surface rises with edits per token."""
-    unit = recipe.group.units.get("surface", ["char"])[0]
-    record = recipe.group.statistics.get(("slope", "log_rate_ratio", "do", "surface", unit))
+    if "surface" not in recipe.group.units:
+        return OPEN, "no surface"
+    record = slope_record(recipe.group, "do", "surface")
     if record is None or record["value"] is None or not record["interval"]:
         return OPEN, record["reason"] if record else "no slope was fitted"
-    said = f"slope {with_interval(Estimate(record['value'], record['interval']))}"
-    if len(record["seeds"]) < SEEDS:
-        return OPEN, f"{said}: a description, not a finding, which needs three seeds"
-    if record["p_holm"] >= LEVEL:
-        return OPEN, f"{said}: no trend shown (p = {record['p_holm']:.2g} after Holm)"
+    said = f"slope {with_interval(record['value'], record['interval'])}"
+    lacking = slope_lacks(record, recipe.half and slope_record(recipe.half, "do", "surface"))
+    if lacking:
+        return OPEN, f"{said}: {lacking}"
     return (HOLDS if record["value"] > 0 else FAILS), said
 
 
 def alike(recipe: Recipe, recipes: list[Recipe]) -> tuple[str, str]:
     """Whether English minus Korean task similarity has the paper's sign in every block.
 
-    Block by block a t-interval over seeds, Holm over the blocks; speakers are fixed.
+    Block by block a t-interval over seeds, Holm over the blocks; speakers are fixed. Both encoders
+    of a pair are of one seed, so that the pairs are independent.
     """
+    own = task_similarity(recipe)
     of = {r.group.language: task_similarity(r) for r in recipes}
-    own = of[recipe.group.language]
     if not own:
         return OPEN, "so_surface and so_meaning were not compared"
     said = f"CKA {', '.join(f'{mean(values.values()):.2f}' for values in own)} (first block to last)"
     if not (of.get("en") and of.get("ko")):
         return OPEN, f"{said}: it takes both languages"
-    pairs = zip(of["en"], of["ko"], strict=False)
+    if len(of["en"]) != len(of["ko"]):
+        return OPEN, f"{said}: the encoders are not of one depth"
+    pairs = zip(of["en"], of["ko"], strict=True)
     blocks = [seed_interval([en[s] - ko[s] for s in en.keys() & ko.keys()]) for en, ko in pairs]
     if any(block.p is None for block in blocks):
         return OPEN, f"{said}: {next(block.reason for block in blocks if block.p is None)}"
     p_values = holm([block.p for block in blocks])
-    said += f"; English − Korean {', '.join(map(with_interval, blocks))}"
+    said += f"; English − Korean {', '.join(with_interval(b.value, b.interval) for b in blocks)}"
     signs = [block.value * (1 if block is not blocks[-1] else -1) > 0 for block in blocks]
     shown = [p < LEVEL for p in p_values]
     if any(here and not sign for here, sign in zip(shown, signs, strict=True)):
@@ -125,7 +146,7 @@ def task_similarity(recipe: Recipe) -> list[dict[int, float]]:
 
 
 def own_way(recipe: Recipe) -> tuple[str, str]:
-    """Whether the meaning's decoder of ``do`` is less like the single one than the surface's is.
+    """Whether do's decoder of the meaning is less like the single one than that of the surface.
 
     The last decoder layer, utterances of divergence 0, systems of one seed; a t-interval over
     seeds.
@@ -141,7 +162,7 @@ def own_way(recipe: Recipe) -> tuple[str, str]:
     )
     if change.p is None:
         return OPEN, f"{said}: {change.reason}"
-    said += f", difference {with_interval(change)} over {len(seeds_of_both)} seeds"
+    said += f", difference {with_interval(change.value, change.interval)} over {len(seeds_of_both)} seeds"
     if change.p >= LEVEL:
         return OPEN, f"{said}: not shown"
     return (HOLDS if change.value > 0 else FAILS), said
@@ -156,13 +177,8 @@ def kept(recipe: Recipe, output: str) -> dict[int, float]:
         == {("do", output), (SINGLE[output], output)}
         and r["set"] == "divergence 0"
         and r["seed_x"] == r["seed_y"]
-        and r["cka"] is not None
     ]
-    last = max((r["layer_x"] for r in records), default=None)
-    return {r["seed_x"]: r["cka"] for r in records if r["layer_x"] == last}
-
-
-def with_interval(found: Estimate) -> str:
-    """A number with the ends of its interval."""
-    low, high = found.interval
-    return f"{found.value:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
+    last = max((r["layer_x"] for r in records if r["layer_x"]), default=None)
+    return {
+        r["seed_x"]: r["cka"] for r in records if r["layer_x"] == last and r["cka"] is not None
+    }

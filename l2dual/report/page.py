@@ -17,7 +17,7 @@ from l2dual.report import plots
 from l2dual.report.analyses import analyses
 from l2dual.report.entanglement import read_cka, read_gradients
 from l2dual.report.examples import examples
-from l2dual.report.findings import findings, half_of, optional, recipe_of
+from l2dual.report.findings import at_half, findings, half_of, optional, recipe_of
 from l2dual.report.mispronunciations import mispronunciation_tables
 from l2dual.report.rates import PAPER, RATE, SINGLE, Comparison, bin_rows, comparisons, points
 from l2dual.report.verdict import verdict
@@ -55,7 +55,7 @@ def gather(exp: Path, data: Path) -> dict:
         where = exp / "results.json"
         raise DataError(f"{where}: no result on {data}, but on {others}: mend --data")
     groups = comparisons(records, optional(exp / "statistics.json"))
-    halves = comparisons(optional(exp / "results_half.json"))
+    halves = at_half(exp)
     first, scored = groups[0], DataDir.load(data)
     info = scored.info
     beside = [data.parent / name for name in SPLITS if name != data.name]
@@ -220,7 +220,7 @@ def limitations(groups: list, info: dict, divergence: list[dict], has_cka: bool)
         "utterances, with the seeds fixed: they say nothing of other seeds. A claim needs at least "
         "three seeds, an interval that leaves 0 out, and the same sign at half the budget.",
         "A dual-output system has a second decoder, hence more parameters than either "
-        "single-output system; the data, budget and encoder are the same.",
+        "single-output system (but for do_small); the data, budget and encoder are the same.",
         "Models and budgets may be small, and may not have converged: see the configurations "
         "below. Only signs and order, not absolute rates, may be set beside the paper's.",
         "Conclusions hold for this language, convention and corpus together; they do not compare "

@@ -2,6 +2,7 @@
 
 import io
 import re
+from itertools import cycle
 
 import matplotlib
 
@@ -215,7 +216,7 @@ def gradient_cosines(system: str, layers: dict[str, list[dict]], name: str) -> M
     panel = Panel(name, f"{system}: cosine of the outputs’ gradients")
     with panel as axes:
         axes.axhline(0, color="#555", lw=0.8)
-        for (layer, records), (color, marker, line) in zip(layers.items(), LOOKS, strict=False):
+        for (layer, records), (color, marker, line) in zip(layers.items(), cycle(LOOKS)):
             at: dict[int, list[float]] = {}
             for record in records:
                 for step, value in zip(record["steps"], record["cosines"], strict=True):

@@ -17,7 +17,7 @@ def verdict(group: Comparison, half: Comparison | None) -> list[str]:
     """
     pairs = [(system, output) for system in group.duals for output in group.units]
     sentences = [difference(group, half, *pair) for pair in pairs]
-    return sentences + list(filter(None, (slope(group, *pair) for pair in pairs)))
+    return sentences + list(filter(None, (slope(group, half, *pair) for pair in pairs)))
 
 
 def difference(group: Comparison, half: Comparison | None, system: str, output: str) -> str:
@@ -68,24 +68,50 @@ def lacks(cell: Cell, half: Cell | None) -> str | None:
     if cell.p >= LEVEL:
         return f"no difference shown (p = {cell.p:.2g} after Holm)"
     better = "worse" if cell.mean > 0 else "better"
-    if half is None or half.mean is None:
+    if half is None or not cell.values.keys() <= half.values.keys():
         return f"{better}, but not tried at half the budget, so not yet a finding"
     if half.mean * cell.mean <= 0:
         return f"{better}, but at half the budget {points(half.mean)} points: not a finding"
     return None
 
 
-def slope(group: Comparison, system: str, output: str) -> str | None:
+def slope(group: Comparison, half: Comparison | None, system: str, output: str) -> str | None:
     """Whether DO / SO grows with divergence; None where no slope was fitted."""
-    record = group.statistics.get(("slope", "log_rate_ratio", system, output, group.units[output][0]))
+    record = slope_record(group, system, output)
     if record is None or record["value"] is None:
         return None
-    value, interval, p = record["value"], record["interval"], record["p_holm"]
     name = f"{output.capitalize()}: log({system} / {SINGLE[output]}) on edits per token"
-    if interval is None or p is None:
-        return f"{name} has slope {value:+.2f}: {record['reason']}."
-    grows = "grows" if value > 0 else "falls"
-    said = f"{grows} with divergence" if p < LEVEL else "no trend with divergence shown"
-    few = "; a description, not a finding" if len(record["seeds"]) < SEEDS else ""
-    numbers = f"{value:+.2f} [{interval[0]:+.2f}, {interval[1]:+.2f}]".replace("-", "−")
-    return f"{name} has slope {numbers}: {said} (p = {p:.2g} after Holm){few}."
+    if record["interval"] is None or record["p_holm"] is None:
+        return f"{name} has slope {record['value']:+.2f}: {record['reason']}."
+    lacking = slope_lacks(record, half and slope_record(half, system, output))
+    said = lacking or f"{direction(record)}, a finding (p = {record['p_holm']:.2g} after Holm)"
+    return f"{name} has slope {with_interval(record['value'], record['interval'])}: {said}."
+
+
+def slope_record(group: Comparison, system: str, output: str) -> dict | None:
+    """The record of the slope of log(DO / SO) on edits per token."""
+    unit = group.units[output][0]
+    return group.statistics.get(("slope", "log_rate_ratio", system, output, unit))
+
+
+def direction(record: dict) -> str:
+    return "grows with divergence" if record["value"] > 0 else "falls with divergence"
+
+
+def slope_lacks(record: dict, half: dict | None) -> str | None:
+    """What a slope lacks to be a finding; None if it is one."""
+    if len(record["seeds"]) < SEEDS:
+        return "a description, not a finding, which needs three seeds"
+    if record["p_holm"] >= LEVEL:
+        return f"no trend with divergence shown (p = {record['p_holm']:.2g} after Holm)"
+    if half is None or half["value"] is None or not set(record["seeds"]) <= set(half["seeds"]):
+        return f"{direction(record)}, but not tried at half the budget, so not yet a finding"
+    if half["value"] * record["value"] <= 0:
+        return f"{direction(record)}, but at half the budget {half['value']:+.2f}: not a finding"
+    return None
+
+
+def with_interval(value: float, interval: tuple[float, float]) -> str:
+    """A number with the ends of its interval."""
+    low, high = interval
+    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")

@@ -1,6 +1,8 @@
 """A run that is kept and restored is scored as it was."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -37,8 +39,9 @@ def test_a_restored_run_has_the_facts_and_the_hypotheses_of_every_budget(run, tm
     texts = {f"{d}/test/text.{o}" for d in ("decode", "decode_half") for o in TEXTS}
     assert names == texts | {"run.yaml"}
     for name in names:
-        ours, theirs = (yaml.safe_load((d / name).read_text("utf-8")) for d in (run, restored))
-        assert ours == theirs
+        ours, theirs = ((d / name).read_bytes() for d in (run, restored))
+        assert ours == theirs or name == "run.yaml"
+    assert yaml.safe_load((restored / "run.yaml").read_text("utf-8")) == RUN
     assert "하꾜에" in file.read_text("utf-8")
 
 
@@ -47,7 +50,31 @@ def test_what_cannot_be_kept_read_or_restored_is_named(run, tmp_path):
         records.restore(records.keep(run, "decode"), run)
     with pytest.raises(DataError, match="decode this run first"):
         records.keep(run, "greedy")
-    for content in ("half", json.dumps({"run": {}})):
+    lists = json.dumps({"run": [], "hypotheses": {}, "gradients": []})
+    for content in ("half", json.dumps({"run": {}}), lists):
         (tmp_path / "x.json").write_text(content)
         with pytest.raises(DataError, match="x.json: not a record of a run"):
             records.read(tmp_path / "x.json")
+
+
+def test_restored_one_by_one_or_not_at_all(run, tmp_path):
+    record = records.keep(run, "decode")
+    for seed in (2, 3):
+        gradient = {"exp_dir": f"exp/tag.do.seed{seed}", "layer": "block1"}
+        records.write(record | {"gradients": [gradient]}, tmp_path / f"tag.do.seed{seed}.json")
+    (tmp_path / "broken.json").write_text("{}")
+    out = tmp_path / "restored"
+
+    def restore(*names):
+        command = [sys.executable, "-m", "l2dual.bin.records", "restore"]
+        command += [tmp_path / f"{name}.json" for name in names] + ["--to", out]
+        return subprocess.run([*map(str, command)], capture_output=True, text=True)
+
+    failed = restore("tag.do.seed2", "broken")
+    assert failed.returncode == 1 and "not a record of a run" in failed.stderr and not out.exists()
+    for seed in (2, 3):
+        assert restore(f"tag.do.seed{seed}").returncode == 0
+    gradients = json.loads((out / "gradients.json").read_text())
+    assert [g["exp_dir"][-1] for g in gradients] == ["2", "3"]
+    again = restore("tag.do.seed3")
+    assert again.returncode == 1 and "is there already, and is kept" in again.stderr

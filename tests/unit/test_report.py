@@ -25,6 +25,7 @@ from l2dual.divergence import bin_of, divergences
 from l2dual.errors import DataError
 from l2dual.inference import infer, load
 from l2dual.report.examples import choose, columns_of, lay_out
+from l2dual.report.entanglement import depth
 from l2dual.report.findings import findings, recipe_of
 from l2dual.report.page import gather, gather_both, render
 from l2dual.report.rates import comparisons
@@ -217,6 +218,7 @@ def test_page_says_the_things_it_must(page):
     assert "too few frames: 12 of 512" in text and "one seed: no ceiling" in text
     assert "Surface: CER by divergence (%)" in text  # an axis title: text stays text
     assert page.count("<audio") == 6
+    assert [depth(name) for name in ("block2", "block10", "other")] == [(False, 2), (False, 10), (True, 0)]
     assert "do, block1 0.20 0.60 0.00" in text  # 0.6, 0.2 and -0.2: nan and the epoch's mean are out
     assert "block of so_meaning" in text
     assert "do 1 key 0.62 −0.11 – a 9 a too few speakers" in text  # the mean of two seeds
@@ -316,6 +318,37 @@ def test_a_finding_needs_three_seeds_a_test_and_the_same_sign_at_half_the_budget
     (at_half,) = comparisons(records_of(single + halves))
     (sentence,) = verdict(group, at_half if half else None)
     assert "= +2.0 points [+1.0, +3.0]" in sentence and says in sentence
+
+
+def test_half_the_budget_of_one_seed_confirms_nothing():
+    single = [("so_surface", seed, 0.1) for seed in (1, 2, 3)]
+    whole = records_of(single + [("do", seed, 0.12) for seed in (1, 2, 3)])
+    found = whole[-1] | {"kind": "difference", "l1": "all", "p_holm": 0.01, "seeds": [1, 2, 3]}
+    (group,) = comparisons(whole, [whole[0] | {"kind": "comparison"}, found | {"interval": [0.01, 0.03]}])
+    (half,) = comparisons(records_of(single + [("do", 1, 0.13)]))
+    (sentence,) = verdict(group, half)
+    assert "not tried at half the budget, so not yet a finding" in sentence
+
+
+@pytest.mark.parametrize(
+    "seeds, p, half, says",
+    [
+        ([1, 2], 0.01, 0.4, "a description, not a finding, which needs three seeds"),
+        ([1, 2, 3], 0.2, 0.4, "no trend with divergence shown (p = 0.2 after Holm)"),
+        ([1, 2, 3], 0.01, None, "grows with divergence, but not tried at half the budget"),
+        ([1, 2, 3], 0.01, -0.4, "grows with divergence, but at half the budget -0.40: not a finding"),
+        ([1, 2, 3], 0.01, 0.4, "grows with divergence, a finding (p = 0.01 after Holm)"),
+    ],
+)
+def test_a_slope_is_a_finding_by_the_same_rules(seeds, p, half, says):
+    records = records_of([(s, seed, 0.1) for s in ("so_surface", "do") for seed in seeds])
+    facts = records[0] | {"kind": "comparison"}
+    slope = records[-1] | {"kind": "slope", "measure": "log_rate_ratio", "l1": "all", "p_holm": p}
+    slope |= {"value": 0.5, "interval": [0.1, 0.9], "seeds": seeds}
+    (group,) = comparisons(records, [facts, slope])
+    (at_half,) = comparisons(records, [facts, slope | {"value": half}] if half else [])
+    sentence = verdict(group, at_half)[-1]
+    assert "on edits per token has slope +0.50 [+0.10, +0.90]: " in sentence and says in sentence
 
 
 def test_the_same_run_twice_is_refused():
@@ -438,7 +471,8 @@ def test_the_page_over_both_recipes(recipe, tmp_path):
 def test_a_finding_holds_or_does_not(recipe, tmp_path):
     exp = tmp_path / "exp"
     shutil.copytree(recipe / "exp", exp)
-    shutil.copy(exp / "results.json", exp / "results_half.json")
+    for name in ("results", "statistics"):
+        shutil.copy(exp / f"{name}.json", exp / f"{name}_half.json")
     both = [findings([recipe_of(exp)])[row]["verdicts"][0] for row in (0, 1)]
     assert [status for status, _ in both] == ["does not hold", "holds"]  # do errs more on both
     assert re.match(r"do − so_surface: \+\d\.\d points CER \[", both[1][1])

@@ -58,10 +58,11 @@ parse_options "${BASH_SOURCE[0]}" "$@"
 
 is_number stage "${stage}"
 is_number stop_stage "${stop_stage}"
-is_number num_nodes "${num_nodes}"
+for name in num_nodes nj num_threads ngpu nbpe data_seed fs; do is_number "${name}" "${!name}"; done
 ((num_nodes == 1)) || [[ ${cuda_cmd} == slurm.py* ]] \
     || die "--num_nodes ${num_nodes} needs Slurm: set cmd_backend=slurm in cmd.sh"
-((stage >= 1 && stop_stage <= 12)) || die "stages are 1 to 12, not ${stage} to ${stop_stage}"
+((1 <= stage && stage <= stop_stage && stop_stage <= 12)) \
+    || die "stages are 1 to 12, not ${stage} to ${stop_stage}"
 
 # The choices that follow from others -------------------------------------------------------------
 tag_of() {  # tag_of FILE: its name without suffix, as part of a directory's name
@@ -189,6 +190,8 @@ for seed in ${seeds}; do
         runs+=("${expdir}/${audio_tag}.${train_tag}.${tokens_tag}.${system}.seed${seed}")
     done
 done
+twice=$(printf '%s\n' "${runs[@]}" | sort | uniq -d)
+[[ -z ${twice} ]] || die "--systems and --seeds name ${twice//$'\n'/ } twice"
 system_of() { local run=${1%.seed*}; echo "${run##*.}"; }
 # shellcheck disable=SC2034  # make.sh writes there
 log_dir=${expdir}/log/${audio_tag}.${train_tag}.${tokens_tag}
@@ -302,7 +305,8 @@ stage_6() {  # dump/TAG -> EXP/divergence/TAG.json
     title "Measure divergence"
     local split choices=()
     for split in train valid test; do choices+=(--data "${dump}/${split}"); done
-    plan "${expdir}/divergence/${audio_tag}.json" "${dump}/train" "${dump}/valid" "${dump}/test" -- \
+    plan "${expdir}/divergence/${audio_tag}.json" "${dump}/train" "${dump}/valid" "${dump}/test" \
+        "${root}/l2dual/divergence.py" -- \
         python -m l2dual.bin.divergence "${choices[@]}" --out @OUT@
     launch divergence "${train_cmd}"
     tell divergence
@@ -393,7 +397,7 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/{results,statis
     for budget in ${budgets}; do
         for run in "${runs[@]}"; do
             decoded=$(decode_dir "${run}" "${budget}")
-            plan "${decoded}/score" "${decoded}/test" "${dump}/test" "${root}"/l2dual/{score,text}.py -- \
+            plan "${decoded}/score" "${decoded}/test" "${dump}/test" "${root}"/l2dual/{score,text,divergence}.py -- \
                 python -m l2dual.bin.score --data "${dump}/test" --decode "${decoded}/test" \
                 --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@/score.json
         done
@@ -408,6 +412,7 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/{results,statis
             python -m l2dual.bin.statistics "${scores[@]}" --data "${dump}/test" --out @OUT@
     done
     launch results "${decode_cmd}"
+    [[ ${budgets} == *half* ]] || rm -f "${expdir}"/{results,statistics}_half.json  # of other runs
     for budget in ${budgets}; do python -m l2dual.bin.summary "$(result_file results "${budget}")"; done
 }
 
@@ -435,28 +440,31 @@ stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,
 
 plan_analysis() {  # plan_analysis WHAT [OPTION...]: EXP/WHAT.json
     local what=$1 split splits=(test) runs_trained=("${runs[@]/%//trained}")
+    local inputs=("${root}/l2dual/analysis")
     shift
     for split in train valid; do
         if [[ $* == *"${feats}/${split}"* ]]; then splits+=("${split}"); fi
     done
-    plan "${expdir}/${what}.json" "${runs_trained[@]}" "${splits[@]/#/${feats}/}" -- \
+    if [[ $* == *--decode_config* ]]; then inputs+=("${decode_config}"); fi
+    plan "${expdir}/${what}.json" "${runs_trained[@]}" "${splits[@]/#/${feats}/}" "${inputs[@]}" -- \
         python -m l2dual.bin.analyse --what "${what}" --data "${feats}/test" --exp "${runs[@]}" "$@" --out @OUT@
 }
 
 stage_12() {  # all of the above -> EXP/report.html, EXP/RUN/model.zip
     title "Report and pack"
     local run file optional=()
-    for file in "${expdir}"/{results_half,functional,decoders,subspaces,probes,swap}.json; do
+    for file in "${expdir}"/{{results,statistics}_half,cka,gradients,functional,decoders,subspaces,probes,swap}.json; do
         if [[ -e ${file} ]]; then optional+=("${file}"); fi
     done
-    plan "${expdir}/report.html" "${expdir}"/{results,statistics}.json \
-        "${expdir}"/{cka,gradients}.json "${optional[@]}" \
-        "${dump}/test" "${root}/l2dual/report" -- \
+    plan "${expdir}/report.html" "${expdir}"/{results,statistics}.json "${optional[@]}" \
+        "${dump}/test" "${root}"/l2dual/{report,divergence.py} -- \
         python -m l2dual.bin.report --exp "${expdir}" --data "${dump}/test" --out @OUT@
     launch report "${decode_cmd}"
     for run in "${runs[@]}"; do
-        plan "${run}/model.zip" "${run}/trained" -- \
-            python -m l2dual.bin.pack --exp "${run}" --out @OUT@
+        if [[ -e ${run}/trained ]]; then  # a run that was restored from its record has no model
+            plan "${run}/model.zip" "${run}/trained" -- \
+                python -m l2dual.bin.pack --exp "${run}" --out @OUT@
+        fi
     done
     launch pack "${decode_cmd}"
     echo "report: $(readlink -f "${expdir}/report.html")"
