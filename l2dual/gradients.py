@@ -38,12 +38,14 @@ class GradientCosines:
             encoder: what the outputs share.
 
         Returns:
-            ``{"gradient_cosine_<layer>": ()}``; empty if no measurement is due.
+            ``{"gradient_cosine_<layer>": ()}``; empty if no measurement is due, or all is frozen.
         """
         self.steps += 1
         if not self.interval or self.steps % self.interval or len(losses) < 2:
             return {}
         layers = trainable_layers(encoder)
+        if not layers:
+            return {}
         parameters = [parameter for layer in layers.values() for parameter in layer]
         surface, meaning = (
             iter(torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True))

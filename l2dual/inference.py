@@ -151,13 +151,19 @@ def pool(studies: list[Study]) -> Study:
     A system's errors are then of several trainings, one for each test set.
 
     Raises:
-        DataError: an utterance that is in two test sets, or other systems or seeds.
+        DataError: an utterance that is in two test sets, other settings, systems or seeds.
     """
     first, *others = studies
     utts = [utt for study in studies for utt in study.utts]
     if len(set(utts)) < len(utts):
         raise DataError(f"{first.facts['data']} and the others have utterances in common")
     for other in others:
+        for key in FACTS:
+            if key != "data" and other.facts[key] != first.facts[key]:
+                raise DataError(
+                    f"{other.facts['data']}: {key} is {other.facts[key]}, in {first.facts['data']} "
+                    f"it is {first.facts[key]}: pool runs of the same settings only"
+                )
         if other.decode_dirs.keys() != first.decode_dirs.keys():
             raise DataError(
                 f"{other.facts['data']} has other systems or seeds than {first.facts['data']}: "
@@ -442,6 +448,7 @@ def _record(study: Study, cell: Cell, found: stats.Estimate) -> dict:
             "seed_reason": reason if found.value is None else over_seeds.reason,
         }
         | ({"p": _short(found.p), "p_holm": None, "n_cells": None} if tested else {})
+        | ({"p_mapsswe": None} if "p_mapsswe" in cell.record and found.value is None else {})
     )
 
 

@@ -10,6 +10,7 @@ from espnet2.text.token_id_converter import TokenIDConverter
 
 from l2dual.errors import DataError
 from l2dual.model import L2DualModel
+from l2dual.pretrained import Upstream
 from l2dual.task import L2DualTask
 from l2dual.tokens import UNKNOWN, build_tokenizer, tokens_to_text
 
@@ -40,10 +41,18 @@ def load_model(exp_dir: str | Path, checkpoint: str = CHECKPOINT) -> L2DualModel
 
 
 def random_model(exp_dir: str | Path, seed: int) -> L2DualModel:
-    """The architecture and feature normalization of ``exp_dir``, freshly initialized."""
+    """The architecture and feature normalization of ``exp_dir``, freshly initialized.
+
+    A pretrained part that training changes is drawn anew too; one that is frozen stays, since
+    its states are the features of all systems.
+    """
     args = _train_args(exp_dir)
     args.seed = seed
-    return L2DualTask.build_model(args).eval()
+    model = L2DualTask.build_model(args)
+    for part in model.modules():
+        if isinstance(part, Upstream) and any(p.requires_grad for p in part.parameters()):
+            part.forget(seed)
+    return model.eval()
 
 
 def vocabulary(exp_dir: str | Path, output: str) -> list[str]:
@@ -69,18 +78,19 @@ def tokens_to_text_of(exp_dir: str | Path, output: str) -> Callable[[list[str]],
 
 
 def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> L2DualModel:
-    """A freshly initialized single-output system in the architecture of ``encoder_dir``.
+    """A freshly initialized single-output system with the encoder of ``encoder_dir``.
 
     Args:
-        encoder_dir: run whose configuration is taken, but for the output.
-        output_dir: run that has the output's vocabulary.
+        encoder_dir: run whose configuration is taken, but for the decoder and the loss.
+        output_dir: run whose decoder, loss and vocabulary of the output are taken.
         output: the output.
         seed: of the initialization.
     """
     args, source = _train_args(encoder_dir), _train_args(output_dir)
-    for name in ("token_list", "token_type", "bpemodel"):
-        setattr(args, f"{output}_{name}", getattr(source, f"{output}_{name}"))
-    args.model_conf = args.model_conf | {"loss_weights": {output: SINGLE_OUTPUT}}
+    vocabulary = (f"{output}_{name}" for name in ("token_list", "token_type", "bpemodel"))
+    for name in ("decoder", "decoder_conf", "ctc_conf", *vocabulary):
+        setattr(args, name, getattr(source, name))
+    args.model_conf = source.model_conf | {"loss_weights": {output: SINGLE_OUTPUT}}
     args.seed = seed
     return L2DualTask.build_model(args)
 

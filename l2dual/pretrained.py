@@ -65,6 +65,12 @@ class Upstream(torch.nn.Module):
                 parameter.requires_grad &= name != "masked_spec_embed"  # of that, so unused
         self.width = self.encoder.config.hidden_size
 
+    def forget(self, seed: int) -> None:
+        """Draw all weights anew, as before the pretraining."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.encoder = type(self.encoder)(self.encoder.config)
+
     @property
     def blocks(self) -> torch.nn.ModuleList:
         """The Transformer blocks, from the input on."""

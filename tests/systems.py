@@ -63,7 +63,7 @@ def make_run(exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS):
             "rel_pos_type": "latest",
         },
         "decoder_conf": {"attention_heads": 2, "linear_units": 16, "num_blocks": 2},
-        "model_conf": {"loss_weights": weights},
+        "model_conf": {"loss_weights": weights, "lsm_weight": 0.1},
     }
     args = L2DualTask.get_parser().parse_args(["--output_dir", str(exp)])
     vars(args).update(changes)

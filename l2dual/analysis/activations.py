@@ -123,14 +123,14 @@ def _keep(outputs: list[torch.Tensor]):
     return hook
 
 
-def thin(sample: Activations, max_frames: int, seed: int = 0) -> Activations:
+def thin(sample: Activations, max_frames: int) -> Activations:
     """Keep whole utterances, in a seeded random order, up to ``max_frames`` frames.
 
     Raises:
         UsageError: not one utterance fits.
     """
     sizes = np.bincount(sample.rows)
-    order = np.random.default_rng(seed).permutation(len(sample.utts))
+    order = np.random.default_rng(0).permutation(len(sample.utts))
     chosen = np.sort(order[np.cumsum(sizes[order]) <= max_frames])
     if len(chosen) == 0:
         raise UsageError(f"no utterance fits in {max_frames} frames: raise --max_frames")

@@ -94,8 +94,8 @@ def hsic(sums: list) -> float:
     return (trace + totals / ((n - 1) * (n - 2)) - 2 * row_products / (n - 2)) / (n * (n - 3))
 
 
-def jackknife_interval(values: np.ndarray, sizes: np.ndarray, level: float = 0.95) -> list[float]:
-    """Confidence interval by the jackknife over groups (speakers) of unlike size.
+def jackknife_interval(values: np.ndarray, sizes: np.ndarray) -> list[float]:
+    """95 % interval by the jackknife over groups (speakers) of unlike size.
 
     Why not the bootstrap: it draws a speaker several times, and a frame paired with its own copy
     is the diagonal that the debiased estimate leaves out, so every replicate is biased upwards.
@@ -113,7 +113,6 @@ def jackknife_interval(values: np.ndarray, sizes: np.ndarray, level: float = 0.9
     Args:
         values: the statistic of all frames, then without each group, (1 + G,), G >= 2.
         sizes: frames of each group, (G,).
-        level: coverage.
 
     Returns:
         Lower and upper end, not clipped.
@@ -123,5 +122,5 @@ def jackknife_interval(values: np.ndarray, sizes: np.ndarray, level: float = 0.9
     estimate = groups * whole - ((1 - 1 / share) * rest).sum()
     pseudo = share * whole - (share - 1) * rest
     variance = ((pseudo - estimate) ** 2 / (share - 1)).mean()
-    half = student.ppf((1 + level) / 2, groups - 1) * np.sqrt(variance)
+    half = student.ppf(0.975, groups - 1) * np.sqrt(variance)
     return [float(estimate - half), float(estimate + half)]

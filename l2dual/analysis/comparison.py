@@ -2,7 +2,8 @@
 
 Every value stands beside
     null     the same with utterances permuted within deciles of length, the mean of 20
-    floor    two randomly initialized networks on the same sample
+    floor    two randomly initialized networks on the same sample, or where both sides are of one
+             network, that network randomly initialized; the mean of two draws
     ceiling  same task, other seed; across tasks the geometric mean of both tasks' ceilings
 and ``normalized`` is (cka - null) / (ceiling - null). Two systems of one seed start from the same
 encoder (l2dual.task) and share the order of the data, so their CKA is 1 before training and may
@@ -22,7 +23,6 @@ import numpy as np
 
 from l2dual.analysis.activations import Activations, shuffled_pairs
 from l2dual.analysis.cka import (
-    MIN_FRAMES,
     centre,
     cosine,
     debiased_cka,
@@ -45,12 +45,14 @@ class Side:
     """One trained network on the sample.
 
     Attributes:
+        network: whose sides of one name are parts of one network.
         task: what it was trained for; sides of one task and two seeds make a ceiling.
         seed: of its training.
         sample: its activations.
         random: the sample of the same architecture, freshly initialized by a seed.
     """
 
+    network: str
     task: str
     seed: int
     sample: Activations
@@ -178,12 +180,17 @@ class Comparison:
         }, []
 
     def _floor(self, x: str, y: str, layer: int) -> float | None:
-        left, right = (
-            self.sides[side].random(seed).layers[layer]
-            for side, seed in zip((x, y), RANDOM_SEEDS, strict=True)
-        )
-        floor = debiased_cka(left, right)
-        return floor if np.isfinite(floor) else None
+        one, other = RANDOM_SEEDS
+        draws = [(one, other), (other, one)]
+        if self.sides[x].network == self.sides[y].network:
+            draws = [(one, one), (other, other)]
+        floors = [
+            debiased_cka(
+                self.sides[x].random(of_x).layers[layer], self.sides[y].random(of_y).layers[layer]
+            )
+            for of_x, of_y in draws
+        ]
+        return float(np.mean(floors)) if np.isfinite(floors).all() else None
 
     def _ceiling(self, x: str, y: str, layer: int) -> tuple[np.ndarray | None, list[str]]:
         """Geometric mean of both tasks' ceilings, (1 + speakers,); or None, with the reason."""
@@ -193,7 +200,7 @@ class Comparison:
         if lacking:
             return None, [f"ceiling needs a second seed of {' and '.join(lacking)}"]
         product = np.prod([ceilings[self.sides[side].task] for side in (x, y)], axis=0)
-        if not product[0] > 0:
+        if not all(ceiling[0] > 0 for ceiling in ceilings.values()):
             return None, ["no ceiling: the seeds of one task are not alike at all"]
         return np.sqrt(np.maximum(product, 0)), []
 

@@ -75,6 +75,7 @@ def compare_decoders(data_dir: Path, exp_dirs: list[Path], options: Options) -> 
             data,
             {
                 _name(exp_dir, output): Side(
+                    str(exp_dir),
                     f"{runs[exp_dir]['system']} {output}",
                     runs[exp_dir]["seed"],
                     samples[exp_dir][chosen.name, output],

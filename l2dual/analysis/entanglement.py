@@ -78,6 +78,7 @@ def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict
     random = RandomSamples(data, options)
     sides = {
         str(exp_dir): Side(
+            str(exp_dir),
             runs[exp_dir]["system"],
             runs[exp_dir]["seed"],
             samples[exp_dir],

@@ -51,12 +51,11 @@ def functional(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Opt
     seed = min(run["seed"] for run in runs.values())
     dirs = {run["system"]: exp_dir for exp_dir, run in runs.items() if run["seed"] == seed}
     test, fit = (subset(DataDir.load(path), options.max_utts) for path in (data_dir, fit_dir))
-    sources = {
-        output: exp_dir
-        for exp_dir in dirs.values()
-        for output in runs[exp_dir]["outputs"]
-        if output in outputs_of(test.info)
-    }
+    sources: dict[str, Path] = {}  # each output's decoder is that of its single-output system
+    for exp_dir in sorted(dirs.values(), key=lambda one: len(runs[one]["outputs"])):
+        for output in runs[exp_dir]["outputs"]:
+            if output in outputs_of(test.info):
+                sources.setdefault(output, exp_dir)
     first = next(iter(dirs.values()))
     found = {}
     for name, exp_dir in {**dirs, RANDOM: first}.items():

@@ -7,7 +7,10 @@ from l2dual.analysis.curves import read_scalars
 from l2dual.gradients import PREFIX
 from l2dual.score import read_run
 
-NO_LOG = "no gradient cosine in the run's TensorBoard log: trained before l2dual measured it"
+NO_LOG = (
+    "no gradient cosine in the run's TensorBoard log: gradient_interval 0, all layers frozen, or "
+    "epochs shorter than log_interval"
+)
 
 
 def gradient_records(exp_dirs: list[Path]) -> list[dict]:

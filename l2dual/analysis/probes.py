@@ -16,8 +16,8 @@ Tokens that the learner dropped have no frames, those that were inserted have no
     chance       share of the commonest label in the test
     control      accuracy of the same probe on labels drawn at random for each type (Hewitt & Liang
                  2019, "Designing and Interpreting Probes with Control Tasks"), from the labels'
-                 own distribution. Types are tokens with both neighbours (tested where seen in
-                 training), speakers for l1, and utterances for speaker
+                 own distribution. Types are tokens with both neighbours, tested where seen in
+                 training; l1 and speaker have none, for their types are not in training
     selectivity  accuracy on the control's tokens - control
     floor        accuracy from a randomly initialized encoder
     interval     95 % jackknife over speakers of the value, the probe held fixed
@@ -84,7 +84,7 @@ class Tokens:
         surface, meaning = self.labels["surface"], self.labels["meaning"]
         known = meaning != NONE
         same = known & (surface == meaning)
-        return {"all": known | ~known, "same": same, "differ": known & ~same}
+        return {"all": np.ones_like(known), "same": same, "differ": known & ~same}
 
 
 def probe(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict]:
@@ -297,20 +297,9 @@ class Bench:
         if reason:
             return _nothing(reason, 0, int(kept.sum()))
         _, labels = np.unique(names, return_inverse=True)
-        rng = np.random.default_rng(0)
-        types, of_type = np.unique(
-            speakers if target == "l1" else np.arange(len(names)), return_inverse=True
-        )
-        control = rng.choice(labels[kept], len(types))[of_type]
-        guess, control_guess = (
-            _cross_validated(x, wanted, np.where(kept, folds, NONE)) for wanted in (labels, control)
-        )
+        guess = _cross_validated(x, labels, np.where(kept, folds, NONE))
         n_train = int(kept.sum()) - int(np.bincount(folds[kept]).max())
-        result = _result(guess, labels, kept, self.utt_speakers, n_train)
-        accuracy = float((control_guess == control)[kept].mean())
-        gain = result.values["value"] - accuracy
-        result.values |= {"control": accuracy, "selectivity": gain}
-        return result
+        return _result(guess, labels, kept, self.utt_speakers, n_train)
 
 
 def _folds(

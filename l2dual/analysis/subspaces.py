@@ -22,9 +22,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from espnet2.asr.decoder.transformer_decoder import BaseTransformerDecoder
 
+from l2dual.analysis.activations import SPACING
 from l2dual.analysis.cka import jackknife_interval
-from l2dual.analysis.comparison import MIN_SPAN, MIN_SPEAKERS, RANDOM_SEEDS
+from l2dual.analysis.comparison import FRAMES_PER_DIM, MIN_SPAN, MIN_SPEAKERS, RANDOM_SEEDS
 from l2dual.analysis.entanglement import Options, made_by, read_comparable
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError, UsageError
@@ -35,7 +37,6 @@ from l2dual.speech import batches
 SHARE = 0.9  # of the variance that is read, held by the span
 ROTATIONS = 50
 PROJECTIONS = ("key", "value")
-FRAMES_PER_PARAMETER = 4  # frames for each entry of a row of the covariance
 
 
 def overlaps(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict]:
@@ -55,7 +56,7 @@ def overlaps(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dic
         print(f"progress: encoded with {exp_dir.name}", flush=True)
         head = {key: run[key] for key in ("corpus", "language", "convention", "system", "seed")}
         random = [random_model(exp_dir, seed) for seed in RANDOM_SEEDS]
-        for layer in range(min(len(model.decoders[output].decoders) for output in OUTPUTS)):
+        for layer in range(min(depth(model, output) for output in OUTPUTS)):
             for projection in PROJECTIONS:
                 trained = [weights(model, output, layer, projection) for output in OUTPUTS]
                 floor = [
@@ -70,6 +71,15 @@ def overlaps(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dic
                     | made_by(data, runs, options, x=exp_dir)
                 )
     return records
+
+
+def depth(model: torch.nn.Module, output: str) -> int:
+    """Layers of a decoder; UsageError if it is no Transformer."""
+    decoder = model.decoders[output]
+    if not isinstance(decoder, BaseTransformerDecoder):
+        kind = type(decoder).__name__
+        raise UsageError(f"{kind} has no cross-attention projections: use transformer")
+    return len(decoder.decoders)
 
 
 def weights(model: torch.nn.Module, output: str, layer: int, projection: str) -> np.ndarray:
@@ -174,9 +184,10 @@ def rotation(size: int, rng: np.random.Generator) -> np.ndarray:
 def _values(trained: list[np.ndarray], floor: list[np.ndarray], moments: Moments) -> dict:
     names = "value null null_sd floor normalized interval read_cka read_cka_floor rank dim"
     values = dict.fromkeys(names.split()) | {"dim": trained[0].shape[1], "ceiling": 1.0}
-    frames, least = int(moments.counts.sum()), FRAMES_PER_PARAMETER * values["dim"]
+    frames, least = int(moments.counts.sum()), FRAMES_PER_DIM * SPACING * values["dim"]
     if frames < least:
-        return values | {"reason": f"{frames} frames; needs {least}, four a dimension"}
+        reason = f"{frames} adjacent frames; needs {least}, four times {SPACING} a dimension"
+        return values | {"reason": reason}
     whitener = root(moments.covariance())
     size = max(rank(weight, whitener) for weight in trained)
     values |= {"rank": size, "value": overlap(*trained, whitener, size)}

@@ -20,7 +20,7 @@ import torch
 from espnet2.legacy.nets.pytorch_backend.transformer.add_sos_eos import add_sos_eos
 
 from l2dual.analysis.cka import jackknife_interval
-from l2dual.analysis.comparison import MIN_SPEAKERS, RANDOM_SEEDS
+from l2dual.analysis.comparison import MIN_SPEAKERS, MIN_UTTERANCES, RANDOM_SEEDS
 from l2dual.analysis.entanglement import Options, made_by, read_comparable
 from l2dual.datadir import DataDir
 from l2dual.decode import DualDecoder
@@ -212,7 +212,7 @@ class Given(torch.nn.Module):
 
 def headless(model: L2DualModel) -> L2DualModel:
     """The decoders and CTCs of ``model`` as a model whose speech is an encoder's output."""
-    return L2DualModel(
+    found = L2DualModel(
         token_lists=model.token_lists,
         frontend=None,
         specaug=None,
@@ -222,7 +222,9 @@ def headless(model: L2DualModel) -> L2DualModel:
         ctcs=model.ctcs,
         loss_weights=model.loss_weights,
         length_normalized=model.length_normalized,
-    ).train(model.training)
+    )
+    found.attention_losses = model.attention_losses  # with their label smoothing
+    return found.train(model.training)
 
 
 def on_states(model: L2DualModel, options: Options) -> DualDecoder:
@@ -315,6 +317,9 @@ class Tally:
             numbers = dict.fromkeys(("value", "accuracy", "loss", "r2"))
             few = f"{self.mapping.n_frames} frames to fit the map on; needs {self.mapping.least}"
             return found | numbers | {"reason": few}
+        if len(utts) < MIN_UTTERANCES:
+            numbers = dict.fromkeys(("value", "accuracy", "loss", "r2"))
+            return found | numbers | {"reason": f"{len(utts)} utterances; needs {MIN_UTTERANCES}"}
         if len(names) < MIN_SPEAKERS:
             return found | {"reason": f"interval needs {MIN_SPEAKERS} speakers (has {len(names)})"}
         rest = [wrong[speakers != one].sum() / n_ref[speakers != one].sum() for one in names]

@@ -1,5 +1,6 @@
 """What stage 11 measured of the shared encoder, arranged for the page."""
 
+import math
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean
@@ -58,11 +59,15 @@ def depth(layer: str) -> tuple[bool, int]:
 
 
 def across(layers: list[list[dict]]) -> list[list[float]] | None:
-    """The block x block matrix of CKA, the mean over pairs of seeds; None without one."""
+    """The block x block matrix of CKA, the mean over pairs of seeds, nan where none has a value.
+
+    None without a matrix.
+    """
     rows = [[r["cka_across"] for r in found if r.get("cka_across")] for found in layers]
     if not all(rows):
         return None
-    return [[mean(v or 0.0 for v in column) for column in zip(*found)] for found in rows]
+    known = [[[v for v in column if v is not None] for column in zip(*found)] for found in rows]
+    return [[mean(values) if values else math.nan for values in row] for row in known]
 
 
 def read_cka(exp: Path, group: Comparison) -> dict:

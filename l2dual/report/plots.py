@@ -3,6 +3,7 @@
 import io
 import re
 from itertools import cycle
+from math import isnan
 
 import matplotlib
 
@@ -201,9 +202,9 @@ def heat_map(title: str, x: str, y: str, matrix: list[list[float]], name: str) -
         axes.pcolormesh(matrix, vmin=0, vmax=1, cmap="cividis", edgecolor="white", lw=0.5)
         for row, values in enumerate(matrix):
             for column, value in enumerate(values):
-                color = "black" if value > 0.55 else "white"
+                color = "white" if value <= 0.55 else "black"
                 place = (column + 0.5, row + 0.5)
-                axes.annotate(f"{value:.2f}", place, ha="center", va="center", color=color)
+                axes.annotate("–" if isnan(value) else f"{value:.2f}", place, ha="center", va="center", color=color)
         axes.set_xticks([i + 0.5 for i in range(len(matrix[0]))], range(1, len(matrix[0]) + 1))
         axes.set_yticks([i + 0.5 for i in range(len(matrix))], range(1, len(matrix) + 1))
         axes.set_xlabel(f"block of {y}")

@@ -131,7 +131,7 @@ def test_an_interrupted_stage_leaves_nothing_half_made_and_is_made_again(finishe
     [
         ("--token_joint", "true", "--surface_token_type", "bpe", "--meaning_token_type", "bpe",
          "--nbpe", "60", "--audio_format", "ark", "--speed_factors", "0.9 1.0",
-         "--stop_stage", "10"),
+         "--skip_stages", "11"),
         ("--surface_convention", "pronounced", "--meaning_token_type", "word",
          "--budgets", "half whole"),
     ],
@@ -145,6 +145,7 @@ def test_other_options_run_through(finished, options):
     checkout.run(language, *TINY, *common, *options)
     recipe = checkout.recipe(language)
     records = json.loads((recipe / "exp other/results.json").read_text(encoding="utf-8"))
+    assert (recipe / "exp other/report.html").exists()
     half = recipe / "exp other/results_half.json"
     assert half.exists() == ("half whole" in options)
     if half.exists():
@@ -214,6 +215,9 @@ def test_an_assumed_surface_is_labelled(finished):
     [
         (["--stagge", "1"], "unknown option --stagge"),
         (["--stage", "0"], "stages are 1 to 12"),
+        (["--stage", "9", "--stop_stage", "8"], "stages are 1 to 12, not 9 to 8"),
+        (["--ngpu", "two"], "--ngpu must be a whole number, not 'two'"),
+        (["--seeds", "1 1"], "so_surface.seed1"),
         (["--systems", "so_surfaces"], "no system so_surfaces: there are"),
         (["--corpus", "speechocean762", "--db", "/nowhere"], "/nowhere: no such file or directory"),
         (["--seeds", ""], "one seed (--seeds)"),

@@ -247,6 +247,9 @@ def test_what_cannot_be_pooled_is_named(folds):
         pool([one, one])
     with pytest.raises(DataError, match="without_b has other systems or seeds than without_a"):
         pool([one, load(folds[1][:1])])
+    other.facts["config"] = "other.yaml"
+    with pytest.raises(DataError, match="without_b: config is other.yaml, in without_a it is"):
+        pool([one, other])
 
 
 def test_left_out_on_the_command_line(folds, tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -167,3 +169,18 @@ def test_records(data, runs, tmp_path):
     (broken / CHECKPOINT).unlink()
     with pytest.raises(DataError, match=f"broken/{CHECKPOINT}"):
         probe(few, few, [runs["so_surface"], broken], Options())
+
+
+@pytest.mark.parametrize("target", ["l1", "speaker"])
+def test_utterance_probe_finds_what_is_planted(tmp_path, target):
+    data = make_data(tmp_path / "many", n_speakers=12, per_speaker=18)
+    directory = DataDir.load(data)
+    tokens = replace(planted_tokens(np.random.default_rng(0)), utts=sorted(directory["utt2spk"]))
+    bench = Bench((directory, directory), [tokens, tokens], Options())
+    names = [directory["utt2l1" if target == "l1" else "utt2spk"][utt] for utt in bench.splits[1].utts]
+    kinds, labels = np.unique(names, return_inverse=True)
+    noise = np.random.default_rng(0).normal(size=(len(names), 16))
+    told = bench._utterance_probe(target, noise + 4 * np.eye(16)[labels]).values
+    nothing = bench._utterance_probe(target, noise).values
+    assert told["value"] > 0.95 and told["control"] is None and told["interval"]
+    assert nothing["value"] < told["value"] - 0.3 and told["n_test"] == len(names)

@@ -65,7 +65,7 @@ def test_read_cka_is_linear_cka_of_what_is_read():
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return make_data(tmp_path_factory.mktemp("data") / "test", per_speaker=1)
+    return make_data(tmp_path_factory.mktemp("data") / "test")
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +122,9 @@ def test_too_little_is_null(tmp_path, dual):
     few = make_data(tmp_path / "few", n_speakers=1, per_speaker=1)
     wide = make_run(tmp_path / "wide", "do", 1, width=64)
     for record in overlaps(few, [wide], Options()):
-        assert record["value"] is None and "needs 256" in record["reason"]
-    for record in overlaps(few, [dual], Options()):
-        assert record["interval"] is None and "10 speakers (has 1)" in record["reason"]
+        assert record["value"] is None and "needs 6400" in record["reason"]
+    alone = make_data(tmp_path / "alone", n_speakers=1, per_speaker=24)
+    for record in overlaps(alone, [dual], Options()):
+        assert record["value"] is not None and record["interval"] is None and "10 speakers (has 1)" in record["reason"]
     with pytest.raises(UsageError, match="of seed 1"):
         overlaps(few, [dual, wide], Options())

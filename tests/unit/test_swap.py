@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from l2dual.analysis.entanglement import Options
 from l2dual.analysis.functional import encoder_outputs, evaluate, functional, train
@@ -11,7 +12,7 @@ from l2dual.errors import DataError
 from l2dual.load import CHECKPOINT, fresh_model, load_model
 from tests.systems import OUTPUTS, WIDTH, make_data, make_run
 
-QUICK = Options(search=SearchOptions(beam_size=1), max_utts=8, epochs=1)
+QUICK = Options(search=SearchOptions(beam_size=1), max_utts=24, epochs=1)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ class Turned(torch.nn.Module):
 
 def test_linear_map_undoes_a_rotation(data, runs):
     """A decoder on a turned copy of its own encoder does through the map what it did before."""
-    directory = DataDir.load(data).subset([f"s{i:02d}-0" for i in range(12)])
+    directory = DataDir.load(data).subset([f"s{i:02d}-{n}" for i in range(12) for n in (0, 1)])
     models = {"do": load_model(runs["do"]), "turned": load_model(runs["do"])}
     turn = torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=torch.manual_seed(0)))[0]
     models["turned"].encoder = Turned(models["turned"].encoder, turn)
@@ -56,7 +57,7 @@ def test_linear_map_undoes_a_rotation(data, runs):
         assert own["r2"] is None and other["r2"] == pytest.approx(1, abs=1e-4)
         assert other["loss"] == pytest.approx(own["loss"], abs=1e-3)
         assert other["value"] == pytest.approx(own["value"], abs=0.02)
-        assert own["n_utts"] == 12 and own["interval"] is not None
+        assert own["n_utts"] == 24 and own["interval"] is not None
 
 
 def test_headless_is_the_same_model(data, runs):
@@ -77,13 +78,15 @@ def test_swap_records(data, runs, tmp_path):
     for record in records:
         own = record["encoder"] == record["decoder"]
         assert record["kind"] == "swap" and (record["r2"] is None) == own
-        assert record["floor"] is not None and record["n_utts"] == 8 and record["unit"] == "char"
+        assert record["floor"] is not None and record["n_utts"] == 24 and record["unit"] == "char"
         if own:
             assert record["value"] == record["own"]
     few = make_data(tmp_path / "few", n_speakers=1, per_speaker=1)
     for record in swap(few, few, [runs["so_surface"], runs["do"]], QUICK):
         if record["encoder"] != record["decoder"]:
             assert record["value"] is None and "needs 80" in record["reason"]
+        else:
+            assert record["value"] is None and record["reason"] == "1 utterances; needs 20"
     broken = make_run(tmp_path / "broken", "so_meaning", 1)
     (broken / CHECKPOINT).write_bytes(b"no")
     with pytest.raises(DataError, match=f"broken/{CHECKPOINT}"):
@@ -112,7 +115,7 @@ def test_functional_records(data, runs, monkeypatch):
     few = functional(data, data, list(runs.values()), QUICK)
     assert len(few) == 3 * 2
     for record in few:
-        assert record["value"] is None and "8 utterances to train on" in record["reason"]
+        assert record["value"] is None and "24 utterances to train on" in record["reason"]
         assert record["floor"] is None and record["epochs"] == 1
     monkeypatch.setattr("l2dual.analysis.functional.MIN_UTTERANCES", 5)
     again = functional(data, data, [runs["do"]], QUICK)
@@ -125,3 +128,16 @@ def test_encoder_outputs(data, runs):
     states = encoder_outputs(model, directory, QUICK)
     assert len(states) == 36 and states[0][1].dtype == torch.float16
     assert [len(one) for _, one in states] == sorted((len(one) for _, one in states), reverse=True)
+
+
+def test_fresh_decoders_are_alike_whatever_the_encoder(runs, tmp_path):
+    small = make_run(tmp_path / "do_small", "do", 1)
+    config = yaml.safe_load((small / "config.yaml").read_text())
+    config["decoder_conf"]["num_blocks"] = 1
+    (small / "config.yaml").write_text(yaml.safe_dump(config))
+    ours, theirs = (
+        headless(fresh_model(exp, runs["so_surface"], "surface", 1)) for exp in (runs["do"], small)
+    )
+    for (name, one), other in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+    assert ours.attention_losses["surface"].smoothing == 0.1
