@@ -7,7 +7,7 @@ die() {
 }
 
 option_block() {  # option_block SCRIPT: its lines `name=default # what it is`
-    sed -n '/^# Options: /,/^# End of options/ { /^[a-z_]*=/p }' "$1"
+    sed -n '/^# Options: /,/^# End of options/ { /^[a-z][a-z0-9_]*=/p }' "$1"
 }
 
 parse_options() {  # parse_options SCRIPT ARGUMENT...: set the options that SCRIPT declares
@@ -29,7 +29,7 @@ parse_options() {  # parse_options SCRIPT ARGUMENT...: set the options that SCRI
 usage() {  # usage SCRIPT
     echo "Usage: ./run.sh [--stage N] [--stop_stage N] [--option value ...]"
     echo
-    option_block "$1" | sed -E 's/^([a-z_]+)=("?)([^"]*[^" ])?"? +# (.*)/  --\1|\4 [\3]/; s/ \[\]$//' \
+    option_block "$1" | sed -E 's/^([a-z0-9_]+)=("?)([^"]*[^" ])?"? +# (.*)/  --\1|\4 [\3]/; s/ \[\]$//' \
         | awk -F '|' '{ printf "%-24s %s\n", $1, $2 }'
 }
 
