@@ -65,8 +65,8 @@ class L2DualTrainer(Trainer):
 def saving_at_half(iterator, model: torch.nn.Module, epoch: int, options) -> Iterable:
     """The batches of an epoch; the model is saved as ``HALF`` before the training's second half.
 
-    The learning rate does not know of an end, so this is the model that a training of half the
-    budget gives.
+    The learning rate does not know of an end, so these are the last weights of a training of half
+    the budget; at the whole budget, the best epochs' average is decoded (keep_nbest_models).
     """
     half = options.max_epoch * len(iterator) // 2 - (epoch - 1) * len(iterator)
     for done, batch in enumerate(iterator):
