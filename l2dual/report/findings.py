@@ -10,6 +10,7 @@ from l2dual.report.rates import RATE, SINGLE, Comparison, comparisons, points
 from l2dual.report.verdict import (
     LEVEL,
     bracket,
+    certain_over_seeds,
     lacks,
     seeds,
     slope_lacks,
@@ -20,6 +21,7 @@ from l2dual.score import read_records
 from l2dual.stats import holm, seed_interval
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "can’t be told"
+THESE_SEEDS = " for these seeds"  # where the interval over seeds has 0 in it
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def helped(recipe: Recipe, output: str, sign: int) -> tuple[str, str]:
     lacking = lacks(cell, half)
     if lacking:
         return OPEN, f"{said}: {lacking}"
-    return (HOLDS if cell.mean * sign > 0 else FAILS), said
+    scope = "" if certain_over_seeds(cell) else THESE_SEEDS
+    return (HOLDS if cell.mean * sign > 0 else FAILS) + scope, said
 
 
 def grows(recipe: Recipe) -> tuple[str, str]:

@@ -24,13 +24,15 @@ class Cell:
     """A number per seed: an error rate in percent, or a difference of two in points.
 
     ``reason`` says why there is no number, where there is none. ``interval`` is over speakers,
-    and ``p`` that of no difference, corrected by Holm; both of exp/statistics.json.
+    ``seed_interval`` over seeds, and ``p`` that of no difference, corrected by Holm; all of
+    exp/statistics.json.
     """
 
     values: dict[int, float]
     reason: str | None = None
     n_utts: int = 0
     interval: tuple[float, float] | None = None
+    seed_interval: tuple[float, float] | None = None
     p: float | None = None
 
     @property
@@ -111,8 +113,13 @@ class Comparison:
         record = self.statistics.get(key)
         if record is None or sorted(cell.values) != record["seeds"] or not record["interval"]:
             return cell
-        low, high = (100 * end for end in record["interval"])
-        return replace(cell, interval=(low, high), p=record.get("p_holm"))
+        interval, over_seeds = (
+            tuple(100 * end for end in ends) if ends else None
+            for ends in (record["interval"], record.get("seed_interval"))
+        )
+        return replace(
+            cell, interval=interval, seed_interval=over_seeds, p=record.get("p_holm")
+        )
 
 
 def statistic_key(record: dict) -> tuple:

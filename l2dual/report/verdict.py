@@ -45,9 +45,13 @@ def bracket(cell: Cell) -> str:
 
 
 def seeds(cell: Cell) -> str:
-    """How many seeds, and the value of each."""
-    each = ", ".join(points(value) for value in cell.values.values())
-    return "1 seed" if len(cell.values) == 1 else f"{len(cell.values)} seeds: {each}"
+    """How many seeds, the value of each, and the interval over seeds where there is one."""
+    if len(cell.values) == 1:
+        return "1 seed"
+    said = f"{len(cell.values)} seeds: {', '.join(map(points, cell.values.values()))}"
+    if cell.seed_interval:
+        said += " (over seeds [{}, {}])".format(*map(points, cell.seed_interval))
+    return said
 
 
 def standing(cell: Cell, half: Cell | None) -> str:
@@ -56,7 +60,16 @@ def standing(cell: Cell, half: Cell | None) -> str:
     if lacking:
         return lacking
     better = "worse" if cell.mean > 0 else "better"
-    return f"{better}, a finding (p = {cell.p:.2g} after Holm; half the budget {points(half.mean)})"
+    scope = "" if certain_over_seeds(cell) else " for these seeds, though other seeds may differ"
+    return (
+        f"{better}, a finding{scope} (p = {cell.p:.2g} after Holm; half the budget "
+        f"{points(half.mean)})"
+    )
+
+
+def certain_over_seeds(cell: Cell) -> bool:
+    """Whether the interval over seeds leaves 0 out."""
+    return cell.seed_interval is not None and cell.seed_interval[0] * cell.seed_interval[1] > 0
 
 
 def lacks(cell: Cell, half: Cell | None) -> str | None:
