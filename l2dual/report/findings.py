@@ -10,8 +10,8 @@ from l2dual.report.rates import RATE, SINGLE, Comparison, comparisons, points
 from l2dual.report.verdict import (
     LEVEL,
     bracket,
-    certain_over_seeds,
     lacks,
+    scope,
     seeds,
     slope_lacks,
     slope_record,
@@ -21,7 +21,6 @@ from l2dual.score import read_records
 from l2dual.stats import holm, seed_interval
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "can’t be told"
-THESE_SEEDS = " for these seeds"  # where the interval over seeds has 0 in it
 
 
 @dataclass(frozen=True)
@@ -92,8 +91,7 @@ def helped(recipe: Recipe, output: str, sign: int) -> tuple[str, str]:
     lacking = lacks(cell, half)
     if lacking:
         return OPEN, f"{said}: {lacking}"
-    scope = "" if certain_over_seeds(cell) else THESE_SEEDS
-    return (HOLDS if cell.mean * sign > 0 else FAILS) + scope, said
+    return (HOLDS if cell.mean * sign > 0 else FAILS) + scope(cell.seed_interval), said
 
 
 def grows(recipe: Recipe) -> tuple[str, str]:
@@ -107,7 +105,7 @@ def grows(recipe: Recipe) -> tuple[str, str]:
     lacking = slope_lacks(record, recipe.half and slope_record(recipe.half, "do", "surface"))
     if lacking:
         return OPEN, f"{said}: {lacking}"
-    return (HOLDS if record["value"] > 0 else FAILS), said
+    return (HOLDS if record["value"] > 0 else FAILS) + scope(record["seed_interval"]), said
 
 
 def alike(recipe: Recipe, recipes: list[Recipe]) -> tuple[str, str]:

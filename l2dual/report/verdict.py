@@ -60,16 +60,17 @@ def standing(cell: Cell, half: Cell | None) -> str:
     if lacking:
         return lacking
     better = "worse" if cell.mean > 0 else "better"
-    scope = "" if certain_over_seeds(cell) else " for these seeds, though other seeds may differ"
     return (
-        f"{better}, a finding{scope} (p = {cell.p:.2g} after Holm; half the budget "
+        f"{better}, a finding{scope(cell.seed_interval)} (p = {cell.p:.2g} after Holm; half the budget "
         f"{points(half.mean)})"
     )
 
 
-def certain_over_seeds(cell: Cell) -> bool:
-    """Whether the interval over seeds leaves 0 out."""
-    return cell.seed_interval is not None and cell.seed_interval[0] * cell.seed_interval[1] > 0
+def scope(seed_interval: tuple[float, float] | None) -> str:
+    """Nothing where the interval over seeds leaves 0 out, else what a finding is then of."""
+    if seed_interval and seed_interval[0] * seed_interval[1] > 0:
+        return ""
+    return " for these seeds, though other seeds may differ"
 
 
 def lacks(cell: Cell, half: Cell | None) -> str | None:
@@ -97,7 +98,10 @@ def slope(group: Comparison, half: Comparison | None, system: str, output: str) 
     if record["interval"] is None or record["p_holm"] is None:
         return f"{name} has slope {record['value']:+.2f}: {record['reason']}."
     lacking = slope_lacks(record, half and slope_record(half, system, output))
-    said = lacking or f"{direction(record)}, a finding (p = {record['p_holm']:.2g} after Holm)"
+    said = lacking or (
+        f"{direction(record)}, a finding{scope(record['seed_interval'])} "
+        f"(p = {record['p_holm']:.2g} after Holm)"
+    )
     return f"{name} has slope {with_interval(record['value'], record['interval'])}: {said}."
 
 
