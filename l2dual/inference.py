@@ -170,17 +170,17 @@ def pool(studies: list[Study]) -> Study:
                 "train and score the same ones on each"
             )
 
-    def join(parts: list[np.ndarray]) -> np.ndarray:
-        return np.concatenate(parts)
-
     columns = ("speakers", "l1s", "bins", "edits", "surface_length")
     return Study(
         first.facts | {"data": " + ".join(study.facts["data"] for study in studies)},
         utts,
-        *(join([getattr(study, name) for study in studies]) for name in columns),
-        {key: join([study.n_ref[key] for study in studies]) for key in first.n_ref},
+        *(np.concatenate([getattr(study, name) for study in studies]) for name in columns),
+        {key: np.concatenate([study.n_ref[key] for study in studies]) for key in first.n_ref},
         {
-            key: {seed: join([study.errors[key][seed] for study in studies]) for seed in of_seed}
+            key: {
+                seed: np.concatenate([study.errors[key][seed] for study in studies])
+                for seed in of_seed
+            }
             for key, of_seed in first.errors.items()
         },
         first.decode_dirs,
