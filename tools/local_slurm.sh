@@ -88,10 +88,10 @@ PartitionName=main Nodes=node1 Default=YES MaxTime=1-0 DefMemPerCPU=2000 OverSub
 END
 }
 
-pid_of() {  # pid_of DAEMON: its process id, if it runs
+pid_of() {  # pid_of DAEMON: its process id, if it runs: killed, it may stay as a zombie for long
     local pid
     pid=$(cat "${dir}/$1.pid" 2> /dev/null) || return 0
-    if kill -0 "${pid}" 2> /dev/null; then echo "${pid}"; fi
+    if grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/${pid}/status"; then echo "${pid}"; fi
 }
 
 start() {
@@ -146,7 +146,7 @@ end() {  # end DAEMON [SIGNAL]
     if [[ -z ${pid} ]]; then return; fi
     kill "-${2:-TERM}" "${pid}" || true
     for ((try = 0; try < 50; try++)); do
-        if ! kill -0 "${pid}" 2> /dev/null; then return; fi
+        if [[ -z $(pid_of "$1") ]]; then return; fi
         sleep 0.1
     done
     kill -KILL "${pid}" || true

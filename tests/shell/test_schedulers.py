@@ -1,4 +1,4 @@
-"""The launchers for Grid Engine, PBS and ssh.
+"""The launchers for Grid Engine, PBS and ssh, and of Slurm's what a real one is rarely seen to do.
 
 ssh runs against a real sshd on loopback. Grid Engine and PBS are not installed here: their
 launchers meet stand-ins that run the jobs and print what the manuals of qsub, qstat and qacct document.
@@ -163,7 +163,7 @@ def test_pbs_queue():
         "13.head": ("failed", "Exit_status -29"),
         "14.head": ("waiting", "state H"),
     }
-    assert pbs.queue_states("") == {}
+    assert pbs.queue_states('{"timestamp": 1}') == {}
 
 
 def pbs_programs(*states):
@@ -190,6 +190,21 @@ def test_pbs_end_to_end(tmp_path):
     assert (tmp_path / "made 1").exists() and (tmp_path / "made 2").exists()
 
 
+def test_pbs_answers_that_cannot_be_read_are_no_answers(tmp_path):
+    programs = pbs_programs() | {
+        "qsub": "cat > script; echo >> calls; wc -l < calls; [ $(wc -l < calls) = 1 ] || bash script\n",
+        "qstat": "echo >> asked; case $(wc -l < asked) in\n"
+        "1) echo '{\"Jobs\": ' ;; 2) echo 'qstat: Unknown Job Id 1' >&2; exit 153 ;;\n"
+        '*) echo \'{"Jobs": {"2": {"job_state": "F"}}}\' ;;\nesac\n',
+    }
+    words = ["--poll", 0.2, "--lag", 0.1, "x.log", "true"]
+    result = launch("pbs.py", tmp_path, *words, PATH=install(tmp_path, programs))
+    assert result.returncode == 0, result.stderr
+    silence, answer, lost = result.stderr.splitlines()
+    assert "PBS does not answer, waiting: qstat's JSON can't be read (Expecting value" in silence
+    assert "PBS answers again" in answer and "x: lost (not in the queue" in lost
+
+
 def test_ctrl_c_deletes_the_array(tmp_path):
     running = '{"job_state": "R"}'
     programs = pbs_programs(running, running) | {"qsub": "echo '12[].head'\n"}
@@ -203,6 +218,33 @@ def test_ctrl_c_deletes_the_array(tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
     assert (tmp_path / "deleted").read_text() == "12[].head\n"
+
+
+ENDED = "echo '# ended: 2026-11-25 10:00:00, status 143, 5 seconds' >> x.log"
+
+
+@pytest.mark.parametrize(
+    "first, queue, note",
+    [
+        (ENDED, "7_1|PREEMPTED|None|node1|$PWD", "PREEMPTED on node1"),
+        (ENDED, "", "not in the queue, status 143"),
+        (":", "7_1|RUNNING|None|node1|/somebody/else", "not in the queue, but its log has no end"),
+    ],
+)
+def test_a_job_that_slurm_ended_or_forgot_is_started_again(tmp_path, first, queue, note):
+    programs = {
+        "sbatch": f"cat > script; echo >> calls; [ $(wc -l < calls) = 2 ] || {{ {first}; echo 7; exit; }}\n"
+        "SLURM_ARRAY_TASK_ID=1 bash script; echo 8\n",
+        "squeue": f'[ $(wc -l < calls) = 2 ] && echo "8_1|COMPLETED|None|node1|$PWD" || printf "{queue}"\n',
+        "sacct": "exit 1\n",
+        "scancel": "",
+    }
+    path = install(tmp_path, programs)
+    words = ["--poll", 0.1, "--lag", 0.3, "x.log", "touch", "made"]
+    result = launch("slurm.py", tmp_path, *words, PATH=path)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.startswith(f"slurm.py: x: lost ({note}")
+    assert (tmp_path / "made").exists()
 
 
 @pytest.mark.parametrize("name, system", [("sge", "Grid Engine"), ("pbs", "PBS")])

@@ -1,5 +1,6 @@
 """Jobs and both recipes on a real Slurm, which tools/local_slurm.sh starts on this machine."""
 
+import ctypes
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from tests.checkout import ROOT, Checkout
 LOCAL_SLURM = ROOT / "tools" / "local_slurm.sh"
 LAUNCHER = ROOT / "tools" / "launch" / "slurm.py"
 CONF = (ROOT / "conf" / "slurm.conf").read_text()
+PR_SET_CHILD_SUBREAPER = 36
 CONF = CONF.replace("poll=5", "poll=0.2").replace("lag=60", "lag=3")
 
 
@@ -62,7 +64,13 @@ class Slurm:
                 if re.search(pattern, line):
                     return line.split()[0]
             time.sleep(0.1)
-        pytest.fail(f"no {pattern} in the queue")
+        pytest.fail(f"no {pattern} in the queue\n{self.condition()}")
+
+    def condition(self):
+        """What to look at when Slurm does not do what it should."""
+        said = [self.call(*words.split()) for words in ("squeue --states=all", "sinfo --long -R")]
+        logs = [self.directory / name for name in ("slurmctld.log", "slurmd.log")]
+        return "\n".join([*said, *("\n".join(log.read_text().splitlines()[-60:]) for log in logs)])
 
     def start(self, directory, *words, **environment):
         """Start slurm.py there; return the process."""
@@ -92,6 +100,7 @@ def slurm():
         pytest.skip(f"no {missing[0]}: apt-get install slurm-wlm munge")
     directory = Path(tempfile.mkdtemp(prefix="slurm", dir="/tmp")) / "s"
     slurm = Slurm(directory)
+    adopt_orphans(True)
     try:
         status, said = slurm.control("start")
         if status:
@@ -99,7 +108,13 @@ def slurm():
         yield slurm
     finally:
         slurm.control("stop")
+        adopt_orphans(False)
         shutil.rmtree(directory.parent)
+
+
+def adopt_orphans(on):
+    """Be the parent of daemons: killed, they stay as zombies, as where the first process reaps none."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(on), 0, 0, 0)
 
 
 def find(program):
@@ -158,7 +173,15 @@ def overtime(slurm, tmp_path_factory):
     return slurm.start(place, "--time", "0:00:05", "log/x.log", "sleep", "300")
 
 
-def test_the_background_is_started(recipes, overtime):
+def test_slurm_is_restarted_and_a_node_lost_under_both_recipes(slurm, recipes):
+    slurm.wait_for("(collect_stats|train) RUNNING")
+    slurm.restart("kill")  # its last seconds are forgotten, and the jobs that were new then
+    slurm.wait_for("train RUNNING")
+    slurm.restart("crash")
+    assert not recipes.done
+
+
+def test_a_job_that_will_need_too_long_is_started(overtime):
     assert overtime.poll() is None
 
 
@@ -272,11 +295,7 @@ def test_an_array_while_the_controller_is_down(slurm, place):
     assert result.returncode == 0, result.stderr
 
 
-def test_both_recipes_survive_a_restart_and_a_lost_node(slurm, recipes):
-    slurm.wait_for("(collect_stats|train) RUNNING")
-    slurm.restart("kill")  # its last seconds are forgotten, and the jobs that were new then
-    slurm.wait_for("train RUNNING")
-    slurm.restart("crash")
+def test_both_recipes_survived_it(recipes):
     for thread in recipes.threads:
         thread.join()
     lost = ""

@@ -30,6 +30,8 @@ CONTRACT_OPTIONS = (
 )
 CANCEL_SECONDS = 40
 FOOTER = re.compile(r"^# ended: .*, status (-?\d+), \d+ seconds$", flags=re.MULTILINE)
+LOST = "# lost: "
+KILLED = (137, 143)  # a command's status after SIGKILL and SIGTERM
 
 
 class Conf:
@@ -124,17 +126,21 @@ def open_log(job):
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with open(job.log, "ab" if job.lost else "wb") as log:
         if job.lost:
-            log.write(f"# lost: {job.note}; started again\n".encode())
+            log.write(f"{LOST}{job.note}; started again\n".encode())
 
 
 def footer_status(log):
-    """Return the status in the last line that a job's log has of its end, or None."""
+    """Return the status in the last line that a job's log has of its end, or None.
+
+    The end of a run that was lost is none.
+    """
     try:
         with open(log, "rb") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - 8192))
-            found = FOOTER.findall(stream.read().decode(errors="replace"))
+            end = stream.read().decode(errors="replace")
     except OSError:
         return None
+    found = FOOTER.findall(end.rpartition(f"\n{LOST}")[2])
     return int(found[-1]) if found else None
 
 
@@ -265,6 +271,8 @@ class Cluster(Launcher):
             note = self.reason(job, note)
             job.state = "failed"
             job.note = note if status is None else f"{note}, status {status}"
+        elif status in KILLED and state in ("lost", "gone"):
+            job.state, job.note = "lost", note or f"not in the queue, status {status}"
         elif status is not None:
             job.state = "done" if status == 0 else "failed"
             job.note = "" if status == 0 else f"status {status}"

@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cluster import Cluster, Silent  # noqa: E402
 from jobs import main  # noqa: E402
 
+UNKNOWN_JOB = "Unknown Job Id"
+
 
 class Pbs(Cluster):
     """Arrays of qsub; their states from qstat, ended ones included where the server keeps them."""
@@ -48,7 +50,12 @@ class Pbs(Cluster):
         result = self.call(["qstat", "-x", "-t", "-f", "-F", "json", *self.cancel_words(jobs)])
         if self.is_silent(result.stderr):
             raise Silent(result.stderr)
-        return queue_states(result.stdout)
+        if UNKNOWN_JOB in result.stderr and not result.stdout.strip():
+            return {}
+        try:
+            return queue_states(result.stdout)
+        except ValueError as error:
+            raise Silent(f"qstat's JSON can't be read ({error}) {result.stderr}") from None
 
     def cancel_words(self, jobs):
         return sorted({re.sub(r"\[\d+\]", "[]", job.id) for job in jobs})
@@ -56,10 +63,7 @@ class Pbs(Cluster):
 
 def queue_states(text):
     """Read `qstat -x -t -f -F json`: job_state, and Exit_status of ended jobs."""
-    try:
-        records = json.loads(text)["Jobs"]
-    except (ValueError, KeyError):  # none of them is known
-        return {}
+    records = json.loads(text).get("Jobs", {})
     return {name: verdict(record) for name, record in records.items()}
 
 

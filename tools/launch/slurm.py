@@ -55,6 +55,7 @@ class Slurm(Cluster):
             "--no-requeue",  # a lost job is started again from here, and counted
             f"--array={array}",
             f"--job-name={jobs[0].log.name.split('.')[0]}",
+            f"--chdir={os.getcwd()}",
             f"--output={self.log_pattern(jobs)}",
             "--open-mode=append",
         ]
@@ -79,16 +80,20 @@ class Slurm(Cluster):
         return f"{number}_{job.task}"
 
     def is_silent(self, error):
-        return "Unable to contact slurm controller" in error
+        return bool(re.search("Unable to contact slurm controller|Connection refused", error))
 
     def states(self, jobs):
         numbers = sorted({job.id.split("_")[0] for job in jobs})
-        words = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r|%N"]
+        words = ["squeue", "--noheader", "--array", "--states=all", "--format=%i|%T|%r|%N|%Z"]
         result = self.call([*words, f"--jobs={','.join(numbers)}"])
         if result.returncode and "Invalid job id" not in result.stderr:
             raise Silent(result.stderr)
-        rows = [line.split("|") for line in result.stdout.splitlines()]
-        states = spread({row[0]: verdict(*row[1:]) for row in rows}, jobs)
+        rows = [line.split("|", 4) for line in result.stdout.splitlines()]
+        # A controller that lost its last seconds gives their numbers again, to anybody's jobs.
+        states = {
+            row[0]: verdict(*row[1:4]) if row[4] == os.getcwd() else ("gone", "") for row in rows
+        }
+        states = spread(states, jobs)
         if any(job.id not in states for job in jobs):
             states = spread(self.accounting(numbers), jobs) | states
         return states
