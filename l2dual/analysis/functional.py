@@ -5,8 +5,10 @@ decoder that is trained for it? A fresh decoder and CTC of each output, with the
 single-output system, are trained on the output of so_surface, so_meaning, the dual-output system
 and a randomly initialized encoder (``floor``), all for the same epochs on the same utterances in
 the same order, from the same initial weights. ``value`` is the error rate of beam search in
-``unit``, ``interval`` its 95 % jackknife over speakers, ``accuracy`` and ``loss`` are of the next
-token with teacher forcing. It costs a training for each encoder and output, in exp/functional.json.
+``unit``, ``interval`` its 95 % jackknife over speakers; ``difference`` is to the encoder of the
+single-output system of that output, with the same jackknife of the two paired by utterance;
+``accuracy`` and ``loss`` are of the next token with teacher forcing. It costs a training for each
+encoder and output, in exp/functional.json.
 """
 
 from pathlib import Path
@@ -27,6 +29,7 @@ BATCH = 16
 LEARNING_RATE = 1e-3
 MAX_NORM = 5.0  # of the gradient
 MIN_UTTERANCES = 200
+NUMBERS = ("value", "interval", "difference", "difference_interval", "floor", "accuracy", "loss")
 
 States = list[tuple[str, torch.Tensor]]  # utterance and encoder output, (T', D) in half precision
 
@@ -57,7 +60,7 @@ def functional(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Opt
             if output in outputs_of(test.info):
                 sources.setdefault(output, exp_dir)
     first = next(iter(dirs.values()))
-    found = {}
+    tallies: dict[tuple[str, str], Tally] = {}
     for name, exp_dir in {**dirs, RANDOM: first}.items():
         if name == RANDOM:
             model = random_model(exp_dir, RANDOM_SEEDS[0])
@@ -68,8 +71,12 @@ def functional(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Opt
             fresh = headless(fresh_model(exp_dir, source, output, SEED)).to(options.device)
             train(fresh, output, states[0], Texts(fit, source, output), options.epochs)
             tally = evaluate(fresh, output, states[1], Texts(test, source, output), options)
-            found[name, output] = tally.values(test, output)
+            tallies[name, output] = tally
             print(f"progress: trained {output} on the encoder of {name}", flush=True)
+    found = {
+        (name, output): tally.values(test, output, tallies[runs[sources[output]]["system"], output])
+        for (name, output), tally in tallies.items()
+    }
     records = []
     for (name, output), values in found.items():
         if name == RANDOM:
@@ -80,9 +87,8 @@ def functional(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Opt
         del values["r2"], values["n_fit_frames"]
         n_fit = len(fit["wav.scp"])
         if n_fit < MIN_UTTERANCES:
-            numbers = dict.fromkeys(("value", "floor", "interval", "accuracy", "loss"))
             few = f"{n_fit} utterances to train on; needs {MIN_UTTERANCES}"
-            values |= numbers | {"reason": few}
+            values |= dict.fromkeys(NUMBERS) | {"reason": few}
         budget = {"n_fit_utts": n_fit, "epochs": options.epochs, "fit_split": fit.path.name}
         tail = made_by(test, runs, options, x=dirs[name])
         records.append({"kind": "functional", **head, **values, **budget} | tail)

@@ -8,7 +8,8 @@ frames, that the map explains. On B's own encoder there is no map: the value to 
 
 ``accuracy`` and ``loss`` (cross entropy in nats) are of the next token with teacher forcing,
 ``value`` is the error rate of beam search, in ``unit``; ``interval`` its 95 % jackknife over
-speakers, the map held fixed. Encoders are paired within a seed.
+speakers, the map held fixed; ``difference`` is value - own, with the same jackknife of the two
+paired by utterance. Encoders are paired within a seed.
 """
 
 from collections.abc import Iterator
@@ -63,7 +64,12 @@ def swap(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options) 
             model.to(options.device)
         maps = fit_maps(models, fit, options)
         tallies = swapped(models, dirs, maps, test, options)
-        values = {key: tally.values(test, key[1]) for key, tally in tallies.items()}
+        values = {
+            (decoder, output, encoder): tally.values(
+                test, output, tallies[decoder, output, decoder]
+            )
+            for (decoder, output, encoder), tally in tallies.items()
+        }
         for (decoder, output, encoder), found in values.items():
             if encoder == RANDOM:
                 continue
@@ -295,37 +301,48 @@ class Tally:
             torch.nn.functional.cross_entropy(logits[counted], ys_out[counted], reduction="sum")
         )
 
-    def values(self, data: DataDir, output: str) -> dict:
-        """The numbers of a record."""
-        utts = list(self.errors)
-        wrong, n_ref = (np.array(part) for part in zip(*self.errors.values(), strict=True))
+    def values(self, data: DataDir, output: str, own: "Tally") -> dict:
+        """The numbers of a record; ``own``: what the value to reach comes from."""
+        utts = sorted(self.errors)
         speakers = np.array([data["utt2spk"][utt] for utt in utts])
-        names = np.unique(speakers)
-        found = {
+        n_speakers = len(np.unique(speakers))
+        wrong, n_ref = np.array([self.errors[utt] for utt in utts]).T
+        more = wrong - np.array([own.errors[utt][0] for utt in utts])
+        numbers = {
             "value": float(wrong.sum() / n_ref.sum()),
-            "unit": unit_of(data, output),
-            "interval": None,
+            "difference": float(more.sum() / n_ref.sum()),
             "accuracy": self.hits / self.tokens,
             "loss": self.nats / self.tokens,
             "r2": self._r2(),
+        }
+        intervals = {"interval": None, "difference_interval": None}
+        reason, few = None, self._too_few(utts)
+        if few:
+            numbers, reason = dict.fromkeys(numbers), few
+        elif n_speakers < MIN_SPEAKERS:
+            reason = f"interval needs {MIN_SPEAKERS} speakers (has {n_speakers})"
+        else:
+            intervals["interval"] = _rate_interval(wrong, n_ref, speakers)
+            if self is not own:
+                intervals["difference_interval"] = _rate_interval(more, n_ref, speakers)
+        return {
+            **numbers,
+            **intervals,
+            "unit": unit_of(data, output),
             "n_fit_frames": self.mapping.n_frames if self.mapping else None,
             "n_ref": int(n_ref.sum()),
             "n_utts": len(utts),
-            "n_speakers": len(names),
+            "n_speakers": n_speakers,
+            "reason": reason,
         }
+
+    def _too_few(self, utts: list[str]) -> str | None:
+        """Why there are no numbers, or None."""
         if self.mapping and self.mapping.n_frames < self.mapping.least:
-            numbers = dict.fromkeys(("value", "accuracy", "loss", "r2"))
-            few = f"{self.mapping.n_frames} frames to fit the map on; needs {self.mapping.least}"
-            return found | numbers | {"reason": few}
+            return f"{self.mapping.n_frames} frames to fit the map on; needs {self.mapping.least}"
         if len(utts) < MIN_UTTERANCES:
-            numbers = dict.fromkeys(("value", "accuracy", "loss", "r2"))
-            return found | numbers | {"reason": f"{len(utts)} utterances; needs {MIN_UTTERANCES}"}
-        if len(names) < MIN_SPEAKERS:
-            return found | {"reason": f"interval needs {MIN_SPEAKERS} speakers (has {len(names)})"}
-        rest = [wrong[speakers != one].sum() / n_ref[speakers != one].sum() for one in names]
-        sizes = np.array([n_ref[speakers == one].sum() for one in names])
-        found["interval"] = jackknife_interval(np.array([found["value"], *rest]), sizes)
-        return found | {"reason": None}
+            return f"{len(utts)} utterances; needs {MIN_UTTERANCES}"
+        return None
 
     def _r2(self) -> float | None:
         """Share of the variance of the own encoder's output that is explained."""
@@ -333,6 +350,14 @@ class Tally:
             return None
         variance = self.squares - float(self.sum.square().sum()) / self.frames
         return 1 - self.residual / variance
+
+
+def _rate_interval(counts: np.ndarray, n_ref: np.ndarray, speakers: np.ndarray) -> list[float]:
+    """95 % jackknife over speakers of the sum of counts over that of reference tokens, (N,) each."""
+    _, index = np.unique(speakers, return_inverse=True)
+    wrong, sizes = np.bincount(index, counts), np.bincount(index, n_ref)
+    rest = (wrong.sum() - wrong) / (sizes.sum() - sizes)
+    return jackknife_interval(np.array([wrong.sum() / sizes.sum(), *rest]), sizes)
 
 
 def unit_of(data: DataDir, output: str) -> str:

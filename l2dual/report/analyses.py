@@ -91,23 +91,24 @@ TABLES = (
         "swap",
         "A decoder on another system’s encoder",
         "Error rate of a trained decoder that hears another encoder through a linear map; own: on its own "
-        "encoder; floor: on a random one. r2 is the map’s fit.",
+        "encoder; difference: of the two, its interval in the CSV; floor: on a random one. r2 is the map’s fit.",
         {
             "decoder": lambda record: f"{record['decoder']} {record['output']}",
             "encoder": lambda record: record["encoder"],
         },
-        ("value", "own", "floor", "r2"),
+        ("value", "own", "difference", "floor", "r2"),
     ),
     Table(
         "functional",
         "functional",
         "A fresh decoder on each frozen encoder",
-        "Error rate of a new decoder trained for a small, fixed budget; floor: on a random encoder.",
+        "Error rate of a new decoder trained for a small, fixed budget; difference: to the encoder of the "
+        "single-output system of that output; floor: on a random encoder.",
         {
             "encoder": lambda record: record["system"],
             "output": lambda record: record["output"],
         },
-        ("value", "accuracy", "floor"),
+        ("value", "difference", "accuracy", "floor"),
     ),
 )
 

@@ -5,7 +5,7 @@ import yaml
 
 from l2dual.analysis.entanglement import Options
 from l2dual.analysis.functional import encoder_outputs, evaluate, functional, train
-from l2dual.analysis.swap import Texts, fit_maps, headless, swap, swapped, through
+from l2dual.analysis.swap import Tally, Texts, fit_maps, headless, swap, swapped, through
 from l2dual.datadir import DataDir
 from l2dual.decode import SearchOptions
 from l2dual.errors import DataError
@@ -53,7 +53,10 @@ def test_linear_map_undoes_a_rotation(data, runs):
     np.testing.assert_allclose(there, states @ turn + 1.5, atol=1e-3)
     tallies = swapped(models, {"do": runs["do"]}, maps, directory, QUICK)
     for output in ("surface", "meaning"):
-        own, other = (tallies["do", output, name].values(directory, output) for name in models)
+        reach = tallies["do", output, "do"]
+        own, other = (
+            tallies["do", output, name].values(directory, output, reach) for name in models
+        )
         assert own["r2"] is None and other["r2"] == pytest.approx(1, abs=1e-4)
         assert other["loss"] == pytest.approx(own["loss"], abs=1e-3)
         assert other["value"] == pytest.approx(own["value"], abs=0.02)
@@ -79,8 +82,8 @@ def test_swap_records(data, runs, tmp_path):
         own = record["encoder"] == record["decoder"]
         assert record["kind"] == "swap" and (record["r2"] is None) == own
         assert record["floor"] is not None and record["n_utts"] == 24 and record["unit"] == "char"
-        if own:
-            assert record["value"] == record["own"]
+        assert record["value"] - record["own"] == pytest.approx(record["difference"], abs=1e-12)
+        assert (record["difference_interval"] is None) == own
     few = make_data(tmp_path / "few", n_speakers=1, per_speaker=1)
     for record in swap(few, few, [runs["so_surface"], runs["do"]], QUICK):
         if record["encoder"] != record["decoder"]:
@@ -121,6 +124,7 @@ def test_functional_records(data, runs, monkeypatch):
     again = functional(data, data, [runs["do"]], QUICK)
     assert {record["output"] for record in again} == {"surface", "meaning"}
     assert all(r["value"] is not None and r["floor"] is not None for r in again)
+    assert [r["difference"] for r in again] == [0, 0]
 
 
 def test_encoder_outputs(data, runs):
@@ -141,3 +145,19 @@ def test_fresh_decoders_are_alike_whatever_the_encoder(runs, tmp_path):
     for (name, one), other in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
         assert torch.equal(one, other), name
     assert ours.attention_losses["surface"].smoothing == 0.1
+
+
+def test_a_difference_is_paired_by_utterance(data):
+    directory = DataDir.load(data)
+    utts = sorted(directory["wav.scp"])
+    own, other = Tally(None), Tally(None)
+    for index, utt in enumerate(utts):
+        own.errors[utt] = index % 5, 10
+        other.errors[utt] = index % 5 + 1, 10  # harder by one error each, whatever the utterance
+    for tally in (own, other):
+        tally.tokens = 1
+    values = other.values(directory, "surface", own)
+    assert values["difference"] == pytest.approx(0.1)
+    assert values["difference_interval"] == pytest.approx([0.1, 0.1])
+    low, high = values["interval"]
+    assert low < values["value"] < high and high - low > 0.01
