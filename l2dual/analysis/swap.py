@@ -178,6 +178,7 @@ def swapped(
     tallies = {
         (*key, encoder): Tally(maps.get((encoder, key[0]))) for key in texts for encoder in models
     }
+    done = 0
     for utts, states, lengths in encoded(models, data, options):
         for name, search in searches.items():
             for encoder, own in states.items():
@@ -190,7 +191,8 @@ def swapped(
                     tally.force(models[name], output, given, lengths, [text.ids[u] for u in utts])
                     for utt, tokens in zip(utts, found, strict=True):
                         tally.errors[utt] = text.errors(utt, tokens)
-        print(f"progress: swapped {len(utts)} utterances", flush=True)
+        done += len(utts)
+        print(f"progress: swapped for {done} of {len(data['wav.scp'])} utterances", flush=True)
     return tallies
 
 

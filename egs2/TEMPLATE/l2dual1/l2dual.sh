@@ -422,16 +422,16 @@ result_file() {  # result_file NAME BUDGET
 
 stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,probes,swap,gradients}.json
     title "Analyse entanglement"
-    plan_analysis cka
-    if [[ -f ${dump}/train/text.surface ]]; then  # else there is one output, and nothing to set it beside
-        plan_analysis decoders
-        plan_analysis subspaces
-        plan_analysis probes --fit_data "${feats}/valid"
-        plan_analysis swap --fit_data "${feats}/train" --max_utts 200 --decode_config "${decode_config}"
-    fi
-    if [[ ${functional} == true ]]; then
+    if [[ ${functional} == true ]]; then  # the long ones first
         plan_analysis functional --fit_data "${feats}/train" --max_utts 1000 --decode_config "${decode_config}"
     fi
+    if [[ -f ${dump}/train/text.surface ]]; then  # else there is one output, and nothing to set it beside
+        plan_analysis swap --fit_data "${feats}/train" --max_utts 200 --decode_config "${decode_config}"
+        plan_analysis probes --fit_data "${feats}/valid"
+        plan_analysis decoders
+        plan_analysis subspaces
+    fi
+    plan_analysis cka
     plan "${expdir}/gradients.json" "${runs[@]/%//trained}" -- \
         python -m l2dual.bin.gradients --exp "${runs[@]}" --out @OUT@
     launch analyse "${decode_cmd} --num_threads ${num_threads}"
