@@ -88,10 +88,14 @@ PartitionName=main Nodes=node1 Default=YES MaxTime=1-0 DefMemPerCPU=2000 OverSub
 END
 }
 
-pid_of() {  # pid_of DAEMON: its process id, if it runs: killed, it may stay as a zombie for long
+pid_of() {  # pid_of DAEMON: its process id, if it runs
     local pid
     pid=$(cat "${dir}/$1.pid" 2> /dev/null) || return 0
-    if grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/${pid}/status"; then echo "${pid}"; fi
+    if runs "${pid}"; then echo "${pid}"; fi
+}
+
+runs() {  # runs PID: a zombie, which may stay for long, does not, unless threads of it go on
+    grep -qsE '^State:[[:space:]]*[^ZX[:space:]]|^Threads:[[:space:]]*([2-9]|[0-9]{2})' "/proc/$1/status"
 }
 
 start() {
@@ -146,7 +150,7 @@ end() {  # end DAEMON [SIGNAL]
     if [[ -z ${pid} ]]; then return; fi
     kill "-${2:-TERM}" "${pid}" || true
     for ((try = 0; try < 50; try++)); do
-        if [[ -z $(pid_of "$1") ]]; then return; fi
+        if ! runs "${pid}"; then return; fi
         sleep 0.1
     done
     kill -KILL "${pid}" || true

@@ -6,7 +6,8 @@ single-output system, are trained on the output of so_surface, so_meaning, the d
 and a randomly initialized encoder (``floor``), all for the same epochs on the same utterances in
 the same order, from the same initial weights. ``value`` is the error rate of beam search in
 ``unit``, ``interval`` its 95 % jackknife over speakers; ``difference`` is to the encoder of the
-single-output system of that output, with the same jackknife of the two paired by utterance;
+single-output system of that output, if it is there, with the same jackknife of the two paired by
+utterance;
 ``accuracy`` and ``loss`` are of the next token with teacher forcing. It costs a training for each
 encoder and output, in exp/functional.json.
 """
@@ -73,8 +74,13 @@ def functional(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Opt
             tally = evaluate(fresh, output, states[1], Texts(test, source, output), options)
             tallies[name, output] = tally
             print(f"progress: trained {output} on the encoder of {name}", flush=True)
+    reach = {  # the tally of each output on the encoder of its single-output system
+        output: tallies[runs[source]["system"], output]
+        for output, source in sources.items()
+        if runs[source]["outputs"] == [output]
+    }
     found = {
-        (name, output): tally.values(test, output, tallies[runs[sources[output]]["system"], output])
+        (name, output): tally.values(test, output, reach.get(output))
         for (name, output), tally in tallies.items()
     }
     records = []

@@ -303,16 +303,16 @@ class Tally:
             torch.nn.functional.cross_entropy(logits[counted], ys_out[counted], reduction="sum")
         )
 
-    def values(self, data: DataDir, output: str, own: "Tally") -> dict:
-        """The numbers of a record; ``own``: what the value to reach comes from."""
+    def values(self, data: DataDir, output: str, own: "Tally | None") -> dict:
+        """The numbers of a record; ``own``: the tally to reach, if there is one."""
         utts = sorted(self.errors)
         speakers = np.array([data["utt2spk"][utt] for utt in utts])
         n_speakers = len(np.unique(speakers))
         wrong, n_ref = np.array([self.errors[utt] for utt in utts]).T
-        more = wrong - np.array([own.errors[utt][0] for utt in utts])
+        more = wrong - np.array([(own or self).errors[utt][0] for utt in utts])
         numbers = {
             "value": float(wrong.sum() / n_ref.sum()),
-            "difference": float(more.sum() / n_ref.sum()),
+            "difference": float(more.sum() / n_ref.sum()) if own else None,
             "accuracy": self.hits / self.tokens,
             "loss": self.nats / self.tokens,
             "r2": self._r2(),
@@ -325,7 +325,7 @@ class Tally:
             reason = f"interval needs {MIN_SPEAKERS} speakers (has {n_speakers})"
         else:
             intervals["interval"] = _rate_interval(wrong, n_ref, speakers)
-            if self is not own:
+            if own and self is not own:
                 intervals["difference_interval"] = _rate_interval(more, n_ref, speakers)
         return {
             **numbers,

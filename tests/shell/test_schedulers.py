@@ -18,6 +18,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHERS = ROOT / "tools" / "launch"
 sys.path.insert(0, str(LAUNCHERS))
+import cluster  # noqa: E402
+import jobs  # noqa: E402
 import pbs  # noqa: E402
 import sge  # noqa: E402
 
@@ -194,7 +196,9 @@ def test_pbs_answers_that_cannot_be_read_are_no_answers(tmp_path):
     programs = pbs_programs() | {
         "qsub": "cat > script; echo >> calls; wc -l < calls; [ $(wc -l < calls) = 1 ] || bash script\n",
         "qstat": "echo >> asked; case $(wc -l < asked) in\n"
-        "1) echo '{\"Jobs\": ' ;; 2) echo 'qstat: Unknown Job Id 1' >&2; exit 153 ;;\n"
+        "1) echo '{\"Jobs\": ' ;;\n"
+        "2) echo 'qstat: PBS is not configured to maintain job history' >&2; exit 1 ;;\n"
+        "3) echo 'qstat: Unknown Job Id 1' >&2; exit 153 ;;\n"
         '*) echo \'{"Jobs": {"2": {"job_state": "F"}}}\' ;;\nesac\n',
     }
     words = ["--poll", 0.2, "--lag", 0.1, "x.log", "true"]
@@ -245,6 +249,35 @@ def test_a_job_that_slurm_ended_or_forgot_is_started_again(tmp_path, first, queu
     assert result.returncode == 0, result.stderr
     assert result.stderr.startswith(f"slurm.py: x: lost ({note}")
     assert (tmp_path / "made").exists()
+
+
+def test_an_array_that_slurm_took_without_an_answer_is_not_submitted_again(tmp_path):
+    error = "sbatch: error: Batch job submission failed: Zero Bytes were transmitted or received"
+    programs = {
+        "sbatch": f"cat > script; echo >> calls; SLURM_ARRAY_TASK_ID=1 bash script; echo '{error}' >&2; exit 1\n",
+        "squeue": "case $* in *--me*) echo '6|/elsewhere'; echo \"7|$PWD\" ;;"
+        ' *) echo "7_1|COMPLETED|None|node1|$PWD" ;; esac\n',
+        "sacct": "exit 1\n",
+        "scancel": "",
+    }
+    path = install(tmp_path, programs)
+    words = ["--poll", 0.1, "x.log", "bash", "-c", "echo >> runs"]
+    result = launch("slurm.py", tmp_path, *words, PATH=path)
+    assert result.returncode == 0, result.stderr
+    assert "Slurm does not answer, waiting: sbatch: error: Batch" in result.stderr
+    assert (tmp_path / "calls").read_text() == (tmp_path / "runs").read_text() == "\n"
+
+
+def test_the_end_of_a_lost_run_is_none(tmp_path):
+    ended = "# ended: 2026-11-25 10:00:00, status {}, 5 seconds\n"
+    job = jobs.Job(None, tmp_path / "x.log", [], note="NODE_FAIL on node1", lost=1)
+    job.log.write_text(ended.format(143) + "slurmstepd: error: cut o")
+    assert cluster.footer_status(job.log) == 143
+    cluster.open_log(job)
+    assert cluster.footer_status(job.log) is None
+    with open(job.log, "a") as log:
+        log.write(ended.format(0))
+    assert cluster.footer_status(job.log) == 0
 
 
 @pytest.mark.parametrize("name, system", [("sge", "Grid Engine"), ("pbs", "PBS")])

@@ -20,8 +20,9 @@ from tests.checkout import ROOT, Checkout
 LOCAL_SLURM = ROOT / "tools" / "local_slurm.sh"
 LAUNCHER = ROOT / "tools" / "launch" / "slurm.py"
 CONF = (ROOT / "conf" / "slurm.conf").read_text()
-PR_SET_CHILD_SUBREAPER = 36
 CONF = CONF.replace("poll=5", "poll=0.2").replace("lag=60", "lag=3")
+
+PR_SET_CHILD_SUBREAPER = 36
 
 
 class Slurm:
@@ -56,21 +57,27 @@ class Slurm:
             "\n"
         )[:-1]
 
-    def wait_for(self, pattern, seconds=300):
-        """Wait until a line of the queue has the pattern; return its job's id."""
+    def wait_for(self, pattern, seconds=300, ended=()):
+        """Wait until a line of the queue has the pattern; return its job's id.
+
+        ``ended`` has what each recipe said that ended: then there is nothing to wait for.
+        """
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not ended:
             for line in self.queue():
                 if re.search(pattern, line):
                     return line.split()[0]
             time.sleep(0.1)
-        pytest.fail(f"no {pattern} in the queue\n{self.condition()}")
+        pytest.fail(f"no {pattern} in the queue\n{ended}\n{self.condition()}")
 
     def condition(self):
         """What to look at when Slurm does not do what it should."""
-        said = [self.call(*words.split()) for words in ("squeue --states=all", "sinfo --long -R")]
-        logs = [self.directory / name for name in ("slurmctld.log", "slurmd.log")]
-        return "\n".join([*said, *("\n".join(log.read_text().splitlines()[-60:]) for log in logs)])
+        script = "squeue --states=all; sinfo --long -R; tail -n 60 slurmctld.log slurmd.log"
+        words = ["bash", "-c", script]
+        done = subprocess.run(
+            words, cwd=self.directory, env=self.environment, capture_output=True, text=True
+        )
+        return done.stdout + done.stderr
 
     def start(self, directory, *words, **environment):
         """Start slurm.py there; return the process."""
@@ -174,9 +181,9 @@ def overtime(slurm, tmp_path_factory):
 
 
 def test_slurm_is_restarted_and_a_node_lost_under_both_recipes(slurm, recipes):
-    slurm.wait_for("(collect_stats|train) RUNNING")
+    slurm.wait_for("(collect_stats|train) RUNNING", ended=recipes.done)
     slurm.restart("kill")  # its last seconds are forgotten, and the jobs that were new then
-    slurm.wait_for("train RUNNING")
+    slurm.wait_for("train RUNNING", ended=recipes.done)
     slurm.restart("crash")
     assert not recipes.done
 
@@ -313,10 +320,10 @@ def test_both_recipes_survived_it(recipes):
 
 def test_a_cancelled_training_stops_the_recipe_which_then_resumes(slurm, recipes):
     options = ("--seeds", "2", "--stop_stage", "8")
-    thread = threading.Thread(target=lambda: results.append(recipes.run("en", *options)))
     results = []
+    thread = threading.Thread(target=lambda: results.append(recipes.run("en", *options)))
     thread.start()
-    slurm.call("scancel", slurm.wait_for("train RUNNING"))
+    slurm.call("scancel", slurm.wait_for("train RUNNING", ended=results))
     thread.join()
     [result] = results
     assert result.returncode == 1

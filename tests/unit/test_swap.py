@@ -124,7 +124,12 @@ def test_functional_records(data, runs, monkeypatch):
     again = functional(data, data, [runs["do"]], QUICK)
     assert {record["output"] for record in again} == {"surface", "meaning"}
     assert all(r["value"] is not None and r["floor"] is not None for r in again)
-    assert [r["difference"] for r in again] == [0, 0]
+    assert [r["difference"] for r in again] == [None, None]
+    beside = functional(data, data, [runs["do"], runs["so_surface"]], QUICK)
+    found = {(r["system"], r["output"]): r for r in beside}
+    own, other = found["so_surface", "surface"], found["do", "surface"]
+    assert own["difference"] == 0 and found["do", "meaning"]["difference"] is None
+    assert other["difference"] == pytest.approx(other["value"] - own["value"])
 
 
 def test_encoder_outputs(data, runs):

@@ -126,7 +126,7 @@ def open_log(job):
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with open(job.log, "ab" if job.lost else "wb") as log:
         if job.lost:
-            log.write(f"{LOST}{job.note}; started again\n".encode())
+            log.write(f"\n{LOST}{job.note}; started again\n".encode())
 
 
 def footer_status(log):
@@ -171,6 +171,7 @@ class Cluster(Launcher):
         self.conf = read_conf(self.conf_name())
         self.poll_seconds = options.poll
         self.silent = False
+        self.unanswered = False  # the last submission, for all that the launcher knows
         self.since = {}  # job -> when it was submitted, or when it ended without a last line
         for program in (*self.conf.command[:1], self.cancels):
             if not shutil.which(program):
@@ -206,17 +207,29 @@ class Cluster(Launcher):
 
     def submit(self, jobs):
         """Put one array into the queue, and note its tasks' names there."""
+        number = self.accepted(jobs) if self.unanswered else ""
+        self.unanswered = False
+        number = number or self.submit_array(jobs)
+        for job in jobs:
+            job.id = self.job_id(number, job, len(jobs))
+            self.since[job] = time.monotonic()
+
+    def accepted(self, jobs):
+        """Return the number of an array in the queue whose submission got no answer, or nothing."""
+        return ""
+
+    def submit_array(self, jobs):
+        """Submit an array; return its number."""
         text = script(jobs, self.options.num_threads, self.task(jobs))
         result = self.call(self.conf.words(vars(self.options)) + self.array_words(jobs), text)
         if result.returncode and self.is_silent(result.stderr):
+            self.unanswered = True
             raise Silent(result.stderr)
         number = self.submitted(result.stdout)
         if result.returncode or not number:
             said = " ".join((result.stderr or result.stdout).split())
             raise UsageError(f"{self.system} refuses {jobs[0].name}: {said}")
-        for job in jobs:
-            job.id = self.job_id(number, job, len(jobs))
-            self.since[job] = time.monotonic()
+        return number
 
     def task(self, jobs):
         """Return where the shell of a task finds its number."""
@@ -272,23 +285,28 @@ class Cluster(Launcher):
             job.state = "failed"
             job.note = note if status is None else f"{note}, status {status}"
         elif status in KILLED and state in ("lost", "gone"):
-            job.state, job.note = "lost", note or f"not in the queue, status {status}"
+            if state == "lost" or self.is_late(job):  # else the scheduler may yet say why it ended
+                job.state, job.note = "lost", note or f"not in the queue, status {status}"
         elif status is not None:
             job.state = "done" if status == 0 else "failed"
             job.note = "" if status == 0 else f"status {status}"
         elif state == "lost":
             job.state, job.note = "lost", note
-        elif time.monotonic() - self.since[job] > self.options.lag:
+        elif self.is_late(job):
             where = "was it killed, or do the nodes not share this directory?"
             job.state = "lost" if state == "gone" else "failed"
             job.note = f"{note or 'not in the queue'}, but its log has no end: {where}"
+
+    def is_late(self, job):
+        """Whether the log and the scheduler have had their time to say how the job ended."""
+        return time.monotonic() - self.since[job] > self.options.lag
 
     def reason(self, job, note):
         """Say better, from the job's log, why the scheduler ended it."""
         return note
 
     def cancel(self, jobs):
-        started = [job for job in jobs if job.id and not job.ended]
+        started = self.without_gone([job for job in jobs if job.id and not job.ended])
         if not started:
             return
         words = [self.cancels, *self.cancel_words(started)]
@@ -304,3 +322,11 @@ class Cluster(Launcher):
             time.sleep(min(0.5, self.poll_seconds))
         if started:
             self.say(f"may still run: {', '.join(j.id for j in started)}; try: {shlex.join(words)}")
+
+    def without_gone(self, jobs):
+        """Leave out jobs whose numbers the scheduler has given to others."""
+        try:
+            states = self.states(jobs) if jobs else {}
+        except Silent:
+            states = {}
+        return [job for job in jobs if states.get(job.id, ("",))[0] != "gone"]

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cluster import Cluster, Silent  # noqa: E402
 from jobs import main  # noqa: E402
 
+NO_HISTORY = "not configured to maintain job history"
 UNKNOWN_JOB = "Unknown Job Id"
 
 
@@ -47,7 +48,10 @@ class Pbs(Cluster):
         return bool(re.search("cannot connect to server|Connection refused", error))
 
     def states(self, jobs):
-        result = self.call(["qstat", "-x", "-t", "-f", "-F", "json", *self.cancel_words(jobs)])
+        words = ["-t", "-f", "-F", "json", *self.cancel_words(jobs)]
+        result = self.call(["qstat", "-x", *words])
+        if NO_HISTORY in result.stderr:
+            result = self.call(["qstat", *words])
         if self.is_silent(result.stderr):
             raise Silent(result.stderr)
         if UNKNOWN_JOB in result.stderr and not result.stdout.strip():

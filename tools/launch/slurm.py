@@ -22,6 +22,10 @@ WAITING = "PENDING CONFIGURING REQUEUED REQUEUE_FED REQUEUE_HOLD SPECIAL_EXIT".s
 RUNNING = "RUNNING COMPLETING SUSPENDED STOPPED RESIZING SIGNALING STAGE_OUT".split()
 LOST = "NODE_FAIL BOOT_FAIL PREEMPTED".split()
 KEPT_VARIABLES = "HOME|USER|LOGNAME|LANG|TMPDIR|SLURM_CONF"
+NO_ANSWER = re.compile(
+    "Unable to contact slurm controller|Connection (refused|reset)|Zero Bytes were transmitted|"
+    "timed out on send/recv|Transport endpoint is not connected"
+)
 OVER_MEMORY = re.compile(r"slurmstepd.*(exceeded (job )?memory limit|oom.?kill)", re.IGNORECASE)
 
 
@@ -35,6 +39,14 @@ def verdict(state, reason="", node=""):
         return "done", state
     note = f"{state} on {node}" if node not in ("", "None assigned") else state
     return ("lost" if state in LOST else "failed"), note
+
+
+def state_of(words, directory):
+    """Return the verdict on a job of this directory, ("gone", "") on another's.
+
+    A controller that lost its last seconds gives their numbers again, to anybody's jobs.
+    """
+    return verdict(*words) if directory == os.getcwd() else ("gone", "")
 
 
 class Slurm(Cluster):
@@ -80,7 +92,17 @@ class Slurm(Cluster):
         return f"{number}_{job.task}"
 
     def is_silent(self, error):
-        return bool(re.search("Unable to contact slurm controller|Connection refused", error))
+        return bool(NO_ANSWER.search(error))
+
+    def accepted(self, jobs):
+        name = jobs[0].log.name.split(".")[0]
+        words = ["squeue", "--noheader", "--me", f"--name={name}", "--states=PD,CF,R"]
+        result = self.call([*words, "--format=%F|%Z"])
+        if result.returncode:
+            raise Silent(result.stderr)
+        known = {job.id.split("_")[0] for job in self.since}
+        rows = [line.split("|", 1) for line in result.stdout.splitlines()]
+        return next((n for n, where in rows if where == os.getcwd() and n not in known), "")
 
     def states(self, jobs):
         numbers = sorted({job.id.split("_")[0] for job in jobs})
@@ -89,11 +111,7 @@ class Slurm(Cluster):
         if result.returncode and "Invalid job id" not in result.stderr:
             raise Silent(result.stderr)
         rows = [line.split("|", 4) for line in result.stdout.splitlines()]
-        # A controller that lost its last seconds gives their numbers again, to anybody's jobs.
-        states = {
-            row[0]: verdict(*row[1:4]) if row[4] == os.getcwd() else ("gone", "") for row in rows
-        }
-        states = spread(states, jobs)
+        states = spread({row[0]: state_of(row[1:4], row[4]) for row in rows}, jobs)
         if any(job.id not in states for job in jobs):
             states = spread(self.accounting(numbers), jobs) | states
         return states
@@ -105,11 +123,11 @@ class Slurm(Cluster):
             "--noheader",
             "--parsable2",
             "--allocations",
-            "--format=JobID,State,NodeList",
+            "--format=JobID,State,NodeList,WorkDir",
         ]
         result = self.call([*words, f"--jobs={','.join(numbers)}"])
-        rows = [line.split("|") for line in result.stdout.splitlines()]
-        return {row[0]: verdict(row[1].split()[0], node=row[2]) for row in rows}
+        rows = [line.split("|", 3) for line in result.stdout.splitlines()]
+        return {row[0]: state_of([row[1].split()[0], "", row[2]], row[3]) for row in rows}
 
     def reason(self, job, note):
         text = job.log.read_text(encoding="utf-8", errors="replace") if job.log.exists() else ""
