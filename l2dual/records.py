@@ -60,19 +60,14 @@ def read(path: Path) -> dict:
     return record
 
 
-def refuse_existing(exp_dir: Path) -> None:
-    """DataError if the directory that a record is to be restored to is there."""
-    if exp_dir.exists():
-        raise DataError(f"{exp_dir}: is there already, and is kept: restore with another --to")
-
-
 def restore(record: dict, exp_dir: Path) -> None:
     """Make the experiment directory of a record, as far as stage 10 needs it.
 
     Raises:
         DataError: the directory is there already; nothing is changed.
     """
-    refuse_existing(exp_dir)
+    if exp_dir.exists():
+        raise DataError(f"{exp_dir}: is there already, and is kept: restore with another --to")
     for decode, splits in record["hypotheses"].items():
         for split, outputs in splits.items():
             for output, table in outputs.items():

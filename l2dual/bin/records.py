@@ -5,6 +5,7 @@
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from l2dual import records
@@ -26,8 +27,9 @@ def main() -> None:
             records.write(records.keep(path, args.decode), args.to / f"{path.name}.json")
         return
     found = {args.to / path.stem: records.read(path) for path in args.paths}
-    for exp_dir in found:
-        records.refuse_existing(exp_dir)
+    for exp_dir in [path for path in found if path.exists()]:
+        print(f"{exp_dir}: is there already, and is kept", file=sys.stderr)
+        del found[exp_dir]
     for exp_dir, record in found.items():
         records.restore(record, exp_dir)
     gradients = args.to / "gradients.json"
