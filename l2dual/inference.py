@@ -18,7 +18,9 @@ difference``
 ============================  =====================================================================
 
 Rates are fractions, not percent. ``p_holm`` is over the ``n_cells`` cells of one table: the same
-kind, output, unit and prompt. Bins are those of divergence, and ``1+`` where a bin above 0 has too
+kind, system, output, unit and prompt. A table for each system, since each matched arm asks a
+question of its own, and what is said of ``do`` must not hang on which arms ran beside it; over
+several systems the error rate is therefore not held. Bins are those of divergence, and ``1+`` where a bin above 0 has too
 few utterances or speakers.
 """
 
@@ -41,6 +43,7 @@ from l2dual.text import UNITS, normalize
 FACTS = (
     "corpus language convention surface split data config decode_config normalizer".split()
 )  # equal in all runs of a comparison
+TABLE_KEYS = ("kind", "system", "output", "unit", "prompt")
 FEW_FACTS = "corpus language convention normalizer".split()  # which every record repeats
 METHOD = "bootstrap-t, seeds fixed"  # of interval; the first record says more
 PAIR = "so"  # so_surface and so_meaning as one system with two outputs
@@ -467,7 +470,7 @@ def _adjust(records: list[dict]) -> None:
     """Add p_holm and n_cells, table by table."""
     tables: dict[tuple, list[dict]] = {}
     for record in records:
-        key = tuple(record.get(name) for name in ("kind", "output", "unit", "prompt"))
+        key = tuple(record.get(name) for name in TABLE_KEYS)
         tables.setdefault(key, []).append(record)
     for table in tables.values():
         adjusted = stats.holm([record["p"] for record in table])

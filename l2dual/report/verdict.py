@@ -1,7 +1,7 @@
 """What may be said of a dual-output system against the single-output ones, and how firmly.
 
 A difference is a finding if it has three seeds, if its test, corrected over all differences of its
-table (Holm), is below .05, and if its sign is the same at half the training budget.
+system and output (Holm), is below .05, and if its sign is the same at half the training budget.
 """
 
 from l2dual.report.rates import RATE, SINGLE, Cell, Comparison, points

@@ -100,6 +100,18 @@ def test_a_difference_has_its_interval_tests_and_seeds(study):
     assert {r["n_cells"] for r in table} == {len(table)}
 
 
+def test_an_arm_changes_nothing_that_is_said_of_another(study, tmp_path):
+    scores, data, records = study
+    rng = np.random.default_rng(5)
+    arm = [make_run(tmp_path, data, rng, "do_small", seed, 0.4) for seed in (1, 2, 3)]
+    beside = infer(load(scores + arm), data)
+    assert {r["system"] for r in beside if r["kind"] == "difference"} == {"do", "do_small"}
+    keys = {"kind": "difference", "system": "do", "output": "surface", "unit": "char", "l1": "all"}
+    for bin_name in ("all", "0"):
+        alone, together = (pick(r, bin=bin_name, **keys) for r in (records, beside))
+        assert alone["p_holm"] == together["p_holm"] and alone["n_cells"] == together["n_cells"]
+
+
 def test_a_cell_with_too_little_is_null_with_its_reason(study):
     found = pick(study[2], kind="rate", system="do", output="surface", unit="char", bin="11+")
     assert found["value"] is None and found["interval"] is None and not found["per_seed"]
