@@ -21,6 +21,7 @@ LOCAL_SLURM = ROOT / "tools" / "local_slurm.sh"
 LAUNCHER = ROOT / "tools" / "launch" / "slurm.py"
 CONF = (ROOT / "conf" / "slurm.conf").read_text()
 CONF = CONF.replace("poll=5", "poll=0.2").replace("lag=60", "lag=3")
+CONF = CONF.replace("retries=2", "retries=5")  # what a job may lose here, if it is always there
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -315,7 +316,7 @@ def test_both_recipes_survived_it(recipes):
         assert {record["command"] for record in records} == {"./run.sh --preset tiny --systems do"}
         assert (exp / "report.html").exists() and list(exp.glob("*/model.zip"))
         lost += done.stderr
-    assert re.search(r"slurm.py: train.1: lost \(NODE_FAIL on node1\): started again, 1 of 2", lost)
+    assert re.search(r"lost \(NODE_FAIL on node1\): started again, \d of 5 times", lost), lost
 
 
 def test_a_cancelled_training_stops_the_recipe_which_then_resumes(slurm, recipes):
