@@ -43,6 +43,11 @@ class Job:
         return self.log.stem
 
     @property
+    def array(self):
+        """The name that all jobs of an array share: x of log/x.JOB.log."""
+        return self.log.name.split(".")[0]
+
+    @property
     def task(self):
         """Its number in an array of a scheduler, where a single job is an array of one."""
         return 1 if self.number is None else self.number
@@ -172,7 +177,7 @@ class Progress:
 
     def __init__(self, jobs, interval):
         self.jobs = jobs
-        self.name = jobs[0].log.name.split(".")[0]
+        self.name = jobs[0].array
         self.on_terminal = sys.stderr.isatty()
         self.interval = 1.0 if self.on_terminal else interval
         self.start = self.last = time.monotonic()

@@ -32,7 +32,7 @@ class Pbs(Cluster):
 
     def array_words(self, jobs):
         words = ["-S", "/bin/bash", "-r", "y", "-j", "oe", "-o", "/dev/null"]
-        words += ["-N", re.sub(r"[^\w-]", "_", jobs[0].log.name.split(".")[0])[:15]]
+        words += ["-N", re.sub(r"[^\w-]", "_", jobs[0].array)[:15]]
         if len(jobs) > 1:  # PBS has no arrays of one
             throttle = f"%{self.options.max_jobs}" if self.options.max_jobs else ""
             words += ["-J", f"{jobs[0].number}-{jobs[-1].number}{throttle}"]

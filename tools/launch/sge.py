@@ -31,7 +31,7 @@ class GridEngine(Cluster):
 
     def array_words(self, jobs):
         words = ["-terse", "-S", "/bin/bash", "-r", "y", "-j", "y", "-o", "/dev/null"]
-        words += ["-N", re.sub(r"^(?=\d)|[^\w.-]", "_", jobs[0].log.name.split(".")[0])]
+        words += ["-N", re.sub(r"^(?=\d)|[^\w.-]", "_", jobs[0].array)]
         words += ["-t", f"{jobs[0].task}-{jobs[-1].task}"]
         if self.options.max_jobs:
             words += ["-tc", str(self.options.max_jobs)]

@@ -66,7 +66,7 @@ class Slurm(Cluster):
             "--export=ALL",  # all of environment()
             "--no-requeue",  # a lost job is started again from here, and counted
             f"--array={array}",
-            f"--job-name={jobs[0].log.name.split('.')[0]}",
+            f"--job-name={jobs[0].array}",
             f"--chdir={os.getcwd()}",
             f"--output={self.log_pattern(jobs)}",
             "--open-mode=append",
@@ -95,8 +95,7 @@ class Slurm(Cluster):
         return bool(NO_ANSWER.search(error))
 
     def accepted(self, jobs):
-        name = jobs[0].log.name.split(".")[0]
-        words = ["squeue", "--noheader", "--me", f"--name={name}", "--states=PD,CF,R"]
+        words = ["squeue", "--noheader", "--me", f"--name={jobs[0].array}", "--states=PD,CF,R"]
         result = self.call([*words, "--format=%F|%Z"])
         if result.returncode:
             raise Silent(result.stderr)
