@@ -84,6 +84,15 @@ class DataDir:
     def __getitem__(self, name: str) -> dict[str, str]:
         return self.tables[name]
 
+    @property
+    def clusters(self) -> dict[str, str]:
+        """Whose each utterance is, for intervals: the speaker, or the voice if several share one.
+
+        A synthesizer has fewer voices than a simulated corpus has speakers, and what a voice does
+        to a recognizer its speakers have in common: they are not independent.
+        """
+        return self.tables.get("utt2voice", self["utt2spk"])
+
     def subset(self, utts: Iterable[str]) -> "DataDir":
         """The same directory with only ``utts``."""
         keep = set(utts)

@@ -17,11 +17,13 @@ the interval over seeds. ``kind`` says what it is, in which unit the value is:
 difference``
 ============================  =====================================================================
 
-Rates are fractions, not percent. ``p_holm`` is over the ``n_cells`` cells of one table: the same
-kind, system, output, unit and prompt. A table for each system, since each matched arm asks a
-question of its own, and what is said of ``do`` must not hang on which arms ran beside it; over
-several systems the error rate is therefore not held. Bins are those of divergence, and ``1+`` where a bin above 0 has too
-few utterances or speakers.
+Rates are fractions, not percent. ``p_holm`` is over the ``n_cells`` cells of one table: both outputs
+of one kind, system and prompt, in words or in the finer unit; over all utterances, by bin, or by
+first language; of one ``measure`` where it is a slope. (The paper's Table 2 and Figure 2 are two
+tables so.) A table for each system, since each matched arm asks a question of its own, and what is
+said of ``do`` must not hang on which arms ran beside it; over several systems the error rate is
+therefore not held. Bins are those of divergence, and ``1+`` where a bin above 0 has too few
+utterances or clusters, which intervals draw (`l2dual.datadir.DataDir.clusters`).
 """
 
 from collections.abc import Iterator
@@ -43,7 +45,6 @@ from l2dual.text import UNITS, normalize
 FACTS = (
     "corpus language convention surface split data config decode_config normalizer".split()
 )  # equal in all runs of a comparison
-TABLE_KEYS = ("kind", "system", "output", "unit", "prompt")
 FEW_FACTS = "corpus language convention normalizer".split()  # which every record repeats
 METHOD = "bootstrap-t, seeds fixed"  # of interval; the first record says more
 PAIR = "so"  # so_surface and so_meaning as one system with two outputs
@@ -59,6 +60,7 @@ class Study:
     facts: dict
     utts: list[str]
     speakers: np.ndarray  # (U,)
+    clusters: np.ndarray  # (U,)
     l1s: np.ndarray  # (U,)
     bins: np.ndarray  # (U,), empty strings where there is no surface
     edits: np.ndarray  # (U,) divergence; NaN where there is no surface
@@ -126,7 +128,7 @@ def _begin(facts: dict, rows: list[dict]) -> Study:
     return Study(
         facts,
         column("utt").tolist(),
-        *map(column, ("speaker", "l1", "bin")),
+        *map(column, ("speaker", "cluster", "l1", "bin")),
         *map(numbers, ("divergence", "surface_length")),
     )
 
@@ -173,7 +175,7 @@ def pool(studies: list[Study]) -> Study:
                 "train and score the same ones on each"
             )
 
-    columns = ("speakers", "l1s", "bins", "edits", "surface_length")
+    columns = ("speakers", "clusters", "l1s", "bins", "edits", "surface_length")
     return Study(
         first.facts | {"data": " + ".join(study.facts["data"] for study in studies)},
         utts,
@@ -203,7 +205,7 @@ def infer(study: Study, data: DataDir | None) -> list[dict]:
     found = stats.bootstrap(
         np.column_stack([cell.numerator for cell in cells]),
         np.column_stack([cell.denominator for cell in cells]),
-        study.speakers,
+        study.clusters,
     )
     records = [_record(study, *pair) for pair in zip(cells, found, strict=True)]
     _adjust([record for record in records if record.get("p") is not None])
@@ -216,6 +218,7 @@ def _head(study: Study) -> dict:
     for system, seed in sorted(study.decode_dirs):
         runs.setdefault(system, []).append(seed)
     counts = {"n_utts": len(study.utts), "n_speakers": len(set(study.speakers))}
+    counts |= {"n_clusters": len(set(study.clusters))}
     return {"kind": "comparison"} | study.facts | counts | {"runs": runs} | stats.METHODS
 
 
@@ -224,7 +227,7 @@ def groups(study: Study) -> Iterator[tuple[str, str, np.ndarray]]:
     yield "all", "all", np.full(len(study.utts), True)
     if len(set(study.bins)) > 1:
         masks = {name: study.bins == name for name in BINS}
-        if any(stats.too_few(study.speakers[masks[name]]) for name in BINS[1:]):
+        if any(stats.too_few(study.clusters[masks[name]]) for name in BINS[1:]):
             masks["1+"] = study.edits > 0
         for name, mask in masks.items():
             yield name, "all", mask
@@ -442,6 +445,7 @@ def _record(study: Study, cell: Cell, found: stats.Estimate) -> dict:
         | {
             "n_utts": int(counted.sum()),
             "n_speakers": len(set(study.speakers[counted])),
+            "n_clusters": len(set(study.clusters[counted])),
             "value": _short(found.value),
             "interval": _clip(found.interval, cell.limits),
             "method": METHOD,
@@ -466,12 +470,23 @@ def _short(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.5g}")
 
 
+def _table(record: dict) -> tuple:
+    """What the cells of one table have in common; see the module's docstring."""
+    return (
+        *(record[name] for name in ("kind", "system")),
+        record.get("prompt"),
+        record["unit"] == "word",
+        record["measure"] if record["kind"].startswith("slope") else None,
+        record["bin"] == "all",
+        record["l1"] == "all",
+    )
+
+
 def _adjust(records: list[dict]) -> None:
     """Add p_holm and n_cells, table by table."""
     tables: dict[tuple, list[dict]] = {}
     for record in records:
-        key = tuple(record.get(name) for name in TABLE_KEYS)
-        tables.setdefault(key, []).append(record)
+        tables.setdefault(_table(record), []).append(record)
     for table in tables.values():
         adjusted = stats.holm([record["p"] for record in table])
         for record, p in zip(table, adjusted, strict=True):

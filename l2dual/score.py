@@ -14,10 +14,11 @@ from l2dual.text import NORMALIZER, UNITS, align, normalize, pad, width
 
 Pairs = list[tuple[str | None, str | None]]
 
-# Of utterances.tsv. divergence is in edits, and surface_length in tokens, of the surface's unit;
-# both and bin are empty where there is no surface. The last four are counts in the row's own unit.
+# Of utterances.tsv. cluster is what intervals draw (`DataDir.clusters`). divergence is in edits, and
+# surface_length in tokens, of the surface's unit; both and bin are empty where there is no surface.
+# The last four are counts in the row's own unit.
 COLUMNS = tuple(
-    "utt speaker l1 output unit divergence surface_length bin n_ref substitutions deletions "
+    "utt speaker cluster l1 output unit divergence surface_length bin n_ref substitutions deletions "
     "insertions".split()
 )
 
@@ -89,7 +90,7 @@ def utterance_rows(
         edits, counts = found.get(utt), error_rate(pairs[utt])
         divergence = (edits.learner, edits.length, edits.bin) if edits else ("", "", "")
         errors = (counts["n_ref"], counts["substitutions"], counts["deletions"])
-        who = (utt, data["utt2spk"][utt], data["utt2l1"][utt])
+        who = (utt, data["utt2spk"][utt], data.clusters[utt], data["utt2l1"][utt])
         rows.append((*who, output, unit, *divergence, *errors, counts["insertions"]))
     return rows
 

@@ -1,25 +1,27 @@
-"""Intervals and tests for error rates of utterances that speakers share.
+"""Intervals and tests for error rates of utterances that speakers or voices share.
 
 Everything that l2dual puts an interval on is a ratio of two sums over utterances: an error rate
 (errors / reference tokens), a difference of two (errors of one system less those of the other /
 reference tokens), a share of detected mispronunciations; and, by `slope_terms` and
 `log_ratio_terms`, a regression's slope. So there is one bootstrap, for ratios.
 
-**Bootstrap.** Speakers are drawn with replacement, then utterances within each drawn speaker, the
+**Clusters** are the speakers, or the voices of simulated speech (`l2dual.datadir.DataDir.clusters`).
+
+**Bootstrap.** Clusters are drawn with replacement, then utterances within each drawn cluster, the
 same draws for all systems, which keeps pairs together. In such a two-stage bootstrap the
-utterances' variance counts twice, once within the speakers' sums and once more in the second
+utterances' variance counts twice, once within the clusters' sums and once more in the second
 draw (Davison & Hinkley 1997, Bootstrap Methods and their Application, section 3.8); percentiles
 of it are up to 1.4 times too wide. So each replicate is studentized, t* = (r* - r) / s*, and the
 interval is r -/+ q s with q the 95 % quantile of |t*| (symmetric bootstrap-t; Hall 1988, Journal
 of the Royal Statistical Society B 50): s* has the extra variance as r* has, and s has not. The
-standard error of a ratio r = sum(y) / sum(n) is that of its speakers' residuals (Cochran 1977,
+standard error of a ratio r = sum(y) / sum(n) is that of its clusters' residuals (Cochran 1977,
 Sampling Techniques, equation 6.4):
 
-    s^2 = S / (S - 1) * sum over S speakers of (y_s - r n_s)^2 / sum(n)^2
+    s^2 = C / (C - 1) * sum over C clusters of (y_c - r n_c)^2 / sum(n)^2
 
 The p-value of r = 0 is the share of replicates with |t*| >= |r / s|: it is below .05 exactly where
 the interval leaves 0 out. Seeds are fixed: the counts are means over seeds, and the interval is
-about other speakers and utterances, not about other seeds; `seed_interval` is about those.
+about other clusters and utterances, not about other seeds; `seed_interval` is about those.
 """
 
 import math
@@ -32,20 +34,20 @@ from scipy.stats import norm, t
 REPLICATES = 10_000
 LEVEL = 0.95
 MIN_UTTS = 20
-MIN_SPEAKERS = 6  # with five, even a difference of one sign in all could not reach p < .05: 2 / 2^5
+MIN_CLUSTERS = 6  # with five, even a difference of one sign in all could not reach p < .05: 2 / 2^5
 MIN_SEEDS = 3
 METHODS = {
-    "interval": f"{LEVEL:.0%} symmetric bootstrap-t over speakers, then utterances; seeds fixed",
+    "interval": f"{LEVEL:.0%} symmetric bootstrap-t over clusters, then utterances; seeds fixed",
     "p": "of the same bootstrap-t, that the value is 0",
     "p_holm": "Holm over the n_cells cells of one table",
-    "p_mapsswe": "matched pairs, the utterance as segment; not blocked by speaker",
-    "seed_interval": f"{LEVEL:.0%} t-interval over seeds; speakers and utterances fixed",
+    "p_mapsswe": "matched pairs, the utterance as segment; not blocked",
+    "seed_interval": f"{LEVEL:.0%} t-interval over seeds; clusters and utterances fixed",
     "replicates": REPLICATES,
     "min_utts": MIN_UTTS,
-    "min_speakers": MIN_SPEAKERS,
+    "min_clusters": MIN_CLUSTERS,
     "min_seeds": MIN_SEEDS,
 }
-BLOCK = 50  # replicates at a time, so that they fit the cache
+CHUNK = 50  # replicates at a time, so that they fit the cache
 
 
 @dataclass(frozen=True)
@@ -59,48 +61,48 @@ class Estimate:
 
 
 def bootstrap(
-    numerators: np.ndarray, denominators: np.ndarray, speakers: np.ndarray, seed: int = 0
+    numerators: np.ndarray, denominators: np.ndarray, clusters: np.ndarray, seed: int = 0
 ) -> list[Estimate]:
     """Estimate K ratios of sums over U utterances, with REPLICATES replicates.
 
     Args:
         numerators: (U, K), 0 where an utterance does not belong to a ratio.
         denominators: (U, K), 0 likewise.
-        speakers: (U,), whose utterance each is.
+        clusters: (U,), the speaker or voice whose utterance each is.
         seed: of the draws.
 
     Returns:
         K estimates. One is null, with the reason, where fewer than MIN_UTTS utterances or
-        MIN_SPEAKERS speakers have a denominator; it has a value without an interval where its
-        speakers do not vary enough for one.
+        MIN_CLUSTERS clusters have a denominator; it has a value without an interval where its
+        clusters do not vary enough for one.
     """
     numerators, denominators = (np.asarray(a, dtype=float) for a in (numerators, denominators))
-    _, speakers = np.unique(speakers, return_inverse=True)
-    reasons = [too_few(speakers[column != 0]) for column in denominators.T]
+    _, clusters = np.unique(clusters, return_inverse=True)
+    reasons = [too_few(clusters[column != 0]) for column in denominators.T]
     keep = [index for index, reason in enumerate(reasons) if reason is None]
     found = [Estimate(reason=reason) for reason in reasons]
     if keep:
         y, n = numerators[:, keep], denominators[:, keep]
-        member = np.eye(speakers.max() + 1)[:, speakers]  # (S, U)
+        member = np.eye(clusters.max() + 1)[:, clusters]  # (C, U)
         ratios, errors = _ratios(member @ y, member @ n)
-        deviations = _deviations(y, n, speakers, ratios, np.random.default_rng(seed))
+        deviations = _deviations(y, n, clusters, ratios, np.random.default_rng(seed))
         for index, *numbers in zip(keep, ratios, errors, deviations.T, strict=True):
             found[index] = _estimate(*numbers)
     return found
 
 
-def too_few(speakers: np.ndarray) -> str | None:
-    """Say why utterances of these speakers, one each, are too few; None if they are enough."""
-    if len(speakers) < MIN_UTTS:
-        return f"{len(speakers)} utterances, fewer than {MIN_UTTS}"
-    count = len(np.unique(speakers))
-    return f"{count} speakers, fewer than {MIN_SPEAKERS}" if count < MIN_SPEAKERS else None
+def too_few(clusters: np.ndarray) -> str | None:
+    """Say why utterances of these clusters, one each, are too few; None if they are enough."""
+    if len(clusters) < MIN_UTTS:
+        return f"{len(clusters)} utterances, fewer than {MIN_UTTS}"
+    count = len(np.unique(clusters))
+    return f"{count} speakers or voices, fewer than {MIN_CLUSTERS}" if count < MIN_CLUSTERS else None
 
 
 def _estimate(ratio: float, error: float, deviations: np.ndarray) -> Estimate:
     quantile = np.sort(deviations)[math.ceil(LEVEL * (len(deviations) + 1)) - 1]
     if not (error > 0 and np.isfinite(quantile)):
-        return Estimate(float(ratio), reason="too few speakers differ for an interval")
+        return Estimate(float(ratio), reason="too few speakers or voices differ for an interval")
     reach = quantile * error
     extreme = np.count_nonzero(deviations >= abs(ratio) / error)
     p = (extreme + 1) / (len(deviations) + 1)
@@ -108,36 +110,36 @@ def _estimate(ratio: float, error: float, deviations: np.ndarray) -> Estimate:
 
 
 def _ratios(y: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return ratios and standard errors, (..., K), from the sums of S speakers, (..., S, K)."""
+    """Return ratios and standard errors, (..., K), from the sums of C clusters, (..., C, K)."""
     count, total = n.shape[-2], n.sum(axis=-2)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = y.sum(axis=-2) / total
         residual = y - ratio[..., None, :] * n
-        square = np.einsum("...sk,...sk->...k", residual, residual) / total**2
+        square = np.einsum("...ck,...ck->...k", residual, residual) / total**2
     square[square < 1e-24 * (1 + ratio**2)] = 0  # rounding is no variance
     return ratio, np.sqrt(count / (count - 1) * square)
 
 
 def _deviations(
-    y: np.ndarray, n: np.ndarray, speakers: np.ndarray, ratios: np.ndarray, rng: np.random.Generator
+    y: np.ndarray, n: np.ndarray, clusters: np.ndarray, ratios: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Return |t*|: (REPLICATES, K); infinite where a replicate has no denominator or variance."""
-    count, both = speakers.max() + 1, np.hstack([y, n])
-    utterances = [np.flatnonzero(speakers == speaker) for speaker in range(count)]
-    blocks = []
-    for _ in range(REPLICATES // BLOCK):
-        drawn = rng.integers(count, size=(BLOCK, count))
-        sums = np.empty((BLOCK, count, both.shape[1]))
-        for speaker, utts in enumerate(utterances):
-            slots = np.nonzero(drawn == speaker)
+    count, both = clusters.max() + 1, np.hstack([y, n])
+    utterances = [np.flatnonzero(clusters == cluster) for cluster in range(count)]
+    chunks = []
+    for _ in range(REPLICATES // CHUNK):
+        drawn = rng.integers(count, size=(CHUNK, count))
+        sums = np.empty((CHUNK, count, both.shape[1]))
+        for cluster, utts in enumerate(utterances):
+            slots = np.nonzero(drawn == cluster)
             even = np.full(len(utts), 1 / len(utts))
             times = rng.multinomial(len(utts), even, len(slots[0]))  # (slots, utterances)
             sums[slots] = times.astype(float) @ both[utts]
         ratio, error = _ratios(*np.split(sums, 2, axis=-1))
         with np.errstate(divide="ignore", invalid="ignore"):
             t_star = np.abs(ratio - ratios) / error
-        blocks.append(np.where(np.isfinite(t_star), t_star, np.inf))
-    return np.concatenate(blocks)
+        chunks.append(np.where(np.isfinite(t_star), t_star, np.inf))
+    return np.concatenate(chunks)
 
 
 def slope_terms(x: np.ndarray, y: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -195,7 +197,7 @@ def log_ratio_terms(
     (McCullagh & Nelder 1989, Generalized Linear Models, section 7.2). So what is common to both
     cancels, and a system that is 10 % worse everywhere has slope 0. The fit is by quasi-likelihood
     (mean counts over seeds need not be whole, nor errors be independent); its one-step replicates
-    (`slope_terms`) resample speakers, hence no assumption on the variance. With one effect per
+    (`slope_terms`) resample clusters, hence no assumption on the variance. With one effect per
     speaker, the slope is that within speakers; one all of whose errors are one system's, or with
     one utterance in error, can't tell anything and is left out.
 

@@ -9,8 +9,8 @@ and ``normalized`` is (cka - null) / (ceiling - null). Two systems of one seed s
 encoder (l2dual.task) and share the order of the data, so their CKA is 1 before training and may
 exceed a ceiling measured across seeds: it is normalized only where the seeds differ.
 
-``interval`` (of cka) and ``normalized_interval`` are 95 % jackknife intervals over speakers, see
-:func:`l2dual.analysis.cka.jackknife_interval`; they hold the networks and the null fixed, so they
+``interval`` (of cka) and ``normalized_interval`` are 95 % jackknife intervals over speakers or voices
+(:func:`l2dual.analysis.cka.jackknife_interval`); they hold the networks and the null fixed, so they
 say nothing of other seeds. ``procrustes`` and ``procrustes_null`` are a second opinion
 (l2dual.analysis.similarity). Blocks count from 1.
 """
@@ -35,7 +35,7 @@ from l2dual.datadir import DataDir
 FRAMES_PER_DIM = 4
 PERMUTATIONS = 20
 MIN_UTTERANCES = 20  # two in each decile of length
-MIN_SPEAKERS = 10
+MIN_CLUSTERS = 10
 MIN_SPAN = 0.1
 RANDOM_SEEDS = (900001, 900002)  # of the floor's networks, unlike any training's seed
 
@@ -70,8 +70,8 @@ class Comparison:
     def __init__(self, data: DataDir, sides: dict[str, Side]):
         self.sides = sides
         self.frames = next(iter(sides.values())).sample
-        self.groups, self.n_speakers = speakers_of(data, self.frames)
-        self.sizes = np.bincount(self.groups, minlength=self.n_speakers)
+        self.groups, self.n_clusters = clusters_of(data, self.frames)
+        self.sizes = np.bincount(self.groups, minlength=self.n_clusters)
         self.own: dict[tuple[str, int], np.ndarray] = {}
         self.ceilings: dict[tuple[str, int], np.ndarray | None] = {}
 
@@ -92,7 +92,7 @@ class Comparison:
         facts = {
             "n_frames": n_frames,
             "n_utts": len(self.frames.utts),
-            "n_speakers": self.n_speakers,
+            "n_clusters": self.n_clusters,
             "dim": dim,
         }
         found = []
@@ -131,8 +131,9 @@ class Comparison:
             else:
                 normalized = (similarity - null) / (ceiling - null)
                 values["normalized"] = float(normalized[0])
-        if self.n_speakers < MIN_SPEAKERS:
-            reasons.append(f"interval needs {MIN_SPEAKERS} speakers (has {self.n_speakers})")
+        if self.n_clusters < MIN_CLUSTERS:
+            few = f"interval needs {MIN_CLUSTERS} speakers or voices (has {self.n_clusters})"
+            reasons.append(few)
         else:
             values["interval"] = jackknife_interval(similarity, self.sizes)
             if normalized is not None:
@@ -140,7 +141,7 @@ class Comparison:
         return {**values, "reason": "; ".join(reasons) or None}
 
     def _similarity(self, x: str, y: str, layer_x: int, layer_y: int) -> np.ndarray:
-        """CKA of all frames, then without each speaker, (1 + speakers,)."""
+        """CKA of all frames, then without each cluster, (1 + clusters,)."""
         left, right = self._centred(x, layer_x), self._centred(y, layer_y)
         both = leave_one_out_hsic(left, right, self.groups)
         return cosine(both, self._own(x, layer_x), self._own(y, layer_y))
@@ -149,7 +150,7 @@ class Comparison:
         return centre(self.sides[side].sample.layers[layer])
 
     def _own(self, side: str, layer: int) -> np.ndarray:
-        """HSIC of a block with itself, (1 + speakers,)."""
+        """HSIC of a layer with itself, (1 + clusters,)."""
         if (side, layer) not in self.own:
             x = self._centred(side, layer)
             self.own[side, layer] = leave_one_out_hsic(x, x, self.groups)
@@ -193,7 +194,7 @@ class Comparison:
         return float(np.mean(floors)) if np.isfinite(floors).all() else None
 
     def _ceiling(self, x: str, y: str, layer: int) -> tuple[np.ndarray | None, list[str]]:
-        """Geometric mean of both tasks' ceilings, (1 + speakers,); or None, with the reason."""
+        """Geometric mean of both tasks' ceilings, (1 + clusters,); or None, with the reason."""
         tasks = dict.fromkeys(self.sides[side].task for side in (x, y))
         ceilings = {task: self._same_task(task, layer) for task in tasks}
         lacking = [task for task, ceiling in ceilings.items() if ceiling is None]
@@ -217,10 +218,10 @@ class Comparison:
         return self.ceilings[task, layer]
 
 
-def speakers_of(data: DataDir, sample: Activations) -> tuple[np.ndarray, int]:
-    """Number of the speaker of each row, (n,), and how many speakers there are."""
-    speakers = [data["utt2spk"][utt] for utt in sample.utts]
-    names, by_utt = np.unique(speakers, return_inverse=True)
+def clusters_of(data: DataDir, sample: Activations) -> tuple[np.ndarray, int]:
+    """Number of the cluster of each row, (n,), and how many clusters there are."""
+    clusters = [data.clusters[utt] for utt in sample.utts]
+    names, by_utt = np.unique(clusters, return_inverse=True)
     return by_utt[sample.rows], len(names)
 
 

@@ -5,11 +5,10 @@ decoder that is trained for it? A fresh decoder and CTC of each output, with the
 single-output system, are trained on the output of so_surface, so_meaning, the dual-output system
 and a randomly initialized encoder (``floor``), all for the same epochs on the same utterances in
 the same order, from the same initial weights. ``value`` is the error rate of beam search in
-``unit``, ``interval`` its 95 % jackknife over speakers; ``difference`` is to the encoder of the
-single-output system of that output, if it is there, with the same jackknife of the two paired by
-utterance;
-``accuracy`` and ``loss`` are of the next token with teacher forcing. It costs a training for each
-encoder and output, in exp/functional.json.
+``unit``, ``interval`` its 95 % jackknife over speakers or voices; ``difference`` is to the encoder
+of the single-output system of that output, if it is there, with the same jackknife of the two
+paired by utterance; ``accuracy`` and ``loss`` are of the next token with teacher forcing. It costs a
+training for each encoder and output, in exp/functional.json.
 """
 
 from pathlib import Path

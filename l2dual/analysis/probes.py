@@ -6,8 +6,9 @@ Targets
     l1       first language, from the utterance's mean; speakers of the test fold are unseen
     speaker  from the utterance's mean; utterances of the test fold are unseen
 Token probes are trained on one split (valid) and tested on another (test); the utterance probes
-in 5 folds of the latter. Frames of tokens come from the CTC of one so_surface system (``aligner``)
-on text.surface, for all encoders alike, so they suit that system best. Spaces are left out.
+in 5 folds of the latter. Frames of tokens come from the CTC of a so_surface system (``aligner``) on
+text.surface, for all encoders of one seed alike. They suit that system best, so it is one of another
+seed where there is one; else so_surface is favoured. Spaces are left out.
 ``tokens`` says which tokens of the test split a record is on: ``all``, those where surface and
 intended token are the ``same``, and those where they ``differ``: there entanglement must show.
 Tokens that the learner dropped have no frames, those that were inserted have no intended token.
@@ -20,7 +21,7 @@ Tokens that the learner dropped have no frames, those that were inserted have no
                  training; l1 and speaker have none, for their types are not in training
     selectivity  accuracy on the control's tokens - control
     floor        accuracy from a randomly initialized encoder
-    interval     95 % jackknife over speakers of the value, the probe held fixed
+    interval     95 % jackknife over speakers or voices of the value, the probe held fixed
 
 Kind ``probe loss`` is entanglement (d): accuracy of the surface probe on so_surface of the same
 seed minus that on this system, token by token, with a paired interval; on so_meaning it shows what
@@ -37,7 +38,7 @@ import torch
 from l2dual.analysis.activations import finite, recorded_blocks
 from l2dual.analysis.alignment import Aligned, align_texts
 from l2dual.analysis.cka import jackknife_interval
-from l2dual.analysis.comparison import MIN_SPEAKERS, RANDOM_SEEDS
+from l2dual.analysis.comparison import MIN_CLUSTERS, RANDOM_SEEDS
 from l2dual.analysis.entanglement import (
     ENCODER_CONFIG,
     Options,
@@ -108,15 +109,20 @@ def probe(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options)
     test, fit = DataDir.load(data_dir), DataDir.load(fit_dir)
     if not references or not has_surface(test.info):
         return []
-    aligner = references[min(references)]
-    splits = [_tokens(data, aligner, options) for data in (fit, test)]
-    bench = Bench((fit, test), splits, options)
-    results = {exp_dir: bench(load_model(exp_dir, options.checkpoint), exp_dir) for exp_dir in runs}
+    aligners = {exp_dir: aligner_of(references, run["seed"]) for exp_dir, run in runs.items()}
+    benches = {
+        aligner: Bench((fit, test), [_tokens(data, aligner, options) for data in (fit, test)], options)
+        for aligner in dict.fromkeys(aligners.values())
+    }
+    results = {
+        exp_dir: benches[aligners[exp_dir]](load_model(exp_dir, options.checkpoint), exp_dir)
+        for exp_dir in runs
+    }
     records = []
     for exp_dir, run in runs.items():
-        floor = bench.random(exp_dir)
+        floor = benches[aligners[exp_dir]].random(exp_dir)
         head = {key: run[key] for key in ("corpus", "language", "convention", "system", "seed")}
-        tail = {"aligner": str(aligner), "fit_split": fit.path.name}
+        tail = {"aligner": str(aligners[exp_dir]), "fit_split": fit.path.name}
         tail |= made_by(test, runs, options, x=exp_dir)
         for place, result in results[exp_dir].items():
             floor_value = floor[place].values["value"] if place in floor else None
@@ -130,6 +136,12 @@ def probe(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options)
                 for place, values in _losses(results[reference], results[exp_dir])
             ]
     return records
+
+
+def aligner_of(references: dict[int, Path], seed: int) -> Path:
+    """Which so_surface run, of those by seed, aligns for a seed: the next one, or the only one."""
+    seeds = sorted(references)
+    return references[next((other for other in seeds if other > seed), seeds[0])]
 
 
 @dataclass(frozen=True)
@@ -147,11 +159,11 @@ class Place:
 
 @dataclass
 class Result:
-    """Values of one record, and which of its test tokens were read right, with their speakers."""
+    """Values of one record, and which of its test tokens were read right, with their clusters."""
 
     values: dict
     correct: np.ndarray | None = None
-    speakers: np.ndarray | None = None
+    clusters: np.ndarray | None = None
 
 
 def _losses(reference: dict, results: dict) -> Iterator[tuple[Place, dict]]:
@@ -159,10 +171,10 @@ def _losses(reference: dict, results: dict) -> Iterator[tuple[Place, dict]]:
         if place.target != "surface" or place not in reference:
             continue
         values = {"value": None, "interval": None, "reason": result.values["reason"]}
-        values |= {key: result.values[key] for key in ("n_test", "n_speakers", "n_train")}
+        values |= {key: result.values[key] for key in ("n_test", "n_clusters", "n_train")}
         if result.correct is not None:
             lost = reference[place].correct.astype(float) - result.correct
-            values |= _mean(lost, result.speakers)
+            values |= _mean(lost, result.clusters)
         yield place, values
 
 
@@ -215,8 +227,8 @@ class Bench:
         self.datas, self.splits, self.options = datas, splits, options
         self.randoms: dict[str, dict[Place, Result]] = {}
         test, tokens = datas[1], splits[1]
-        self.speaker_names = [test["utt2spk"][utt] for utt in tokens.utts]
-        _, self.utt_speakers = np.unique(self.speaker_names, return_inverse=True)
+        self.speakers = np.array([test["utt2spk"][utt] for utt in tokens.utts])
+        self.clusters = np.array([test.clusters[utt] for utt in tokens.utts])
         self.controls = {target: self._control(target) for target in ("surface", "meaning")}
 
     def random(self, exp_dir: Path) -> dict[Place, Result]:
@@ -275,7 +287,7 @@ class Bench:
                 reason = f"{tested} tokens to test on; needs {MIN_TEST}"
                 results[name] = _nothing(reason, n_train, tested)
                 continue
-            result = _result(guess, labels, chosen, self.utt_speakers[test.rows], n_train)
+            result = _result(guess, labels, chosen, self.clusters[test.rows], n_train)
             both = chosen & seen
             if both.any():
                 accuracy = float((control_guess == control)[both].mean())
@@ -287,19 +299,18 @@ class Bench:
         return results
 
     def _utterance_probe(self, target: str, x: np.ndarray) -> Result:
-        speakers = np.array(self.speaker_names)
         if target == "l1":
             table = self.datas[1]["utt2l1"]
             names = np.array([table[utt] for utt in self.splits[1].utts])
         else:
-            names = speakers
-        kept, folds, reason = _folds(target, names, speakers)
+            names = self.speakers
+        kept, folds, reason = _folds(target, names, self.speakers)
         if reason:
             return _nothing(reason, 0, int(kept.sum()))
         _, labels = np.unique(names, return_inverse=True)
         guess = _cross_validated(x, labels, np.where(kept, folds, NONE))
         n_train = int(kept.sum()) - int(np.bincount(folds[kept]).max())
-        return _result(guess, labels, kept, self.utt_speakers, n_train)
+        return _result(guess, labels, kept, self.clusters, n_train)
 
 
 def _folds(
@@ -318,8 +329,8 @@ def _folds(
         fold = {one: index % FOLDS for index, (_, one) in enumerate(usable)}
         kept = np.array([one in fold for one in speakers], dtype=bool)
         folds[kept] = [fold[one] for one in speakers[kept]]
-        few = len({l1 for l1, _ in usable}) < 2 or len(usable) < MIN_SPEAKERS
-        reason = f"needs two first languages and {MIN_SPEAKERS} speakers" if few else None
+        few = len({l1 for l1, _ in usable}) < 2 or len(usable) < MIN_CLUSTERS
+        reason = f"needs two first languages and {MIN_CLUSTERS} speakers" if few else None
     else:
         for one in set(speakers):
             own = np.flatnonzero(speakers == one)
@@ -334,28 +345,29 @@ def _folds(
 
 
 def _result(
-    guess: np.ndarray, labels: np.ndarray, chosen: np.ndarray, speakers: np.ndarray, n_train: int
+    guess: np.ndarray, labels: np.ndarray, chosen: np.ndarray, clusters: np.ndarray, n_train: int
 ) -> Result:
     correct = (guess == labels)[chosen]
     chance = float(np.bincount(labels[chosen]).max() / chosen.sum())
     values = _nothing(None, n_train, int(chosen.sum())).values | {"chance": chance}
-    return Result(values | _mean(correct, speakers[chosen]), correct, speakers[chosen])
+    return Result(values | _mean(correct, clusters[chosen]), correct, clusters[chosen])
 
 
-def _mean(values: np.ndarray, speakers: np.ndarray) -> dict:
-    """Mean, and its jackknife interval over speakers."""
-    names = np.unique(speakers)
-    found = {"value": float(values.mean()), "interval": None, "n_speakers": len(names)}
-    if len(names) < MIN_SPEAKERS:
-        return found | {"reason": f"interval needs {MIN_SPEAKERS} speakers (has {len(names)})"}
-    rest = [values[speakers != name].mean() for name in names]
-    sizes = np.array([(speakers == name).sum() for name in names])
+def _mean(values: np.ndarray, clusters: np.ndarray) -> dict:
+    """Mean, and its jackknife interval over clusters."""
+    names = np.unique(clusters)
+    found = {"value": float(values.mean()), "interval": None, "n_clusters": len(names)}
+    if len(names) < MIN_CLUSTERS:
+        few = f"interval needs {MIN_CLUSTERS} speakers or voices (has {len(names)})"
+        return found | {"reason": few}
+    rest = [values[clusters != name].mean() for name in names]
+    sizes = np.array([(clusters == name).sum() for name in names])
     interval = jackknife_interval(np.array([values.mean(), *rest]), sizes)
     return found | {"interval": interval, "reason": None}
 
 
 def _nothing(reason: str | None, n_train: int, n_test: int) -> Result:
-    names = "value other chance control selectivity interval n_speakers"
+    names = "value other chance control selectivity interval n_clusters"
     counts = {"n_train": n_train, "n_test": n_test, "reason": reason}
     return Result(dict.fromkeys(names.split()) | counts)
 

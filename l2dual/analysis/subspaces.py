@@ -15,7 +15,8 @@ one rank, the larger of the two.
     read_cka    second opinion without a rank: linear CKA of all that the two read,
                 ``||W_s C W_m'||_F^2 / (||W_s C W_s'||_F ||W_m C W_m'||_F)``
 
-``interval``: 95 % jackknife over speakers of the value, the rank held fixed. Layers count from 1.
+``interval``: 95 % jackknife over speakers or voices of the value, the rank held fixed. Layers count
+from 1.
 """
 
 from pathlib import Path
@@ -26,7 +27,7 @@ from espnet2.asr.decoder.transformer_decoder import BaseTransformerDecoder
 
 from l2dual.analysis.activations import SPACING
 from l2dual.analysis.cka import jackknife_interval
-from l2dual.analysis.comparison import FRAMES_PER_DIM, MIN_SPAN, MIN_SPEAKERS, RANDOM_SEEDS
+from l2dual.analysis.comparison import FRAMES_PER_DIM, MIN_CLUSTERS, MIN_SPAN, RANDOM_SEEDS
 from l2dual.analysis.entanglement import Options, made_by, read_comparable
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError, UsageError
@@ -66,7 +67,7 @@ def overlaps(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dic
                 place = {"layer": layer + 1, "projection": projection}
                 records.append(
                     {"kind": "subspace overlap", **head, **place}
-                    | {"n_frames": int(moments.counts.sum()), "n_speakers": len(moments.counts)}
+                    | {"n_frames": int(moments.counts.sum()), "n_clusters": len(moments.counts)}
                     | _values(trained, floor, moments)
                     | made_by(data, runs, options, x=exp_dir)
                 )
@@ -99,12 +100,12 @@ def weights(model: torch.nn.Module, output: str, layer: int, projection: str) ->
 
 
 class Moments:
-    """Sums over the frames of each speaker, from which every covariance follows.
+    """Sums over the frames of each cluster (`DataDir.clusters`); every covariance follows from them.
 
     Attributes:
-        counts: frames of each speaker, (S,).
-        sums: (S, D).
-        products: (S, D, D).
+        counts: frames of each cluster, (C,).
+        sums: (C, D).
+        products: (C, D, D).
     """
 
     def __init__(self, counts: np.ndarray, sums: np.ndarray, products: np.ndarray):
@@ -113,22 +114,22 @@ class Moments:
     @classmethod
     @torch.inference_mode()
     def collect(cls, model: torch.nn.Module, data: DataDir, batch_size: int) -> "Moments":
-        """One pass over a split; the memory depends on its speakers, not its utterances.
+        """One pass over a split; the memory depends on its clusters, not its utterances.
 
         Raises:
             DataError: values that are not finite.
         """
         device = next(model.parameters()).device
-        speakers = sorted(set(data["utt2spk"].values()))
+        clusters = sorted(set(data.clusters.values()))
         width = model.encoder.output_size()
-        counts = np.zeros(len(speakers))
-        sums = np.zeros((len(speakers), width))
-        products = np.zeros((len(speakers), width, width))
+        counts = np.zeros(len(clusters))
+        sums = np.zeros((len(clusters), width))
+        products = np.zeros((len(clusters), width, width))
         for names, speech, speech_lengths in batches(data, batch_size):
             states, lengths = model.encode(speech.to(device), speech_lengths.to(device))
             for name, frames, length in zip(names, states, lengths.tolist(), strict=True):
                 x = frames[:length].double().cpu().numpy()
-                row = speakers.index(data["utt2spk"][name])
+                row = clusters.index(data.clusters[name])
                 counts[row] += length
                 sums[row] += x.sum(0)
                 products[row] += x.T @ x
@@ -137,7 +138,7 @@ class Moments:
         return cls(counts, sums, products)
 
     def covariance(self, left_out: int | None = None) -> np.ndarray:
-        """Covariance (D, D) of all frames, or of all but one speaker's."""
+        """Covariance (D, D) of all frames, or of all but one cluster's."""
         kept = np.arange(len(self.counts)) != (-1 if left_out is None else left_out)
         n = self.counts[kept].sum()
         mean = self.sums[kept].sum(0) / n
@@ -208,12 +209,13 @@ def _values(trained: list[np.ndarray], floor: list[np.ndarray], moments: Moments
         values["normalized"] = (values["value"] - null) / (1 - null)
     else:
         reasons.append(f"not normalized: 1 - null is below {MIN_SPAN}")
-    if len(moments.counts) >= MIN_SPEAKERS:
+    if len(moments.counts) >= MIN_CLUSTERS:
         rest = [
-            overlap(*trained, root(moments.covariance(speaker)), size)
-            for speaker in range(len(moments.counts))
+            overlap(*trained, root(moments.covariance(cluster)), size)
+            for cluster in range(len(moments.counts))
         ]
         values["interval"] = jackknife_interval(np.array([values["value"], *rest]), moments.counts)
     else:
-        reasons.append(f"interval needs {MIN_SPEAKERS} speakers (has {len(moments.counts)})")
+        has = len(moments.counts)
+        reasons.append(f"interval needs {MIN_CLUSTERS} speakers or voices (has {has})")
     return values | {"reason": "; ".join(reasons) or None}

@@ -4,12 +4,13 @@ Is what a decoder needs in another encoder's output, in a form that a linear map
 squares on training frames maps the output of encoder A to that of encoder B; then a decoder of B
 (with its CTC) reads A through the map. ``r2`` is the share of the variance of B's output, on test
 frames, that the map explains. On B's own encoder there is no map: the value to reach, ``own``.
-``floor`` is the same for a randomly initialized encoder A.
+``floor`` is the same for a randomly initialized encoder A, and ``ceiling`` for the encoder of B's own
+system trained from the next seed: what a map costs where the task is the same.
 
 ``accuracy`` and ``loss`` (cross entropy in nats) are of the next token with teacher forcing,
 ``value`` is the error rate of beam search, in ``unit``; ``interval`` its 95 % jackknife over
-speakers, the map held fixed; ``difference`` is value - own, with the same jackknife of the two
-paired by utterance. Encoders are paired within a seed.
+speakers or voices, the map held fixed; ``difference`` is value - own, with the same jackknife of the
+two paired by utterance. Encoders are paired within a seed.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ import torch
 from espnet2.legacy.nets.pytorch_backend.transformer.add_sos_eos import add_sos_eos
 
 from l2dual.analysis.cka import jackknife_interval
-from l2dual.analysis.comparison import MIN_SPEAKERS, MIN_UTTERANCES, RANDOM_SEEDS
+from l2dual.analysis.comparison import MIN_CLUSTERS, MIN_UTTERANCES, RANDOM_SEEDS
 from l2dual.analysis.entanglement import Options, made_by, read_comparable
 from l2dual.datadir import DataDir
 from l2dual.decode import DualDecoder
@@ -60,6 +61,9 @@ def swap(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options) 
         dirs = {run["system"]: exp_dir for exp_dir, run in runs.items() if run["seed"] == seed}
         models = {name: load_model(path, options.checkpoint) for name, path in dirs.items()}
         models[RANDOM] = random_model(next(iter(dirs.values())), RANDOM_SEEDS[0])
+        for name, path in of_next_seed(runs, seed).items():
+            if name in dirs:
+                models[again(name)] = load_model(path, options.checkpoint)
         for model in models.values():
             model.to(options.device)
         maps = fit_maps(models, fit, options)
@@ -71,18 +75,34 @@ def swap(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options) 
             for (decoder, output, encoder), tally in tallies.items()
         }
         for (decoder, output, encoder), found in values.items():
-            if encoder == RANDOM:
+            if encoder not in dirs:
                 continue
             run = runs[dirs[decoder]]
             head = {key: run[key] for key in ("corpus", "language", "convention")}
             place = {"decoder": decoder, "output": output, "encoder": encoder, "seed": seed}
             found |= {"own": values[decoder, output, decoder]["value"]}
             found |= {"floor": values[decoder, output, RANDOM]["value"]}
+            same_task = values.get((decoder, output, again(decoder)), {"value": None})
+            found |= {"ceiling": same_task["value"]}
             tail = made_by(test, runs, options, decoder=dirs[decoder], encoder=dirs[encoder])
             records.append(
                 {"kind": "swap", **head, **place, **found, "fit_split": fit.path.name} | tail
             )
     return records
+
+
+def again(system: str) -> str:
+    """Name the encoder of a system from another seed."""
+    return f"{system} again"
+
+
+def of_next_seed(runs: dict[Path, dict], seed: int) -> dict[str, Path]:
+    """The run of each system with the next seed, or with the lowest after the highest."""
+    found: dict[str, Path] = {}
+    for exp_dir, run in sorted(runs.items(), key=lambda one: (one[1]["seed"] < seed, one[1]["seed"])):
+        if run["seed"] != seed:
+            found.setdefault(run["system"], exp_dir)
+    return found
 
 
 def subset(data: DataDir, max_utts: int | None) -> DataDir:
@@ -168,22 +188,31 @@ def swapped(
     data: DataDir,
     options: Options,
 ) -> dict[tuple[str, str, str], "Tally"]:
-    """Every decoder on every encoder, by (decoder's system, output, encoder's system)."""
+    """Every decoder on every encoder, by (decoder's system, output, encoder's system).
+
+    On the encoder of a system `again` is none but that system's decoder.
+    """
     searches = {name: on_states(models[name], options) for name in dirs}
     texts = {
         (name, output): Texts(data, dirs[name], output)
         for name in dirs
         for output in models[name].outputs
     }
+    encoders = {
+        name: [one for one in models if one not in map(again, dirs) or one == again(name)]
+        for name in dirs
+    }
     tallies = {
-        (*key, encoder): Tally(maps.get((encoder, key[0]))) for key in texts for encoder in models
+        (name, output, encoder): Tally(maps.get((encoder, name)))
+        for name, output in texts
+        for encoder in encoders[name]
     }
     done = 0
     for utts, states, lengths in encoded(models, data, options):
         for name, search in searches.items():
-            for encoder, own in states.items():
+            for encoder in encoders[name]:
                 mapping = maps.get((encoder, name))
-                given = own if mapping is None else through(mapping, own)
+                given = states[encoder] if mapping is None else through(mapping, states[encoder])
                 hypotheses = search(given, lengths)
                 for output, found in hypotheses.items():
                     tally, text = tallies[name, output, encoder], texts[name, output]
@@ -306,8 +335,8 @@ class Tally:
     def values(self, data: DataDir, output: str, own: "Tally | None") -> dict:
         """The numbers of a record; ``own``: the tally to reach, if there is one."""
         utts = sorted(self.errors)
-        speakers = np.array([data["utt2spk"][utt] for utt in utts])
-        n_speakers = len(np.unique(speakers))
+        clusters = np.array([data.clusters[utt] for utt in utts])
+        n_clusters = len(np.unique(clusters))
         wrong, n_ref = np.array([self.errors[utt] for utt in utts]).T
         more = wrong - np.array([(own or self).errors[utt][0] for utt in utts])
         numbers = {
@@ -321,12 +350,12 @@ class Tally:
         reason, few = None, self._too_few(utts)
         if few:
             numbers, reason = dict.fromkeys(numbers), few
-        elif n_speakers < MIN_SPEAKERS:
-            reason = f"interval needs {MIN_SPEAKERS} speakers (has {n_speakers})"
+        elif n_clusters < MIN_CLUSTERS:
+            reason = f"interval needs {MIN_CLUSTERS} speakers or voices (has {n_clusters})"
         else:
-            intervals["interval"] = _rate_interval(wrong, n_ref, speakers)
+            intervals["interval"] = _rate_interval(wrong, n_ref, clusters)
             if own and self is not own:
-                intervals["difference_interval"] = _rate_interval(more, n_ref, speakers)
+                intervals["difference_interval"] = _rate_interval(more, n_ref, clusters)
         return {
             **numbers,
             **intervals,
@@ -334,7 +363,7 @@ class Tally:
             "n_fit_frames": self.mapping.n_frames if self.mapping else None,
             "n_ref": int(n_ref.sum()),
             "n_utts": len(utts),
-            "n_speakers": n_speakers,
+            "n_clusters": n_clusters,
             "reason": reason,
         }
 
@@ -354,9 +383,9 @@ class Tally:
         return 1 - self.residual / variance
 
 
-def _rate_interval(counts: np.ndarray, n_ref: np.ndarray, speakers: np.ndarray) -> list[float]:
-    """95 % jackknife over speakers of the sum of counts over that of reference tokens, (N,) each."""
-    _, index = np.unique(speakers, return_inverse=True)
+def _rate_interval(counts: np.ndarray, n_ref: np.ndarray, clusters: np.ndarray) -> list[float]:
+    """95 % jackknife over clusters of the sum of counts over that of reference tokens, (N,) each."""
+    _, index = np.unique(clusters, return_inverse=True)
     wrong, sizes = np.bincount(index, counts), np.bincount(index, n_ref)
     rest = (wrong.sum() - wrong) / (sizes.sum() - sizes)
     return jackknife_interval(np.array([wrong.sum() / sizes.sum(), *rest]), sizes)

@@ -289,7 +289,7 @@ def _make(task: Task) -> Utterance:
         meaning=task.text,
         canonical=canonical,
         l1=task.speaker.l1,
-        facts={"error_scale": f"{task.speaker.error_scale:.3f}"},
+        facts={"error_scale": f"{task.speaker.error_scale:.3f}", "voice": task.speaker.voice},
     )
 
 

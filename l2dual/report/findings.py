@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 
 from l2dual.errors import DataError
-from l2dual.report.entanglement import of_group
+from l2dual.report.entanglement import mean_of, of_group
 from l2dual.report.rates import RATE, SINGLE, Comparison, comparisons, points
 from l2dual.report.verdict import (
     LEVEL,
@@ -86,9 +85,8 @@ def helped(recipe: Recipe, output: str, sign: int) -> tuple[str, str]:
     cell = recipe.group.degradation("do", output, unit, "all")
     if cell.mean is None:
         return OPEN, cell.reason
-    half = recipe.half and recipe.half.degradation("do", output, unit, "all")
     said = f"do − {SINGLE[output]}: {points(cell.mean)} points {RATE[unit]}{bracket(cell)}, {seeds(cell)}"
-    lacking = lacks(cell, half)
+    lacking = lacks(recipe.group, recipe.half, "do", output)
     if lacking:
         return OPEN, f"{said}: {lacking}"
     return (HOLDS if cell.mean * sign > 0 else FAILS) + scope(cell.seed_interval), said
@@ -102,7 +100,7 @@ def grows(recipe: Recipe) -> tuple[str, str]:
     if record is None or record["value"] is None or not record["interval"]:
         return OPEN, record["reason"] if record else "no slope was fitted"
     said = f"slope {with_interval(record['value'], record['interval'])}"
-    lacking = slope_lacks(record, recipe.half and slope_record(recipe.half, "do", "surface"))
+    lacking = slope_lacks(recipe.group, recipe.half, "do", "surface")
     if lacking:
         return OPEN, f"{said}: {lacking}"
     return (HOLDS if record["value"] > 0 else FAILS) + scope(record["seed_interval"]), said
@@ -112,23 +110,26 @@ def alike(recipe: Recipe, recipes: list[Recipe]) -> tuple[str, str]:
     """Whether English minus Korean task similarity has the paper's sign in every block.
 
     Block by block a t-interval over seeds, Holm over the blocks; speakers are fixed. Both encoders
-    of a pair are of one seed, so that the pairs are independent.
+    of a pair are of one seed, so that the pairs are independent. Nothing is told where, in a block
+    of either language, two tasks are as alike as two seeds of one.
     """
-    own = task_similarity(recipe)
     of = {r.group.language: task_similarity(r) for r in recipes}
+    own = of[recipe.group.language]
     if not own:
         return OPEN, "so_surface and so_meaning were not compared"
-    said = f"CKA {', '.join(f'{mean(values.values()):.2f}' for values in own)} (first block to last)"
+    said = f"first block to last, {numbers(own)}"
     if not (of.get("en") and of.get("ko")):
         return OPEN, f"{said}: it takes both languages"
     if len(of["en"]) != len(of["ko"]):
         return OPEN, f"{said}: the encoders are not of one depth"
-    pairs = zip(of["en"], of["ko"], strict=True)
+    pairs = zip(*(map(by_seed, of[language]) for language in ("en", "ko")), strict=True)
     blocks = [seed_interval([en[s] - ko[s] for s in en.keys() & ko.keys()]) for en, ko in pairs]
     if any(block.p is None for block in blocks):
         return OPEN, f"{said}: {next(block.reason for block in blocks if block.p is None)}"
     p_values = holm([block.p for block in blocks])
     said += f"; English − Korean {', '.join(with_interval(b.value, b.interval) for b in blocks)}"
+    if any(at_ceiling(records) for language in ("en", "ko") for records in of[language]):
+        return OPEN, f"{said}: in a block, two tasks are as alike as two seeds of one"
     signs = [block.value * (1 if block is not blocks[-1] else -1) > 0 for block in blocks]
     shown = [p < LEVEL for p in p_values]
     if any(here and not sign for here, sign in zip(shown, signs, strict=True)):
@@ -136,41 +137,67 @@ def alike(recipe: Recipe, recipes: list[Recipe]) -> tuple[str, str]:
     return (HOLDS, said) if all(shown) else (OPEN, f"{said}: not shown in every block")
 
 
-def task_similarity(recipe: Recipe) -> list[dict[int, float]]:
-    """CKA of so_surface and so_meaning of one seed: block by block, by seed."""
-    blocks: dict[int, dict[int, float]] = {}
+def task_similarity(recipe: Recipe) -> list[list[dict]]:
+    """The records of so_surface and so_meaning of one seed, block by block."""
+    blocks: dict[int, list[dict]] = {}
     for r in of_group(recipe.exp / "cka.json", recipe.group, "cka"):
         if {r["system_x"], r["system_y"]} == set(SINGLE.values()) and r["seed_x"] == r["seed_y"]:
             if r["cka"] is not None:
-                blocks.setdefault(r["layer_x"], {})[r["seed_x"]] = r["cka"]
+                blocks.setdefault(r["layer_x"], []).append(r)
     return [blocks[block] for block in sorted(blocks)]
+
+
+def by_seed(records: list[dict]) -> dict[int, float]:
+    """CKA of each seed's pair."""
+    return {record["seed_x"]: record["cka"] for record in records}
+
+
+def at_ceiling(records: list[dict]) -> bool:
+    """Whether the pairs are on average as alike as two seeds of one task."""
+    ceiling = mean_of(records, "ceiling")
+    return ceiling is not None and mean_of(records, "cka") >= ceiling
+
+
+def numbers(places: list[list[dict]]) -> str:
+    """CKA with its null, floor and ceiling, means over the records of each place in turn."""
+    said = []
+    for key, name in (("cka", "CKA"), ("null", "null"), ("floor", "floor"), ("ceiling", "ceiling")):
+        means = [mean_of(records, key) for records in places]
+        values = " ".join("–" if value is None else f"{value:.2f}" for value in means)
+        said.append(f"{name} {values}")
+    return "; ".join(said)
 
 
 def own_way(recipe: Recipe) -> tuple[str, str]:
     """Whether do's decoder of the meaning is less like the single one than that of the surface.
 
     The last decoder layer, utterances of divergence 0, systems of one seed; a t-interval over
-    seeds.
+    seeds. Nothing is told where both are as alike as two seeds of one system.
     """
-    surface, meaning = (kept(recipe, output) for output in SINGLE)
-    seeds_of_both = surface.keys() & meaning.keys()
+    found = {output: kept(recipe, output) for output in SINGLE}
+    surface, meaning = map(by_seed, found.values())
+    seeds_of_both = sorted(surface.keys() & meaning.keys())
     if not seeds_of_both:
         return OPEN, "the decoders were not compared"
     change = seed_interval([surface[seed] - meaning[seed] for seed in seeds_of_both])
-    said = "CKA of do’s last decoder layer with the single one’s: " + ", ".join(
-        f"{output} {mean(found[seed] for seed in seeds_of_both):.2f}"
-        for output, found in (("surface", surface), ("meaning", meaning))
+    said = "do’s last decoder layer and the single one’s: " + "; ".join(
+        f"{output}: {numbers([records])}" for output, records in found.items()
     )
     if change.p is None:
         return OPEN, f"{said}: {change.reason}"
-    said += f", difference {with_interval(change.value, change.interval)} over {len(seeds_of_both)} seeds"
+    said += (
+        f"; surface − meaning {with_interval(change.value, change.interval)} over "
+        f"{len(seeds_of_both)} seeds"
+    )
+    if all(map(at_ceiling, found.values())):
+        return OPEN, f"{said}: both are as alike as two seeds of one system"
     if change.p >= LEVEL:
         return OPEN, f"{said}: not shown"
     return (HOLDS if change.value > 0 else FAILS), said
 
 
-def kept(recipe: Recipe, output: str) -> dict[int, float]:
-    """By seed, how alike the last layers of do's and of the single system's decoder are."""
+def kept(recipe: Recipe, output: str) -> list[dict]:
+    """How alike the last layers of do's and of the single system's decoder are: a record a seed."""
     records = [
         r
         for r in of_group(recipe.exp / "decoders.json", recipe.group, "decoder cka")
@@ -180,6 +207,4 @@ def kept(recipe: Recipe, output: str) -> dict[int, float]:
         and r["seed_x"] == r["seed_y"]
     ]
     last = max((r["layer_x"] for r in records if r["layer_x"]), default=None)
-    return {
-        r["seed_x"]: r["cka"] for r in records if r["layer_x"] == last and r["cka"] is not None
-    }
+    return [r for r in records if r["layer_x"] == last and r["cka"] is not None]

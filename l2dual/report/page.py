@@ -166,7 +166,7 @@ def degradations(group: Comparison) -> list[dict]:
         for system in group.duals
         for output, units in group.units.items()
         for unit in units
-        for name in ("all", *group.bins)
+        for name in group.columns
         for seed, value in group.degradation(system, output, unit, name).values.items()
     ]
 
@@ -214,9 +214,9 @@ def limitations(groups: list, info: dict, divergence: list[dict], has_cka: bool)
     if test["bins"]:
         rare = f", {test['bins']['11+']} of them with a divergence of 11 or more"
     items += [
-        f"{test['n_utts']} {first.split} utterances of {test['n_speakers']} speakers{rare}: "
+        f"{test['n_utts']} {first.split} utterances of {first.people}{rare}: "
         "a rate on few utterances moves a lot by chance.",
-        f"{fewest} seed{'s' if fewest > 1 else ''} per system. Intervals are over speakers and "
+        f"{fewest} seed{'s' if fewest > 1 else ''} per system. Intervals are over {first.clusters} and "
         "utterances, with the seeds fixed: they say nothing of other seeds. A claim needs at least "
         "three seeds, an interval that leaves 0 out, and the same sign at half the budget.",
         "A dual-output system has a second decoder, hence more parameters than either "

@@ -8,6 +8,7 @@ from l2dual.datadir import convention_of
 from l2dual.divergence import BINS, NO_SURFACE
 from l2dual.errors import DataError
 
+POOLED = "1+"  # the bin of all divergent utterances, where a bin above 0 has too few
 RATE = {"char": "CER", "word": "WER", "phone": "PER"}
 SINGLE = {"surface": "so_surface", "meaning": "so_meaning"}
 ORDER = ("so_surface", "so_meaning", "do", "do_paper", "do_equal", "do_ctc_meaning", "do_small")
@@ -23,8 +24,8 @@ PAPER = {
 class Cell:
     """A number per seed: an error rate in percent, or a difference of two in points.
 
-    ``reason`` says why there is no number, where there is none. ``interval`` is over speakers,
-    ``seed_interval`` over seeds, and ``p`` that of no difference, corrected by Holm; all of
+    ``reason`` says why there is no number, where there is none. ``interval`` is over speakers
+    or voices, ``seed_interval`` over seeds, and ``p`` that of no difference, corrected by Holm; all of
     exp/statistics.json.
     """
 
@@ -50,7 +51,8 @@ class Comparison:
 
     def __init__(self, records: list[dict], statistics: list[dict] = ()):
         self.records = records
-        self.statistics = {statistic_key(r): r for r in statistics if r.get("l1") == "all"}
+        self.statistics = {statistic_key(r): r for r in statistics[1:] if r["l1"] == "all"}
+        self.n_clusters = statistics[0].get("n_clusters") if statistics else None
         first = records[0]
         self.corpus, self.language = first["corpus"], first["language"]
         self.convention, self.split = first["convention"], first["split"]
@@ -66,6 +68,12 @@ class Comparison:
                     f"{seeds[record['seed']]['exp_dir']} and {record['exp_dir']}; keep one"
                 )
             seeds[record["seed"]] = record
+        pooled = [r for r in self.statistics.values() if r["kind"] == "rate" and r["bin"] == POOLED]
+        for record in pooled:
+            key = tuple(record[k] for k in ("system", "output", "unit", "bin"))
+            for seed in record["seeds"]:
+                rate = {"error_rate": record["per_seed"].get(str(seed))}
+                self.index[key][seed] = rate | {k: record[k] for k in ("reason", "n_utts")}
         names = {record["system"] for record in records}
         self.systems = sorted(names, key=lambda s: (ORDER.index(s) if s in ORDER else 9, s))
         self.duals = [system for system in self.systems if not system.startswith("so_")]
@@ -76,6 +84,7 @@ class Comparison:
         filled = {record["bin"] for record in records if record["n_utts"]} - {"all"}
         # Native speech, where the surface is assumed, has all its utterances in one bin.
         self.bins = [n for n in BINS if any(r["bin"] == n for r in records)] * (len(filled) > 1)
+        self.columns = ["all", *self.bins] + [POOLED] * bool(self.bins and pooled)
         self.no_bins = "all utterances lie in one" if filled else NO_SURFACE
         # The unit that the verdict and the plots are in comes first: char or phone, then word
         self.units = {
@@ -83,6 +92,17 @@ class Comparison:
             for output in SINGLE
             if any(o == output for o, _ in units)
         }
+
+    @property
+    def clusters(self) -> str:
+        """What intervals are over: speakers, or the voices that several speakers share."""
+        return "voices" if self.n_clusters and self.n_clusters < self.n_speakers else "speakers"
+
+    @property
+    def people(self) -> str:
+        """How many speakers, and with how many voices if several share one."""
+        voices = f" with {self.n_clusters} voices" if self.clusters == "voices" else ""
+        return f"{self.n_speakers} speakers{voices}"
 
     def cell(self, system: str, output: str, unit: str, bin: str) -> Cell | None:
         """The error rate of a system; None if it does not have this output."""
@@ -109,9 +129,17 @@ class Comparison:
         )
 
     def _inferred(self, cell: Cell, key: tuple) -> Cell:
-        """The cell with its interval and p, if they are of the same seeds."""
+        """The cell with its interval and p, if they are of the same seeds.
+
+        A bin that has too few utterances for these has no number either; all of a small test set
+        have one, which is then called a description (`l2dual.report.verdict`).
+        """
         record = self.statistics.get(key)
-        if record is None or sorted(cell.values) != record["seeds"] or not record["interval"]:
+        if record is None or sorted(cell.values) != record["seeds"]:
+            return cell
+        if record["value"] is None and record["bin"] != "all":
+            return Cell({}, record["reason"], cell.n_utts)
+        if not record["interval"]:
             return cell
         interval, over_seeds = (
             tuple(100 * end for end in ends) if ends else None
@@ -148,7 +176,7 @@ def comparisons(records: list[dict], statistics: list[dict] = ()) -> list[Compar
         groups[facts_of(record)].append(record)
     head = facts_of(statistics[0]) if statistics else None
     return [
-        Comparison(group, statistics[1:] if facts == head else ())
+        Comparison(group, statistics if facts == head else ())
         for facts, group in groups.items()
     ]
 
@@ -160,8 +188,8 @@ def facts_of(record: dict) -> tuple:
 
 
 def bin_rows(comparison: Comparison, output: str) -> list[tuple[str, list[Cell], bool]]:
-    """Rows of the table by bin: (label, a cell for ``all`` and each bin, is a difference)."""
-    unit, names = comparison.units[output][0], ("all", *comparison.bins)
+    """Rows of the table by bin: (label, a cell for each of ``columns``, is a difference)."""
+    unit, names = comparison.units[output][0], comparison.columns
     rows = []
     for system in comparison.systems:
         cells = [comparison.cell(system, output, unit, name) for name in names]

@@ -1,13 +1,17 @@
 """What may be said of a dual-output system against the single-output ones, and how firmly.
 
-A difference is a finding if it has three seeds, if its test, corrected over all differences of its
-system and output (Holm), is below .05, and if its sign is the same at half the training budget.
+A difference is a finding if it has three seeds, if its test, corrected over its table (Holm; see
+`l2dual.inference`), is below .05, if both systems have begun to learn at half the training budget,
+and if its sign is the same there. A system has not begun that makes more errors than an empty
+transcription: attention without CTC may take long to align, and its rate then says how long, not
+what sharing an encoder does.
 """
 
 from l2dual.report.rates import RATE, SINGLE, Cell, Comparison, points
 
 SEEDS = 3
 LEVEL = 0.05
+EMPTY = 100  # percent: the error rate of an empty transcription
 
 
 def verdict(group: Comparison, half: Comparison | None) -> list[str]:
@@ -30,15 +34,14 @@ def difference(group: Comparison, half: Comparison | None, system: str, output: 
     rate = sum(dual.values[seed] for seed in cell.values) / len(cell.values)
     numbers = f"{points(cell.mean)} points{bracket(cell)}"
     rates = f"{rate:.1f} against {rate - cell.mean:.1f} % {RATE[unit]}"
-    at_half = half and half.degradation(system, output, unit, "all")
     return (
         f"{output.capitalize()}: {system} − {single} = {numbers} ({rates}; {seeds(cell)}): "
-        f"{standing(cell, at_half)}."
+        f"{standing(group, half, system, output)}."
     )
 
 
 def bracket(cell: Cell) -> str:
-    """The interval over speakers in brackets, or nothing where there is none."""
+    """The interval over speakers or voices in brackets, or nothing where there is none."""
     if cell.interval is None:
         return ""
     return " [{}, {}]".format(*map(points, cell.interval))
@@ -54,15 +57,16 @@ def seeds(cell: Cell) -> str:
     return said
 
 
-def standing(cell: Cell, half: Cell | None) -> str:
+def standing(group: Comparison, half: Comparison | None, system: str, output: str) -> str:
     """Whether a difference is a finding, and if not, what it lacks."""
-    lacking = lacks(cell, half)
+    lacking = lacks(group, half, system, output)
     if lacking:
         return lacking
+    cell, before = (one.degradation(system, output, one.units[output][0], "all") for one in (group, half))
     better = "worse" if cell.mean > 0 else "better"
     return (
         f"{better}, a finding{scope(cell.seed_interval)} (p = {cell.p:.2g} after Holm; half the budget "
-        f"{points(half.mean)})"
+        f"{points(before.mean)})"
     )
 
 
@@ -73,19 +77,35 @@ def scope(seed_interval: tuple[float, float] | None) -> str:
     return " for these seeds, though other seeds may differ"
 
 
-def lacks(cell: Cell, half: Cell | None) -> str | None:
+def lacks(group: Comparison, half: Comparison | None, system: str, output: str) -> str | None:
     """What a difference lacks to be a finding; None if it is one."""
+    unit = group.units[output][0]
+    cell = group.degradation(system, output, unit, "all")
     if len(cell.values) < SEEDS:
         return "a description, not a finding, which needs three seeds"
     if cell.interval is None or cell.p is None:
-        return "a description, not a finding: no interval over speakers"
+        return f"a description, not a finding: no interval over {group.clusters}"
+    if not_begun(half, system, output):
+        return not_begun(half, system, output)
     if cell.p >= LEVEL:
         return f"no difference shown (p = {cell.p:.2g} after Holm)"
     better = "worse" if cell.mean > 0 else "better"
-    if half is None or not cell.values.keys() <= half.values.keys():
+    before = half and half.degradation(system, output, unit, "all")
+    if before is None or not cell.values.keys() <= before.values.keys():
         return f"{better}, but not tried at half the budget, so not yet a finding"
-    if half.mean * cell.mean <= 0:
-        return f"{better}, but at half the budget {points(half.mean)} points: not a finding"
+    if before.mean * cell.mean <= 0:
+        return f"{better}, but at half the budget {points(before.mean)} points: not a finding"
+    return None
+
+
+def not_begun(half: Comparison | None, system: str, output: str) -> str | None:
+    """Which of the two systems had not begun to learn an output at half the budget, if one had not."""
+    unit = half and half.units[output][0]
+    for name in (system, SINGLE[output]) if half else ():
+        cell = half.cell(name, output, unit, "all")
+        if cell and cell.mean is not None and cell.mean >= EMPTY:
+            rate = f"{cell.mean:.0f} % {RATE[unit]}"
+            return f"nothing is told: {name} had not begun to learn it at half the budget ({rate})"
     return None
 
 
@@ -97,7 +117,7 @@ def slope(group: Comparison, half: Comparison | None, system: str, output: str) 
     name = f"{output.capitalize()}: log({system} / {SINGLE[output]}) on edits per token"
     if record["interval"] is None or record["p_holm"] is None:
         return f"{name} has slope {record['value']:+.2f}: {record['reason']}."
-    lacking = slope_lacks(record, half and slope_record(half, system, output))
+    lacking = slope_lacks(group, half, system, output)
     said = lacking or (
         f"{direction(record)}, a finding{scope(record['seed_interval'])} "
         f"(p = {record['p_holm']:.2g} after Holm)"
@@ -115,16 +135,20 @@ def direction(record: dict) -> str:
     return "grows with divergence" if record["value"] > 0 else "falls with divergence"
 
 
-def slope_lacks(record: dict, half: dict | None) -> str | None:
+def slope_lacks(group: Comparison, half: Comparison | None, system: str, output: str) -> str | None:
     """What a slope lacks to be a finding; None if it is one."""
+    record = slope_record(group, system, output)
     if len(record["seeds"]) < SEEDS:
         return "a description, not a finding, which needs three seeds"
+    if not_begun(half, system, output):
+        return not_begun(half, system, output)
     if record["p_holm"] >= LEVEL:
         return f"no trend with divergence shown (p = {record['p_holm']:.2g} after Holm)"
-    if half is None or half["value"] is None or not set(record["seeds"]) <= set(half["seeds"]):
+    before = half and slope_record(half, system, output)
+    if not before or before["value"] is None or not set(record["seeds"]) <= set(before["seeds"]):
         return f"{direction(record)}, but not tried at half the budget, so not yet a finding"
-    if half["value"] * record["value"] <= 0:
-        return f"{direction(record)}, but at half the budget {half['value']:+.2f}: not a finding"
+    if before["value"] * record["value"] <= 0:
+        return f"{direction(record)}, but at half the budget {before['value']:+.2f}: not a finding"
     return None
 
 

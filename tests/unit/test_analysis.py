@@ -121,7 +121,7 @@ def test_records(data, runs, two_seeds):
     assert record["cka"] == pytest.approx(cka, abs=1e-9)
     assert record["ceiling"] == pytest.approx(np.sqrt(np.prod(ceilings)), abs=1e-9)
     assert record["layer_y"] == 2 and record["comparison"] == "task similarity"
-    assert record["n_speakers"] == 12 and record["n_utts"] == 36 and record["dim"] == WIDTH
+    assert record["n_clusters"] == 12 and record["n_utts"] == 36 and record["dim"] == WIDTH
     assert record["n_frames"] == len(samples["do", 1].rows) >= 4 * WIDTH
     assert record["null_sd"] > 0 and record["null"] < cka
     low, high = record["interval"]
@@ -181,7 +181,7 @@ def test_too_little_is_null_with_its_reason(tmp_path, data, runs):
     records = analyse(few, first_seeds(runs)[:2], Options())
     for record in records:
         assert record["cka"] is not None and record["interval"] is None and record["null"] is None
-        assert "10 speakers (has 3)" in record["reason"]
+        assert "10 speakers or voices (has 3)" in record["reason"]
         assert "20 utterances (has 18)" in record["reason"]
     handful = make_data(tmp_path / "handful", n_speakers=1, per_speaker=1)
     for record in analyse(handful, list(runs.values()), Options()):

@@ -11,13 +11,15 @@ import yaml
 from test_divergence import make_data
 from test_score import RUN
 
+from l2dual import stats
+from l2dual.datadir import DataDir
 from l2dual.errors import DataError
 from l2dual.inference import infer, load, pool
 from l2dual.score import score, write_records
 
 LETTERS = list("abcdefgh")
 SPEAKERS = "abcdefghij"
-ARRAYS = ("speakers", "l1s", "bins", "edits", "surface_length")  # of a Study
+ARRAYS = ("speakers", "clusters", "l1s", "bins", "edits", "surface_length")  # of a Study
 
 
 def noisy(rng, text, rate):
@@ -95,9 +97,14 @@ def test_a_difference_has_its_interval_tests_and_seeds(study):
     assert found["baseline"] == "so_surface" and found["interval"][0] > 0
     assert found["p"] <= found["p_holm"] < 0.05 and found["p_mapsswe"] < 0.05
     assert found["seed_interval"][0] < found["value"] < found["seed_interval"][1]
+    assert found["n_cells"] == 2  # both outputs, as in the paper's Table 2
     table = [r for r in records if r["kind"] == "difference" and r["unit"] == "char"]
-    table = [r for r in table if r["output"] == "surface" and r["p"] is not None]
-    assert {r["n_cells"] for r in table} == {len(table)}
+    table = [r for r in table if r["bin"] != "all" and r["p"] is not None]
+    assert {r["output"] for r in table} == {"surface", "meaning"} and len(table) >= 4
+    assert {r["n_cells"] for r in table} == {len(table)}  # and as in its Figure 2
+    assert [r["p_holm"] for r in table] == pytest.approx(
+        stats.holm([r["p"] for r in table]), rel=1e-3
+    )
 
 
 def test_an_arm_changes_nothing_that_is_said_of_another(study, tmp_path):
@@ -123,11 +130,28 @@ def test_a_cell_with_too_little_is_null_with_its_reason(study):
     assert korean["reason"] == "4 utterances, fewer than 20"
 
 
+def test_speakers_who_share_a_voice_are_drawn_together(study, tmp_path):
+    """Five voices of two speakers each are too few, as five speakers would be."""
+    scores, data, _ = study
+    voices = {utt: "vwxyz"[SPEAKERS.index(utt[0]) // 2] for utt in data["utt2spk"]}
+    shared = DataDir(data.path, data.tables | {"utt2voice": voices}, data.info)
+    out = tmp_path / "score"
+    run = scores[0].parents[1]
+    write_records(
+        out / "score.json", score(shared, run / "decode/test", run / "run.yaml", "d.yaml", out)
+    )
+    records = infer(load([out]), shared)
+    assert (records[0]["n_speakers"], records[0]["n_clusters"]) == (10, 5)
+    found = pick(records, kind="rate", output="surface", unit="char", bin="all", l1="all")
+    assert found["value"] is None and found["reason"] == "5 speakers or voices, fewer than 6"
+
+
 def test_slopes_and_mispronunciations(study):
     records = study[2]
     slopes = [r for r in records if r["kind"] == "slope" and r["unit"] == "char"]
     assert {r["measure"] for r in slopes} == {"rate_per_edit", "log_rate_ratio"}
     assert all(r["interval"][0] < r["value"] < r["interval"][1] for r in slopes)
+    assert {r["n_cells"] for r in slopes} == {2}  # both outputs, one measure
     keys = {"measure": "recall", "unit": "char", "bin": "all"}
     for prompt, single in (("given", "so_surface"), ("own", "so")):
         found = pick(records, kind="mispronunciation", prompt=prompt, system=single, **keys)

@@ -102,7 +102,7 @@ def test_planted_information_shows_where_outputs_differ(data):
     assert meaning["differ"].values["other"] > 0.99
     assert surface["all"].values["selectivity"] > 0.3  # it can't know the random labels
     assert surface["all"].values["n_test"] == 600
-    assert surface["differ"].values["n_speakers"] == 12
+    assert surface["differ"].values["n_clusters"] == 12
     assert surface["all"].values["interval"] == pytest.approx([1, 1])
 
 
@@ -115,6 +115,13 @@ def test_loss_of_a_probe_is_paired():
     ((where, lost),) = probes._losses(*sides)
     assert where == place and lost["value"] == 0.5
     assert lost["interval"] == pytest.approx([0.5, 0.5])  # every speaker alike
+
+
+def test_another_seed_aligns_where_there_is_one():
+    three = {seed: f"so_surface.seed{seed}" for seed in (1, 2, 5)}
+    found = {seed: probes.aligner_of(three, seed) for seed in (1, 2, 3, 5)}
+    assert found == {1: three[2], 2: three[5], 3: three[5], 5: three[1]}
+    assert probes.aligner_of({1: three[1]}, 1) == three[1]
 
 
 def test_folds():

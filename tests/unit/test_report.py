@@ -261,6 +261,23 @@ def test_intervals_are_those_of_statistics_json(recipe):
     assert found.interval[0] < found.mean < found.interval[1] and found.p == record["p_holm"]
 
 
+def test_what_has_too_little_for_an_interval_has_no_number(recipe):
+    records, statistics = (
+        json.loads((recipe / f"exp/{name}.json").read_text()) for name in ("results", "statistics")
+    )
+    (group,) = comparisons(records, statistics)
+    few = next(r for r in statistics if r.get("bin") == "1-3" and r["kind"] == "rate" and r["n_utts"])
+    assert few["value"] is None and "fewer than 20" in few["reason"]
+    for cell in (group.cell, group.degradation):
+        found = cell("do", "surface", "char", "1-3")
+        assert found.mean is None and found.reason == few["reason"] and found.n_utts == few["n_utts"]
+    assert group.columns == ["all", "0", "1-3", "4-10", "11+", "1+"]
+    pooled = group.degradation("do", "surface", "char", "1+")
+    assert pooled.n_utts > few["n_utts"]
+    table = render("results.md.jinja", gather(recipe / "exp", recipe / "data/test"))
+    assert "| all | 0 | 1-3 | 4-10 | 11+ | 1+ |" in table
+
+
 def records_of(rates):
     common = {"corpus": "c", "language": "en", "convention": "heard", "data": "d", "split": "test"}
     common |= {"surface": "annotated"}
@@ -306,13 +323,14 @@ def test_verdict_of_few_seeds_is_a_description(rates, start, end):
         (0.01, None, "worse, but not tried at half the budget, so not yet a finding"),
         (0.01, 0.07, "worse, but at half the budget −3.0 points: not a finding"),
         (0.01, 0.13, "worse, a finding (p = 0.01 after Holm; half the budget +3.0)"),
+        (0.01, 1.04, "nothing is told: do had not begun to learn it at half the budget (104 % CER)"),
     ],
 )
 def test_a_finding_needs_three_seeds_a_test_and_the_same_sign_at_half_the_budget(p, half, says):
     seeds = (1, 2, 3)
     single = [("so_surface", seed, 0.1) for seed in seeds]
     record = records_of([("do", 1, 0.12)])[0] | {"kind": "difference", "l1": "all", "p_holm": p}
-    record |= {"interval": [0.01, 0.03], "seeds": list(seeds)}
+    record |= {"value": 0.02, "interval": [0.01, 0.03], "seeds": list(seeds)}
     record["seed_interval"] = [-0.01, 0.05] if p == 0.04 else [0.015, 0.025]
     whole = records_of(single + [("do", seed, 0.12) for seed in seeds])
     (group,) = comparisons(whole, [whole[0] | {"kind": "comparison"}, record])
@@ -326,6 +344,7 @@ def test_half_the_budget_of_one_seed_confirms_nothing():
     single = [("so_surface", seed, 0.1) for seed in (1, 2, 3)]
     whole = records_of(single + [("do", seed, 0.12) for seed in (1, 2, 3)])
     found = whole[-1] | {"kind": "difference", "l1": "all", "p_holm": 0.01, "seeds": [1, 2, 3]}
+    found |= {"value": 0.02}
     (group,) = comparisons(whole, [whole[0] | {"kind": "comparison"}, found | {"interval": [0.01, 0.03]}])
     (half,) = comparisons(records_of(single + [("do", 1, 0.13)]))
     (sentence,) = verdict(group, half)
@@ -492,6 +511,8 @@ def exp_with(path, language, of_block=None, of_decoder=None):
         for block, value in enumerate(of_block or [], start=1)
         for x, y, value in ((1, 1, value), (2, 2, value + 0.01), (3, 3, value - 0.02), (1, 2, 0.0))
     ]
+    for block in blocks:
+        block["cka"] += 0.005 * (language == "ko" and block["seed_x"] == 2)  # seeds differ
     write_records(path / "cka.json", blocks)
     decoders = [
         info
@@ -517,13 +538,28 @@ def exp_with(path, language, of_block=None, of_decoder=None):
 )
 def test_task_similarity_of_two_languages(tmp_path, english, says, numbers):
     exps = exp_with(tmp_path / "en", "en", english), exp_with(tmp_path / "ko", "ko", [0.5] * 4)
-    for record in (korean := json.loads((exps[1] / "cka.json").read_text())):
-        record["cka"] += 0.005 * (record["seed_x"] == 2)
-    write_records(exps[1] / "cka.json", korean)
     status, said = findings([recipe_of(exp) for exp in exps])[3]["verdicts"][0]
     assert status == says and numbers in said
     alone, why = findings([recipe_of(exps[1])])[3]["verdicts"][0]
-    assert alone == "can’t be told" and why.startswith("CKA 0.50, 0.50, 0.50, 0.50")
+    assert alone == "can’t be told"
+    assert why.startswith("first block to last, CKA 0.50 0.50 0.50 0.50; null – – – –; floor")
+
+
+def test_tasks_as_alike_as_seeds_tell_nothing(tmp_path):
+    exps = [exp_with(tmp_path / "en", "en", [0.9, 0.8, 0.8, 0.2])]
+    exps.append(exp_with(tmp_path / "ko", "ko", [0.5, 0.51, 0.52, 0.53]))
+    records = json.loads((exps[0] / "cka.json").read_text())
+    for record in records:
+        record["ceiling"] = 0.79 if record["layer_x"] == 3 else 0.95
+    write_records(exps[0] / "cka.json", records)
+    for status, said in findings([recipe_of(exp) for exp in exps])[3]["verdicts"]:
+        assert status == "can’t be told" and "two tasks are as alike as two seeds of one" in said
+    exp = exp_with(tmp_path / "decoders", "en", of_decoder={"surface": 0.8, "meaning": 0.4})
+    records = json.loads((exp / "decoders.json").read_text())
+    for ceiling, told in ((0.9, "holds"), (0.3, "can’t be told")):
+        write_records(exp / "decoders.json", [record | {"ceiling": ceiling} for record in records])
+        status, said = findings([recipe_of(exp)])[4]["verdicts"][0]
+        assert status == told and f"ceiling {ceiling:.2f}" in said
 
 
 @pytest.mark.parametrize(
@@ -533,7 +569,8 @@ def test_task_similarity_of_two_languages(tmp_path, english, says, numbers):
 def test_whose_decoder_goes_its_own_way(tmp_path, surface, meaning, says):
     exp = exp_with(tmp_path, "en", of_decoder={"surface": surface, "meaning": meaning})
     status, said = findings([recipe_of(exp)])[4]["verdicts"][0]
-    assert status == says and f"surface {surface + 0.02:.2f}, meaning {meaning:.2f}" in said
+    assert status == says and f"surface: CKA {surface + 0.02:.2f}; null –" in said
+    assert f"meaning: CKA {meaning:.2f}; null –" in said
     assert "over 3 seeds" in said
 
 

@@ -60,6 +60,8 @@ def test_both_conventions_describe_the_same_audio(preset, tmp_path):
         assert h.canonical == h.meaning == p.meaning
         assert (h.surface == h.canonical) == (p.surface == p.canonical)
     assert any(h.surface != h.canonical for h in heard)
+    voices = {u.speaker: u.facts["voice"] for u in heard}
+    assert set(voices.values()) <= {v for split in preset["voices"]["espeak"].values() for v in split}
 
 
 def test_splits_share_no_speaker_voice_or_prompt(tmp_path):

@@ -178,9 +178,9 @@ def test_too_few_utterances_or_speakers_are_null_with_the_reason():
     ones[25:, 1] = 0
     few, five, same = stats.bootstrap(ones, ones, speakers)
     assert few == stats.Estimate(reason="19 utterances, fewer than 20")
-    assert five == stats.Estimate(reason="5 speakers, fewer than 6")
+    assert five == stats.Estimate(reason="5 speakers or voices, fewer than 6")
     assert same.value == 1 and same.interval is None
-    assert same.reason == "too few speakers differ for an interval"
+    assert same.reason == "too few speakers or voices differ for an interval"
     one = np.zeros((100, 1))
     one[3] = 1
     (rare,) = stats.bootstrap(one, np.ones((100, 1)), speakers)

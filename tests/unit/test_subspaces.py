@@ -125,6 +125,6 @@ def test_too_little_is_null(tmp_path, dual):
         assert record["value"] is None and "needs 6400" in record["reason"]
     alone = make_data(tmp_path / "alone", n_speakers=1, per_speaker=24)
     for record in overlaps(alone, [dual], Options()):
-        assert record["value"] is not None and record["interval"] is None and "10 speakers (has 1)" in record["reason"]
+        assert record["value"] is not None and record["interval"] is None and "10 speakers or voices (has 1)" in record["reason"]
     with pytest.raises(UsageError, match="of seed 1"):
         overlaps(few, [dual, wide], Options())

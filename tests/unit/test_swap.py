@@ -5,7 +5,7 @@ import yaml
 
 from l2dual.analysis.entanglement import Options
 from l2dual.analysis.functional import encoder_outputs, evaluate, functional, train
-from l2dual.analysis.swap import Tally, Texts, fit_maps, headless, swap, swapped, through
+from l2dual.analysis.swap import Tally, Texts, fit_maps, headless, subset, swap, swapped, through
 from l2dual.datadir import DataDir
 from l2dual.decode import SearchOptions
 from l2dual.errors import DataError
@@ -94,6 +94,22 @@ def test_swap_records(data, runs, tmp_path):
     (broken / CHECKPOINT).write_bytes(b"no")
     with pytest.raises(DataError, match=f"broken/{CHECKPOINT}"):
         swap(few, few, [runs["so_surface"], broken], QUICK)
+
+
+def test_the_ceiling_is_the_own_system_of_another_seed(data, runs, tmp_path):
+    second = {name: make_run(tmp_path / f"{name}2", name, 2) for name in ("so_surface", "do")}
+    found = swap(data, data, [*runs.values(), *second.values()], QUICK)
+    assert len(found) == 4 * 3 + 3 * 2
+    of_one = {name: [r for r in found if r["decoder"] == name and r["seed"] == 1] for name in runs}
+    assert {r["ceiling"] for r in of_one["so_meaning"]} == {None}  # it has no second seed
+    directory = DataDir.load(data)
+    models = {"do": load_model(runs["do"]), "do again": load_model(second["do"])}
+    maps = fit_maps(models, subset(directory, QUICK.max_utts), QUICK)
+    tallies = swapped(models, {"do": runs["do"]}, maps, subset(directory, QUICK.max_utts), QUICK)
+    for output in ("surface", "meaning"):
+        expected = tallies["do", output, "do again"].values(directory, output, None)["value"]
+        ceilings = [r["ceiling"] for r in of_one["do"] if r["output"] == output]
+        assert ceilings == pytest.approx([expected] * 3, abs=0.02)
 
 
 def test_fresh_decoder_learns_what_the_states_say(data, runs):
