@@ -2,16 +2,16 @@
 
 A difference is a finding if it has three seeds, if its test, corrected over its table (Holm; see
 `l2dual.inference`), is below .05, if both systems have begun to learn at half the training budget,
-and if its sign is the same there. A system has not begun that makes more errors than an empty
-transcription: attention without CTC may take long to align, and its rate then says how long, not
-what sharing an encoder does.
+and if its sign is the same there. A system has not begun that gets most tokens wrong: attention
+without CTC may take long to align, and its rate then says how long, not what sharing an encoder
+does.
 """
 
 from l2dual.report.rates import RATE, SINGLE, Cell, Comparison, points
 
 SEEDS = 3
 LEVEL = 0.05
-EMPTY = 100  # percent: the error rate of an empty transcription
+MOST_WRONG = 50  # percent, the error rate of a system that has not begun to learn
 
 
 def verdict(group: Comparison, half: Comparison | None) -> list[str]:
@@ -103,7 +103,7 @@ def not_begun(half: Comparison | None, system: str, output: str) -> str | None:
     unit = half and half.units[output][0]
     for name in (system, SINGLE[output]) if half else ():
         cell = half.cell(name, output, unit, "all")
-        if cell and cell.mean is not None and cell.mean >= EMPTY:
+        if cell and cell.mean is not None and cell.mean >= MOST_WRONG:
             rate = f"{cell.mean:.0f} % {RATE[unit]}"
             return f"nothing is told: {name} had not begun to learn it at half the budget ({rate})"
     return None
