@@ -7,6 +7,7 @@ from l2dual.text import NAMES, NORMALIZER, distance, normalize, tokens
 
 TEXTS = ("text.surface", "text.canonical", "text.meaning")
 BINS = ("0", "1-3", "4-10", "11+")
+POOLED = "1+"  # the bin of all that diverge, where a bin above 0 has too few
 NO_SURFACE = "the corpus does not say what was pronounced"
 
 # Percent of utterances per bin in AI-Hub L2 read speech (Cho & Kim 2026, Table 1)

@@ -35,7 +35,7 @@ import numpy as np
 
 from l2dual import stats
 from l2dual.datadir import DataDir
-from l2dual.divergence import BINS
+from l2dual.divergence import BINS, POOLED
 from l2dual.errors import DataError
 from l2dual.mispronunciation import COUNTS, MEASURES, judge, mark, measure, names_errors, trivial
 from l2dual.outputs import OUTPUTS
@@ -228,7 +228,7 @@ def groups(study: Study) -> Iterator[tuple[str, str, np.ndarray]]:
     if len(set(study.bins)) > 1:
         masks = {name: study.bins == name for name in BINS}
         if any(stats.too_few(study.clusters[masks[name]]) for name in BINS[1:]):
-            masks["1+"] = study.edits > 0
+            masks[POOLED] = study.edits > 0
         for name, mask in masks.items():
             yield name, "all", mask
     for l1, mask in _l1s(study)[1:]:
@@ -326,7 +326,7 @@ def _log_ratio(study: Study, dual: np.ndarray, single: np.ndarray, n_ref: np.nda
 
 
 def _mispronunciations(study: Study, data: DataDir) -> Iterator[Cell]:
-    masks = {"all": np.full(len(study.utts), True), "0": study.edits == 0, "1+": study.edits > 0}
+    masks = {"all": np.full(len(study.utts), True), "0": study.edits == 0, POOLED: study.edits > 0}
     # Where nothing is wrong, there is only the false rejection rate
     cells = [cell for cell in product(MEASURES, masks) if cell[1] != "0" or cell[0] == RIGHT]
     for prompt, unit in product(("given", "own"), UNITS[data.info["surface_unit"]]):

@@ -131,8 +131,7 @@ class Comparison:
             else:
                 normalized = (similarity - null) / (ceiling - null)
                 values["normalized"] = float(normalized[0])
-        if self.n_clusters < MIN_CLUSTERS:
-            few = f"interval needs {MIN_CLUSTERS} speakers or voices (has {self.n_clusters})"
+        if few := too_few_clusters(self.n_clusters):
             reasons.append(few)
         else:
             values["interval"] = jackknife_interval(similarity, self.sizes)
@@ -216,6 +215,13 @@ class Comparison:
             ]
             self.ceilings[task, layer] = np.mean(pairs, axis=0) if pairs else None
         return self.ceilings[task, layer]
+
+
+def too_few_clusters(count: int) -> str | None:
+    """Why so many speakers or voices are too few for a jackknife; None if they are enough."""
+    if count >= MIN_CLUSTERS:
+        return None
+    return f"interval needs {MIN_CLUSTERS} speakers or voices (has {count})"
 
 
 def clusters_of(data: DataDir, sample: Activations) -> tuple[np.ndarray, int]:

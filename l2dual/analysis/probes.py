@@ -38,12 +38,13 @@ import torch
 from l2dual.analysis.activations import finite, recorded_blocks
 from l2dual.analysis.alignment import Aligned, align_texts
 from l2dual.analysis.cka import jackknife_interval
-from l2dual.analysis.comparison import MIN_CLUSTERS, RANDOM_SEEDS
+from l2dual.analysis.comparison import MIN_CLUSTERS, RANDOM_SEEDS, too_few_clusters
 from l2dual.analysis.entanglement import (
     ENCODER_CONFIG,
     Options,
     architecture,
     made_by,
+    next_seed,
     read_comparable,
 )
 from l2dual.analysis.positions import aligned
@@ -109,7 +110,9 @@ def probe(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options)
     test, fit = DataDir.load(data_dir), DataDir.load(fit_dir)
     if not references or not has_surface(test.info):
         return []
-    aligners = {exp_dir: aligner_of(references, run["seed"]) for exp_dir, run in runs.items()}
+    aligners = {
+        exp_dir: references[next_seed(run["seed"], references)] for exp_dir, run in runs.items()
+    }
     benches = {
         aligner: Bench((fit, test), [_tokens(data, aligner, options) for data in (fit, test)], options)
         for aligner in dict.fromkeys(aligners.values())
@@ -136,12 +139,6 @@ def probe(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options)
                 for place, values in _losses(results[reference], results[exp_dir])
             ]
     return records
-
-
-def aligner_of(references: dict[int, Path], seed: int) -> Path:
-    """Which so_surface run, of those by seed, aligns for a seed: the next one, or the only one."""
-    seeds = sorted(references)
-    return references[next((other for other in seeds if other > seed), seeds[0])]
 
 
 @dataclass(frozen=True)
@@ -357,9 +354,8 @@ def _mean(values: np.ndarray, clusters: np.ndarray) -> dict:
     """Mean, and its jackknife interval over clusters."""
     names = np.unique(clusters)
     found = {"value": float(values.mean()), "interval": None, "n_clusters": len(names)}
-    if len(names) < MIN_CLUSTERS:
-        few = f"interval needs {MIN_CLUSTERS} speakers or voices (has {len(names)})"
-        return found | {"reason": few}
+    if reason := too_few_clusters(len(names)):
+        return found | {"reason": reason}
     rest = [values[clusters != name].mean() for name in names]
     sizes = np.array([(clusters == name).sum() for name in names])
     interval = jackknife_interval(np.array([values.mean(), *rest]), sizes)

@@ -27,7 +27,7 @@ from espnet2.asr.decoder.transformer_decoder import BaseTransformerDecoder
 
 from l2dual.analysis.activations import SPACING
 from l2dual.analysis.cka import jackknife_interval
-from l2dual.analysis.comparison import FRAMES_PER_DIM, MIN_CLUSTERS, MIN_SPAN, RANDOM_SEEDS
+from l2dual.analysis.comparison import FRAMES_PER_DIM, MIN_SPAN, RANDOM_SEEDS, too_few_clusters
 from l2dual.analysis.entanglement import Options, made_by, read_comparable
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError, UsageError
@@ -209,13 +209,12 @@ def _values(trained: list[np.ndarray], floor: list[np.ndarray], moments: Moments
         values["normalized"] = (values["value"] - null) / (1 - null)
     else:
         reasons.append(f"not normalized: 1 - null is below {MIN_SPAN}")
-    if len(moments.counts) >= MIN_CLUSTERS:
+    if few := too_few_clusters(len(moments.counts)):
+        reasons.append(few)
+    else:
         rest = [
             overlap(*trained, root(moments.covariance(cluster)), size)
             for cluster in range(len(moments.counts))
         ]
         values["interval"] = jackknife_interval(np.array([values["value"], *rest]), moments.counts)
-    else:
-        has = len(moments.counts)
-        reasons.append(f"interval needs {MIN_CLUSTERS} speakers or voices (has {has})")
     return values | {"reason": "; ".join(reasons) or None}

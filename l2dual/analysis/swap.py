@@ -22,8 +22,8 @@ import torch
 from espnet2.legacy.nets.pytorch_backend.transformer.add_sos_eos import add_sos_eos
 
 from l2dual.analysis.cka import jackknife_interval
-from l2dual.analysis.comparison import MIN_CLUSTERS, MIN_UTTERANCES, RANDOM_SEEDS
-from l2dual.analysis.entanglement import Options, made_by, read_comparable
+from l2dual.analysis.comparison import MIN_UTTERANCES, RANDOM_SEEDS, too_few_clusters
+from l2dual.analysis.entanglement import Options, made_by, next_seed, read_comparable
 from l2dual.datadir import DataDir
 from l2dual.decode import DualDecoder
 from l2dual.errors import UsageError
@@ -61,8 +61,10 @@ def swap(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options) 
         dirs = {run["system"]: exp_dir for exp_dir, run in runs.items() if run["seed"] == seed}
         models = {name: load_model(path, options.checkpoint) for name, path in dirs.items()}
         models[RANDOM] = random_model(next(iter(dirs.values())), RANDOM_SEEDS[0])
-        for name, path in of_next_seed(runs, seed).items():
-            if name in dirs:
+        for name in dirs:
+            trained = {run["seed"]: path for path, run in runs.items() if run["system"] == name}
+            if len(trained) > 1:
+                path = trained[next_seed(seed, trained)]
                 models[again(name)] = load_model(path, options.checkpoint)
         for model in models.values():
             model.to(options.device)
@@ -94,15 +96,6 @@ def swap(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options) 
 def again(system: str) -> str:
     """Name the encoder of a system from another seed."""
     return f"{system} again"
-
-
-def of_next_seed(runs: dict[Path, dict], seed: int) -> dict[str, Path]:
-    """The run of each system with the next seed, or with the lowest after the highest."""
-    found: dict[str, Path] = {}
-    for exp_dir, run in sorted(runs.items(), key=lambda one: (one[1]["seed"] < seed, one[1]["seed"])):
-        if run["seed"] != seed:
-            found.setdefault(run["system"], exp_dir)
-    return found
 
 
 def subset(data: DataDir, max_utts: int | None) -> DataDir:
@@ -347,12 +340,9 @@ class Tally:
             "r2": self._r2(),
         }
         intervals = {"interval": None, "difference_interval": None}
-        reason, few = None, self._too_few(utts)
-        if few:
-            numbers, reason = dict.fromkeys(numbers), few
-        elif n_clusters < MIN_CLUSTERS:
-            reason = f"interval needs {MIN_CLUSTERS} speakers or voices (has {n_clusters})"
-        else:
+        if reason := self._too_few(utts):
+            numbers = dict.fromkeys(numbers)
+        elif not (reason := too_few_clusters(n_clusters)):
             intervals["interval"] = _rate_interval(wrong, n_ref, clusters)
             if own and self is not own:
                 intervals["difference_interval"] = _rate_interval(more, n_ref, clusters)

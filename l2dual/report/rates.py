@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
 from l2dual.datadir import convention_of
-from l2dual.divergence import BINS, NO_SURFACE
+from l2dual.divergence import BINS, NO_SURFACE, POOLED
 from l2dual.errors import DataError
 
-POOLED = "1+"  # the bin of all divergent utterances, where a bin above 0 has too few
 RATE = {"char": "CER", "word": "WER", "phone": "PER"}
 SINGLE = {"surface": "so_surface", "meaning": "so_meaning"}
 ORDER = ("so_surface", "so_meaning", "do", "do_paper", "do_equal", "do_ctc_meaning", "do_small")

@@ -85,8 +85,8 @@ def lacks(group: Comparison, half: Comparison | None, system: str, output: str) 
         return "a description, not a finding, which needs three seeds"
     if cell.interval is None or cell.p is None:
         return f"a description, not a finding: no interval over {group.clusters}"
-    if not_begun(half, system, output):
-        return not_begun(half, system, output)
+    if missing := not_begun(half, system, output):
+        return missing
     if cell.p >= LEVEL:
         return f"no difference shown (p = {cell.p:.2g} after Holm)"
     better = "worse" if cell.mean > 0 else "better"
@@ -100,8 +100,10 @@ def lacks(group: Comparison, half: Comparison | None, system: str, output: str) 
 
 def not_begun(half: Comparison | None, system: str, output: str) -> str | None:
     """Which of the two systems had not begun to learn an output at half the budget, if one had not."""
-    unit = half and half.units[output][0]
-    for name in (system, SINGLE[output]) if half else ():
+    if half is None:
+        return None
+    unit = half.units[output][0]
+    for name in (system, SINGLE[output]):
         cell = half.cell(name, output, unit, "all")
         if cell and cell.mean is not None and cell.mean >= MOST_WRONG:
             rate = f"{cell.mean:.0f} % {RATE[unit]}"
@@ -140,8 +142,8 @@ def slope_lacks(group: Comparison, half: Comparison | None, system: str, output:
     record = slope_record(group, system, output)
     if len(record["seeds"]) < SEEDS:
         return "a description, not a finding, which needs three seeds"
-    if not_begun(half, system, output):
-        return not_begun(half, system, output)
+    if missing := not_begun(half, system, output):
+        return missing
     if record["p_holm"] >= LEVEL:
         return f"no trend with divergence shown (p = {record['p_holm']:.2g} after Holm)"
     before = half and slope_record(half, system, output)

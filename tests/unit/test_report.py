@@ -323,6 +323,8 @@ def test_verdict_of_few_seeds_is_a_description(rates, start, end):
         (0.01, None, "worse, but not tried at half the budget, so not yet a finding"),
         (0.01, 0.07, "worse, but at half the budget −3.0 points: not a finding"),
         (0.01, 0.13, "worse, a finding (p = 0.01 after Holm; half the budget +3.0)"),
+        (0.01, 0.51, "nothing is told: do had not begun to learn it at half the budget (51 % CER)"),
+        (0.01, 0.49, "worse, a finding (p = 0.01 after Holm; half the budget +39.0)"),
         (0.01, 1.04, "nothing is told: do had not begun to learn it at half the budget (104 % CER)"),
     ],
 )
