@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from l2dual.report.entanglement import mean_of, of_group
+from l2dual.report.entanglement import mean_of, of_group, seeds_of
 from l2dual.report.rates import Comparison
 
 
@@ -14,7 +14,7 @@ class Table:
 
     ``labels`` are the columns that tell rows apart, each a function of a record; rows that they do
     not are of several seeds, and are averaged. ``numbers`` are keys of the record. ``shown``
-    chooses the rows for the page; the CSV has every record.
+    chooses the rows for the page; the CSV has every record. ``decimals`` is how many are shown.
     """
 
     file: str
@@ -24,6 +24,7 @@ class Table:
     labels: Mapping[str, Callable[[dict], object]]
     numbers: tuple[str, ...]
     shown: Callable[[dict], bool] = lambda record: True
+    decimals: int = 2
 
 
 def decoders_of(record: dict) -> str:
@@ -98,6 +99,7 @@ TABLES = (
             "encoder": lambda record: record["encoder"],
         },
         ("value", "own", "ceiling", "floor", "r2"),
+        decimals=3,
     ),
     Table(
         "functional",
@@ -110,6 +112,7 @@ TABLES = (
             "output": lambda record: record["output"],
         },
         ("value", "difference", "accuracy", "floor"),
+        decimals=3,
     ),
 )
 
@@ -128,10 +131,13 @@ def analyses(exp: Path, group: Comparison) -> list[dict]:
             found.append(
                 {
                     "name": f"{table.file}_{table.kind}".replace(" ", "_"),
+                    "file": table.file,
                     "title": table.title,
                     "about": table.about,
                     "columns": [*table.labels, *table.numbers],
                     "rows": [_row(labels, of_row, table.numbers) for labels, of_row in rows.items()],
+                    "decimals": table.decimals,
+                    "seeds": seeds_of(records),
                     "records": records,
                 }
             )

@@ -104,7 +104,13 @@ def read_cka(exp: Path, group: Comparison) -> dict:
         if matrix:
             pair["map"] = plots.heat_map(pair["title"], x, y, matrix, f"map{len(pairs)}")
         pairs.append(pair)
-    return {"pairs": pairs, "records": records}
+    return {"pairs": pairs, "records": records, "seeds": seeds_of(records)}
+
+
+def seeds_of(records: list[dict]) -> list[int]:
+    """The seeds of the models that were compared."""
+    keys = ("seed", "seed_x", "seed_y")
+    return sorted({record[key] for record in records for key in keys if key in record})
 
 
 def mean_of(records: list[dict], key: str) -> float | None:

@@ -61,7 +61,7 @@ def gather(exp: Path, data: Path) -> dict:
     beside = [data.parent / name for name in SPLITS if name != data.name]
     splits = [DataDir.load(path) for path in beside if path.is_dir()] + [scored]
     divergence = [record for split in splits for record in summarize(split)]
-    cka, gradients = read_cka(exp, first), read_gradients(exp, first)
+    cka, gradients, tables = read_cka(exp, first), read_gradients(exp, first), analyses(exp, first)
     return {
         "title": title(first),
         "info": info,
@@ -80,8 +80,13 @@ def gather(exp: Path, data: Path) -> dict:
         "cka_csv": csv_uri([flatten(r) for r in cka["records"]]) if cka["records"] else None,
         "analyses": [
             table | {"csv": csv_uri([flatten(record) for record in table["records"]])}
-            for table in analyses(exp, first)
+            for table in tables
         ],
+        "analysed": {
+            name: found[0]
+            for name, found in (("cka", cka["records"]), *((t["file"], t["records"]) for t in tables))
+            if found
+        },
         "gradients": gradients,
         "gradients_csv": csv_uri([flatten(r) for r in gradients["records"]]),
         "curves": learning_curves(records),

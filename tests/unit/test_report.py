@@ -125,7 +125,8 @@ def make_recipe(
     write_records(path / "exp/gradients.json", gradient_records(runs))
     common = {key: info[key] for key in ("corpus", "language", "convention")}
     common |= {"data": str(path / "data"), "system": "do", "reason": "too few speakers"}
-    common |= {"kind": "subspace overlap", "layer": 1, "projection": "key", "rank": 9}
+    common |= {"kind": "subspace overlap", "layer": 1, "projection": "key", "rank": 9, "seed": 2}
+    common |= {"commit": "def", "command": "analyse --what subspaces"}
     overlaps = [{"value": value, "null": -0.11, "floor": None} for value in (0.5, 0.75)]
     write_records(path / "exp/subspaces.json", [common | overlap for overlap in overlaps])
     return path
@@ -142,6 +143,7 @@ def write_losses(path, losses, tag="loss"):
 def cka_records(info, seeds):
     common = {key: info[key] for key in ("corpus", "language", "convention", "data")}
     common |= {"comparison": "pull", "kind": "cka", "n_frames": 900, "n_speakers": 6, "dim": 128}
+    common |= {"commit": "def", "command": "analyse --what cka"}
     records = []
     for x, y in (("so_surface", "so_meaning"), ("do", "so_surface"), ("do", "so_meaning")):
         for layer in range(1, 5):
@@ -437,6 +439,20 @@ def test_command_line_in_the_other_alphabets(tmp_path, language, convention):
     lines = [line for line in markdown.splitlines() if line.startswith("| surface")]
     assert len(lines) == 3 and len({line.count("|") for line in lines}) == 1
     assert render("page.html", gather(recipe / "exp", recipe / "data/test")) == page
+
+
+def test_results_md_has_what_stage_11_measured_and_its_command(recipe):
+    markdown = render("results.md.jinja", gather(recipe / "exp", recipe / "data/test"))
+    assert "| Pull: so_surface and so_meaning | 2 | 0.70 | 0.05 | 0.30 | – |" in markdown
+    assert "| Pull: do and so_meaning | 4 | – | 0.05 | 0.30 | – |" in markdown
+    assert "| do | 1 | key | 0.62 | −0.11 | – | 9 |" in markdown and "Seed 2." in markdown
+    assert "| do | block1 | 0.20 | 0.60 | 0" in markdown
+    assert "| all correct | – | 0.0 | 0.0 | 100.0 | 0.0 | – |" in markdown
+    assert "- subspaces: commit def, `analyse --what subspaces`" in markdown
+    lines = markdown.splitlines()
+    for above, line in zip(lines, lines[1:]):  # no row is parted from its table, or of other width
+        if line.startswith("|") and above.startswith("|"):
+            assert line.replace("\\|", "").count("|") == above.replace("\\|", "").count("|")
 
 
 def text_of(page):
