@@ -113,6 +113,16 @@ def seeds_of(records: list[dict]) -> list[int]:
     return sorted({record[key] for record in records for key in keys if key in record})
 
 
+def averaged(seeds: list[int]) -> str:
+    """Say over which seeds the numbers of a table are means, or of which one they are."""
+    return f"{'means over seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}"
+
+
+def rounded(value: float, decimals: int = 2) -> str:
+    """A number to so many decimals, with a real minus; a whole number without."""
+    return f"{value:.{decimals}f}".replace("-", "−") if value % 1 else f"{value:.0f}"
+
+
 def mean_of(records: list[dict], key: str) -> float | None:
     """The mean of a key over the records that have it, or None."""
     values = [record[key] for record in records if record.get(key) is not None]

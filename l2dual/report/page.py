@@ -15,7 +15,7 @@ from l2dual.errors import DataError
 from l2dual.mispronunciation import MEASURES
 from l2dual.report import plots
 from l2dual.report.analyses import analyses
-from l2dual.report.entanglement import read_cka, read_gradients
+from l2dual.report.entanglement import averaged, read_cka, read_gradients, rounded
 from l2dual.report.examples import examples
 from l2dual.report.findings import at_half, findings, half_of, optional, recipe_of
 from l2dual.report.mispronunciations import mispronunciation_tables
@@ -277,7 +277,7 @@ def render(template: str, content: dict) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["points"] = points
+    environment.filters |= {"points": points, "rounded": rounded, "averaged": averaged}
     names = {"RATE": RATE, "SINGLE": SINGLE, "BINS": BINS, "NAMES": NAMES, "Notes": Notes}
     names |= {"NO_SURFACE": NO_SURFACE, "MEASURES": MEASURES}
     return environment.get_template(template).render(content | names)
