@@ -3,17 +3,20 @@
 Is what a decoder needs in another encoder's output, in a form that a linear map gives? Least
 squares on training frames maps the output of encoder A to that of encoder B; then a decoder of B
 (with its CTC) reads A through the map. ``r2`` is the share of the variance of B's output, on test
-frames, that the map explains. On B's own encoder there is no map: the value to reach, ``own``.
-``floor`` is the same for a randomly initialized encoder A, and ``ceiling`` for the encoder of B's own
-system trained from the next seed: what a map costs where the task is the same.
+frames, that the map explains. Systems of one seed start from the same weights, which makes the map
+between them easier: A is of the next seed (``encoder_seed``), whatever its system.
+
+``own`` is the decoder's error rate on its own encoder, without a map; ``ceiling`` on its own
+system's encoder of the next seed: what a map costs where the task is the same; ``floor`` on a
+randomly initialized encoder.
 
 ``accuracy`` and ``loss`` (cross entropy in nats) are of the next token with teacher forcing,
 ``value`` is the error rate of beam search, in ``unit``; ``interval`` its 95 % jackknife over
-speakers or voices, the map held fixed; ``difference`` is value - own, with the same jackknife of the
-two paired by utterance. Encoders are paired within a seed.
+speakers or voices, the map held fixed. ``difference`` is value - ceiling: what the other task
+costs; its interval is the same jackknife of the two paired by utterance.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +39,11 @@ from l2dual.text import UNITS, align, normalize
 RANDOM = "random"
 FRAMES_PER_DIM = 10  # of the training frames for each input of the map
 RIDGE = 1e-6  # of the mean variance: keeps directions that do not vary from exploding
+NUMBERS = "value interval difference difference_interval accuracy loss r2 n_fit_frames".split()
 
 
 def swap(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict]:
-    """Put every decoder on every encoder of its seed.
+    """Put every decoder on the encoder of every system's next seed.
 
     Args:
         data_dir: split to test on, after stage 3.
@@ -48,7 +52,7 @@ def swap(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options) 
         options: see :class:`Options`.
 
     Returns:
-        One record per decoder and encoder.
+        One record per decoder and system; null for the encoder of a system with one seed.
 
     Raises:
         DataError: a missing or broken run.yaml, config or checkpoint, or audio.
@@ -56,46 +60,66 @@ def swap(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options) 
     """
     runs = read_comparable(exp_dirs)
     test, fit = (subset(DataDir.load(path), options.max_utts) for path in (data_dir, fit_dir))
+    systems = list(dict.fromkeys(run["system"] for run in runs.values()))
     records = []
     for seed in sorted({run["seed"] for run in runs.values()}):
         dirs = {run["system"]: exp_dir for exp_dir, run in runs.items() if run["seed"] == seed}
+        others = of_next_seed(runs, seed)
         models = {name: load_model(path, options.checkpoint) for name, path in dirs.items()}
         models[RANDOM] = random_model(next(iter(dirs.values())), RANDOM_SEEDS[0])
-        for name in dirs:
-            trained = {run["seed"]: path for path, run in runs.items() if run["system"] == name}
-            if len(trained) > 1:
-                path = trained[next_seed(seed, trained)]
-                models[again(name)] = load_model(path, options.checkpoint)
+        for name, path in others.items():
+            models[again(name)] = load_model(path, options.checkpoint)
         for model in models.values():
             model.to(options.device)
-        maps = fit_maps(models, fit, options)
-        tallies = swapped(models, dirs, maps, test, options)
-        values = {
-            (decoder, output, encoder): tally.values(
-                test, output, tallies[decoder, output, decoder]
-            )
-            for (decoder, output, encoder), tally in tallies.items()
-        }
-        for (decoder, output, encoder), found in values.items():
-            if encoder not in dirs:
-                continue
-            run = runs[dirs[decoder]]
+        maps = fit_maps(models, dirs, fit, options)
+        for (name, output), on in swapped(models, dirs, maps, test, options).items():
+            run = runs[dirs[name]]
             head = {key: run[key] for key in ("corpus", "language", "convention")}
-            place = {"decoder": decoder, "output": output, "encoder": encoder, "seed": seed}
-            found |= {"own": values[decoder, output, decoder]["value"]}
-            found |= {"floor": values[decoder, output, RANDOM]["value"]}
-            same_task = values.get((decoder, output, again(decoder)), {"value": None})
-            found |= {"ceiling": same_task["value"]}
-            tail = made_by(test, runs, options, decoder=dirs[decoder], encoder=dirs[encoder])
-            records.append(
-                {"kind": "swap", **head, **place, **found, "fit_split": fit.path.name} | tail
-            )
+            for system, values in on_each(on, name, systems, test, output).items():
+                place = {"decoder": name, "output": output, "encoder": system, "seed": seed}
+                place["encoder_seed"] = None
+                sides = {"decoder": dirs[name]}
+                if system in others:
+                    place["encoder_seed"] = runs[others[system]]["seed"]
+                    sides["encoder"] = others[system]
+                tail = {"fit_split": fit.path.name, **made_by(test, runs, options, **sides)}
+                records.append({"kind": "swap", **head, **place, **values, **tail})
     return records
 
 
+def of_next_seed(runs: dict[Path, dict], seed: int) -> dict[str, Path]:
+    """The run of each system with the next seed, for the systems that have another."""
+    found = {}
+    for system in dict.fromkeys(run["system"] for run in runs.values()):
+        seeds = {run["seed"]: path for path, run in runs.items() if run["system"] == system}
+        if (other := next_seed(seed, seeds)) != seed:
+            found[system] = seeds[other]
+    return found
+
+
 def again(system: str) -> str:
-    """Name the encoder of a system from another seed."""
+    """Name the encoder that a system has with the next seed."""
     return f"{system} again"
+
+
+def on_each(
+    on: dict[str, "Tally"], decoder: str, systems: Iterable[str], data: DataDir, output: str
+) -> dict[str, dict]:
+    """The numbers of one decoder's tallies, ``on`` each encoder, by the encoder's system."""
+    names = {"own": decoder, "ceiling": again(decoder), "floor": RANDOM}
+    rates = {
+        key: on[name].values(data, output)["value"] if name in on else None
+        for key, name in names.items()
+    }
+    found = {}
+    for system in systems:
+        if tally := on.get(again(system)):
+            values = tally.values(data, output, on.get(again(decoder)))
+        else:
+            reason = f"{system} has no second seed, and encoders of one seed start alike"
+            values = on[decoder].values(data, output) | dict.fromkeys(NUMBERS) | {"reason": reason}
+        found[system] = values | rates
+    return found
 
 
 def subset(data: DataDir, max_utts: int | None) -> DataDir:
@@ -142,9 +166,9 @@ class Affine:
 
 @torch.inference_mode()
 def fit_maps(
-    models: dict[str, L2DualModel], data: DataDir, options: Options
+    models: dict[str, L2DualModel], targets: Collection[str], data: DataDir, options: Options
 ) -> dict[tuple[str, str], Affine]:
-    """Least-squares maps between the outputs of all encoders, from one pass over ``data``.
+    """Least-squares maps from the outputs of all other encoders to the targets', from one pass.
 
     The sums of products are all that is kept of the frames.
     """
@@ -161,14 +185,13 @@ def fit_maps(
     mean = sums / n
     covariance = products / n - np.outer(mean, mean)
     maps = {}
-    for source in names:
+    for source in (name for name in names if name not in targets):
         own = covariance[part[source], part[source]]
         ridge = RIDGE * np.trace(own) / len(own) * np.eye(len(own))
-        for target in names:
-            if source != target:
-                weight = np.linalg.solve(own + ridge, covariance[part[source], part[target]])
-                bias = mean[part[target]] - mean[part[source]] @ weight
-                maps[source, target] = Affine(weight, bias, n)
+        for target in targets:
+            weight = np.linalg.solve(own + ridge, covariance[part[source], part[target]])
+            bias = mean[part[target]] - mean[part[source]] @ weight
+            maps[source, target] = Affine(weight, bias, n)
     print(f"progress: mapped {', '.join(names)}", flush=True)
     return maps
 
@@ -180,35 +203,25 @@ def swapped(
     maps: dict[tuple[str, str], Affine],
     data: DataDir,
     options: Options,
-) -> dict[tuple[str, str, str], "Tally"]:
-    """Every decoder on every encoder, by (decoder's system, output, encoder's system).
-
-    On the encoder of a system `again` is none but that system's decoder.
-    """
+) -> dict[tuple[str, str], dict[str, "Tally"]]:
+    """Every decoder, by system and output, on its own encoder and on all that are mapped to it."""
     searches = {name: on_states(models[name], options) for name in dirs}
-    texts = {
-        (name, output): Texts(data, dirs[name], output)
-        for name in dirs
-        for output in models[name].outputs
-    }
-    encoders = {
-        name: [one for one in models if one not in map(again, dirs) or one == again(name)]
-        for name in dirs
-    }
+    others = [name for name in models if name not in dirs]
+    decoders = [(name, output) for name in dirs for output in models[name].outputs]
+    texts = {(name, output): Texts(data, dirs[name], output) for name, output in decoders}
     tallies = {
-        (name, output, encoder): Tally(maps.get((encoder, name)))
-        for name, output in texts
-        for encoder in encoders[name]
+        (name, output): {encoder: Tally(maps.get((encoder, name))) for encoder in [name, *others]}
+        for name, output in decoders
     }
     done = 0
     for utts, states, lengths in encoded(models, data, options):
         for name, search in searches.items():
-            for encoder in encoders[name]:
+            for encoder in [name, *others]:
                 mapping = maps.get((encoder, name))
                 given = states[encoder] if mapping is None else through(mapping, states[encoder])
                 hypotheses = search(given, lengths)
                 for output, found in hypotheses.items():
-                    tally, text = tallies[name, output, encoder], texts[name, output]
+                    tally, text = tallies[name, output][encoder], texts[name, output]
                     tally.compare(given, states[name], lengths)
                     tally.force(models[name], output, given, lengths, [text.ids[u] for u in utts])
                     for utt, tokens in zip(utts, found, strict=True):
@@ -325,16 +338,16 @@ class Tally:
             torch.nn.functional.cross_entropy(logits[counted], ys_out[counted], reduction="sum")
         )
 
-    def values(self, data: DataDir, output: str, own: "Tally | None") -> dict:
-        """The numbers of a record; ``own``: the tally to reach, if there is one."""
+    def values(self, data: DataDir, output: str, reference: "Tally | None" = None) -> dict:
+        """The numbers of a record; ``reference``: the tally that ``difference`` is to."""
         utts = sorted(self.errors)
         clusters = np.array([data.clusters[utt] for utt in utts])
         n_clusters = len(np.unique(clusters))
         wrong, n_ref = np.array([self.errors[utt] for utt in utts]).T
-        more = wrong - np.array([(own or self).errors[utt][0] for utt in utts])
+        more = wrong - np.array([(reference or self).errors[utt][0] for utt in utts])
         numbers = {
             "value": float(wrong.sum() / n_ref.sum()),
-            "difference": float(more.sum() / n_ref.sum()) if own else None,
+            "difference": float(more.sum() / n_ref.sum()) if reference else None,
             "accuracy": self.hits / self.tokens,
             "loss": self.nats / self.tokens,
             "r2": self._r2(),
@@ -344,7 +357,7 @@ class Tally:
             numbers = dict.fromkeys(numbers)
         elif not (reason := too_few_clusters(n_clusters)):
             intervals["interval"] = _rate_interval(wrong, n_ref, clusters)
-            if own and self is not own:
+            if reference and self is not reference:
                 intervals["difference_interval"] = _rate_interval(more, n_ref, clusters)
         return {
             **numbers,

@@ -91,14 +91,14 @@ TABLES = (
         "swap",
         "swap",
         "A decoder on another system’s encoder",
-        "Error rate of a trained decoder that hears another encoder through a linear map; own: on its own "
-        "encoder; the interval of their difference is in the CSV; ceiling: on its own system’s from another "
-        "seed; floor: on a random one. r2 is the map’s fit.",
+        "Error rate of a trained decoder that hears an encoder of another seed through a linear map; own: on "
+        "its own encoder, no map; ceiling: on its own system’s of the other seed, and difference: what it loses "
+        "beyond that; floor: on a random one. r2 is the map’s fit.",
         {
             "decoder": lambda record: f"{record['decoder']} {record['output']}",
             "encoder": lambda record: record["encoder"],
         },
-        ("value", "own", "ceiling", "floor", "r2"),
+        ("value", "own", "ceiling", "difference", "floor", "r2"),
         decimals=3,
     ),
     Table(

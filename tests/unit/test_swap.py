@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -47,16 +49,14 @@ def test_linear_map_undoes_a_rotation(data, runs):
     models = {"do": load_model(runs["do"]), "turned": load_model(runs["do"])}
     turn = torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=torch.manual_seed(0)))[0]
     models["turned"].encoder = Turned(models["turned"].encoder, turn)
-    maps = fit_maps(models, directory, QUICK)
+    back = fit_maps(models, ["turned"], directory, QUICK)["do", "turned"]
     states = torch.nn.functional.layer_norm(torch.randn(2, 3, WIDTH), (WIDTH,))  # as encoders give
-    there = through(maps["do", "turned"], states)
+    there = through(back, states)
     np.testing.assert_allclose(there, states @ turn + 1.5, atol=1e-3)
+    maps = fit_maps(models, ["do"], directory, QUICK)
     tallies = swapped(models, {"do": runs["do"]}, maps, directory, QUICK)
     for output in ("surface", "meaning"):
-        reach = tallies["do", output, "do"]
-        own, other = (
-            tallies["do", output, name].values(directory, output, reach) for name in models
-        )
+        own, other = (tallies["do", output][name].values(directory, output) for name in models)
         assert own["r2"] is None and other["r2"] == pytest.approx(1, abs=1e-4)
         assert other["loss"] == pytest.approx(own["loss"], abs=1e-3)
         assert other["value"] == pytest.approx(own["value"], abs=0.02)
@@ -75,41 +75,71 @@ def test_headless_is_the_same_model(data, runs):
     assert float(loss) == pytest.approx(float(given), abs=1e-6)
 
 
-def test_swap_records(data, runs, tmp_path):
-    records = swap(data, data, list(runs.values()), QUICK)
-    assert len(records) == 4 * 3  # decoders, encoders
+@pytest.fixture(scope="module")
+def second(tmp_path_factory):
+    exp = tmp_path_factory.mktemp("second")
+    return {system: make_run(exp / system, system, 2) for system in ("so_surface", "do")}
+
+
+def test_swap_records(data, runs, second):
+    records = swap(data, data, [*runs.values(), *second.values()], QUICK)
+    assert len(records) == (4 + 3) * 3  # decoders of seeds 1 and 2, systems
     for record in records:
+        assert record["kind"] == "swap" and record["own"] is not None and record["floor"] is not None
+        assert record["n_utts"] == 24 and record["unit"] == "char"
+        if record["encoder"] == "so_meaning" and record["seed"] == 1:
+            assert record["value"] is None and "so_meaning has no second seed" in record["reason"]
+            assert record["encoder_seed"] is None and "exp_encoder" not in record
+            continue
+        assert record["encoder_seed"] == 3 - record["seed"] and record["r2"] < 1
+        assert Path(record["exp_encoder"]).name == record["encoder"]
+        assert yaml.safe_load((Path(record["exp_encoder"]) / "run.yaml").read_text())["seed"] == (
+            record["encoder_seed"]
+        )
+        if record["decoder"] == "so_meaning":  # it has no second seed
+            assert record["ceiling"] is None and record["difference"] is None
+            continue
         own = record["encoder"] == record["decoder"]
-        assert record["kind"] == "swap" and (record["r2"] is None) == own
-        assert record["floor"] is not None and record["n_utts"] == 24 and record["unit"] == "char"
-        assert record["value"] - record["own"] == pytest.approx(record["difference"], abs=1e-12)
+        assert record["difference"] == pytest.approx(record["value"] - record["ceiling"], abs=1e-12)
         assert (record["difference_interval"] is None) == own
+        assert record["difference"] == 0 or not own
+
+
+def test_a_swap_of_one_seed_is_null(data, runs):
+    records = swap(data, data, list(runs.values()), QUICK)
+    assert len(records) == 4 * 3
+    for record in records:
+        assert record["value"] is record["r2"] is record["ceiling"] is None
+        assert record["reason"].startswith(f"{record['encoder']} has no second seed")
+        assert record["own"] is not None
+
+
+def test_a_swap_of_too_little_data_is_null(runs, second, tmp_path):
     few = make_data(tmp_path / "few", n_speakers=1, per_speaker=1)
-    for record in swap(few, few, [runs["so_surface"], runs["do"]], QUICK):
-        if record["encoder"] != record["decoder"]:
-            assert record["value"] is None and "needs 80" in record["reason"]
-        else:
-            assert record["value"] is None and record["reason"] == "1 utterances; needs 20"
+    for record in swap(few, few, [runs["do"], second["do"]], QUICK):
+        assert record["value"] is record["own"] is None and "needs 80" in record["reason"]
     broken = make_run(tmp_path / "broken", "so_meaning", 1)
     (broken / CHECKPOINT).write_bytes(b"no")
     with pytest.raises(DataError, match=f"broken/{CHECKPOINT}"):
         swap(few, few, [runs["so_surface"], broken], QUICK)
 
 
-def test_the_ceiling_is_the_own_system_of_another_seed(data, runs, tmp_path):
-    second = {name: make_run(tmp_path / f"{name}2", name, 2) for name in ("so_surface", "do")}
-    found = swap(data, data, [*runs.values(), *second.values()], QUICK)
-    assert len(found) == 4 * 3 + 3 * 2
-    of_one = {name: [r for r in found if r["decoder"] == name and r["seed"] == 1] for name in runs}
-    assert {r["ceiling"] for r in of_one["so_meaning"]} == {None}  # it has no second seed
-    directory = DataDir.load(data)
-    models = {"do": load_model(runs["do"]), "do again": load_model(second["do"])}
-    maps = fit_maps(models, subset(directory, QUICK.max_utts), QUICK)
-    tallies = swapped(models, {"do": runs["do"]}, maps, subset(directory, QUICK.max_utts), QUICK)
+def test_swapped_values_are_of_the_next_seed(data, runs, second):
+    found = swap(data, data, [runs["do"], *second.values()], QUICK)
+    part = subset(DataDir.load(data), QUICK.max_utts)
+    models = {"do": load_model(runs["do"]), "next": load_model(second["so_surface"])}
+    maps = fit_maps(models, ["do"], part, QUICK)
+    assert set(maps) == {("next", "do")}
+    tallies = swapped(models, {"do": runs["do"]}, maps, part, QUICK)
     for output in ("surface", "meaning"):
-        expected = tallies["do", output, "do again"].values(directory, output, None)["value"]
-        ceilings = [r["ceiling"] for r in of_one["do"] if r["output"] == output]
-        assert ceilings == pytest.approx([expected] * 3, abs=0.02)
+        expected = tallies["do", output]["next"].values(part, output)
+        (record,) = (
+            r
+            for r in found
+            if (r["decoder"], r["seed"], r["output"], r["encoder"]) == ("do", 1, output, "so_surface")
+        )
+        assert record["r2"] == pytest.approx(expected["r2"], abs=1e-4)
+        assert record["value"] == pytest.approx(expected["value"], abs=0.02)
 
 
 def test_fresh_decoder_learns_what_the_states_say(data, runs):
