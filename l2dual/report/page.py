@@ -15,11 +15,21 @@ from l2dual.errors import DataError
 from l2dual.mispronunciation import MEASURES
 from l2dual.report import plots
 from l2dual.report.analyses import analyses
-from l2dual.report.entanglement import averaged, read_cka, read_gradients, rounded
+from l2dual.report.entanglement import CKA_COLUMNS, averaged, read_cka, read_gradients, rounded
 from l2dual.report.examples import examples
 from l2dual.report.findings import at_half, findings, half_of, optional, recipe_of
 from l2dual.report.mispronunciations import mispronunciation_tables
-from l2dual.report.rates import PAPER, RATE, SINGLE, Comparison, bin_rows, comparisons, points
+from l2dual.report.rates import (
+    PAPER,
+    PAPER_BY_BIN,
+    PAPER_CKA,
+    RATE,
+    SINGLE,
+    Comparison,
+    bin_rows,
+    comparisons,
+    points,
+)
 from l2dual.report.verdict import verdict
 from l2dual.score import read_records
 from l2dual.text import NAMES
@@ -76,6 +86,8 @@ def gather(exp: Path, data: Path) -> dict:
         "divergence": divergence,
         "paper_bins": PAPER_BINS.get(first.language),
         "paper": PAPER.get(first.language),
+        "paper_by_bin": PAPER_BY_BIN.get(first.language),
+        "paper_cka": PAPER_CKA.get(first.language),
         "cka": cka,
         "cka_csv": csv_uri([flatten(r) for r in cka["records"]]) if cka["records"] else None,
         "analyses": [
@@ -134,7 +146,8 @@ def view(group: Comparison, half: Comparison | None, name: str, of: int) -> dict
         "group": group,
         "verdict": verdict(group, half),
         "rates": {output: rate_rows(group, output) for output in group.units},
-        "bins": {output: bin_rows(group, output) for output in group.units},
+        "half": half,
+        "bins": {output: bin_rows(group, half, output) for output in group.units},
         "plots": [
             draw(group, output, f"{name}-{kind}-{output}")
             for kind, draw in (
@@ -279,5 +292,5 @@ def render(template: str, content: dict) -> str:
     )
     environment.filters |= {"points": points, "rounded": rounded, "averaged": averaged}
     names = {"RATE": RATE, "SINGLE": SINGLE, "BINS": BINS, "NAMES": NAMES, "Notes": Notes}
-    names |= {"NO_SURFACE": NO_SURFACE, "MEASURES": MEASURES}
+    names |= {"NO_SURFACE": NO_SURFACE, "MEASURES": MEASURES, "CKA_COLUMNS": CKA_COLUMNS}
     return environment.get_template(template).render(content | names)

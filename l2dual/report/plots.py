@@ -184,8 +184,8 @@ def cka_by_layer(pair: dict, name: str) -> Markup:
             values = [float("nan") if v is None else v for v in pair[key]]
             if any(value == value for value in values):
                 axes.plot(xs, values, label=label, ms=5, **look)
-        low = [float("nan") if v is None else v[0] for v in pair["interval"]]
-        high = [float("nan") if v is None else v[1] for v in pair["interval"]]
+        low = [float("nan") if v is None else v[0] for v in pair["intervals"]["cka"]]
+        high = [float("nan") if v is None else v[1] for v in pair["intervals"]["cka"]]
         axes.fill_between(xs, low, high, color="#D55E00", alpha=0.18, lw=0)
         axes.set_xticks(xs, pair["layers"])
         axes.set_xlabel("encoder block")

@@ -17,6 +17,13 @@ PAPER = {
     "ko": {"surface": (11.14, 11.34), "meaning": (1.60, 0.77)},
     "en": {"surface": (13.78, 15.08), "meaning": (3.87, 3.19)},
 }
+# Its Figure 2: DO - SO of the surface in points, by bin
+PAPER_BY_BIN = {"en": {"0": 0.28, "11+": 6.72}}
+# Its Table 3: CKA of the encoders of SO surface and SO meaning, by layer of twelve
+PAPER_CKA = {
+    "ko": {3: 0.43, 6: 0.56, 9: 0.45, 11: 0.56},
+    "en": {3: 0.89, 6: 0.75, 9: 0.66, 11: 0.40},
+}
 
 
 @dataclass(frozen=True)
@@ -186,15 +193,22 @@ def facts_of(record: dict) -> tuple:
     return tuple(record[key] for key in keys)
 
 
-def bin_rows(comparison: Comparison, output: str) -> list[tuple[str, list[Cell], bool]]:
-    """Rows of the table by bin: (label, a cell for each of ``columns``, is a difference)."""
-    unit, names = comparison.units[output][0], comparison.columns
+def bin_rows(
+    comparison: Comparison, half: Comparison | None, output: str
+) -> list[tuple[str, list[Cell], bool]]:
+    """Rows of the table by bin: (label, cells, is a difference).
+
+    There is a cell for each of ``columns``, then one of all utterances at half the training budget.
+    """
+    unit = comparison.units[output][0]
+    places = [(comparison, name) for name in comparison.columns] + [(half, "all")] * bool(half)
+    missing = Cell({}, "not decoded at half the budget")
     rows = []
     for system in comparison.systems:
-        cells = [comparison.cell(system, output, unit, name) for name in names]
-        if None not in cells:
+        if comparison.cell(system, output, unit, "all"):
+            cells = [of.cell(system, output, unit, name) or missing for of, name in places]
             rows.append((system, cells, False))
     for system in comparison.duals:
-        cells = [comparison.degradation(system, output, unit, name) for name in names]
+        cells = [of.degradation(system, output, unit, name) for of, name in places]
         rows.append((f"{system} − {SINGLE[output]}", cells, True))
     return rows

@@ -12,16 +12,21 @@ from l2dual.report.rates import RATE, SINGLE, Cell, Comparison, points
 SEEDS = 3
 LEVEL = 0.05
 MOST_WRONG = 50  # percent, the error rate of a system that has not begun to learn
+PER_EDIT, LOG_RATIO = "rate_per_edit", "log_rate_ratio"  # the slopes on divergence
 
 
 def verdict(group: Comparison, half: Comparison | None) -> list[str]:
     """One sentence per dual-output system and output, then one per slope on divergence.
 
+    A system that is a tenth worse everywhere loses more points where there are more errors: of the
+    two slopes, that in points (the paper's Figure 2) then rises, and that of the log ratio does not.
+
     ``half`` has the same systems at half the training budget, if they were decoded there.
     """
     pairs = [(system, output) for system in group.duals for output in group.units]
     sentences = [difference(group, half, *pair) for pair in pairs]
-    return sentences + list(filter(None, (slope(group, half, *pair) for pair in pairs)))
+    slopes = (slope(group, half, *pair, name) for name in (PER_EDIT, LOG_RATIO) for pair in pairs)
+    return sentences + list(filter(None, slopes))
 
 
 def difference(group: Comparison, half: Comparison | None, system: str, output: str) -> str:
@@ -111,46 +116,59 @@ def not_begun(half: Comparison | None, system: str, output: str) -> str | None:
     return None
 
 
-def slope(group: Comparison, half: Comparison | None, system: str, output: str) -> str | None:
-    """Whether DO / SO grows with divergence; None where no slope was fitted."""
-    record = slope_record(group, system, output)
+def slope(
+    group: Comparison, half: Comparison | None, system: str, output: str, measure: str
+) -> str | None:
+    """Whether DO - SO or DO / SO grows with divergence; None where no slope was fitted."""
+    record = slope_record(group, system, output, measure)
     if record is None or record["value"] is None:
         return None
-    name = f"{output.capitalize()}: log({system} / {SINGLE[output]}) on edits per token"
+    of = f"{system} − {SINGLE[output]}" if measure == PER_EDIT else f"log({system} / {SINGLE[output]})"
+    name = f"{output.capitalize()}: {of}"
     if record["interval"] is None or record["p_holm"] is None:
-        return f"{name} has slope {record['value']:+.2f}: {record['reason']}."
-    lacking = slope_lacks(group, half, system, output)
+        return f"{name} has slope {record['value']:+.2g}: {record['reason']}."
+    lacking = slope_lacks(group, half, system, output, measure)
     said = lacking or (
         f"{direction(record)}, a finding{scope(record['seed_interval'])} "
         f"(p = {record['p_holm']:.2g} after Holm)"
     )
-    return f"{name} has slope {with_interval(record['value'], record['interval'])}: {said}."
+    return f"{name} has slope {slope_numbers(record)}: {said}."
 
 
-def slope_record(group: Comparison, system: str, output: str) -> dict | None:
-    """The record of the slope of log(DO / SO) on edits per token."""
+def slope_record(group: Comparison, system: str, output: str, measure: str) -> dict | None:
+    """The record of the slope of DO - SO on edits, or of log(DO / SO) on edits per token."""
     unit = group.units[output][0]
-    return group.statistics.get(("slope", "log_rate_ratio", system, output, unit))
+    return group.statistics.get(("slope", measure, system, output, unit))
+
+
+def slope_numbers(record: dict) -> str:
+    """A slope with its interval and what it is a slope on."""
+    if record["measure"] == LOG_RATIO:
+        return with_interval(record["value"], record["interval"]) + " on edits per token"
+    ends = [100 * end for end in record["interval"]]
+    return with_interval(100 * record["value"], ends) + " points an edit"
 
 
 def direction(record: dict) -> str:
     return "grows with divergence" if record["value"] > 0 else "falls with divergence"
 
 
-def slope_lacks(group: Comparison, half: Comparison | None, system: str, output: str) -> str | None:
+def slope_lacks(
+    group: Comparison, half: Comparison | None, system: str, output: str, measure: str
+) -> str | None:
     """What a slope lacks to be a finding; None if it is one."""
-    record = slope_record(group, system, output)
+    record = slope_record(group, system, output, measure)
     if len(record["seeds"]) < SEEDS:
         return "a description, not a finding, which needs three seeds"
     if missing := not_begun(half, system, output):
         return missing
     if record["p_holm"] >= LEVEL:
         return f"no trend with divergence shown (p = {record['p_holm']:.2g} after Holm)"
-    before = half and slope_record(half, system, output)
+    before = half and slope_record(half, system, output, measure)
     if not before or before["value"] is None or not set(record["seeds"]) <= set(before["seeds"]):
         return f"{direction(record)}, but not tried at half the budget, so not yet a finding"
     if before["value"] * record["value"] <= 0:
-        return f"{direction(record)}, but at half the budget {before['value']:+.2f}: not a finding"
+        return f"{direction(record)}, but does the opposite at half the budget: not a finding"
     return None
 
 

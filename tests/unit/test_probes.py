@@ -6,11 +6,12 @@ import torch
 
 from l2dual.analysis import probes
 from l2dual.analysis.alignment import Aligned, align_texts, widened
-from l2dual.analysis.entanglement import Options, next_seed
+from l2dual.analysis.entanglement import Options
 from l2dual.analysis.probes import Bench, Place, Tokens, fit_probe, probe, token_states
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError, UsageError
 from l2dual.load import CHECKPOINT, load_model
+from l2dual.stats import next_seed
 from tests.systems import OUTPUTS, make_data, make_run
 
 

@@ -25,10 +25,10 @@ from l2dual.divergence import bin_of, divergences
 from l2dual.errors import DataError
 from l2dual.inference import infer, load
 from l2dual.report.examples import choose, columns_of, lay_out
-from l2dual.report.entanglement import depth
+from l2dual.report.entanglement import depth, interval_of
 from l2dual.report.findings import findings, recipe_of
 from l2dual.report.page import gather, gather_both, render
-from l2dual.report.rates import comparisons
+from l2dual.report.rates import bin_rows, comparisons
 from l2dual.report.summary import summary
 from l2dual.report.verdict import verdict
 from l2dual.score import merge, score, write_records
@@ -216,12 +216,12 @@ def test_page_says_the_things_it_must(page):
     assert text.index("What came out") < text.index("Error rates") < text.index("Limitations")
     numbers = r"[+−]\d+\.\d points \[[+−]\d+\.\d, [+−]\d+\.\d\] \(\d+\.\d against \d+\.\d % CER; 3 seeds"
     assert re.search("Surface: do − so_surface = " + numbers, text)
-    assert re.search(r"on edits per token has slope [+−]\d\.\d\d \[", text)
+    assert re.search(r"has slope [+−]\d\.\d\d \[.{12,16}\] on edits per token: ", text)
     assert "too few frames: 12 of 512" in text and "one seed: no ceiling" in text
     assert "Surface: CER by divergence (%)" in text  # an axis title: text stays text
     assert page.count("<audio") == 6
     assert [depth(name) for name in ("block2", "block10", "other")] == [(False, 2), (False, 10), (True, 0)]
-    assert "do, block1 0.20 0.60 0.00" in text  # 0.6, 0.2 and -0.2: nan and the epoch's mean are out
+    assert "do, block1 0.20 0.60 0" in text  # 0.6, 0.2 and -0.2: nan and the epoch's mean are out
     assert "block of so_meaning" in text
     assert "do 1 key 0.62 −0.11 – a 9 a too few speakers" in text  # the mean of two seeds
     assert "Finding the learner’s errors" in text and "random at the base rate" in text
@@ -361,7 +361,7 @@ def test_half_the_budget_of_one_seed_confirms_nothing():
         ([1, 2], 0.01, 0.4, "a description, not a finding, which needs three seeds"),
         ([1, 2, 3], 0.2, 0.4, "no trend with divergence shown (p = 0.2 after Holm)"),
         ([1, 2, 3], 0.01, None, "grows with divergence, but not tried at half the budget"),
-        ([1, 2, 3], 0.01, -0.4, "grows with divergence, but at half the budget -0.40: not a finding"),
+        ([1, 2, 3], 0.01, -0.4, "grows with divergence, but does the opposite at half the budget"),
         ([1, 2, 3], 0.01, 0.4, "grows with divergence, a finding (p = 0.01 after Holm)"),
     ],
 )
@@ -373,7 +373,19 @@ def test_a_slope_is_a_finding_by_the_same_rules(seeds, p, half, says):
     (group,) = comparisons(records, [facts, slope])
     (at_half,) = comparisons(records, [facts, slope | {"value": half}] if half else [])
     sentence = verdict(group, at_half)[-1]
-    assert "on edits per token has slope +0.50 [+0.10, +0.90]: " in sentence and says in sentence
+    assert "has slope +0.50 [+0.10, +0.90] on edits per token: " in sentence and says in sentence
+
+
+def test_both_slopes_are_told():
+    records = records_of([(s, seed, 0.1) for s in ("so_surface", "do") for seed in (1, 2, 3)])
+    facts = records[0] | {"kind": "comparison"}
+    slope = records[-1] | {"kind": "slope", "l1": "all", "seeds": [1, 2, 3], "seed_interval": None}
+    points = {"measure": "rate_per_edit", "value": 0.003, "interval": [0.002, 0.004], "p_holm": 0.001}
+    ratio = {"measure": "log_rate_ratio", "value": -0.1, "interval": [-0.5, 0.3], "p_holm": 0.6}
+    (group,) = comparisons(records, [facts, slope | points, slope | ratio])
+    first, second = verdict(group, group)[-2:]
+    assert "do − so_surface has slope +0.30 [+0.20, +0.40] points an edit: grows" in first
+    assert "log(do / so_surface) has slope −0.10 [−0.50, +0.30] on edits per token: no trend" in second
 
 
 def test_the_same_run_twice_is_refused():
@@ -443,8 +455,8 @@ def test_command_line_in_the_other_alphabets(tmp_path, language, convention):
 
 def test_results_md_has_what_stage_11_measured_and_its_command(recipe):
     markdown = render("results.md.jinja", gather(recipe / "exp", recipe / "data/test"))
-    assert "| Pull: so_surface and so_meaning | 2 | 0.70 | 0.05 | 0.30 | – |" in markdown
-    assert "| Pull: do and so_meaning | 4 | – | 0.05 | 0.30 | – |" in markdown
+    assert re.search(r"\| Pull: so_surface and so_meaning \| 2 \| 0.70 .*\| 0.05 \| 0.30 \| – \|", markdown)
+    assert re.search(r"\| Pull: do and so_meaning \| 4 \| – \| – \| 0.05 \| 0.30 \| – \|", markdown)
     assert "| do | 1 | key | 0.62 | −0.11 | – | 9 |" in markdown and "Seed 2." in markdown
     assert "| do | block1 | 0.20 | 0.60 | 0" in markdown
     assert "| all correct | – | 0.0 | 0.0 | 100.0 | 0.0 | – |" in markdown
@@ -453,6 +465,27 @@ def test_results_md_has_what_stage_11_measured_and_its_command(recipe):
     for above, line in zip(lines, lines[1:]):  # no row is parted from its table, or of other width
         if line.startswith("|") and above.startswith("|"):
             assert line.replace("\\|", "").count("|") == above.replace("\\|", "").count("|")
+
+
+def test_an_interval_of_a_mean_is_no_narrower_than_the_records():
+    records = [{"value": v, "interval": [v - 0.1, v + 0.1 * n]} for n, v in ((1, 0.4), (3, 0.6))]
+    assert interval_of(records, "value") == pytest.approx((0.4, 0.7))
+    nothing = {"value": None, "interval": None}
+    assert interval_of([*records, nothing], "value") == pytest.approx((0.4, 0.7))
+    assert interval_of([*records, {"value": 0.5, "interval": None}], "value") is None
+    assert interval_of([{"gain": 1.0, "gain_interval": [0, 2], "interval": [5, 6]}], "gain") == (0, 2)
+
+
+def test_half_the_budget_stands_beside_the_whole():
+    records = records_of([(s, seed, 0.1) for s in ("so_surface", "do") for seed in (1, 2, 3)])
+    late = [r | {"error_rate": 0.3 if r["system"] == "do" else 0.2} for r in records]
+    (group,), (half,) = comparisons(records), comparisons(late)
+    rows = {label: cells[-1].mean for label, cells, _ in bin_rows(group, half, "surface")}
+    assert rows == pytest.approx({"so_surface": 20, "do": 30, "do − so_surface": 10})
+    assert len(bin_rows(group, None, "surface")[0][1]) == len(group.columns)
+    (short,) = comparisons([r for r in late if r["system"] == "so_surface"])
+    found = {label: cells[-1] for label, cells, _ in bin_rows(group, short, "surface")}
+    assert found["do"].mean is None and found["do"].reason == "not decoded at half the budget"
 
 
 def text_of(page):
@@ -498,11 +531,11 @@ def test_the_page_over_both_recipes(recipe, tmp_path):
     assert parser.open == [] and len(parser.ids) == len(set(parser.ids))
     assert all(source.startswith(("data:", "#")) for source in parser.sources)
     assert "English and Korean: one output or two?" in text and "EN surface: DO − SO" in text
-    assert text.count("can’t be told") == 10  # no half budget: no finding
+    assert text.count("can’t be told") == 12  # no half budget: no finding
     assert "not tried at half the budget" in text and "slope" in text
     lines = render("both.md.jinja", content).splitlines()
     assert lines[0] == "| the paper says | English | Korean |"
-    assert {line.count("|") for line in lines[:7]} == {4}
+    assert {line.count("|") for line in lines[:8]} == {4}
     (row,) = [line for line in lines if line.startswith("| meaning, CER | do |")][:1]
     assert re.search(r"\| do \| \d+\.\d \[\d+\.\d, \d+\.\d\] \| [+−]\d+\.\d \[", row)
 
@@ -527,15 +560,17 @@ def exp_with(path, language, of_block=None, of_decoder=None):
     blocks = [
         info | singles | {"kind": "cka", "layer_x": block, "seed_x": x, "seed_y": y, "cka": value}
         for block, value in enumerate(of_block or [], start=1)
-        for x, y, value in ((1, 1, value), (2, 2, value + 0.01), (3, 3, value - 0.02), (1, 2, 0.0))
+        for x, y, value in ((1, 2, value), (2, 3, value + 0.01), (3, 1, value - 0.02), (1, 1, 0.0))
     ]
     for block in blocks:
         block["cka"] += 0.005 * (language == "ko" and block["seed_x"] == 2)  # seeds differ
+        block["ceiling"] = 1.0
     write_records(path / "cka.json", blocks)
     decoders = [
         info
-        | {"kind": "decoder cka", "set": chosen, "layer_x": layer, "seed_x": seed, "seed_y": seed}
-        | {"system_x": "do", "output_x": output, "system_y": f"so_{output}", "output_y": output}
+        | {"kind": "decoder cka", "set": chosen, "layer_x": layer, "ceiling": 1.0}
+        | {"seed_x": seed % 3 + 1, "system_x": f"so_{output}", "output_x": output}
+        | {"seed_y": seed, "system_y": "do", "output_y": output}
         | {"cka": value + 0.01 * seed * (output == "surface") if layer == 2 else 0.5}
         for output, value in (of_decoder or {}).items()
         for seed in (1, 2, 3)
@@ -556,9 +591,9 @@ def exp_with(path, language, of_block=None, of_decoder=None):
 )
 def test_task_similarity_of_two_languages(tmp_path, english, says, numbers):
     exps = exp_with(tmp_path / "en", "en", english), exp_with(tmp_path / "ko", "ko", [0.5] * 4)
-    status, said = findings([recipe_of(exp) for exp in exps])[3]["verdicts"][0]
+    status, said = findings([recipe_of(exp) for exp in exps])[4]["verdicts"][0]
     assert status == says and numbers in said
-    alone, why = findings([recipe_of(exps[1])])[3]["verdicts"][0]
+    alone, why = findings([recipe_of(exps[1])])[4]["verdicts"][0]
     assert alone == "can’t be told"
     assert why.startswith("first block to last, CKA 0.50 0.50 0.50 0.50; null – – – –; floor")
 
@@ -570,13 +605,13 @@ def test_tasks_as_alike_as_seeds_tell_nothing(tmp_path):
     for record in records:
         record["ceiling"] = 0.79 if record["layer_x"] == 3 else 0.95
     write_records(exps[0] / "cka.json", records)
-    for status, said in findings([recipe_of(exp) for exp in exps])[3]["verdicts"]:
-        assert status == "can’t be told" and "two tasks are as alike as two seeds of one" in said
+    for status, said in findings([recipe_of(exp) for exp in exps])[4]["verdicts"]:
+        assert status == "can’t be told" and "two tasks may be as alike as two seeds of one" in said
     exp = exp_with(tmp_path / "decoders", "en", of_decoder={"surface": 0.8, "meaning": 0.4})
     records = json.loads((exp / "decoders.json").read_text())
-    for ceiling, told in ((0.9, "holds"), (0.3, "can’t be told")):
+    for ceiling, told in ((0.95, "holds"), (0.3, "can’t be told")):
         write_records(exp / "decoders.json", [record | {"ceiling": ceiling} for record in records])
-        status, said = findings([recipe_of(exp)])[4]["verdicts"][0]
+        status, said = findings([recipe_of(exp)])[5]["verdicts"][0]
         assert status == told and f"ceiling {ceiling:.2f}" in said
 
 
@@ -586,7 +621,7 @@ def test_tasks_as_alike_as_seeds_tell_nothing(tmp_path):
 )
 def test_whose_decoder_goes_its_own_way(tmp_path, surface, meaning, says):
     exp = exp_with(tmp_path, "en", of_decoder={"surface": surface, "meaning": meaning})
-    status, said = findings([recipe_of(exp)])[4]["verdicts"][0]
+    status, said = findings([recipe_of(exp)])[5]["verdicts"][0]
     assert status == says and f"surface: CKA {surface + 0.02:.2f}; null –" in said
     assert f"meaning: CKA {meaning:.2f}; null –" in said
     assert "over 3 seeds" in said
