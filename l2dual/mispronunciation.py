@@ -28,6 +28,7 @@ same (correct diagnosis) and where it says something else (diagnosis error).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from l2dual.corpora.phones import ERROR
 from l2dual.text import align, tokens
@@ -125,8 +126,11 @@ def judge(
 def names_errors(canonical: str, truth: Marks, unit: str) -> bool:
     """Say whether the annotation names what was said for a wrong token; a deletion has no name.
 
-    Where it does so nowhere, as in speechocean762, there is detection without diagnosis.
+    Where it does so nowhere, as in speechocean762, there is detection without diagnosis. Beside an
+    unnamed phone nothing counts as named: alignment may take an inserted phone for what was said.
     """
+    if UNNAMED in chain(*truth.said, *truth.inserted):
+        return False
     places = zip(tokens(canonical, unit), truth.said, strict=True)
     return any(said and said != (token,) and UNNAMED not in said for token, said in places)
 

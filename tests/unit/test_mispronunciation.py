@@ -1,6 +1,14 @@
 import pytest
 
-from l2dual.mispronunciation import COUNTS, judge, mark, measure, project, trivial
+from l2dual.mispronunciation import (
+    COUNTS,
+    judge,
+    mark,
+    measure,
+    names_errors,
+    project,
+    trivial,
+)
 
 THINK, SINK = "dh ih ng k", "s ih ng k"
 
@@ -43,6 +51,9 @@ def test_an_unnamed_error_is_detected_but_not_diagnosed():
     found = decide(THINK, "<err> ih ng k", SINK, None, "phone")
     assert found == counts(TR=1, TA=3)
     assert measure("diagnosis_error_rate", found) is None and measure("recall", found) == 1
+    assert names_errors(THINK, mark(THINK, SINK, "phone"), "phone")
+    for surface in ("<err> ih ng k", "s <err> ng k"):  # beside it, s may be an inserted phone
+        assert not names_errors(THINK, mark(THINK, surface, "phone"), "phone")
 
 
 @pytest.mark.parametrize(
