@@ -25,7 +25,8 @@ def verdict(group: Comparison, half: Comparison | None) -> list[str]:
     """
     pairs = [(system, output) for system in group.duals for output in group.units]
     sentences = [difference(group, half, *pair) for pair in pairs]
-    slopes = (slope(group, half, *pair, name) for name in (PER_EDIT, LOG_RATIO) for pair in pairs)
+    begun = [pair for pair in pairs if not not_begun(half, *pair)]
+    slopes = (slope(group, half, *pair, name) for name in (PER_EDIT, LOG_RATIO) for pair in begun)
     return sentences + list(filter(None, slopes))
 
 

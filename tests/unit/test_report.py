@@ -463,6 +463,7 @@ def test_results_md_has_what_stage_11_measured_and_its_command(recipe):
     assert "- subspaces: commit def, `analyse --what subspaces`" in markdown
     lines = markdown.splitlines()
     for above, line in zip(lines, lines[1:]):  # no row is parted from its table, or of other width
+        assert line.startswith("|") or not above.startswith("| --- |")
         if line.startswith("|") and above.startswith("|"):
             assert line.replace("\\|", "").count("|") == above.replace("\\|", "").count("|")
 
