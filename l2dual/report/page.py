@@ -144,7 +144,7 @@ def view(group: Comparison, half: Comparison | None, name: str, of: int) -> dict
     return {
         "heading": f"{group.config}, {group.decode_config or ''}" if of > 1 else None,
         "group": group,
-        "verdict": verdict(group, half),
+        "verdicts": {system: verdict(group, half, system) for system in group.duals},
         "rates": {output: rate_rows(group, output) for output in group.units},
         "half": half,
         "bins": {output: bin_rows(group, half, output) for output in group.units},

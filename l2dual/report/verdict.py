@@ -15,18 +15,20 @@ MOST_WRONG = 50  # percent, the error rate of a system that has not begun to lea
 PER_EDIT, LOG_RATIO = "rate_per_edit", "log_rate_ratio"  # the slopes on divergence
 
 
-def verdict(group: Comparison, half: Comparison | None) -> list[str]:
-    """One sentence per dual-output system and output, then one per slope on divergence.
-
-    A system that is a tenth worse everywhere loses more points where there are more errors: of the
-    two slopes, that in points (the paper's Figure 2) then rises, and that of the log ratio does not.
+def verdict(group: Comparison, half: Comparison | None, system: str) -> list[str]:
+    """One sentence per output of a dual-output system, then one per slope on divergence.
 
     ``half`` has the same systems at half the training budget, if they were decoded there.
+    A system that is a tenth worse everywhere loses more points where there are more errors: of the
+    two slopes, that in points (the paper's Figure 2) then rises, and that of the log ratio does not.
     """
-    pairs = [(system, output) for system in group.duals for output in group.units]
-    sentences = [difference(group, half, *pair) for pair in pairs]
-    begun = [pair for pair in pairs if not not_begun(half, *pair)]
-    slopes = (slope(group, half, *pair, name) for name in (PER_EDIT, LOG_RATIO) for pair in begun)
+    sentences = [difference(group, half, system, output) for output in group.units]
+    slopes = (
+        slope(group, half, system, output, measure)
+        for measure in (PER_EDIT, LOG_RATIO)
+        for output in group.units
+        if not not_begun(half, system, output)
+    )
     return sentences + list(filter(None, slopes))
 
 
@@ -151,7 +153,7 @@ def slope_numbers(record: dict) -> str:
 
 
 def direction(record: dict) -> str:
-    return "grows with divergence" if record["value"] > 0 else "falls with divergence"
+    return "rises with divergence" if record["value"] > 0 else "falls with divergence"
 
 
 def slope_lacks(

@@ -313,7 +313,7 @@ def records_of(rates):
 )
 def test_verdict_of_few_seeds_is_a_description(rates, start, end):
     (group,) = comparisons(records_of(rates))
-    (sentence,) = verdict(group, None)
+    (sentence,) = verdict(group, None, "do")
     assert sentence.startswith(start) and end in sentence
 
 
@@ -340,7 +340,7 @@ def test_a_finding_needs_three_seeds_a_test_and_the_same_sign_at_half_the_budget
     (group,) = comparisons(whole, [whole[0] | {"kind": "comparison"}, record])
     halves = [("do", seed, half) for seed in seeds] if half else []
     (at_half,) = comparisons(records_of(single + halves))
-    (sentence,) = verdict(group, at_half if half else None)
+    (sentence,) = verdict(group, at_half if half else None, "do")
     assert "= +2.0 points [+1.0, +3.0]" in sentence and says in sentence
 
 
@@ -351,7 +351,7 @@ def test_half_the_budget_of_one_seed_confirms_nothing():
     found |= {"value": 0.02}
     (group,) = comparisons(whole, [whole[0] | {"kind": "comparison"}, found | {"interval": [0.01, 0.03]}])
     (half,) = comparisons(records_of(single + [("do", 1, 0.13)]))
-    (sentence,) = verdict(group, half)
+    (sentence,) = verdict(group, half, "do")
     assert "not tried at half the budget, so not yet a finding" in sentence
 
 
@@ -360,9 +360,9 @@ def test_half_the_budget_of_one_seed_confirms_nothing():
     [
         ([1, 2], 0.01, 0.4, "a description, not a finding, which needs three seeds"),
         ([1, 2, 3], 0.2, 0.4, "no trend with divergence shown (p = 0.2 after Holm)"),
-        ([1, 2, 3], 0.01, None, "grows with divergence, but not tried at half the budget"),
-        ([1, 2, 3], 0.01, -0.4, "grows with divergence, but does the opposite at half the budget"),
-        ([1, 2, 3], 0.01, 0.4, "grows with divergence, a finding (p = 0.01 after Holm)"),
+        ([1, 2, 3], 0.01, None, "rises with divergence, but not tried at half the budget"),
+        ([1, 2, 3], 0.01, -0.4, "rises with divergence, but does the opposite at half the budget"),
+        ([1, 2, 3], 0.01, 0.4, "rises with divergence, a finding (p = 0.01 after Holm)"),
     ],
 )
 def test_a_slope_is_a_finding_by_the_same_rules(seeds, p, half, says):
@@ -372,7 +372,7 @@ def test_a_slope_is_a_finding_by_the_same_rules(seeds, p, half, says):
     slope |= {"value": 0.5, "interval": [0.1, 0.9], "seeds": seeds, "seed_interval": [0.2, 0.8]}
     (group,) = comparisons(records, [facts, slope])
     (at_half,) = comparisons(records, [facts, slope | {"value": half}] if half else [])
-    sentence = verdict(group, at_half)[-1]
+    sentence = verdict(group, at_half, "do")[-1]
     assert "has slope +0.50 [+0.10, +0.90] on edits per token: " in sentence and says in sentence
 
 
@@ -383,8 +383,8 @@ def test_both_slopes_are_told():
     points = {"measure": "rate_per_edit", "value": 0.003, "interval": [0.002, 0.004], "p_holm": 0.001}
     ratio = {"measure": "log_rate_ratio", "value": -0.1, "interval": [-0.5, 0.3], "p_holm": 0.6}
     (group,) = comparisons(records, [facts, slope | points, slope | ratio])
-    first, second = verdict(group, group)[-2:]
-    assert "do − so_surface has slope +0.30 [+0.20, +0.40] points an edit: grows" in first
+    first, second = verdict(group, group, "do")[-2:]
+    assert "do − so_surface has slope +0.30 [+0.20, +0.40] points an edit: rises" in first
     assert "log(do / so_surface) has slope −0.10 [−0.50, +0.30] on edits per token: no trend" in second
 
 
