@@ -11,6 +11,8 @@ from l2dual.report.verdict import (
     LOG_RATIO,
     PER_EDIT,
     bracket,
+    errors_found,
+    errors_lack,
     lacks,
     scope,
     seeds,
@@ -77,6 +79,7 @@ def findings(recipes: list[Recipe]) -> list[dict]:
             lambda r: alike(r, recipes),
         ),
         ("Sharing changes the meaning’s decoder more than the surface’s", own_way),
+        ("Sharing makes the surface miss the learner’s errors (ours)", misses),
     ]
     return [{"finding": name, "verdicts": [judge(r) for r in recipes]} for name, judge in rows]
 
@@ -108,6 +111,17 @@ def grows(recipe: Recipe, measure: str) -> tuple[str, str]:
     if lacking:
         return OPEN, f"{said}: {lacking}"
     return (HOLDS if record["value"] > 0 else FAILS) + scope(record["seed_interval"]), said
+
+
+def misses(recipe: Recipe) -> tuple[str, str]:
+    """Whether ``do`` finds fewer of the learner's errors than so_surface, the prompt given."""
+    measured = errors_found(recipe.group, "do")
+    if measured is None:
+        return OPEN, "not measured"
+    record, said = measured
+    if lacking := errors_lack(recipe.group, recipe.half, "do"):
+        return OPEN, f"recall {said}: {lacking}"
+    return (HOLDS if record["value"] < 0 else FAILS) + scope(record["seed_interval"]), f"recall {said}"
 
 
 def alike(recipe: Recipe, recipes: list[Recipe]) -> tuple[str, str]:

@@ -16,20 +16,21 @@ PER_EDIT, LOG_RATIO = "rate_per_edit", "log_rate_ratio"  # the slopes on diverge
 
 
 def verdict(group: Comparison, half: Comparison | None, system: str) -> list[str]:
-    """One sentence per output of a dual-output system, then one per slope on divergence.
+    """One sentence per output of a dual-output system, on the errors found, and per slope.
 
     ``half`` has the same systems at half the training budget, if they were decoded there.
     A system that is a tenth worse everywhere loses more points where there are more errors: of the
     two slopes, that in points (the paper's Figure 2) then rises, and that of the log ratio does not.
     """
     sentences = [difference(group, half, system, output) for output in group.units]
+    sentences.append(errors_sentence(group, half, system))
     slopes = (
         slope(group, half, system, output, measure)
         for measure in (PER_EDIT, LOG_RATIO)
         for output in group.units
         if not not_begun(half, system, output)
     )
-    return sentences + list(filter(None, slopes))
+    return list(filter(None, [*sentences, *slopes]))
 
 
 def difference(group: Comparison, half: Comparison | None, system: str, output: str) -> str:
@@ -161,18 +162,77 @@ def slope_lacks(
 ) -> str | None:
     """What a slope lacks to be a finding; None if it is one."""
     record = slope_record(group, system, output, measure)
+    before = half and slope_record(half, system, output, measure)
+    missing = not_begun(half, system, output)
+    return record_lacks(record, before, missing, direction(record), "no trend with divergence")
+
+
+def record_lacks(
+    record: dict, before: dict | None, missing: str | None, found: str, nothing: str
+) -> str | None:
+    """What a slope or the difference of a measure lacks to be a finding; None if it is one.
+
+    ``before`` is the same at half the budget, ``missing`` what `not_begun` says; ``found`` and
+    ``nothing`` word what is there and what would not be.
+    """
     if len(record["seeds"]) < SEEDS:
         return "a description, not a finding, which needs three seeds"
-    if missing := not_begun(half, system, output):
+    if missing:
         return missing
     if record["p_holm"] >= LEVEL:
-        return f"no trend with divergence shown (p = {record['p_holm']:.2g} after Holm)"
-    before = half and slope_record(half, system, output, measure)
+        return f"{nothing} shown (p = {record['p_holm']:.2g} after Holm)"
     if not before or before["value"] is None or not set(record["seeds"]) <= set(before["seeds"]):
-        return f"{direction(record)}, but not tried at half the budget, so not yet a finding"
+        return f"{found}, but not tried at half the budget, so not yet a finding"
     if before["value"] * record["value"] <= 0:
-        return f"{direction(record)}, but does the opposite at half the budget: not a finding"
+        return f"{found}, but does the opposite at half the budget: not a finding"
     return None
+
+
+def errors_found(group: Comparison, system: str) -> tuple[dict, str] | None:
+    """The record of DO - SO in recall of the learner's errors, prompt given, and its numbers.
+
+    None where there is no such record, or no interval. Recall is where the surface must show that
+    it is not the meaning: an error is found where the surface has something else than the prompt.
+    """
+    if "surface" not in group.units:
+        return None
+    place = "surface", group.units["surface"][0], "all"
+    record = group.statistics.get(("mispronunciation_difference", "recall", "given", system, *place))
+    if record is None or not record["interval"] or record["p_holm"] is None:
+        return None
+    dual, single = (
+        group.statistics["mispronunciation", "recall", "given", name, *place]["value"]
+        for name in (system, SINGLE["surface"])
+    )
+    cell = Cell(
+        {seed: 100 * value for seed, value in record["per_seed"].items()},
+        interval=[100 * end for end in record["interval"]],
+        seed_interval=record["seed_interval"] and [100 * end for end in record["seed_interval"]],
+    )
+    numbers = f"{points(100 * record['value'])} points{bracket(cell)}"
+    return record, f"{numbers} ({100 * dual:.1f} against {100 * single:.1f} %; {seeds(cell)})"
+
+
+def errors_lack(group: Comparison, half: Comparison | None, system: str) -> str | None:
+    """What a difference in the errors found lacks to be a finding; None if it is one."""
+    record, _ = errors_found(group, system)
+    before = errors_found(half, system) if half else None
+    found = "more" if record["value"] > 0 else "fewer"
+    missing = not_begun(half, system, "surface")
+    return record_lacks(record, before and before[0], missing, found, "no difference")
+
+
+def errors_sentence(group: Comparison, half: Comparison | None, system: str) -> str | None:
+    """Whether a system finds more or fewer of the learner's errors; None where it is not measured."""
+    measured = errors_found(group, system)
+    if measured is None:
+        return None
+    record, numbers = measured
+    found = "more" if record["value"] > 0 else "fewer"
+    said = errors_lack(group, half, system) or (
+        f"{found}, a finding{scope(record['seed_interval'])} (p = {record['p_holm']:.2g} after Holm)"
+    )
+    return f"Learner’s errors found, the prompt given: {system} − so_surface = {numbers}: {said}."
 
 
 def with_interval(value: float, interval: tuple[float, float]) -> str:

@@ -26,7 +26,7 @@ from l2dual.errors import DataError
 from l2dual.inference import infer, load
 from l2dual.report.examples import choose, columns_of, lay_out
 from l2dual.report.entanglement import depth, interval_of
-from l2dual.report.findings import findings, recipe_of
+from l2dual.report.findings import Recipe, findings, misses, recipe_of
 from l2dual.report.page import gather, gather_both, render
 from l2dual.report.rates import bin_rows, comparisons
 from l2dual.report.summary import summary
@@ -388,6 +388,36 @@ def test_both_slopes_are_told():
     assert "log(do / so_surface) has slope −0.10 [−0.50, +0.30] on edits per token: no trend" in second
 
 
+@pytest.mark.parametrize(
+    "difference, half, says, status",
+    [
+        (-0.09, -0.14, "fewer, a finding (p = 0.01 after Holm)", "holds"),
+        (0.09, 0.14, "more, a finding (p = 0.01 after Holm)", "does not hold"),
+        (-0.09, 0.14, "fewer, but does the opposite at half the budget", "can’t be told"),
+        (-0.09, None, "fewer, but not tried at half the budget", "can’t be told"),
+    ],
+)
+def test_errors_found_are_told_by_the_same_rules(difference, half, says, status):
+    records = records_of([(s, seed, 0.1) for s in ("so_surface", "do") for seed in (1, 2, 3)])
+    facts = records[0] | {"kind": "comparison"}
+    one = records[-1] | {"measure": "recall", "prompt": "given", "l1": "all", "seeds": [1, 2, 3]}
+
+    def group_of(change):
+        ends = [change - 0.01, change + 0.01]
+        found = one | {"kind": "mispronunciation_difference", "value": change, "interval": ends}
+        found |= {"seed_interval": ends, "p_holm": 0.01, "per_seed": {"1": change, "2": change, "3": change}}
+        systems = (("so_surface", 0.85), ("do", 0.85 + change))
+        rates = [one | {"kind": "mispronunciation", "system": s, "value": v} for s, v in systems]
+        return comparisons(records, [facts, found, *rates])[0]
+
+    group, before = group_of(difference), half and group_of(half)
+    (sentence,) = [s for s in verdict(group, before, "do") if s.startswith("Learner’s errors")]
+    assert says in sentence
+    assert f"{100 * difference:+.1f} points [".replace("-", "−") in sentence
+    assert f"({85 + 100 * difference:.1f} against 85.0 %; 3 seeds: " in sentence
+    assert misses(Recipe(Path("exp"), group, before))[0] == status
+
+
 def test_the_same_run_twice_is_refused():
     with pytest.raises(DataError, match="do with seed 1 is there twice, from exp/x and exp/x"):
         comparisons(records_of([("do", 1, 0.1), ("do", 1, 0.2)]))
@@ -532,11 +562,11 @@ def test_the_page_over_both_recipes(recipe, tmp_path):
     assert parser.open == [] and len(parser.ids) == len(set(parser.ids))
     assert all(source.startswith(("data:", "#")) for source in parser.sources)
     assert "English and Korean: one output or two?" in text and "EN surface: DO − SO" in text
-    assert text.count("can’t be told") == 12  # no half budget: no finding
+    assert text.count("can’t be told") == 14  # no half budget: no finding
     assert "not tried at half the budget" in text and "slope" in text
     lines = render("both.md.jinja", content).splitlines()
     assert lines[0] == "| the paper says | English | Korean |"
-    assert {line.count("|") for line in lines[:8]} == {4}
+    assert {line.count("|") for line in lines[:9]} == {4}
     (row,) = [line for line in lines if line.startswith("| meaning, CER | do |")][:1]
     assert re.search(r"\| do \| \d+\.\d \[\d+\.\d, \d+\.\d\] \| [+−]\d+\.\d \[", row)
 
