@@ -94,15 +94,20 @@ def project(canonical: str, prompt: str, marks: Marks, unit: str) -> Marks:
 
 
 def count(canonical: str, truth: Marks, system: Marks, unit: str) -> dict[str, int]:
-    """Count the decisions (COUNTS) of a system on one utterance."""
+    """Count the decisions (COUNTS) of a system on one utterance.
+
+    Beside an unnamed phone there is no diagnosis: alignment may take an inserted phone for what was
+    said instead of the next.
+    """
     expectations = [(token,) for token in tokens(canonical, unit)]
     counts = dict.fromkeys(COUNTS, 0)
+    named = not has_unnamed(truth)
     places = zip(expectations, truth.said, system.said, strict=True)
     gaps = [((), *pair) for pair in zip(truth.inserted, system.inserted, strict=True) if any(pair)]
     for expected, heard, reported in [*places, *gaps]:
         rejected, wrong = reported != expected, heard != expected
         counts[("TR" if rejected else "FA") if wrong else ("FR" if rejected else "TA")] += 1
-        if rejected and wrong and UNNAMED not in heard:
+        if rejected and wrong and named:
             counts["CD" if reported == heard else "DE"] += 1
     return counts
 
@@ -123,16 +128,20 @@ def judge(
     return count(canonical, truth, project(canonical, own, mark(own, heard, unit), unit), unit)
 
 
+def has_unnamed(truth: Marks) -> bool:
+    """Say whether a phone of the utterance is marked as wrong without its name."""
+    return UNNAMED in chain(*truth.said, *truth.inserted)
+
+
 def names_errors(canonical: str, truth: Marks, unit: str) -> bool:
     """Say whether the annotation names what was said for a wrong token; a deletion has no name.
 
-    Where it does so nowhere, as in speechocean762, there is detection without diagnosis. Beside an
-    unnamed phone nothing counts as named: alignment may take an inserted phone for what was said.
+    Where it does so nowhere, as in speechocean762, there is detection without diagnosis.
     """
-    if UNNAMED in chain(*truth.said, *truth.inserted):
+    if has_unnamed(truth):
         return False
     places = zip(tokens(canonical, unit), truth.said, strict=True)
-    return any(said and said != (token,) and UNNAMED not in said for token, said in places)
+    return any(said and said != (token,) for token, said in places)
 
 
 def trivial(counts: Mapping[str, float]) -> dict[str, dict[str, float | None]]:

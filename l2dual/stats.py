@@ -284,6 +284,17 @@ def seed_interval(values: list[float]) -> Estimate:
     return Estimate(float(mean), (float(mean - reach), float(mean + reach)), float(p))
 
 
+def jackknife_over_seeds(whole: float, without: list[float]) -> Estimate:
+    """Estimate what seeds make in pairs, from its value without each seed in turn.
+
+    A t-interval of the pseudo-values n whole - (n - 1) without: pairs that share a seed are not
+    independent, seeds are (Arvesen 1969, Annals of Mathematical Statistics 40, of U-statistics).
+    Null, with the reason, for fewer than MIN_SEEDS seeds.
+    """
+    n = len(without)
+    return seed_interval([n * whole - (n - 1) * value for value in without])
+
+
 def next_seed(seed: int, seeds: Iterable[int]) -> int:
     """The next of ``seeds`` above a seed, or the lowest after the highest: where alone, itself."""
     ordered = sorted(seeds)

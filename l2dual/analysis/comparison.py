@@ -4,7 +4,8 @@ Every value stands beside
     null     the same with utterances permuted within deciles of length, the mean of 20
     floor    two randomly initialized networks on the same sample, or where both sides are of one
              network, that network randomly initialized; the mean of two draws
-    ceiling  same task, other seed; across tasks the geometric mean of both tasks' ceilings
+    ceiling  same task, other seed; across tasks the geometric mean of both tasks' ceilings;
+             ``ceiling_without`` each seed in turn, for a jackknife over seeds
 and ``normalized`` is (cka - null) / (ceiling - null). Two systems of one seed start from the same
 encoder (l2dual.task) and share the order of the data, so their CKA is 1 before training and may
 exceed a ceiling measured across seeds: it is normalized only where the seeds differ.
@@ -15,6 +16,7 @@ say nothing of other seeds. ``procrustes`` and ``procrustes_null`` are a second 
 (l2dual.analysis.similarity). Blocks count from 1.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,7 +75,7 @@ class Comparison:
         self.groups, self.n_clusters = clusters_of(data, self.frames)
         self.sizes = np.bincount(self.groups, minlength=self.n_clusters)
         self.own: dict[tuple[str, int], np.ndarray] = {}
-        self.ceilings: dict[tuple[str, int], np.ndarray | None] = {}
+        self.pairs: dict[tuple[str, int], list[tuple[set[int], np.ndarray]]] = {}
 
     @cached_property
     def permutations(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -117,6 +119,7 @@ class Comparison:
             **nulls,
             "floor": self._floor(x, y, layer),
             "ceiling": None if ceiling is None else float(ceiling[0]),
+            "ceiling_without": self._ceiling_without(x, y, layer),
             "normalized": None,
             "interval": None,
             "normalized_interval": None,
@@ -192,10 +195,15 @@ class Comparison:
         ]
         return float(np.mean(floors)) if np.isfinite(floors).all() else None
 
-    def _ceiling(self, x: str, y: str, layer: int) -> tuple[np.ndarray | None, list[str]]:
-        """Geometric mean of both tasks' ceilings, (1 + clusters,); or None, with the reason."""
+    def _ceiling(
+        self, x: str, y: str, layer: int, without: int | None = None
+    ) -> tuple[np.ndarray | None, list[str]]:
+        """Geometric mean of both tasks' ceilings, (1 + clusters,); or None, with the reason.
+
+        ``without`` is a seed whose pairs are left out.
+        """
         tasks = dict.fromkeys(self.sides[side].task for side in (x, y))
-        ceilings = {task: self._same_task(task, layer) for task in tasks}
+        ceilings = {task: self._same_task(task, layer, without) for task in tasks}
         lacking = [task for task, ceiling in ceilings.items() if ceiling is None]
         if lacking:
             return None, [f"ceiling needs a second seed of {' and '.join(lacking)}"]
@@ -204,17 +212,24 @@ class Comparison:
             return None, ["no ceiling: the seeds of one task are not alike at all"]
         return np.sqrt(np.maximum(product, 0)), []
 
-    def _same_task(self, task: str, layer: int) -> np.ndarray | None:
+    def _same_task(self, task: str, layer: int, without: int | None) -> np.ndarray | None:
         """Mean CKA over the pairs of seeds of one task."""
-        if (task, layer) not in self.ceilings:
+        if (task, layer) not in self.pairs:
             names = [name for name, side in self.sides.items() if side.task == task]
-            pairs = [
-                self._similarity(one, other, layer, layer)
-                for index, one in enumerate(names)
-                for other in names[:index]
+            self.pairs[task, layer] = [
+                ({self.sides[side].seed for side in pair}, self._similarity(*pair, layer, layer))
+                for pair in itertools.combinations(names, 2)
             ]
-            self.ceilings[task, layer] = np.mean(pairs, axis=0) if pairs else None
-        return self.ceilings[task, layer]
+        kept = [cka for seeds, cka in self.pairs[task, layer] if without not in seeds]
+        return np.mean(kept, axis=0) if kept else None
+
+    def _ceiling_without(self, x: str, y: str, layer: int) -> dict[str, float | None]:
+        """The ceiling without each seed in turn, for a jackknife over seeds."""
+        found = {}
+        for seed in sorted({side.seed for side in self.sides.values()}):
+            ceiling, _ = self._ceiling(x, y, layer, seed)
+            found[str(seed)] = None if ceiling is None else float(ceiling[0])
+        return found
 
 
 def too_few_clusters(count: int) -> str | None:
@@ -233,7 +248,7 @@ def clusters_of(data: DataDir, sample: Activations) -> tuple[np.ndarray, int]:
 
 def _no_values(reason: str) -> dict:
     names = (
-        "cka cka_across null null_sd procrustes_null floor ceiling normalized interval "
-        "normalized_interval procrustes"
+        "cka cka_across null null_sd procrustes_null floor ceiling ceiling_without normalized "
+        "interval normalized_interval procrustes"
     )
     return {**dict.fromkeys(names.split()), "reason": reason}

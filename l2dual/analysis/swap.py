@@ -116,6 +116,8 @@ def on_each(
     for system in systems:
         if tally := on.get(again(system)):
             values = tally.values(data, output, on.get(again(decoder)))
+            if again(decoder) not in on and values["reason"] is None:
+                values["reason"] = f"no ceiling: {decoder} has no second seed"
         else:
             reason = f"{system} has no second seed, and encoders of one seed start alike"
             values = on[decoder].values(data, output) | dict.fromkeys(NUMBERS) | {"reason": reason}

@@ -43,7 +43,7 @@ COLUMNS = {  # of a table: where, then numbers
         "kind system seed layer target tokens",
         "value chance control floor other n_test",
     ),
-    "swap": ("output decoder encoder seed", "value own floor accuracy r2"),
+    "swap": ("output decoder encoder seed encoder_seed", "value own ceiling floor accuracy r2"),
     "functional": ("output system seed", "value floor accuracy loss"),
 }
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from l2dual.report.entanglement import interval_of, mean_of, of_group, seeds_of
+from l2dual.report.entanglement import interval_of, mean_of, of_group, seeds_of, unlike_seeds
 from l2dual.report.rates import Comparison
 
 
@@ -13,8 +13,8 @@ class Table:
     """How a result file is shown.
 
     ``labels`` are the columns that tell rows apart, each a function of a record; rows that they do
-    not are of several seeds, and are averaged. ``numbers`` are keys of the record. ``shown``
-    chooses the records. ``decimals`` is how many are shown. ``name`` is that of the CSV, from
+    not are of several seeds, and are averaged. ``numbers`` are keys of the record. ``chosen``
+    picks the records. ``decimals`` is how many are shown. ``name`` is that of the CSV, from
     ``file`` and ``kind`` where there is none.
     """
 
@@ -24,16 +24,24 @@ class Table:
     about: str
     labels: Mapping[str, Callable[[dict], object]]
     numbers: tuple[str, ...]
-    shown: Callable[[dict], bool] = lambda record: True
+    chosen: Callable[[list[dict]], list[dict]] = lambda records: records
     decimals: int = 2
     name: str = ""
 
 
 def decoders_of(record: dict) -> str:
-    """Name the two decoders of a record, and whether they are of one seed."""
-    one, other = (f"{record[f'system_{side}']} {record[f'output_{side}']}" for side in "xy")
-    seeds = "" if record["seed_x"] == record["seed_y"] else ", unlike seeds"
-    return f"{one} ~ {other}{seeds}"
+    """Name the two decoders of a record, in whichever order they were compared."""
+    return " ~ ".join(sorted(f"{record[f'system_{side}']} {record[f'output_{side}']}" for side in "xy"))
+
+
+def where_they_differ(records: list[dict]) -> list[dict]:
+    """The probes on tokens that the learner replaced."""
+    return [record for record in records if record["tokens"] == "differ"]
+
+
+def elsewhere(records: list[dict]) -> list[dict]:
+    """The other probes."""
+    return [record for record in records if record["tokens"] != "differ"]
 
 
 TABLES = (
@@ -43,13 +51,14 @@ TABLES = (
         "How alike the decoders are",
         "CKA of two decoders that are each forced on their own text. Shared tokens alone make decoders "
         "alike: read it beside the floor, two random decoders on the same targets. Disagrees: the share of "
-        "the pairs that Procrustes orders otherwise among all; above 0, claim no order.",
+        "the pairs of seeds that Procrustes disputes; above 0, claim no order.",
         {
             "decoders": decoders_of,
             "positions": lambda record: record["set"],
             "layer": lambda record: record["layer_x"],
         },
         ("cka", "null", "floor", "ceiling", "procrustes", "disagrees"),
+        unlike_seeds,
     ),
     Table(
         "subspaces",
@@ -76,7 +85,7 @@ TABLES = (
             "target": lambda record: record["target"],
         },
         ("value", "other", "chance", "selectivity", "floor"),
-        lambda record: record["tokens"] == "differ",
+        where_they_differ,
     ),
     Table(
         "probes",
@@ -91,7 +100,7 @@ TABLES = (
             "tokens": lambda record: record["tokens"] or "",
         },
         ("value", "chance", "selectivity", "floor"),
-        lambda record: record["tokens"] != "differ",
+        elsewhere,
         name="probes_elsewhere",
     ),
     Table(
@@ -140,7 +149,7 @@ def analyses(exp: Path, group: Comparison) -> list[dict]:
     """The tables of the result files that are there: columns, rows, and all their records."""
     found = []
     for table in TABLES:
-        records = list(filter(table.shown, of_group(exp / f"{table.file}.json", group, table.kind)))
+        records = table.chosen(of_group(exp / f"{table.file}.json", group, table.kind))
         rows: dict[tuple, list[dict]] = {}
         for record in records:
             rows.setdefault(tuple(label(record) for label in table.labels.values()), []).append(

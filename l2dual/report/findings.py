@@ -1,5 +1,7 @@
 """The paper's findings (Cho & Kim 2026), held against the result files of both recipes."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from l2dual.report.verdict import (
     with_interval,
 )
 from l2dual.score import read_records
-from l2dual.stats import holm, next_seed, seed_interval
+from l2dual.stats import MIN_SEEDS, Estimate, holm, jackknife_over_seeds
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "can’t be told"
 
@@ -72,14 +74,14 @@ def findings(recipes: list[Recipe]) -> list[dict]:
     rows = [
         ("Sharing the encoder helps the meaning", lambda r: helped(r, "meaning", -1)),
         ("Sharing the encoder hurts the surface", lambda r: helped(r, "surface", +1)),
-        ("The hurt of the surface grows with divergence", lambda r: grows(r, PER_EDIT)),
+        ("What sharing costs the surface grows with divergence", lambda r: grows(r, PER_EDIT)),
         ("… and more than in proportion to the errors (ours)", lambda r: grows(r, LOG_RATIO)),
         (
             "The single-output encoders are more alike in English than in Korean, but for the last block",
             lambda r: alike(r, recipes),
         ),
         ("Sharing changes the meaning’s decoder more than the surface’s", own_way),
-        ("Sharing makes the surface miss the learner’s errors (ours)", misses),
+        ("The surface leans to the meaning: it misses more of the learner’s errors (ours)", misses),
     ]
     return [{"finding": name, "verdicts": [judge(r) for r in recipes]} for name, judge in rows]
 
@@ -127,7 +129,7 @@ def misses(recipe: Recipe) -> tuple[str, str]:
 def alike(recipe: Recipe, recipes: list[Recipe]) -> tuple[str, str]:
     """Whether English minus Korean task similarity has the paper's sign in every block.
 
-    Block by block a t-interval over seeds, Holm over the blocks; speakers are fixed. Nothing is told
+    Block by block a jackknife over seeds, Holm over the blocks; speakers are fixed. Nothing is told
     where, in a block of either language, two tasks may be as alike as two seeds of one.
     """
     of = {r.group.language: task_similarity(r) for r in recipes}
@@ -139,20 +141,16 @@ def alike(recipe: Recipe, recipes: list[Recipe]) -> tuple[str, str]:
         return OPEN, f"{said}: it takes both languages"
     if len(of["en"]) != len(of["ko"]):
         return OPEN, f"{said}: the encoders are not of one depth"
-    pairs = zip(
-        *([by_seed(records, "so_surface") for records in of[language]] for language in ("en", "ko")),
-        strict=True,
-    )
+    pairs = list(zip(of["en"], of["ko"], strict=True))
     blocks = [
-        seed_interval([en[s]["cka"] - ko[s]["cka"] for s in en.keys() & ko.keys()])
+        over_seeds(lambda seed, en=en, ko=ko: cka(en, seed) - cka(ko, seed), en, ko)
         for en, ko in pairs
     ]
     if any(block.p is None for block in blocks):
         return OPEN, f"{said}: {next(block.reason for block in blocks if block.p is None)}"
     p_values = holm([block.p for block in blocks])
     said += f"; English − Korean {', '.join(with_interval(b.value, b.interval) for b in blocks)}"
-    every = [by_seed(records, "so_surface") for records in (*of["en"], *of["ko"])]
-    if not all(map(below_ceiling, every)):
+    if not all(below_ceiling(records) for pair in pairs for records in pair):
         return OPEN, f"{said}: in a block, two tasks may be as alike as two seeds of one"
     signs = [block.value * (1 if block is not blocks[-1] else -1) > 0 for block in blocks]
     shown = [p < LEVEL for p in p_values]
@@ -170,23 +168,37 @@ def task_similarity(recipe: Recipe) -> list[list[dict]]:
     return [blocks[block] for block in sorted(blocks)]
 
 
-def by_seed(records: list[dict], system: str) -> dict[int, dict]:
-    """The pair of each seed of ``system`` and the next of the other side: every run once on a side."""
-
-    def seeds_from(record: dict) -> list[int]:
-        sides = "xy" if record["system_x"] == system else "yx"
-        return [record[f"seed_{side}"] for side in sides]
-
-    seeds = {seed for record in records for seed in seeds_from(record)}
-    pairs = ((*seeds_from(record), record) for record in records)
-    return {own: record for own, other, record in pairs if other == next_seed(own, seeds)}
+def cka(records: list[dict], without: int | None = None) -> float:
+    """Mean CKA of the pairs without a seed."""
+    return mean_of([r for r in records if without not in (r["seed_x"], r["seed_y"])], "cka")
 
 
-def below_ceiling(pairs: dict[int, dict]) -> bool:
+def shortfall(records: list[dict], without: int | None = None) -> float:
+    """How far the pairs without a seed are below their ceiling; nan where there is none."""
+    first = records[0]
+    ceiling = first["ceiling"] if without is None else first["ceiling_without"][str(without)]
+    return math.nan if ceiling is None else ceiling - cka(records, without)
+
+
+def over_seeds(value: Callable[[int | None], float], *sides: list[dict]) -> Estimate:
+    """Estimate ``value(None)`` by a jackknife over the seeds of all sides.
+
+    ``value(seed)`` is the value without that seed.
+    """
+    seeds = set.intersection(
+        *({r[f"seed_{side}"] for r in records for side in "xy"} for records in sides)
+    )
+    if len(seeds) < MIN_SEEDS:
+        return Estimate(reason=f"{len(seeds)} seeds, fewer than {MIN_SEEDS}")
+    whole, without = value(None), [value(seed) for seed in sorted(seeds)]
+    if not all(map(math.isfinite, (whole, *without))):
+        return Estimate(reason="a ceiling is missing")
+    return jackknife_over_seeds(whole, without)
+
+
+def below_ceiling(records: list[dict]) -> bool:
     """Whether the pairs are shown, over seeds, to be less alike than two seeds of one task."""
-    if any(record["ceiling"] is None for record in pairs.values()):
-        return False
-    short = seed_interval([record["ceiling"] - record["cka"] for record in pairs.values()])
+    short = over_seeds(lambda seed: shortfall(records, seed), records)
     return short.interval is not None and short.interval[0] > 0
 
 
@@ -203,28 +215,24 @@ def numbers(places: list[list[dict]]) -> str:
 def own_way(recipe: Recipe) -> tuple[str, str]:
     """Whether do's decoder of the meaning is less like the single one than that of the surface.
 
-    The last decoder layer, utterances of divergence 0; a t-interval over seeds. Nothing is told
-    where both may be as alike as two seeds of one system.
+    The last decoder layer, utterances of divergence 0: how far each output is below its ceiling,
+    two seeds of the single system; a jackknife over seeds. Nothing is told of a decoder that may be
+    at the ceiling.
     """
     found = {output: kept(recipe, output) for output in SINGLE}
-    pairs = {output: by_seed(records, "do") for output, records in found.items()}
-    surface, meaning = pairs.values()
-    seeds_of_both = sorted(surface.keys() & meaning.keys())
-    if not seeds_of_both:
+    if not all(found.values()):
         return OPEN, "the decoders were not compared"
-    change = seed_interval(
-        [surface[seed]["cka"] - meaning[seed]["cka"] for seed in seeds_of_both]
-    )
     said = "do’s last decoder layer and the single one’s: " + "; ".join(
         f"{output}: {numbers([records])}" for output, records in found.items()
     )
+    surface, meaning = found.values()
+    change = over_seeds(
+        lambda seed: shortfall(meaning, seed) - shortfall(surface, seed), surface, meaning
+    )
     if change.p is None:
         return OPEN, f"{said}: {change.reason}"
-    said += (
-        f"; surface − meaning {with_interval(change.value, change.interval)} over "
-        f"{len(seeds_of_both)} seeds"
-    )
-    if not any(map(below_ceiling, pairs.values())):
+    said += f"; shortfall, meaning − surface {with_interval(change.value, change.interval)} over seeds"
+    if not below_ceiling(meaning if change.value > 0 else surface):
         return OPEN, f"{said}: both may be as alike as two seeds of one system"
     if change.p >= LEVEL:
         return OPEN, f"{said}: not shown"

@@ -7,6 +7,8 @@ without CTC may take long to align, and its rate then says how long, not what sh
 does.
 """
 
+from statistics import mean
+
 from l2dual.report.rates import RATE, SINGLE, Cell, Comparison, points
 
 SEEDS = 3
@@ -109,7 +111,7 @@ def lacks(group: Comparison, half: Comparison | None, system: str, output: str) 
 
 def not_begun(half: Comparison | None, system: str, output: str) -> str | None:
     """Which of the two systems had not begun to learn an output at half the budget, if one had not."""
-    if half is None:
+    if half is None or output not in half.units:
         return None
     unit = half.units[output][0]
     for name in (system, SINGLE[output]):
@@ -130,7 +132,7 @@ def slope(
     of = f"{system} − {SINGLE[output]}" if measure == PER_EDIT else f"log({system} / {SINGLE[output]})"
     name = f"{output.capitalize()}: {of}"
     if record["interval"] is None or record["p_holm"] is None:
-        return f"{name} has slope {record['value']:+.2g}: {record['reason']}."
+        return f"{name} has no interval of its slope: {record['reason']}."
     lacking = slope_lacks(group, half, system, output, measure)
     said = lacking or (
         f"{direction(record)}, a finding{scope(record['seed_interval'])} "
@@ -191,26 +193,52 @@ def record_lacks(
 def errors_found(group: Comparison, system: str) -> tuple[dict, str] | None:
     """The record of DO - SO in recall of the learner's errors, prompt given, and its numbers.
 
-    None where there is no such record, or no interval. Recall is where the surface must show that
-    it is not the meaning: an error is found where the surface has something else than the prompt.
+    None where there is no such record, or no interval. Recall tells whether the surface leans to
+    the meaning: an error is missed where the surface has what was to be said. Beside it stand the
+    share of right tokens that are rejected, which moves with recall where only the threshold does,
+    and F1.
     """
-    if "surface" not in group.units:
-        return None
-    place = "surface", group.units["surface"][0], "all"
-    record = group.statistics.get(("mispronunciation_difference", "recall", "given", system, *place))
+    record = detection(group, "recall", system)
     if record is None or not record["interval"] or record["p_holm"] is None:
         return None
     dual, single = (
-        group.statistics["mispronunciation", "recall", "given", name, *place]["value"]
+        mean(detection(group, "recall", name, "")["per_seed"][seed] for seed in record["per_seed"])
         for name in (system, SINGLE["surface"])
     )
-    cell = Cell(
+    beside = "".join(
+        f"; {name} {detection_numbers(detection(group, measure, system))}"
+        for measure, name in (("false_rejection_rate", "right ones rejected"), ("f1", "F1"))
+        if detection(group, measure, system)
+    )
+    seeds_said = seeds(detection_cell(record))
+    return record, (
+        f"{detection_numbers(record)} ({100 * dual:.1f} against {100 * single:.1f} %; {seeds_said}{beside})"
+    )
+
+
+def detection(
+    group: Comparison, measure: str, system: str, kind: str = "_difference"
+) -> dict | None:
+    """The record of a measure of mispronunciation detection, the prompt given.
+
+    It is of DO - SO, or with ``kind`` "" of a system.
+    """
+    place = "surface", group.units.get("surface", [""])[0], "all"
+    return group.statistics.get((f"mispronunciation{kind}", measure, "given", system, *place))
+
+
+def detection_cell(record: dict) -> Cell:
+    """The record in points."""
+    return Cell(
         {seed: 100 * value for seed, value in record["per_seed"].items()},
-        interval=[100 * end for end in record["interval"]],
+        interval=record["interval"] and [100 * end for end in record["interval"]],
         seed_interval=record["seed_interval"] and [100 * end for end in record["seed_interval"]],
     )
-    numbers = f"{points(100 * record['value'])} points{bracket(cell)}"
-    return record, f"{numbers} ({100 * dual:.1f} against {100 * single:.1f} %; {seeds(cell)})"
+
+
+def detection_numbers(record: dict) -> str:
+    """A difference in points with its interval."""
+    return f"{points(100 * record['value'])} points{bracket(detection_cell(record))}"
 
 
 def errors_lack(group: Comparison, half: Comparison | None, system: str) -> str | None:

@@ -120,6 +120,7 @@ def test_records(data, runs, two_seeds):
     ceilings = [debiased_cka(layers[s, 1], layers[s, 2]) for s in ("so_surface", "so_meaning")]
     assert record["cka"] == pytest.approx(cka, abs=1e-9)
     assert record["ceiling"] == pytest.approx(np.sqrt(np.prod(ceilings)), abs=1e-9)
+    assert record["ceiling_without"] == {"1": None, "2": None}  # a pair takes both
     assert record["layer_y"] == 2 and record["comparison"] == "task similarity"
     assert record["n_clusters"] == 12 and record["n_utts"] == 36 and record["dim"] == WIDTH
     assert record["n_frames"] == len(samples["do", 1].rows) >= 4 * WIDTH

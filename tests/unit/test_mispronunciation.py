@@ -54,6 +54,8 @@ def test_an_unnamed_error_is_detected_but_not_diagnosed():
     assert names_errors(THINK, mark(THINK, SINK, "phone"), "phone")
     for surface in ("<err> ih ng k", "s <err> ng k"):  # beside it, s may be an inserted phone
         assert not names_errors(THINK, mark(THINK, surface, "phone"), "phone")
+        found = decide(THINK, surface, SINK, None, "phone")
+        assert found["CD"] == found["DE"] == 0 and found["TR"] == 1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import base64
 import csv
 import io
+import itertools
 import json
 import random
 import re
@@ -26,12 +27,13 @@ from l2dual.errors import DataError
 from l2dual.inference import infer, load
 from l2dual.report.examples import choose, columns_of, lay_out
 from l2dual.report.entanglement import depth, interval_of
-from l2dual.report.findings import Recipe, findings, misses, recipe_of
+from l2dual.report.findings import Recipe, cka, findings, misses, over_seeds, recipe_of
 from l2dual.report.page import gather, gather_both, render
 from l2dual.report.rates import bin_rows, comparisons
 from l2dual.report.summary import summary
 from l2dual.report.verdict import verdict
 from l2dual.score import merge, score, write_records
+from l2dual.stats import seed_interval
 from l2dual.text import align
 
 SYSTEMS = {"so_surface": ["surface"], "so_meaning": ["meaning"], "do": ["surface", "meaning"]}
@@ -407,7 +409,10 @@ def test_errors_found_are_told_by_the_same_rules(difference, half, says, status)
         found = one | {"kind": "mispronunciation_difference", "value": change, "interval": ends}
         found |= {"seed_interval": ends, "p_holm": 0.01, "per_seed": {"1": change, "2": change, "3": change}}
         systems = (("so_surface", 0.85), ("do", 0.85 + change))
-        rates = [one | {"kind": "mispronunciation", "system": s, "value": v} for s, v in systems]
+        rates = [
+            one | {"kind": "mispronunciation", "system": s, "per_seed": dict.fromkeys("123", v)}
+            for s, v in systems
+        ]
         return comparisons(records, [facts, found, *rates])[0]
 
     group, before = group_of(difference), half and group_of(half)
@@ -595,14 +600,15 @@ def exp_with(path, language, of_block=None, of_decoder=None):
     ]
     for block in blocks:
         block["cka"] += 0.005 * (language == "ko" and block["seed_x"] == 2)  # seeds differ
-        block["ceiling"] = 1.0
+        block |= {"ceiling": 1.0, "ceiling_without": {"1": 1.0, "2": 1.0, "3": 1.0}}
     write_records(path / "cka.json", blocks)
     decoders = [
         info
         | {"kind": "decoder cka", "set": chosen, "layer_x": layer, "ceiling": 1.0}
+        | {"ceiling_without": {"1": 1.0, "2": 1.0, "3": 1.0}}
         | {"seed_x": seed % 3 + 1, "system_x": f"so_{output}", "output_x": output}
         | {"seed_y": seed, "system_y": "do", "output_y": output}
-        | {"cka": value + 0.01 * seed * (output == "surface") if layer == 2 else 0.5}
+        | {"cka": value + (0.01 if output == "surface" else 0.005) * seed if layer == 2 else 0.5}
         for output, value in (of_decoder or {}).items()
         for seed in (1, 2, 3)
         for chosen, layer in (("divergence 0", 1), ("divergence 0", 2), ("matched positions", 3))
@@ -635,13 +641,15 @@ def test_tasks_as_alike_as_seeds_tell_nothing(tmp_path):
     records = json.loads((exps[0] / "cka.json").read_text())
     for record in records:
         record["ceiling"] = 0.79 if record["layer_x"] == 3 else 0.95
+        record["ceiling_without"] = dict.fromkeys("123", record["ceiling"])
     write_records(exps[0] / "cka.json", records)
     for status, said in findings([recipe_of(exp) for exp in exps])[4]["verdicts"]:
         assert status == "can’t be told" and "two tasks may be as alike as two seeds of one" in said
     exp = exp_with(tmp_path / "decoders", "en", of_decoder={"surface": 0.8, "meaning": 0.4})
     records = json.loads((exp / "decoders.json").read_text())
     for ceiling, told in ((0.95, "holds"), (0.3, "can’t be told")):
-        write_records(exp / "decoders.json", [record | {"ceiling": ceiling} for record in records])
+        same = {"ceiling": ceiling, "ceiling_without": dict.fromkeys("123", ceiling)}
+        write_records(exp / "decoders.json", [record | same for record in records])
         status, said = findings([recipe_of(exp)])[5]["verdicts"][0]
         assert status == told and f"ceiling {ceiling:.2f}" in said
 
@@ -654,8 +662,34 @@ def test_whose_decoder_goes_its_own_way(tmp_path, surface, meaning, says):
     exp = exp_with(tmp_path, "en", of_decoder={"surface": surface, "meaning": meaning})
     status, said = findings([recipe_of(exp)])[5]["verdicts"][0]
     assert status == says and f"surface: CKA {surface + 0.02:.2f}; null –" in said
-    assert f"meaning: CKA {meaning:.2f}; null –" in said
-    assert "over 3 seeds" in said
+    assert f"meaning: CKA {meaning + 0.01:.2f}; null –" in said
+    assert "shortfall, meaning − surface " in said
+
+
+def test_each_decoder_is_held_against_its_own_ceiling(tmp_path):
+    """The meaning's is less alike, but no less than two seeds of its own system are."""
+    exp = exp_with(tmp_path, "en", of_decoder={"surface": 0.7, "meaning": 0.5})
+    records = json.loads((exp / "decoders.json").read_text())
+    for record in records:
+        ceiling = 0.8 if record["output_x"] == "surface" else 0.505
+        record |= {"ceiling": ceiling, "ceiling_without": dict.fromkeys("123", ceiling)}
+    write_records(exp / "decoders.json", records)
+    assert findings([recipe_of(exp)])[5]["verdicts"][0][0] == "does not hold"
+
+
+def test_a_jackknife_over_seeds_of_pairs():
+    """Of pairs that are sums of what each seed brings, it is the t-interval of those."""
+    brings = {1: 0.1, 2: 0.4, 3: 0.2}
+    records = [
+        {"seed_x": x, "seed_y": y, "cka": (brings[x] + brings[y]) / 2}
+        for x, y in itertools.permutations(brings, 2)
+    ]
+    estimate = over_seeds(lambda seed: cka(records, seed), records)
+    expected = seed_interval(list(brings.values()))
+    assert estimate.value == pytest.approx(expected.value)
+    assert estimate.interval == pytest.approx(expected.interval)
+    two = [r for r in records if 3 not in (r["seed_x"], r["seed_y"])]
+    assert over_seeds(lambda seed: cka(two, seed), two).reason == "2 seeds, fewer than 3"
 
 
 def test_summary(recipe):
