@@ -4,7 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from l2dual.report.entanglement import interval_of, mean_of, of_group, seeds_of, unlike_seeds
+from l2dual.report.entanglement import (
+    interval_of,
+    interval_over_seeds,
+    mean_of,
+    of_group,
+    seeds_of,
+    unlike_seeds,
+)
 from l2dual.report.rates import Comparison
 
 
@@ -175,6 +182,9 @@ def analyses(exp: Path, group: Comparison) -> list[dict]:
 def _row(labels: tuple, records: list[dict], numbers: tuple[str, ...]) -> dict:
     return {
         "labels": labels,
-        "numbers": [(mean_of(records, name), interval_of(records, name)) for name in numbers],
+        "numbers": [
+            (mean_of(records, name), interval_of(records, name), interval_over_seeds(records, name))
+            for name in numbers
+        ],
         "reason": next((r["reason"] for r in records if r["reason"]), "not computed"),
     }

@@ -8,6 +8,7 @@ from statistics import mean
 from l2dual.report import plots
 from l2dual.report.rates import Comparison
 from l2dual.score import read_records
+from l2dual.stats import seed_interval
 
 SAME = ("corpus", "language", "convention", "data")
 CKA_COLUMNS = {  # keys of a record, and how they are headed
@@ -154,3 +155,11 @@ def interval_of(records: list[dict], key: str) -> tuple[float, float] | None:
     if not ends or any(end is None or None in end for end in ends):
         return None
     return tuple(map(mean, zip(*ends)))
+
+
+def interval_over_seeds(records: list[dict], key: str) -> tuple[float, float] | None:
+    """The t-interval over seeds of a key that has an interval, where each record is of one seed."""
+    values = {r["seed"]: r[key] for r in records if "seed" in r and r.get(key) is not None}
+    if interval_of(records, key) is None or len(values) < len(records):
+        return None
+    return seed_interval(list(values.values())).interval

@@ -26,7 +26,7 @@ from l2dual.divergence import bin_of, divergences
 from l2dual.errors import DataError
 from l2dual.inference import infer, load
 from l2dual.report.examples import choose, columns_of, lay_out
-from l2dual.report.entanglement import depth, interval_of
+from l2dual.report.entanglement import depth, interval_of, interval_over_seeds
 from l2dual.report.findings import Recipe, cka, findings, misses, over_seeds, recipe_of
 from l2dual.report.page import gather, gather_both, render
 from l2dual.report.rates import bin_rows, comparisons
@@ -510,6 +510,14 @@ def test_an_interval_of_a_mean_is_no_narrower_than_the_records():
     assert interval_of([*records, nothing], "value") == pytest.approx((0.4, 0.7))
     assert interval_of([*records, {"value": 0.5, "interval": None}], "value") is None
     assert interval_of([{"gain": 1.0, "gain_interval": [0, 2], "interval": [5, 6]}], "gain") == (0, 2)
+
+
+def test_an_interval_over_seeds_needs_three():
+    records = [{"seed": s, "value": v, "interval": [0, 1]} for s, v in ((1, 0.1), (2, 0.4), (3, 0.2))]
+    assert interval_over_seeds(records, "value") == pytest.approx(seed_interval([0.1, 0.4, 0.2]).interval)
+    assert interval_over_seeds(records[:2], "value") is None
+    assert interval_over_seeds([r | {"interval": None} for r in records], "value") is None
+    assert interval_over_seeds([r | {"seed": 1} for r in records], "value") is None
 
 
 def test_half_the_budget_stands_beside_the_whole():
