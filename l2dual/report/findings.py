@@ -185,9 +185,9 @@ def over_seeds(value: Callable[[int | None], float], *sides: list[dict]) -> Esti
 
     ``value(seed)`` is the value without that seed.
     """
-    seeds = set.intersection(
-        *({r[f"seed_{side}"] for r in records for side in "xy"} for records in sides)
-    )
+    seeds, *others = ({r[f"seed_{side}"] for r in records for side in "xy"} for records in sides)
+    if any(other != seeds for other in others):
+        return Estimate(reason="they have not the same seeds")
     if len(seeds) < MIN_SEEDS:
         return Estimate(reason=f"{len(seeds)} seeds, fewer than {MIN_SEEDS}")
     whole, without = value(None), [value(seed) for seed in sorted(seeds)]

@@ -698,6 +698,7 @@ def test_a_jackknife_over_seeds_of_pairs():
     assert estimate.interval == pytest.approx(expected.interval)
     two = [r for r in records if 3 not in (r["seed_x"], r["seed_y"])]
     assert over_seeds(lambda seed: cka(two, seed), two).reason == "2 seeds, fewer than 3"
+    assert over_seeds(lambda seed: 0.0, records, two).reason == "they have not the same seeds"
 
 
 def test_summary(recipe):
