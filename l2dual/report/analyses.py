@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from l2dual.report.entanglement import (
@@ -36,6 +37,11 @@ class Table:
     name: str = ""
 
 
+def named(**keys: str) -> dict[str, Callable[[dict], object]]:
+    """Labels that are keys of the record, by how they are headed."""
+    return {label: itemgetter(key) for label, key in keys.items()}
+
+
 def decoders_of(record: dict) -> str:
     """Name the two decoders of a record, in whichever order they were compared."""
     return " ~ ".join(sorted(f"{record[f'system_{side}']} {record[f'output_{side}']}" for side in "xy"))
@@ -59,11 +65,7 @@ TABLES = (
         "CKA of two decoders that are each forced on their own text. Shared tokens alone make decoders "
         "alike: read it beside the floor, two random decoders on the same targets. Disagrees: the share of "
         "the pairs of seeds that Procrustes disputes; above 0, claim no order.",
-        {
-            "decoders": decoders_of,
-            "positions": lambda record: record["set"],
-            "layer": lambda record: record["layer_x"],
-        },
+        {"decoders": decoders_of} | named(positions="set", layer="layer_x"),
         ("cka", "null", "floor", "ceiling", "procrustes", "disagrees"),
         unlike_seeds,
     ),
@@ -73,11 +75,7 @@ TABLES = (
         "Do both decoders read the same of the encoder?",
         "Overlap of the subspaces that the two decoders of one system read from the encoder, weighted by "
         "how much the encoder varies there: 1 is the same subspace. Null: rotations; floor: random decoders.",
-        {
-            "system": lambda record: record["system"],
-            "layer": lambda record: record["layer"],
-            "projection": lambda record: record["projection"],
-        },
+        named(system="system", layer="layer", projection="projection"),
         ("value", "null", "floor", "rank"),
     ),
     Table(
@@ -86,11 +84,7 @@ TABLES = (
         "What can be read from the encoder where surface and meaning differ",
         "Accuracy of linear probes on the tokens that the learner replaced. “other” is how often the probe "
         "names the other output’s token; selectivity is over a control task; floor: a random encoder.",
-        {
-            "system": lambda record: record["system"],
-            "block": lambda record: record["layer"],
-            "target": lambda record: record["target"],
-        },
+        named(system="system", block="layer", target="target"),
         ("value", "other", "chance", "selectivity", "floor"),
         where_they_differ,
     ),
@@ -100,12 +94,8 @@ TABLES = (
         "What else can be read from the encoder",
         "The same on all tokens and on those that the learner kept, and of the first language and the speaker "
         "(from whole utterances, of speakers or utterances that the probe was not trained on).",
-        {
-            "system": lambda record: record["system"],
-            "block": lambda record: record["layer"],
-            "target": lambda record: record["target"],
-            "tokens": lambda record: record["tokens"] or "",
-        },
+        named(system="system", block="layer", target="target")
+        | {"tokens": lambda record: record["tokens"] or ""},
         ("value", "chance", "selectivity", "floor"),
         elsewhere,
         name="probes_elsewhere",
@@ -115,11 +105,7 @@ TABLES = (
         "probe loss",
         "What the surface probe loses against so_surface",
         "Accuracy on so_surface’s encoder minus accuracy on this system’s, same tokens.",
-        {
-            "system": lambda record: record["system"],
-            "block": lambda record: record["layer"],
-            "tokens": lambda record: record["tokens"],
-        },
+        named(system="system", block="layer", tokens="tokens"),
         ("value",),
     ),
     Table(
@@ -142,10 +128,7 @@ TABLES = (
         "A fresh decoder on each frozen encoder",
         "Error rate of a new decoder trained for a small, fixed budget; difference: to the encoder of the "
         "single-output system of that output; floor: on a random encoder.",
-        {
-            "encoder": lambda record: record["system"],
-            "output": lambda record: record["output"],
-        },
+        named(encoder="system", output="output"),
         ("value", "difference", "accuracy", "floor"),
         decimals=3,
     ),

@@ -134,11 +134,13 @@ def slope(
     if record["interval"] is None or record["p_holm"] is None:
         return f"{name} has no interval of its slope: {record['reason']}."
     lacking = slope_lacks(group, half, system, output, measure)
-    said = lacking or (
-        f"{direction(record)}, a finding{scope(record['seed_interval'])} "
-        f"(p = {record['p_holm']:.2g} after Holm)"
-    )
+    said = lacking or finding(record, direction(record))
     return f"{name} has slope {slope_numbers(record)}: {said}."
+
+
+def finding(record: dict, what: str) -> str:
+    """Say what a slope or the difference of a measure is, where it lacks nothing."""
+    return f"{what}, a finding{scope(record['seed_interval'])} (p = {record['p_holm']:.2g} after Holm)"
 
 
 def slope_record(group: Comparison, system: str, output: str, measure: str) -> dict | None:
@@ -241,13 +243,16 @@ def detection_numbers(record: dict) -> str:
     return f"{points(100 * record['value'])} points{bracket(detection_cell(record))}"
 
 
+def more_or_fewer(record: dict) -> str:
+    return "more" if record["value"] > 0 else "fewer"
+
+
 def errors_lack(group: Comparison, half: Comparison | None, system: str) -> str | None:
     """What a difference in the errors found lacks to be a finding; None if it is one."""
     record, _ = errors_found(group, system)
     before = errors_found(half, system) if half else None
-    found = "more" if record["value"] > 0 else "fewer"
     missing = not_begun(half, system, "surface")
-    return record_lacks(record, before and before[0], missing, found, "no difference")
+    return record_lacks(record, before and before[0], missing, more_or_fewer(record), "no difference")
 
 
 def errors_sentence(group: Comparison, half: Comparison | None, system: str) -> str | None:
@@ -256,10 +261,7 @@ def errors_sentence(group: Comparison, half: Comparison | None, system: str) -> 
     if measured is None:
         return None
     record, numbers = measured
-    found = "more" if record["value"] > 0 else "fewer"
-    said = errors_lack(group, half, system) or (
-        f"{found}, a finding{scope(record['seed_interval'])} (p = {record['p_holm']:.2g} after Holm)"
-    )
+    said = errors_lack(group, half, system) or finding(record, more_or_fewer(record))
     return f"Learner’s errors found, the prompt given: {system} − so_surface = {numbers}: {said}."
 
 
