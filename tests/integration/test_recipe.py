@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import fcntl
 import json
 import re
 import zipfile
@@ -28,7 +29,7 @@ def finished(request, checkout) -> tuple[Checkout, str, str]:
 
 
 def snapshot(recipe: Path) -> dict[str, tuple[int, int]]:
-    files = (path for path in recipe.rglob("*") if path.is_file())
+    files = (path for path in recipe.rglob("*") if path.is_file() and path.name != ".run")
     return {str(p): (p.stat().st_mtime_ns, p.stat().st_size) for p in files}
 
 
@@ -124,6 +125,20 @@ def test_an_interrupted_stage_leaves_nothing_half_made_and_is_made_again(finishe
     checkout.run(language, *TINY, "--stage", "4", "--stop_stage", "4")
     assert stamp.read_text() == expected and not (dump / "valid.tmp").exists()
     assert (dump / "valid/text.surface").read_bytes() == texts
+
+
+def test_two_runs_at_once_in_one_expdir_are_refused(finished):
+    checkout, language, _ = finished
+    recipe = checkout.recipe(language)
+    before = snapshot(recipe)
+    with (recipe / "exp/.run").open() as claim:
+        fcntl.flock(claim, fcntl.LOCK_EX)
+        refused = checkout.run(language, *TINY, check=False)
+        elsewhere = checkout.run(language, *TINY, "--stop_stage", "1", "--expdir", "exp elsewhere")
+    assert refused.returncode == 1 and len(refused.stderr.splitlines()) == 1
+    assert "another run is at work in exp: process" in refused.stderr
+    assert snapshot(recipe) == before and "up to date" in elsewhere.stdout
+    checkout.run(language, *TINY, "--stop_stage", "1")
 
 
 @pytest.mark.parametrize(
