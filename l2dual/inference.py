@@ -6,21 +6,22 @@ the interval over seeds. ``kind`` says what it is, in which unit the value is:
 ============================  =====================================================================
 ``comparison``                no number: the first record, with the facts, runs and methods of all
 ``rate``                      errors / reference tokens of a system
-``difference``                rate of a dual-output system less that of the single-output one
+``difference``                rate of a dual-output system less that of a single-output one, the
+                              ``baseline``; or of a single-output control less that of so_OUTPUT
 ``slope``                     of that difference on divergence: ``rate_per_edit``, and
                               ``log_rate_ratio``, of log(rate / rate) on edits per surface token,
                               with length and speaker in the model
 ``slope_of_l1``               the same among the speakers of one first language
 ``mispronunciation``          a measure of `l2dual.mispronunciation` of a system, or of the pair
                               ``so``, so_surface and so_meaning
-``mispronunciation_           that of a dual-output system less that of so_surface or of the pair
+``mispronunciation_           that of another system less that of so_surface or of the pair
 difference``
 ============================  =====================================================================
 
 Rates are fractions, not percent. ``p_holm`` is over the ``n_cells`` cells of one table: both outputs
-of one kind, system and prompt, in words or in the finer unit; over all utterances, by bin, or by
-first language; of one ``measure`` where it is a slope. (The paper's Table 2 and Figure 2 are two
-tables so.) A table for each system, since each matched arm asks a question of its own, and what is
+of one kind, system, baseline and prompt, in words or in the finer unit; over all utterances, by bin,
+or by first language; of one ``measure`` where it is a slope. (The paper's Table 2 and Figure 2 are
+two tables so.) A table for each system, since each matched arm asks a question of its own, and what is
 said of ``do`` must not hang on which arms ran beside it; over several systems the error rate is
 therefore not held. Bins are those of divergence, and ``1+`` where a bin above 0 has too few
 utterances or clusters, which intervals draw (`l2dual.datadir.DataDir.clusters`).
@@ -38,7 +39,7 @@ from l2dual.datadir import DataDir
 from l2dual.divergence import BINS, POOLED
 from l2dual.errors import DataError
 from l2dual.mispronunciation import COUNTS, MEASURES, judge, mark, measure, names_errors, trivial
-from l2dual.outputs import OUTPUTS
+from l2dual.outputs import SINGLE, is_single
 from l2dual.score import read_pair, read_records, read_utterances
 from l2dual.text import UNITS, normalize
 
@@ -49,7 +50,6 @@ FEW_FACTS = "corpus language convention normalizer".split()  # which every recor
 METHOD = "bootstrap-t, seeds fixed"  # of interval; the first record says more
 PAIR = "so"  # so_surface and so_meaning as one system with two outputs
 RIGHT = "false_rejection_rate"
-SINGLE = {output: f"so_{output}" for output in OUTPUTS}
 Errors = dict[int, np.ndarray]  # per seed, (U,)
 
 
@@ -69,9 +69,16 @@ class Study:
     errors: dict[tuple[str, str, str], Errors] = field(default_factory=dict)  # (system, *n_ref's)
     decode_dirs: dict[tuple[str, int], Path] = field(default_factory=dict)  # (system, seed)
 
-    @property
-    def duals(self) -> list[str]:
-        return sorted({system for system, _ in self.decode_dirs if not system.startswith("so_")})
+    def baselines(self, system: str, output: str) -> list[str]:
+        """The single-output systems that one of another kind is set beside: so_OUTPUT, controls.
+
+        A control is a single-output system with other losses, as so_surface_ctc.
+        """
+        if system == SINGLE[output]:
+            return []
+        if is_single(system):
+            return [SINGLE[output]]
+        return sorted({name for name, of, _ in self.errors if of == output and is_single(name)})
 
 
 @dataclass
@@ -279,13 +286,13 @@ def _mean(errors: Errors, size: int) -> np.ndarray:
 
 
 def _pairs(study: Study) -> Iterator[tuple[dict, Errors, Errors]]:
-    """Yield each dual-output system's errors and the single-output one's, of seeds in common."""
+    """Yield each system's errors and those of each of its baselines, of seeds in common."""
     for (system, output, unit), dual in study.errors.items():
-        single = study.errors.get((SINGLE[output], output, unit), {})
-        seeds = sorted(dual.keys() & single.keys())
-        if system in study.duals and seeds:
-            labels = {"system": system, "baseline": SINGLE[output], "output": output, "unit": unit}
-            yield labels, {s: dual[s] for s in seeds}, {s: single[s] for s in seeds}
+        for baseline in study.baselines(system, output):
+            single = study.errors.get((baseline, output, unit), {})
+            if seeds := sorted(dual.keys() & single.keys()):
+                labels = {"system": system, "baseline": baseline, "output": output, "unit": unit}
+                yield labels, {s: dual[s] for s in seeds}, {s: single[s] for s in seeds}
 
 
 def _slopes(study: Study) -> Iterator[Cell]:
@@ -338,9 +345,10 @@ def _mispronunciations(study: Study, data: DataDir) -> Iterator[Cell]:
             labels |= {"system": system, "bin": bin, "l1": "all"}
             mine = {s: _select(c, masks[bin]) for s, c in counts.items()}
             yield _measure_cell(labels, mine)
-            single = found.get(SINGLE["surface"] if prompt == "given" else PAIR, {})
+            baseline = SINGLE["surface"] if prompt == "given" else PAIR
+            single = found.get(baseline, {})
             seeds = sorted(counts.keys() & single.keys())
-            if system in study.duals and seeds:
+            if system != baseline and seeds:
                 other = {s: _select(single[s], masks[bin]) for s in seeds}
                 yield _measure_difference(labels, {s: mine[s] for s in seeds}, other, prompt)
 
@@ -474,6 +482,7 @@ def _table(record: dict) -> tuple:
     """What the cells of one table have in common; see the module's docstring."""
     return (
         *(record[name] for name in ("kind", "system")),
+        record["baseline"].replace(record["output"], "OUTPUT"),
         record.get("prompt"),
         record["unit"] == "word",
         record["measure"] if record["kind"].startswith("slope") else None,

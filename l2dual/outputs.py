@@ -5,7 +5,13 @@ from collections.abc import Mapping
 from l2dual.errors import UsageError
 
 OUTPUTS = ("surface", "meaning")
+SINGLE = {output: f"so_{output}" for output in OUTPUTS}  # the single-output system of each
 LossWeights = Mapping[str, Mapping[str, float]]
+
+
+def is_single(system: str) -> bool:
+    """Whether a system, by its name, has one output: so_surface, so_meaning or a control of theirs."""
+    return system.startswith("so_")
 
 
 def active_outputs(loss_weights: LossWeights) -> tuple[str, ...]:

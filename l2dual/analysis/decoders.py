@@ -1,7 +1,8 @@
 """How alike the decoders of all systems are, layer by layer: records of exp/decoders.json.
 
 Cross-task decoders (Cho & Kim 2026, Table 4): every decoder, forced on the text of its own output
-by its own encoder, gives a representation for each token that it is to predict. They are compared
+by its own encoder, gives a representation for each token that it is to predict. Those of a
+dual-output system are compared with each other and with the single-output systems',
     where all share one vocabulary: on utterances of ``divergence 0`` (identical targets), then at
         the ``matched positions`` of the surface-meaning alignment of the other utterances,
         where both decoders are to predict the same token; one position in 8 (in the middle of
@@ -27,6 +28,7 @@ from l2dual.analysis.entanglement import (
     architecture,
     made_by,
     read_comparable,
+    set_beside,
 )
 from l2dual.analysis.positions import Positions, pooled_set, shared_vocabulary_sets
 from l2dual.analysis.similarity import mark_disagreement
@@ -41,7 +43,7 @@ Ids = dict[str, dict[str, list[int]]]  # of each output, token ids of each utter
 
 
 def compare_decoders(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict]:
-    """Compare all decoders of trained systems, pair by pair and layer by layer.
+    """Compare the decoders of trained systems, pair by pair and layer by layer.
 
     Args:
         data_dir: one split, after stage 3, with both texts.
@@ -102,11 +104,12 @@ def _name(exp_dir: Path, output: str) -> str:
 
 
 def _pairs(sides: list[tuple[Path, str]], runs: dict[Path, dict]) -> list[tuple]:
-    """Every two sides but those of one task: these make the ceiling."""
+    """Every two sides but those of one task, which make the ceiling, and of two dual systems."""
+    task = {side: (runs[side[0]]["system"], side[1]) for side in sides}
     return [
         (x, y)
         for x, y in itertools.combinations(sides, 2)
-        if (runs[x[0]]["system"], x[1]) != (runs[y[0]]["system"], y[1])
+        if task[x] != task[y] and set_beside(task[x][0], task[y][0])
     ]
 
 

@@ -16,6 +16,7 @@ from l2dual.datadir import DataDir
 from l2dual.decode import SearchOptions
 from l2dual.errors import DataError, UsageError
 from l2dual.load import CHECKPOINT, load_model, random_model
+from l2dual.outputs import is_single
 from l2dual.runs import read_yaml
 from l2dual.score import read_run
 
@@ -166,6 +167,11 @@ def read_comparable(exp_dirs: list[Path]) -> dict[Path, dict]:
             )
         seen[which] = exp_dir
     return runs
+
+
+def set_beside(x: str, y: str) -> bool:
+    """Whether two systems are compared: any with itself and with a single-output one."""
+    return x == y or is_single(x) or is_single(y)
 
 
 def _check_frames(exp_dir: Path, sample: Activations, first_dir: Path, first: Activations) -> None:

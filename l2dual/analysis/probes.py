@@ -51,6 +51,7 @@ from l2dual.datadir import UNKNOWN, DataDir, has_surface
 from l2dual.errors import DataError, UsageError
 from l2dual.load import load_model, random_model, text_to_ids, vocabulary
 from l2dual.model import L2DualModel
+from l2dual.outputs import SINGLE
 from l2dual.speech import batches
 from l2dual.stats import next_seed
 
@@ -99,14 +100,16 @@ def probe(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options)
         options: see :class:`Options`.
 
     Returns:
-        Records of kinds ``probe`` and ``probe loss``; [] if no run has the surface alone.
+        Records of kinds ``probe`` and ``probe loss``; [] if there is no so_surface.
 
     Raises:
         DataError: a missing or broken run.yaml, config or checkpoint, or audio.
         UsageError: runs on different data, or encoders that give different numbers of frames.
     """
     runs = read_comparable(exp_dirs)
-    references = {run["seed"]: path for path, run in runs.items() if run["outputs"] == ["surface"]}
+    references = {
+        run["seed"]: path for path, run in runs.items() if run["system"] == SINGLE["surface"]
+    }
     test, fit = DataDir.load(data_dir), DataDir.load(fit_dir)
     if not references or not has_surface(test.info):
         return []

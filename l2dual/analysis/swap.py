@@ -26,7 +26,7 @@ from espnet2.legacy.nets.pytorch_backend.transformer.add_sos_eos import add_sos_
 
 from l2dual.analysis.cka import jackknife_interval
 from l2dual.analysis.comparison import MIN_UTTERANCES, RANDOM_SEEDS, too_few_clusters
-from l2dual.analysis.entanglement import Options, made_by, read_comparable
+from l2dual.analysis.entanglement import Options, made_by, read_comparable, set_beside
 from l2dual.datadir import DataDir
 from l2dual.decode import DualDecoder
 from l2dual.errors import UsageError
@@ -44,7 +44,7 @@ NUMBERS = "value interval difference difference_interval accuracy loss r2 n_fit_
 
 
 def swap(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict]:
-    """Put every decoder on the encoder of every system's next seed.
+    """Put every decoder on the encoders of the next seed: of its own system and of those it is set beside.
 
     Args:
         data_dir: split to test on, after stage 3.
@@ -53,7 +53,7 @@ def swap(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options) 
         options: see :class:`Options`.
 
     Returns:
-        One record per decoder and system; null for the encoder of a system with one seed.
+        One record per decoder and system that it hears; null for the encoder of a system with one seed.
 
     Raises:
         DataError: a missing or broken run.yaml, config or checkpoint, or audio.
@@ -73,10 +73,11 @@ def swap(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options) 
         for model in models.values():
             model.to(options.device)
         maps = fit_maps(models, dirs, fit, options)
-        for (name, output), on in swapped(models, dirs, maps, test, options).items():
+        heard = {name: [one for one in systems if set_beside(name, one)] for name in dirs}
+        for (name, output), on in swapped(models, dirs, heard, maps, test, options).items():
             run = runs[dirs[name]]
             head = {key: run[key] for key in ("corpus", "language", "convention")}
-            for system, values in on_each(on, name, systems, test, output).items():
+            for system, values in on_each(on, name, heard[name], test, output).items():
                 place = {"decoder": name, "output": output, "encoder": system, "seed": seed}
                 place["encoder_seed"] = None
                 sides = {"decoder": dirs[name]}
@@ -203,23 +204,30 @@ def fit_maps(
 def swapped(
     models: dict[str, L2DualModel],
     dirs: dict[str, Path],
+    heard: dict[str, list[str]],
     maps: dict[tuple[str, str], Affine],
     data: DataDir,
     options: Options,
 ) -> dict[tuple[str, str], dict[str, "Tally"]]:
-    """Every decoder, by system and output, on its own encoder and on all that are mapped to it."""
+    """Every decoder, by system and output, on its own encoder and on others through the maps.
+
+    ``heard`` are the systems whose encoders of the next seed a system's decoders are put on.
+    """
     searches = {name: on_states(models[name], options) for name in dirs}
-    others = [name for name in models if name not in dirs]
+    encoders = {
+        name: [name, *(again(one) for one in heard[name] if again(one) in models), RANDOM]
+        for name in dirs
+    }
     decoders = [(name, output) for name in dirs for output in models[name].outputs]
     texts = {(name, output): Texts(data, dirs[name], output) for name, output in decoders}
     tallies = {
-        (name, output): {encoder: Tally(maps.get((encoder, name))) for encoder in [name, *others]}
+        (name, output): {encoder: Tally(maps.get((encoder, name))) for encoder in encoders[name]}
         for name, output in decoders
     }
     done = 0
     for utts, states, lengths in encoded(models, data, options):
         for name, search in searches.items():
-            for encoder in [name, *others]:
+            for encoder in encoders[name]:
                 mapping = maps.get((encoder, name))
                 given = states[encoder] if mapping is None else through(mapping, states[encoder])
                 hypotheses = search(given, lengths)

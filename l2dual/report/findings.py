@@ -7,7 +7,8 @@ from pathlib import Path
 
 from l2dual.errors import DataError
 from l2dual.report.entanglement import mean_of, of_group, unlike_seeds
-from l2dual.report.rates import RATE, SINGLE, Comparison, comparisons, points
+from l2dual.outputs import SINGLE
+from l2dual.report.rates import RATE, Comparison, comparisons, points
 from l2dual.report.verdict import (
     LEVEL,
     LOG_RATIO,
@@ -95,7 +96,7 @@ def helped(recipe: Recipe, output: str, sign: int) -> tuple[str, str]:
     if cell.mean is None:
         return OPEN, cell.reason
     said = f"do − {SINGLE[output]}: {points(cell.mean)} points {RATE[unit]}{bracket(cell)}, {seeds(cell)}"
-    lacking = lacks(recipe.group, recipe.half, "do", output)
+    lacking = lacks(recipe.group, recipe.half, "do", output, SINGLE[output])
     if lacking:
         return OPEN, f"{said}: {lacking}"
     return (HOLDS if cell.mean * sign > 0 else FAILS) + scope(cell.seed_interval), said

@@ -13,6 +13,7 @@ from l2dual.divergence import BINS, NO_SURFACE, summarize
 from l2dual.divergence import PAPER as PAPER_BINS
 from l2dual.errors import DataError
 from l2dual.mispronunciation import MEASURES
+from l2dual.outputs import SINGLE
 from l2dual.report import plots
 from l2dual.report.analyses import analyses
 from l2dual.report.entanglement import CKA_COLUMNS, averaged, read_cka, read_gradients, rounded
@@ -24,7 +25,6 @@ from l2dual.report.rates import (
     PAPER_BY_BIN,
     PAPER_CKA,
     RATE,
-    SINGLE,
     Comparison,
     bin_rows,
     comparisons,
@@ -144,7 +144,9 @@ def view(group: Comparison, half: Comparison | None, name: str, of: int) -> dict
     return {
         "heading": f"{group.config}, {group.decode_config or ''}" if of > 1 else None,
         "group": group,
-        "verdicts": {system: verdict(group, half, system) for system in group.duals},
+        "verdicts": {
+            system: verdict(group, half, system) for system in [*group.duals, *group.controls]
+        },
         "rates": {output: rate_rows(group, output) for output in group.units},
         "half": half,
         "bins": {output: bin_rows(group, half, output) for output in group.units},
@@ -169,23 +171,24 @@ def rate_rows(group: Comparison, output: str) -> list[dict]:
     for system in group.systems:
         cells = [group.cell(system, output, unit, "all") for unit in group.units[output]]
         if None not in cells:
-            dual = system in group.duals
             unit = group.units[output][0]
-            change = group.degradation(system, output, unit, "all") if dual else None
+            other = system != SINGLE[output]
+            change = group.degradation(system, output, unit, "all") if other else None
             rows.append({"system": system, "cells": cells, "change": change})
     return rows
 
 
 def degradations(group: Comparison) -> list[dict]:
-    """DO minus SO per system, output, unit, bin and seed, in points, for the CSV."""
+    """System minus baseline per output, unit, bin and seed, in points, for the CSV."""
     return [
-        {"system": system, "output": output, "unit": unit, "bin": name, "seed": seed}
-        | {"points": value}
-        for system in group.duals
+        {"system": system, "baseline": baseline, "output": output, "unit": unit, "bin": name}
+        | {"seed": seed, "points": value}
+        for system in group.systems
         for output, units in group.units.items()
+        for baseline in group.baselines(system, output)
         for unit in units
         for name in group.columns
-        for seed, value in group.degradation(system, output, unit, name).values.items()
+        for seed, value in group.degradation(system, output, unit, name, baseline).values.items()
     ]
 
 

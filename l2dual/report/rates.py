@@ -7,10 +7,12 @@ from statistics import mean, stdev
 from l2dual.datadir import convention_of
 from l2dual.divergence import BINS, NO_SURFACE, POOLED
 from l2dual.errors import DataError
+from l2dual.outputs import SINGLE, is_single
 
 RATE = {"char": "CER", "word": "WER", "phone": "PER"}
-SINGLE = {"surface": "so_surface", "meaning": "so_meaning"}
-ORDER = ("so_surface", "so_meaning", "do", "do_paper", "do_equal", "do_ctc_meaning", "do_small")
+ORDER = (
+    "so_surface so_meaning so_surface_ctc so_meaning_ctc do do_paper do_equal do_ctc_meaning do_small".split()
+)
 
 # CER in percent of the Conformer, SO and DO (Cho & Kim 2026, AI-Hub L2 read speech)
 PAPER = {
@@ -82,7 +84,8 @@ class Comparison:
                 self.index[key][seed] = rate | {k: record[k] for k in ("reason", "n_utts")}
         names = {record["system"] for record in records}
         self.systems = sorted(names, key=lambda s: (ORDER.index(s) if s in ORDER else 9, s))
-        self.duals = [system for system in self.systems if not system.startswith("so_")]
+        self.duals = [system for system in self.systems if not is_single(system)]
+        self.controls = [s for s in self.systems if is_single(s) and s not in SINGLE.values()]
         self.seeds = sorted({record["seed"] for record in records})
         self.n_utts = max(record["n_utts"] for record in records)
         self.n_speakers = max(record["n_speakers"] for record in records)
@@ -121,17 +124,31 @@ class Comparison:
         cell = Cell(values, reasons[0] if reasons else None, found[0][1]["n_utts"])
         return self._inferred(cell, ("rate", system, output, unit, bin))
 
-    def degradation(self, system: str, output: str, unit: str, bin: str) -> Cell:
-        """Error of a dual-output system minus error of the single-output one, seed by seed."""
+    def baselines(self, system: str, output: str) -> list[str]:
+        """The single-output systems that a system is set beside, so_OUTPUT first, then controls."""
+        if not self.has(system, output) or system == SINGLE[output]:
+            return []
+        controls = [name for name in self.controls if self.has(name, output)]
+        return [SINGLE[output], *([] if is_single(system) else controls)]
+
+    def has(self, system: str, output: str) -> bool:
+        """Whether a system was scored on an output."""
+        return (system, output, self.units[output][0], "all") in self.index
+
+    def degradation(
+        self, system: str, output: str, unit: str, bin: str, baseline: str | None = None
+    ) -> Cell:
+        """Error of a system minus that of a single-output one, by default so_OUTPUT, seed by seed."""
+        baseline = baseline or SINGLE[output]
         dual = self.cell(system, output, unit, bin)
-        single = self.cell(SINGLE[output], output, unit, bin)
+        single = self.cell(baseline, output, unit, bin)
         if dual is None or single is None:
-            missing = SINGLE[output] if single is None else f"{system}'s {output}"
+            missing = baseline if single is None else f"{system}'s {output}"
             return Cell({}, f"{missing} has not been scored")
         values = {s: dual.values[s] - single.values[s] for s in dual.values if s in single.values}
         reason = None if values else dual.reason or single.reason or "no seed in common"
         return self._inferred(
-            Cell(values, reason, dual.n_utts), ("difference", system, output, unit, bin)
+            Cell(values, reason, dual.n_utts), ("difference", system, baseline, output, unit, bin)
         )
 
     def _inferred(self, cell: Cell, key: tuple) -> Cell:
@@ -147,23 +164,31 @@ class Comparison:
             return Cell({}, record["reason"], cell.n_utts)
         if not record["interval"]:
             return cell
-        interval, over_seeds = (
-            tuple(100 * end for end in ends) if ends else None
-            for ends in (record["interval"], record.get("seed_interval"))
-        )
         return replace(
-            cell, interval=interval, seed_interval=over_seeds, p=record.get("p_holm")
+            cell,
+            interval=percent(record["interval"]),
+            seed_interval=percent(record.get("seed_interval")),
+            p=record.get("p_holm"),
         )
+
+
+def percent(ends: list[float] | None) -> tuple[float, ...] | None:
+    """The ends of an interval of fractions, in percent; None where there is none."""
+    return tuple(100 * end for end in ends) if ends else None
+
+
+KEYS = {
+    "rate": "system output unit bin",
+    "difference": "system baseline output unit bin",
+    "slope": "measure system baseline output unit",
+    "mispronunciation": "measure prompt system output unit bin",
+    "mispronunciation_difference": "measure prompt system output unit bin",
+}
 
 
 def statistic_key(record: dict) -> tuple:
-    """How a record of exp/statistics.json is found."""
-    keys = ("system", "output", "unit")
-    if record["kind"] == "slope":
-        return "slope", record["measure"], *(record[key] for key in keys)
-    if record["kind"] in ("rate", "difference"):
-        return record["kind"], *(record[key] for key in keys), record["bin"]
-    return record["kind"], record["measure"], record["prompt"], *(record[k] for k in keys), record["bin"]
+    """How a record of exp/statistics.json is found: its kind and what tells it from the others."""
+    return record["kind"], *(record[key] for key in KEYS[record["kind"]].split())
 
 
 def points(value: float) -> str:
@@ -208,7 +233,8 @@ def bin_rows(
         if comparison.cell(system, output, unit, "all"):
             cells = [of.cell(system, output, unit, name) or missing for of, name in places]
             rows.append((system, cells, False))
-    for system in comparison.duals:
-        cells = [of.degradation(system, output, unit, name) for of, name in places]
-        rows.append((f"{system} − {SINGLE[output]}", cells, True))
+    for system in comparison.systems:
+        for baseline in comparison.baselines(system, output):
+            cells = [of.degradation(system, output, unit, name, baseline) for of, name in places]
+            rows.append((f"{system} − {baseline}", cells, True))
     return rows

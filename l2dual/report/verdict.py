@@ -1,4 +1,4 @@
-"""What may be said of a dual-output system against the single-output ones, and how firmly.
+"""What may be said of a system against the single-output ones, and how firmly.
 
 A difference is a finding if it has three seeds, if its test, corrected over its table (Holm; see
 `l2dual.inference`), is below .05, if both systems have begun to learn at half the training budget,
@@ -9,7 +9,8 @@ does.
 
 from statistics import mean
 
-from l2dual.report.rates import RATE, SINGLE, Cell, Comparison, points
+from l2dual.outputs import SINGLE, is_single
+from l2dual.report.rates import RATE, Cell, Comparison, percent, points
 
 SEEDS = 3
 LEVEL = 0.05
@@ -18,27 +19,35 @@ PER_EDIT, LOG_RATIO = "rate_per_edit", "log_rate_ratio"  # the slopes on diverge
 
 
 def verdict(group: Comparison, half: Comparison | None, system: str) -> list[str]:
-    """One sentence per output of a dual-output system, on the errors found, and per slope.
+    """One sentence per output and baseline of a system, on the errors found, and per slope.
 
-    ``half`` has the same systems at half the training budget, if they were decoded there.
+    There are no slopes of a single-output control. ``half`` has the same systems at half the training budget, if they were decoded there.
     A system that is a tenth worse everywhere loses more points where there are more errors: of the
     two slopes, that in points (the paper's Figure 2) then rises, and that of the log ratio does not.
     """
-    sentences = [difference(group, half, system, output) for output in group.units]
+    sentences = [
+        difference(group, half, system, output, baseline)
+        for output in group.units
+        for baseline in group.baselines(system, output)
+    ]
     sentences.append(errors_sentence(group, half, system))
+    if is_single(system):
+        return list(filter(None, sentences))
     slopes = (
         slope(group, half, system, output, measure)
         for measure in (PER_EDIT, LOG_RATIO)
         for output in group.units
-        if not not_begun(half, system, output)
+        if not not_begun(half, system, output, SINGLE[output])
     )
     return list(filter(None, [*sentences, *slopes]))
 
 
-def difference(group: Comparison, half: Comparison | None, system: str, output: str) -> str:
-    """DO - SO over all utterances, with its interval, and how far it carries."""
-    unit, single = group.units[output][0], SINGLE[output]
-    cell = group.degradation(system, output, unit, "all")
+def difference(
+    group: Comparison, half: Comparison | None, system: str, output: str, baseline: str
+) -> str:
+    """System - baseline over all utterances, with its interval, and how far it carries."""
+    unit = group.units[output][0]
+    cell = group.degradation(system, output, unit, "all", baseline)
     if cell.mean is None:
         return f"{output.capitalize()}: {system} has nothing to compare with: {cell.reason}."
     dual = group.cell(system, output, unit, "all")
@@ -46,8 +55,8 @@ def difference(group: Comparison, half: Comparison | None, system: str, output: 
     numbers = f"{points(cell.mean)} points{bracket(cell)}"
     rates = f"{rate:.1f} against {rate - cell.mean:.1f} % {RATE[unit]}"
     return (
-        f"{output.capitalize()}: {system} − {single} = {numbers} ({rates}; {seeds(cell)}): "
-        f"{standing(group, half, system, output)}."
+        f"{output.capitalize()}: {system} − {baseline} = {numbers} ({rates}; {seeds(cell)}): "
+        f"{standing(group, half, system, output, baseline)}."
     )
 
 
@@ -68,12 +77,16 @@ def seeds(cell: Cell) -> str:
     return said
 
 
-def standing(group: Comparison, half: Comparison | None, system: str, output: str) -> str:
+def standing(
+    group: Comparison, half: Comparison | None, system: str, output: str, baseline: str
+) -> str:
     """Whether a difference is a finding, and if not, what it lacks."""
-    lacking = lacks(group, half, system, output)
+    lacking = lacks(group, half, system, output, baseline)
     if lacking:
         return lacking
-    cell, before = (one.degradation(system, output, one.units[output][0], "all") for one in (group, half))
+    cell, before = (
+        one.degradation(system, output, one.units[output][0], "all", baseline) for one in (group, half)
+    )
     better = "worse" if cell.mean > 0 else "better"
     return (
         f"{better}, a finding{scope(cell.seed_interval)} (p = {cell.p:.2g} after Holm; half the budget "
@@ -88,20 +101,22 @@ def scope(seed_interval: tuple[float, float] | None) -> str:
     return " for these seeds, though other seeds may differ"
 
 
-def lacks(group: Comparison, half: Comparison | None, system: str, output: str) -> str | None:
+def lacks(
+    group: Comparison, half: Comparison | None, system: str, output: str, baseline: str
+) -> str | None:
     """What a difference lacks to be a finding; None if it is one."""
     unit = group.units[output][0]
-    cell = group.degradation(system, output, unit, "all")
+    cell = group.degradation(system, output, unit, "all", baseline)
     if len(cell.values) < SEEDS:
         return "a description, not a finding, which needs three seeds"
     if cell.interval is None or cell.p is None:
         return f"a description, not a finding: no interval over {group.clusters}"
-    if missing := not_begun(half, system, output):
+    if missing := not_begun(half, system, output, baseline):
         return missing
     if cell.p >= LEVEL:
         return f"no difference shown (p = {cell.p:.2g} after Holm)"
     better = "worse" if cell.mean > 0 else "better"
-    before = half and half.degradation(system, output, unit, "all")
+    before = half and half.degradation(system, output, unit, "all", baseline)
     if before is None or not cell.values.keys() <= before.values.keys():
         return f"{better}, but not tried at half the budget, so not yet a finding"
     if before.mean * cell.mean <= 0:
@@ -109,12 +124,14 @@ def lacks(group: Comparison, half: Comparison | None, system: str, output: str) 
     return None
 
 
-def not_begun(half: Comparison | None, system: str, output: str) -> str | None:
+def not_begun(
+    half: Comparison | None, system: str, output: str, baseline: str
+) -> str | None:
     """Which of the two systems had not begun to learn an output at half the budget, if one had not."""
     if half is None or output not in half.units:
         return None
     unit = half.units[output][0]
-    for name in (system, SINGLE[output]):
+    for name in (system, baseline):
         cell = half.cell(name, output, unit, "all")
         if cell and cell.mean is not None and cell.mean >= MOST_WRONG:
             rate = f"{cell.mean:.0f} % {RATE[unit]}"
@@ -146,7 +163,7 @@ def finding(record: dict, what: str) -> str:
 def slope_record(group: Comparison, system: str, output: str, measure: str) -> dict | None:
     """The record of the slope of DO - SO on edits, or of log(DO / SO) on edits per token."""
     unit = group.units[output][0]
-    return group.statistics.get(("slope", measure, system, output, unit))
+    return group.statistics.get(("slope", measure, system, SINGLE[output], output, unit))
 
 
 def slope_numbers(record: dict) -> str:
@@ -167,7 +184,7 @@ def slope_lacks(
     """What a slope lacks to be a finding; None if it is one."""
     record = slope_record(group, system, output, measure)
     before = half and slope_record(half, system, output, measure)
-    missing = not_begun(half, system, output)
+    missing = not_begun(half, system, output, SINGLE[output])
     return record_lacks(record, before, missing, direction(record), "no trend with divergence")
 
 
@@ -233,8 +250,8 @@ def detection_cell(record: dict) -> Cell:
     """The record in points."""
     return Cell(
         {seed: 100 * value for seed, value in record["per_seed"].items()},
-        interval=record["interval"] and [100 * end for end in record["interval"]],
-        seed_interval=record["seed_interval"] and [100 * end for end in record["seed_interval"]],
+        interval=percent(record["interval"]),
+        seed_interval=percent(record["seed_interval"]),
     )
 
 
@@ -251,7 +268,7 @@ def errors_lack(group: Comparison, half: Comparison | None, system: str) -> str 
     """What a difference in the errors found lacks to be a finding; None if it is one."""
     record, _ = errors_found(group, system)
     before = errors_found(half, system) if half else None
-    missing = not_begun(half, system, "surface")
+    missing = not_begun(half, system, "surface", SINGLE["surface"])
     return record_lacks(record, before and before[0], missing, more_or_fewer(record), "no difference")
 
 

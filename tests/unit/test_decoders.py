@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from l2dual.analysis.cka import debiased_cka
-from l2dual.analysis.decoders import compare_decoders, force
+from l2dual.analysis.decoders import _pairs, compare_decoders, force
 from l2dual.analysis.entanglement import Options
 from l2dual.analysis.positions import aligned, matched, shared_vocabulary_sets
 from l2dual.errors import DataError, UsageError
@@ -71,6 +71,22 @@ def test_all_pairs_on_both_sets(data, runs):
         assert record["kind"] == "decoder cka" and record["n_frames"] >= 4 * WIDTH
         assert record["null"] is not None and record["floor"] is not None
         assert record["exp_x"] != record["exp_y"] or record["system_x"] == "do"
+
+
+def test_two_dual_systems_are_not_set_beside():
+    runs = {f"{system}{seed}": {"system": system} for system in ("so_surface", "do", "arm") for seed in (1, 2)}
+    sides = [
+        (name, output)
+        for name, run in runs.items()
+        for output in (OUTPUTS[run["system"]] if run["system"] in OUTPUTS else OUTPUTS["do"])
+    ]
+    pairs = {
+        frozenset((runs[run]["system"], output) for run, output in pair) for pair in _pairs(sides, runs)
+    }
+    within = {frozenset((system, output) for output in OUTPUTS["do"]) for system in ("do", "arm")}
+    single = ("so_surface", "surface")
+    across = {frozenset((single, side)) for one in within for side in one}
+    assert pairs == within | across
 
 
 def test_one_decoder_under_two_names(data, runs, tmp_path):

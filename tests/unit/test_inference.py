@@ -15,6 +15,7 @@ from l2dual import stats
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError
 from l2dual.inference import infer, load, pool
+from l2dual.outputs import OUTPUTS
 from l2dual.score import score, write_records
 
 LETTERS = list("abcdefgh")
@@ -39,7 +40,7 @@ def make_texts(rng, n_utts=4):
 
 
 def make_run(path, data, rng, system, seed, rate, dump="data/x"):
-    outputs = {"so_surface": ["surface"], "so_meaning": ["meaning"]}
+    outputs = {f"so_{name}{tail}": [name] for name in OUTPUTS for tail in ("", "_ctc")}
     run = RUN | {"system": system, "seed": seed, "data": dump}
     run["outputs"] = outputs.get(system, ["surface", "meaning"])
     decode = path / f"{system}{seed}/decode/test"
@@ -117,6 +118,43 @@ def test_an_arm_changes_nothing_that_is_said_of_another(study, tmp_path):
     for bin_name in ("all", "0"):
         alone, together = (pick(r, bin=bin_name, **keys) for r in (records, beside))
         assert alone["p_holm"] == together["p_holm"] and alone["n_cells"] == together["n_cells"]
+
+
+def test_a_control_is_a_second_baseline_and_has_the_first(study, tmp_path):
+    scores, data, records = study
+    rng = np.random.default_rng(6)
+    control = [make_run(tmp_path, data, rng, "so_surface_ctc", seed, 0.05) for seed in (1, 2, 3)]
+    beside = infer(load(scores + control), data)
+    rates = {r["system"]: r["value"] for r in beside if r["kind"] == "rate" and is_all(r)}
+    found = {
+        (r["system"], r["baseline"]): r for r in beside if r["kind"] == "difference" and is_all(r)
+    }
+    assert set(found) == {
+        ("do", "so_surface"), ("do", "so_surface_ctc"), ("so_surface_ctc", "so_surface")
+    }  # fmt: skip
+    for (system, baseline), record in found.items():
+        assert record["value"] == pytest.approx(rates[system] - rates[baseline], abs=1e-4)
+    before = pick(records, kind="difference", system="do", **ALL)
+    assert found["do", "so_surface"]["p_holm"] == before["p_holm"]
+    assert found["do", "so_surface_ctc"]["n_cells"] == 1  # no control of the meaning beside it
+    slopes = {(r["system"], r["baseline"]) for r in beside if r["kind"] == "slope" and is_all(r)}
+    assert slopes == set(found)
+    recall = pick(
+        beside,
+        kind="mispronunciation_difference",
+        measure="recall",
+        prompt="given",
+        system="so_surface_ctc",
+        **ALL,
+    )
+    assert recall["baseline"] == "so_surface" and recall["value"] is not None
+
+
+ALL = {"output": "surface", "unit": "char", "bin": "all", "l1": "all"}
+
+
+def is_all(record):
+    return all(record[key] == value for key, value in ALL.items())
 
 
 def test_a_cell_with_too_little_is_null_with_its_reason(study):

@@ -282,6 +282,9 @@ def test_what_has_too_little_for_an_interval_has_no_number(recipe):
     assert "| all | 0 | 1-3 | 4-10 | 11+ | 1+ |" in table
 
 
+COMPARED = {"baseline": "so_surface"}
+
+
 def records_of(rates):
     common = {"corpus": "c", "language": "en", "convention": "heard", "data": "d", "split": "test"}
     common |= {"surface": "annotated"}
@@ -335,7 +338,7 @@ def test_verdict_of_few_seeds_is_a_description(rates, start, end):
 def test_a_finding_needs_three_seeds_a_test_and_the_same_sign_at_half_the_budget(p, half, says):
     seeds = (1, 2, 3)
     single = [("so_surface", seed, 0.1) for seed in seeds]
-    record = records_of([("do", 1, 0.12)])[0] | {"kind": "difference", "l1": "all", "p_holm": p}
+    record = records_of([("do", 1, 0.12)])[0] | COMPARED | {"kind": "difference", "l1": "all", "p_holm": p}
     record |= {"value": 0.02, "interval": [0.01, 0.03], "seeds": list(seeds)}
     record["seed_interval"] = [-0.01, 0.05] if p == 0.04 else [0.015, 0.025]
     whole = records_of(single + [("do", seed, 0.12) for seed in seeds])
@@ -349,7 +352,7 @@ def test_a_finding_needs_three_seeds_a_test_and_the_same_sign_at_half_the_budget
 def test_half_the_budget_of_one_seed_confirms_nothing():
     single = [("so_surface", seed, 0.1) for seed in (1, 2, 3)]
     whole = records_of(single + [("do", seed, 0.12) for seed in (1, 2, 3)])
-    found = whole[-1] | {"kind": "difference", "l1": "all", "p_holm": 0.01, "seeds": [1, 2, 3]}
+    found = whole[-1] | COMPARED | {"kind": "difference", "l1": "all", "p_holm": 0.01, "seeds": [1, 2, 3]}
     found |= {"value": 0.02}
     (group,) = comparisons(whole, [whole[0] | {"kind": "comparison"}, found | {"interval": [0.01, 0.03]}])
     (half,) = comparisons(records_of(single + [("do", 1, 0.13)]))
@@ -370,7 +373,7 @@ def test_half_the_budget_of_one_seed_confirms_nothing():
 def test_a_slope_is_a_finding_by_the_same_rules(seeds, p, half, says):
     records = records_of([(s, seed, 0.1) for s in ("so_surface", "do") for seed in seeds])
     facts = records[0] | {"kind": "comparison"}
-    slope = records[-1] | {"kind": "slope", "measure": "log_rate_ratio", "l1": "all", "p_holm": p}
+    slope = records[-1] | COMPARED | {"kind": "slope", "measure": "log_rate_ratio", "l1": "all", "p_holm": p}
     slope |= {"value": 0.5, "interval": [0.1, 0.9], "seeds": seeds, "seed_interval": [0.2, 0.8]}
     (group,) = comparisons(records, [facts, slope])
     (at_half,) = comparisons(records, [facts, slope | {"value": half}] if half else [])
@@ -381,7 +384,7 @@ def test_a_slope_is_a_finding_by_the_same_rules(seeds, p, half, says):
 def test_both_slopes_are_told():
     records = records_of([(s, seed, 0.1) for s in ("so_surface", "do") for seed in (1, 2, 3)])
     facts = records[0] | {"kind": "comparison"}
-    slope = records[-1] | {"kind": "slope", "l1": "all", "seeds": [1, 2, 3], "seed_interval": None}
+    slope = records[-1] | COMPARED | {"kind": "slope", "l1": "all", "seeds": [1, 2, 3], "seed_interval": None}
     points = {"measure": "rate_per_edit", "value": 0.003, "interval": [0.002, 0.004], "p_holm": 0.001}
     ratio = {"measure": "log_rate_ratio", "value": -0.1, "interval": [-0.5, 0.3], "p_holm": 0.6}
     (group,) = comparisons(records, [facts, slope | points, slope | ratio])
@@ -530,6 +533,21 @@ def test_half_the_budget_stands_beside_the_whole():
     (short,) = comparisons([r for r in late if r["system"] == "so_surface"])
     found = {label: cells[-1] for label, cells, _ in bin_rows(group, short, "surface")}
     assert found["do"].mean is None and found["do"].reason == "not decoded at half the budget"
+
+
+def test_a_control_has_its_rows_and_verdict_and_is_a_baseline():
+    rates = {"so_surface": 0.10, "so_surface_ctc": 0.08, "do": 0.09}
+    (group,) = comparisons(records_of([(s, 1, rate) for s, rate in rates.items()]))
+    rows = {label: cells[0].mean for label, cells, _ in bin_rows(group, None, "surface")}
+    changes = {name: mean for name, mean in rows.items() if "−" in name}
+    expected = {"so_surface_ctc − so_surface": -2, "do − so_surface": -1, "do − so_surface_ctc": 1}
+    assert changes == pytest.approx(expected) and list(rows)[:3] == list(rates)
+    of_control, of_do = (verdict(group, None, name) for name in ("so_surface_ctc", "do"))
+    assert [s.split(" points")[0] for s in of_control + of_do] == [
+        "Surface: so_surface_ctc − so_surface = −2.0",
+        "Surface: do − so_surface = −1.0",
+        "Surface: do − so_surface_ctc = +1.0",
+    ]
 
 
 def text_of(page):

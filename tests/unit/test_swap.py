@@ -7,11 +7,22 @@ import yaml
 
 from l2dual.analysis.entanglement import Options
 from l2dual.analysis.functional import encoder_outputs, evaluate, functional, train
-from l2dual.analysis.swap import Tally, Texts, fit_maps, headless, subset, swap, swapped, through
+from l2dual.analysis.swap import (
+    RANDOM,
+    Tally,
+    Texts,
+    again,
+    fit_maps,
+    headless,
+    subset,
+    swap,
+    swapped,
+    through,
+)
 from l2dual.datadir import DataDir
 from l2dual.decode import SearchOptions
 from l2dual.errors import DataError
-from l2dual.load import CHECKPOINT, fresh_model, load_model
+from l2dual.load import CHECKPOINT, fresh_model, load_model, random_model
 from tests.systems import OUTPUTS, WIDTH, make_data, make_run
 
 QUICK = Options(search=SearchOptions(beam_size=1), max_utts=24, epochs=1)
@@ -46,17 +57,19 @@ class Turned(torch.nn.Module):
 def test_linear_map_undoes_a_rotation(data, runs):
     """A decoder on a turned copy of its own encoder does through the map what it did before."""
     directory = DataDir.load(data).subset([f"s{i:02d}-{n}" for i in range(12) for n in (0, 1)])
-    models = {"do": load_model(runs["do"]), "turned": load_model(runs["do"])}
+    turned = again("do")
+    models = {"do": load_model(runs["do"]), turned: load_model(runs["do"])}
     turn = torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=torch.manual_seed(0)))[0]
-    models["turned"].encoder = Turned(models["turned"].encoder, turn)
-    back = fit_maps(models, ["turned"], directory, QUICK)["do", "turned"]
+    models[turned].encoder = Turned(models[turned].encoder, turn)
+    back = fit_maps(models, [turned], directory, QUICK)["do", turned]
     states = torch.nn.functional.layer_norm(torch.randn(2, 3, WIDTH), (WIDTH,))  # as encoders give
     there = through(back, states)
     np.testing.assert_allclose(there, states @ turn + 1.5, atol=1e-3)
+    models[RANDOM] = random_model(runs["do"], 1)
     maps = fit_maps(models, ["do"], directory, QUICK)
-    tallies = swapped(models, {"do": runs["do"]}, maps, directory, QUICK)
+    tallies = swapped(models, {"do": runs["do"]}, {"do": ["do"]}, maps, directory, QUICK)
     for output in ("surface", "meaning"):
-        own, other = (tallies["do", output][name].values(directory, output) for name in models)
+        own, other = (tallies["do", output][name].values(directory, output) for name in ("do", turned))
         assert own["r2"] is None and other["r2"] == pytest.approx(1, abs=1e-4)
         assert other["loss"] == pytest.approx(own["loss"], abs=1e-3)
         assert other["value"] == pytest.approx(own["value"], abs=0.02)
@@ -127,12 +140,14 @@ def test_a_swap_of_too_little_data_is_null(runs, second, tmp_path):
 def test_swapped_values_are_of_the_next_seed(data, runs, second):
     found = swap(data, data, [runs["do"], *second.values()], QUICK)
     part = subset(DataDir.load(data), QUICK.max_utts)
-    models = {"do": load_model(runs["do"]), "next": load_model(second["so_surface"])}
+    other = again("so_surface")
+    models = {"do": load_model(runs["do"]), other: load_model(second["so_surface"])}
+    models[RANDOM] = random_model(runs["do"], 1)
     maps = fit_maps(models, ["do"], part, QUICK)
-    assert set(maps) == {("next", "do")}
-    tallies = swapped(models, {"do": runs["do"]}, maps, part, QUICK)
+    assert set(maps) == {(other, "do"), (RANDOM, "do")}
+    tallies = swapped(models, {"do": runs["do"]}, {"do": ["so_surface"]}, maps, part, QUICK)
     for output in ("surface", "meaning"):
-        expected = tallies["do", output]["next"].values(part, output)
+        expected = tallies["do", output][other].values(part, output)
         (record,) = (
             r
             for r in found
@@ -140,6 +155,17 @@ def test_swapped_values_are_of_the_next_seed(data, runs, second):
         )
         assert record["r2"] == pytest.approx(expected["r2"], abs=1e-4)
         assert record["value"] == pytest.approx(expected["value"], abs=0.02)
+
+
+def test_two_dual_systems_are_not_swapped(data, tmp_path):
+    paths = [tmp_path / f"{system}{seed}" for system in ("so_surface", "do", "arm") for seed in (1, 2)]
+    for path in paths:
+        make_run(path, "so_surface" if path.name[:-1] == "so_surface" else "do", int(path.name[-1]))
+        run = yaml.safe_load((path / "run.yaml").read_text())
+        (path / "run.yaml").write_text(yaml.safe_dump(run | {"system": path.name[:-1]}))
+    found = {(r["decoder"], r["encoder"]) for r in swap(data, data, paths, QUICK)}
+    dual = {(one, other) for one in ("do", "arm") for other in (one, "so_surface")}
+    assert found == dual | {("so_surface", other) for other in ("so_surface", "do", "arm")}
 
 
 def test_fresh_decoder_learns_what_the_states_say(data, runs):
