@@ -239,7 +239,7 @@ def limitations(groups: list, info: dict, divergence: list[dict], has_cka: bool)
         "a rate on few utterances moves a lot by chance.",
         f"{fewest} seed{'s' if fewest > 1 else ''} per system. Intervals are over {first.clusters} and "
         "utterances, with the seeds fixed: they say nothing of other seeds. A claim needs at least "
-        "three seeds, an interval that leaves 0 out, and the same sign at half the budget.",
+        "three seeds, a test that holds after Holm’s correction, and the same sign at half the budget.",
         "A dual-output system has a second decoder, hence more parameters than either "
         "single-output system (but for do_small); the data, budget and encoder are the same.",
         "Models and budgets may be small, and may not have converged: see the configurations "
