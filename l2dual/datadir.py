@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from l2dual.corpora import Utterance
@@ -101,6 +102,10 @@ class DataDir:
             for name, table in self.tables.items()
         }
         return DataDir(self.path, tables, self.info)
+
+    def sample(self, count: int | None) -> "DataDir":
+        """A seeded random part of ``count`` utterances; all of them for None or too few."""
+        return self.subset(np.random.default_rng(0).permutation(sorted(self["wav.scp"]))[:count].tolist())
 
     def write(self, path: str | Path) -> None:
         """Write all tables and corpus.yaml to ``path``."""

@@ -1,7 +1,7 @@
 """What the scored runs of one comparison say: numbers with intervals, for exp/statistics.json.
 
 Every record has a ``value`` with its 95 % ``interval``, or null with the ``reason``, and beside it
-the interval over seeds. ``kind`` says what it is, in which unit the value is:
+the intervals over seeds and over both. ``kind`` says what it is, in which unit the value is:
 
 ============================  =====================================================================
 ``comparison``                no number: the first record, with the facts, runs and methods of all
@@ -18,7 +18,8 @@ the interval over seeds. ``kind`` says what it is, in which unit the value is:
 difference``
 ============================  =====================================================================
 
-Rates are fractions, not percent. ``p_holm`` is over the ``n_cells`` cells of one table: both outputs
+Rates are fractions, not percent. ``p_joint`` goes with the interval over clusters and seeds at once.
+``p_holm`` and ``p_joint_holm`` are over the ``n_cells`` cells of one table: both outputs
 of one kind, system, baseline and prompt, in words or in the finer unit; over all utterances, by bin,
 or by first language; of one ``measure`` where it is a slope. (The paper's Table 2 and Figure 2 are
 two tables so.) A table for each system, since each matched arm asks a question of its own, and what is
@@ -50,6 +51,7 @@ FEW_FACTS = "corpus language convention normalizer".split()  # which every recor
 METHOD = "bootstrap-t, seeds fixed"  # of interval; the first record says more
 PAIR = "so"  # so_surface and so_meaning as one system with two outputs
 RIGHT = "false_rejection_rate"
+UNADJUSTED = dict.fromkeys(("p_holm", "p_joint_holm", "n_cells"))  # until _adjust
 Errors = dict[int, np.ndarray]  # per seed, (U,)
 
 
@@ -215,7 +217,7 @@ def infer(study: Study, data: DataDir | None) -> list[dict]:
         study.clusters,
     )
     records = [_record(study, *pair) for pair in zip(cells, found, strict=True)]
-    _adjust([record for record in records if record.get("p") is not None])
+    _adjust([record for record in records if "p" in record])
     return [_head(study), *records]
 
 
@@ -445,6 +447,8 @@ def _record(study: Study, cell: Cell, found: stats.Estimate) -> dict:
     counted = cell.denominator != 0
     per_seed = {} if found.value is None else dict(sorted(cell.per_seed.items()))
     over_seeds = stats.seed_interval(list(per_seed.values()))
+    n_clusters = len(set(study.clusters[counted]))
+    joint = stats.joint_interval(found, n_clusters, list(per_seed.values()))
     reason = found.reason if counted.any() else cell.none
     tested = cell.record["kind"] not in ("rate", "mispronunciation")
     return (
@@ -453,7 +457,7 @@ def _record(study: Study, cell: Cell, found: stats.Estimate) -> dict:
         | {
             "n_utts": int(counted.sum()),
             "n_speakers": len(set(study.speakers[counted])),
-            "n_clusters": len(set(study.clusters[counted])),
+            "n_clusters": n_clusters,
             "value": _short(found.value),
             "interval": _clip(found.interval, cell.limits),
             "method": METHOD,
@@ -461,8 +465,9 @@ def _record(study: Study, cell: Cell, found: stats.Estimate) -> dict:
             "per_seed": {str(seed): _short(value) for seed, value in per_seed.items()},
             "seed_interval": _clip(over_seeds.interval, cell.limits),
             "seed_reason": reason if found.value is None else over_seeds.reason,
+            "joint_interval": _clip(joint.interval, cell.limits),
         }
-        | ({"p": _short(found.p), "p_holm": None, "n_cells": None} if tested else {})
+        | ({"p": _short(found.p), "p_joint": _short(joint.p)} | UNADJUSTED if tested else {})
         | ({"p_mapsswe": None} if "p_mapsswe" in cell.record and found.value is None else {})
     )
 
@@ -492,11 +497,11 @@ def _table(record: dict) -> tuple:
 
 
 def _adjust(records: list[dict]) -> None:
-    """Add p_holm and n_cells, table by table."""
+    """Add p_holm, p_joint_holm and n_cells, table by table."""
     tables: dict[tuple, list[dict]] = {}
     for record in records:
         tables.setdefault(_table(record), []).append(record)
-    for table in tables.values():
-        adjusted = stats.holm([record["p"] for record in table])
-        for record, p in zip(table, adjusted, strict=True):
-            record |= {"p_holm": _short(p), "n_cells": len(table)}
+    for table, name in product(tables.values(), ("p_joint", "p")):
+        tested = [record for record in table if record[name] is not None]
+        for record, p in zip(tested, stats.holm([r[name] for r in tested]), strict=True):
+            record |= {f"{name}_holm": _short(p), "n_cells": len(tested)}

@@ -3,6 +3,7 @@
 import shlex
 import stat
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -72,6 +73,12 @@ def commit() -> str:
         text=True,
     )
     return described.stdout.strip() or "unknown"
+
+
+def made_by_command(name: str) -> dict[str, str]:
+    """The commit and command of this process, l2dual.bin.NAME, for the records that it writes."""
+    command = shlex.join(["python", "-m", f"l2dual.bin.{name}", *sys.argv[1:]])
+    return {"commit": commit(), "command": command}
 
 
 def write_yaml(path: Path, content: Mapping) -> None:

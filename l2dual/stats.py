@@ -20,8 +20,10 @@ Sampling Techniques, equation 6.4):
     s^2 = C / (C - 1) * sum over C clusters of (y_c - r n_c)^2 / sum(n)^2
 
 The p-value of r = 0 is the share of replicates with |t*| >= |r / s|: it is below .05 exactly where
-the interval leaves 0 out. Seeds are fixed: the counts are means over seeds, and the interval is
-about other clusters and utterances, not about other seeds; `seed_interval` is about those.
+the interval leaves 0 out. It is never told below 2 / 2^C, the least that an exact test by the signs
+of C clusters could give. Seeds are fixed: the counts are means over seeds, and the interval is about
+other clusters and utterances, not about other seeds; `seed_interval` is about those, with the test
+set fixed, and `joint_interval` about both.
 """
 
 import math
@@ -43,6 +45,7 @@ METHODS = {
     "p_holm": "Holm over the n_cells cells of one table",
     "p_mapsswe": "matched pairs, the utterance as segment; not blocked",
     "seed_interval": f"{LEVEL:.0%} t-interval over seeds; clusters and utterances fixed",
+    "joint_interval": f"{LEVEL:.0%} t-interval over clusters and seeds (Satterthwaite)",
     "replicates": REPLICATES,
     "min_utts": MIN_UTTS,
     "min_clusters": MIN_CLUSTERS,
@@ -86,8 +89,9 @@ def bootstrap(
         y, n = numerators[:, keep], denominators[:, keep]
         member = np.eye(clusters.max() + 1)[:, clusters]  # (C, U)
         ratios, errors = _ratios(member @ y, member @ n)
+        counts = (member @ (n != 0) > 0).sum(0)
         deviations = _deviations(y, n, clusters, ratios, np.random.default_rng(seed))
-        for index, *numbers in zip(keep, ratios, errors, deviations.T, strict=True):
+        for index, *numbers in zip(keep, ratios, errors, deviations.T, counts, strict=True):
             found[index] = _estimate(*numbers)
     return found
 
@@ -100,13 +104,13 @@ def too_few(clusters: np.ndarray) -> str | None:
     return f"{count} speakers or voices, fewer than {MIN_CLUSTERS}" if count < MIN_CLUSTERS else None
 
 
-def _estimate(ratio: float, error: float, deviations: np.ndarray) -> Estimate:
+def _estimate(ratio: float, error: float, deviations: np.ndarray, count: int) -> Estimate:
     quantile = np.sort(deviations)[math.ceil(LEVEL * (len(deviations) + 1)) - 1]
     if not (error > 0 and np.isfinite(quantile)):
         return Estimate(float(ratio), reason="too few speakers or voices differ for an interval")
     reach = quantile * error
     extreme = np.count_nonzero(deviations >= abs(ratio) / error)
-    p = (extreme + 1) / (len(deviations) + 1)
+    p = max((extreme + 1) / (len(deviations) + 1), 2.0 ** (1 - count))
     return Estimate(float(ratio), (float(ratio - reach), float(ratio + reach)), p)
 
 
@@ -282,6 +286,36 @@ def seed_interval(values: list[float]) -> Estimate:
     reach = t.ppf((1 + LEVEL) / 2, len(values) - 1) * error
     p = 2 * t.sf(abs(mean) / error, len(values) - 1)
     return Estimate(float(mean), (float(mean - reach), float(mean + reach)), float(p))
+
+
+def joint_interval(over_clusters: Estimate, n_clusters: int, values: list[float]) -> Estimate:
+    """Estimate a mean over seeds for other clusters and other seeds at once.
+
+    Clusters and seeds are crossed: every seed's system hears every cluster. So the variance of the
+    mean is the clusters' share, which the interval over them gives, and the seeds' share, which the
+    values do; that of their interaction is in both, which errs to the safe side. Degrees of freedom:
+    Satterthwaite (1946, Biometrics Bulletin 2).
+
+    Args:
+        over_clusters: what `bootstrap` found for the mean over seeds.
+        n_clusters: clusters that it drew.
+        values: of each seed.
+
+    Returns:
+        Null, with the reason, where one of the two intervals is.
+    """
+    over_seeds = seed_interval(values)
+    for part in (over_clusters, over_seeds):
+        if part.interval is None:
+            return Estimate(reason=part.reason)
+    sizes = np.array([n_clusters, len(values)]) - 1
+    reach = np.array([part.interval[1] - part.interval[0] for part in (over_clusters, over_seeds)]) / 2
+    variances = (reach / t.ppf((1 + LEVEL) / 2, sizes)) ** 2
+    error = math.sqrt(variances.sum())
+    freedom = variances.sum() ** 2 / (variances**2 / sizes).sum()
+    reach, value = t.ppf((1 + LEVEL) / 2, freedom) * error, over_clusters.value
+    p = float(2 * t.sf(abs(value) / error, freedom))
+    return Estimate(value, (float(value - reach), float(value + reach)), p)
 
 
 def jackknife_over_seeds(whole: float, without: list[float]) -> Estimate:

@@ -123,26 +123,6 @@ def _keep(outputs: list[torch.Tensor]):
     return hook
 
 
-def thin(sample: Activations, max_frames: int) -> Activations:
-    """Keep whole utterances, in a seeded random order, up to ``max_frames`` frames.
-
-    Raises:
-        UsageError: not one utterance fits.
-    """
-    sizes = np.bincount(sample.rows)
-    order = np.random.default_rng(0).permutation(len(sample.utts))
-    chosen = np.sort(order[np.cumsum(sizes[order]) <= max_frames])
-    if len(chosen) == 0:
-        raise UsageError(f"no utterance fits in {max_frames} frames: raise --max_frames")
-    kept = np.isin(sample.rows, chosen)
-    return Activations(
-        utts=tuple(sample.utts[index] for index in chosen),
-        lengths=sample.lengths[chosen],
-        rows=np.repeat(np.arange(len(chosen)), sizes[chosen]),
-        layers=[layer[kept] for layer in sample.layers],
-    )
-
-
 def shuffled_pairs(sample: Activations, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Pair the frames of every utterance with those of another one of like length.
 

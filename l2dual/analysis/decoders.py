@@ -59,7 +59,8 @@ def compare_decoders(data_dir: Path, exp_dirs: list[Path], options: Options) -> 
         UsageError: runs on different data, one output in two vocabularies, or decoders that
             are no Transformers.
     """
-    runs, data = read_comparable(exp_dirs), DataDir.load(data_dir)
+    runs = read_comparable(exp_dirs, data_dir)
+    data = DataDir.load(data_dir).sample(options.max_utts)
     sides = [(exp_dir, output) for exp_dir, run in runs.items() for output in run["outputs"]]
     if not has_surface(data.info) or {output for _, output in sides} != set(OUTPUTS):
         return []

@@ -4,12 +4,13 @@ Task similarity compares so_surface with so_meaning; pull compares a dual-output
 each of the two. l2dual.analysis.comparison says what stands beside each value.
 """
 
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from l2dual.analysis.activations import Activations, collect, thin
+from l2dual.analysis.activations import Activations, collect
 from l2dual.analysis.comparison import Comparison, Side
 from l2dual.analysis.similarity import mark_disagreement
 from l2dual.datadir import DataDir
@@ -20,7 +21,8 @@ from l2dual.outputs import is_single
 from l2dual.runs import read_yaml
 from l2dual.score import read_run
 
-SAME_DATA = ("data", "corpus", "language", "convention")
+CORPUS = ("corpus", "language", "convention")
+SAME_DATA = ("data", *CORPUS)
 ENCODER_CONFIG = "input_size init frontend normalize encoder".split()
 
 
@@ -31,16 +33,15 @@ class Options:
     Attributes:
         checkpoint: file in each experiment directory.
         batch_size: utterances in a batch.
-        max_frames: keep whole utterances up to so many sampled frames; None for all.
         device: torch device of the models.
-        max_utts: utterances at most, of each split, for what decodes or trains; None for all.
+        max_utts: utterances at most, of each split, drawn by a fixed seed, of what samples, decodes or
+            trains (all but probes and subspaces, which bound themselves); None for all.
         epochs: of the training of a fresh decoder.
         search: of the beam searches.
     """
 
     checkpoint: str = CHECKPOINT
     batch_size: int = 8
-    max_frames: int | None = None
     device: str = "cpu"
     max_utts: int | None = None
     epochs: int = 10
@@ -65,12 +66,12 @@ def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict
         UsageError: runs on different data, one system and seed twice, or encoders that give
             different numbers of frames.
     """
-    runs = read_comparable(exp_dirs)
+    runs = read_comparable(exp_dirs, data_dir)
     comparisons = _comparisons(runs)
     if not comparisons:
         return []
     wanted = sorted({exp_dir for _, *pair in comparisons for exp_dir in pair}, key=exp_dirs.index)
-    data = DataDir.load(data_dir)
+    data = DataDir.load(data_dir).sample(options.max_utts)
     samples: dict[Path, Activations] = {}
     for exp_dir in wanted:
         model = load_model(exp_dir, options.checkpoint)
@@ -106,7 +107,7 @@ def _head(x: dict, y: dict) -> dict:
 
 def made_by(data: DataDir, runs: dict[Path, dict], options: Options, **sides: Path) -> dict:
     """What a record's numbers come from; ``exp_SIDE`` and ``commit_SIDE`` for each side."""
-    facts = {"split": data.path.name, "data": next(iter(runs.values()))["data"]}
+    facts = {"split": data.path.name, "data": str(data.path.parent)}
     facts |= {f"exp_{side}": str(exp_dir) for side, exp_dir in sides.items()}
     facts |= {"checkpoint": options.checkpoint}
     return facts | {f"commit_{side}": runs[exp_dir]["commit"] for side, exp_dir in sides.items()}
@@ -139,18 +140,26 @@ def _sample(model, exp_dir: Path, data: DataDir, options: Options) -> Activation
     except (DataError, UsageError) as error:
         raise type(error)(f"{exp_dir}: {error}") from error
     print(f"progress: encoded with {exp_dir.name}", flush=True)
-    return sample if options.max_frames is None else thin(sample, options.max_frames)
+    return sample
 
 
-def read_comparable(exp_dirs: list[Path]) -> dict[Path, dict]:
+def read_comparable(exp_dirs: list[Path], *data_dirs: Path) -> dict[Path, dict]:
     """The run.yaml of every run.
 
     Raises:
         DataError: a run.yaml is missing or broken.
-        UsageError: runs on different data, or one system and seed twice.
+        UsageError: runs on different data, ``data_dirs`` of another corpus or convention, or one
+            system and seed twice.
     """
     runs = {exp_dir: read_run(exp_dir / "run.yaml") for exp_dir in exp_dirs}
     first, *others = runs
+    for path, key in itertools.product(data_dirs, CORPUS):
+        of_data = read_yaml(path / "corpus.yaml")[key]
+        if of_data != runs[first][key]:
+            raise UsageError(
+                f"{path}: its {key} is {of_data}, but {first} was trained on {runs[first][key]}: "
+                "analyse models on their own data"
+            )
     seen = {(runs[first]["system"], runs[first]["seed"]): first}
     for exp_dir in others:
         run = runs[exp_dir]

@@ -18,7 +18,7 @@ import torch
 
 from l2dual.analysis.comparison import RANDOM_SEEDS
 from l2dual.analysis.entanglement import Options, made_by, read_comparable
-from l2dual.analysis.swap import RANDOM, Tally, Texts, headless, on_states, subset
+from l2dual.analysis.swap import RANDOM, Tally, Texts, headless, on_states
 from l2dual.datadir import DataDir, outputs_of
 from l2dual.load import fresh_model, load_model, random_model
 from l2dual.model import IGNORE_ID, L2DualModel
@@ -50,10 +50,10 @@ def functional(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Opt
         DataError: a missing or broken run.yaml, config or checkpoint, or audio.
         UsageError: runs on different data.
     """
-    runs = read_comparable(exp_dirs)
+    runs = read_comparable(exp_dirs, data_dir, fit_dir)
     seed = min(run["seed"] for run in runs.values())
     dirs = {run["system"]: exp_dir for exp_dir, run in runs.items() if run["seed"] == seed}
-    test, fit = (subset(DataDir.load(path), options.max_utts) for path in (data_dir, fit_dir))
+    test, fit = (DataDir.load(path).sample(options.max_utts) for path in (data_dir, fit_dir))
     sources: dict[str, Path] = {}  # each output's decoder is that of its single-output system
     for _, exp_dir in sorted(dirs.items(), key=lambda one: (len(runs[one[1]]["outputs"]), one[0])):
         for output in runs[exp_dir]["outputs"]:

@@ -106,7 +106,7 @@ def probe(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options)
         DataError: a missing or broken run.yaml, config or checkpoint, or audio.
         UsageError: runs on different data, or encoders that give different numbers of frames.
     """
-    runs = read_comparable(exp_dirs)
+    runs = read_comparable(exp_dirs, data_dir, fit_dir)
     references = {
         run["seed"]: path for path, run in runs.items() if run["system"] == SINGLE["surface"]
     }

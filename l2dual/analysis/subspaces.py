@@ -47,7 +47,7 @@ def overlaps(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dic
         DataError: a missing or broken run.yaml, config or checkpoint, or audio.
         UsageError: runs on different data, or a decoder without cross-attention.
     """
-    runs = read_comparable(exp_dirs)
+    runs = read_comparable(exp_dirs, data_dir)
     data, records = DataDir.load(data_dir), []
     for exp_dir, run in runs.items():
         if set(run["outputs"]) != set(OUTPUTS):

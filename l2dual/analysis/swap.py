@@ -59,8 +59,8 @@ def swap(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options) 
         DataError: a missing or broken run.yaml, config or checkpoint, or audio.
         UsageError: runs on different data, or encoders that give different numbers of frames.
     """
-    runs = read_comparable(exp_dirs)
-    test, fit = (subset(DataDir.load(path), options.max_utts) for path in (data_dir, fit_dir))
+    runs = read_comparable(exp_dirs, data_dir, fit_dir)
+    test, fit = (DataDir.load(path).sample(options.max_utts) for path in (data_dir, fit_dir))
     systems = list(dict.fromkeys(run["system"] for run in runs.values()))
     records = []
     for seed in sorted({run["seed"] for run in runs.values()}):
@@ -124,12 +124,6 @@ def on_each(
             values = on[decoder].values(data, output) | dict.fromkeys(NUMBERS) | {"reason": reason}
         found[system] = values | rates
     return found
-
-
-def subset(data: DataDir, max_utts: int | None) -> DataDir:
-    """A seeded random part of a split."""
-    utts = sorted(data["wav.scp"])
-    return data.subset(np.random.default_rng(0).permutation(utts)[:max_utts].tolist())
 
 
 def encoded(

@@ -13,8 +13,6 @@ functional   fresh decoders trained on each frozen encoder (needs fit_data; minu
 """
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 
 from l2dual.analysis.decoders import compare_decoders
@@ -27,7 +25,7 @@ from l2dual.bin import run
 from l2dual.decode import SearchOptions
 from l2dual.errors import UsageError
 from l2dual.load import CHECKPOINT
-from l2dual.runs import commit, read_yaml
+from l2dual.runs import made_by_command, read_yaml
 from l2dual.score import write_records
 
 ON_ONE_SPLIT = {"cka": analyse, "decoders": compare_decoders, "subspaces": overlaps}
@@ -58,15 +56,13 @@ def main() -> None:
     parser.add_argument("--exp", type=Path, nargs="+", required=True, help="trained runs")
     parser.add_argument("--checkpoint", default=CHECKPOINT)
     parser.add_argument("--batch", type=int, default=8, help="utterances in a batch")
-    parser.add_argument("--max_frames", type=int, help="sampled frames at most, of cka (all)")
-    parser.add_argument("--max_utts", type=int, help="utterances of each split, of swap (all)")
+    parser.add_argument("--max_utts", type=int, help="utterances of each split at most (all)")
     parser.add_argument("--epochs", type=int, default=10, help="of a fresh decoder")
     parser.add_argument("--decode_config", type=Path, help="beam searches (conf/decode.yaml)")
     parser.add_argument("--ngpu", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
-    command = shlex.join(["python", "-m", "l2dual.bin.analyse", *sys.argv[1:]])
-    made_by = {"commit": commit(), "command": command}
+    made_by = made_by_command("analyse")
     records = [record | made_by for record in _records(args)]
     write_records(args.out, records)
     print(table(args.what, records))
@@ -79,7 +75,6 @@ def _records(args: argparse.Namespace) -> list[dict]:
     options = Options(
         checkpoint=args.checkpoint,
         batch_size=args.batch,
-        max_frames=args.max_frames,
         device="cuda" if args.ngpu > 0 else "cpu",
         max_utts=args.max_utts,
         epochs=args.epochs,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from l2dual.bin import run
 from l2dual.inference import infer, load, pool
+from l2dual.runs import made_by_command
 from l2dual.score import read_records, write_records
 
 
@@ -28,6 +29,7 @@ def main() -> None:
         data = read_records(path / "score.json")[0]["data"]
         by_data.setdefault(data, []).append(path)
     records = infer(pool([load(paths) for paths in by_data.values()]), None)
+    records[0] |= made_by_command("left_out")
     write_records(args.out, records)
     for record in records:
         if record["kind"].startswith("slope") and record["measure"] == "log_rate_ratio":

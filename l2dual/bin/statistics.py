@@ -10,6 +10,7 @@ from pathlib import Path
 from l2dual.bin import run
 from l2dual.datadir import DataDir
 from l2dual.inference import infer, load
+from l2dual.runs import made_by_command
 from l2dual.score import write_records
 
 
@@ -21,7 +22,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="data directory of the references")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
-    write_records(args.out, infer(load(args.scores), DataDir.load(args.data)))
+    records = infer(load(args.scores), DataDir.load(args.data))
+    records[0] |= made_by_command("statistics")
+    write_records(args.out, records)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,17 @@ def elsewhere(records: list[dict]) -> list[dict]:
     return [record for record in records if record["tokens"] != "differ"]
 
 
+def with_dispute(records: list[dict]) -> list[dict]:
+    """Overlaps, and whether what is read is more alike than random decoders' by one measure alone."""
+    keys = ("value", "floor", "read_cka", "read_cka_floor")
+    found = []
+    for record in records:
+        value, floor, cka, cka_floor = numbers = [record[key] for key in keys]
+        disputed = None if None in numbers else (value > floor) != (cka > cka_floor)
+        found.append(record | {"disputed": disputed})
+    return found
+
+
 TABLES = (
     Table(
         "decoders",
@@ -74,9 +85,12 @@ TABLES = (
         "subspace overlap",
         "Do both decoders read the same of the encoder?",
         "Overlap of the subspaces that the two decoders of one system read from the encoder, weighted by "
-        "how much the encoder varies there: 1 is the same subspace. Null: rotations; floor: random decoders.",
+        "how much the encoder varies there: 1 is the same subspace. Null: rotations; floor: random decoders. "
+        "A second opinion is the CKA of what they read; disputed: the share of the seeds where one of the two "
+        "lies above its floor and the other below; above 0, claim nothing.",
         named(system="system", layer="layer", projection="projection"),
-        ("value", "null", "floor", "rank"),
+        ("value", "null", "floor", "read_cka", "read_cka_floor", "disputed"),
+        with_dispute,
     ),
     Table(
         "probes",

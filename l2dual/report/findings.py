@@ -99,7 +99,7 @@ def helped(recipe: Recipe, output: str, sign: int) -> tuple[str, str]:
     lacking = lacks(recipe.group, recipe.half, "do", output, SINGLE[output])
     if lacking:
         return OPEN, f"{said}: {lacking}"
-    return (HOLDS if cell.mean * sign > 0 else FAILS) + scope(cell.seed_interval), said
+    return (HOLDS if cell.mean * sign > 0 else FAILS) + scope(cell.p_joint), said
 
 
 def grows(recipe: Recipe, measure: str) -> tuple[str, str]:
@@ -113,7 +113,7 @@ def grows(recipe: Recipe, measure: str) -> tuple[str, str]:
     lacking = slope_lacks(recipe.group, recipe.half, "do", "surface", measure)
     if lacking:
         return OPEN, f"{said}: {lacking}"
-    return (HOLDS if record["value"] > 0 else FAILS) + scope(record["seed_interval"]), said
+    return (HOLDS if record["value"] > 0 else FAILS) + scope(record["p_joint_holm"]), said
 
 
 def misses(recipe: Recipe) -> tuple[str, str]:
@@ -124,7 +124,7 @@ def misses(recipe: Recipe) -> tuple[str, str]:
     record, said = measured
     if lacking := errors_lack(recipe.group, recipe.half, "do"):
         return OPEN, f"recall {said}: {lacking}"
-    return (HOLDS if record["value"] < 0 else FAILS) + scope(record["seed_interval"]), f"recall {said}"
+    return (HOLDS if record["value"] < 0 else FAILS) + scope(record["p_joint_holm"]), f"recall {said}"
 
 
 def alike(recipe: Recipe, recipes: list[Recipe]) -> tuple[str, str]:

@@ -33,16 +33,17 @@ class Cell:
     """A number per seed: an error rate in percent, or a difference of two in points.
 
     ``reason`` says why there is no number, where there is none. ``interval`` is over speakers
-    or voices, ``seed_interval`` over seeds, and ``p`` that of no difference, corrected by Holm; all of
-    exp/statistics.json.
+    or voices, ``joint_interval`` over these and seeds, ``p`` and ``p_joint`` those of no difference,
+    corrected by Holm; all of exp/statistics.json.
     """
 
     values: dict[int, float]
     reason: str | None = None
     n_utts: int = 0
     interval: tuple[float, float] | None = None
-    seed_interval: tuple[float, float] | None = None
+    joint_interval: tuple[float, float] | None = None
     p: float | None = None
+    p_joint: float | None = None
 
     @property
     def mean(self) -> float | None:
@@ -167,8 +168,9 @@ class Comparison:
         return replace(
             cell,
             interval=percent(record["interval"]),
-            seed_interval=percent(record.get("seed_interval")),
+            joint_interval=percent(record.get("joint_interval")),
             p=record.get("p_holm"),
+            p_joint=record.get("p_joint_holm"),
         )
 
 

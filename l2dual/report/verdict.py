@@ -1,7 +1,8 @@
 """What may be said of a system against the single-output ones, and how firmly.
 
 A difference is a finding if it has three seeds, if its test, corrected over its table (Holm; see
-`l2dual.inference`), is below .05, if both systems have begun to learn at half the training budget,
+`l2dual.inference`), is below .05 (for these seeds, if only the test over speakers or voices is; for
+other seeds, if that over both is too), if both systems have begun to learn at half the training budget,
 and if its sign is the same there. A system has not begun that gets most tokens wrong: attention
 without CTC may take long to align, and its rate then says how long, not what sharing an encoder
 does.
@@ -68,12 +69,12 @@ def bracket(cell: Cell) -> str:
 
 
 def seeds(cell: Cell) -> str:
-    """How many seeds, the value of each, and the interval over seeds where there is one."""
+    """How many seeds, the value of each, and the interval for other seeds where there is one."""
     if len(cell.values) == 1:
         return "1 seed"
     said = f"{len(cell.values)} seeds: {', '.join(map(points, cell.values.values()))}"
-    if cell.seed_interval:
-        said += " (over seeds [{}, {}])".format(*map(points, cell.seed_interval))
+    if cell.joint_interval:
+        said += "; other seeds included [{}, {}]".format(*map(points, cell.joint_interval))
     return said
 
 
@@ -89,14 +90,14 @@ def standing(
     )
     better = "worse" if cell.mean > 0 else "better"
     return (
-        f"{better}, a finding{scope(cell.seed_interval)} (p = {cell.p:.2g} after Holm; half the budget "
+        f"{better}, a finding{scope(cell.p_joint)} (p = {cell.p:.2g} after Holm; half the budget "
         f"{points(before.mean)})"
     )
 
 
-def scope(seed_interval: tuple[float, float] | None) -> str:
-    """Nothing where the interval over seeds leaves 0 out, else what a finding is then of."""
-    if seed_interval and seed_interval[0] * seed_interval[1] > 0:
+def scope(p_joint: float | None) -> str:
+    """Nothing where the test over speakers and seeds holds too, else what a finding is then of."""
+    if p_joint is not None and p_joint < LEVEL:
         return ""
     return " for these seeds, though other seeds may differ"
 
@@ -157,7 +158,7 @@ def slope(
 
 def finding(record: dict, what: str) -> str:
     """Say what a slope or the difference of a measure is, where it lacks nothing."""
-    return f"{what}, a finding{scope(record['seed_interval'])} (p = {record['p_holm']:.2g} after Holm)"
+    return f"{what}, a finding{scope(record['p_joint_holm'])} (p = {record['p_holm']:.2g} after Holm)"
 
 
 def slope_record(group: Comparison, system: str, output: str, measure: str) -> dict | None:
@@ -168,10 +169,12 @@ def slope_record(group: Comparison, system: str, output: str, measure: str) -> d
 
 def slope_numbers(record: dict) -> str:
     """A slope with its interval and what it is a slope on."""
-    if record["measure"] == LOG_RATIO:
-        return with_interval(record["value"], record["interval"]) + " on edits per token"
-    ends = [100 * end for end in record["interval"]]
-    return with_interval(100 * record["value"], ends) + " points an edit"
+    times, unit = (1, "on edits per token") if record["measure"] == LOG_RATIO else (100, "points an edit")
+    ends, joint = ([times * end for end in record[name] or ()] for name in ("interval", "joint_interval"))
+    said = f"{with_interval(times * record['value'], ends)} {unit}"
+    if joint:
+        said += "; other seeds included [{:+.2f}, {:+.2f}]".format(*joint).replace("-", "−")
+    return said
 
 
 def direction(record: dict) -> str:
@@ -251,7 +254,7 @@ def detection_cell(record: dict) -> Cell:
     return Cell(
         {seed: 100 * value for seed, value in record["per_seed"].items()},
         interval=percent(record["interval"]),
-        seed_interval=percent(record["seed_interval"]),
+        joint_interval=percent(record["joint_interval"]),
     )
 
 

@@ -11,7 +11,6 @@ from l2dual.analysis.activations import (
     collect,
     frame_positions,
     shuffled_pairs,
-    thin,
 )
 from l2dual.analysis.cka import debiased_cka
 from l2dual.analysis.entanglement import Options, analyse
@@ -91,19 +90,6 @@ def test_shuffled_pairs():
     ranks = np.argsort(np.argsort(sample.lengths, kind="stable"))
     assert max(abs(ranks[a] - ranks[b]) for a, b in partners.items()) < 5
     assert shuffled_pairs(sample, rng)[1].tolist() != right.tolist()
-
-
-def test_thin_keeps_whole_utterances():
-    sample = make_sample(list(range(20, 220, 4)))
-    thinned = thin(sample, 60)
-    assert 40 < len(thinned.rows) <= 60
-    for row, utt in enumerate(thinned.utts):
-        kept = thinned.layers[0][thinned.rows == row]
-        whole = sample.layers[0][sample.rows == int(utt)]
-        np.testing.assert_array_equal(kept, whole)
-        assert thinned.lengths[row] == sample.lengths[int(utt)]
-    with pytest.raises(UsageError, match="max_frames"):
-        thin(sample, 0)
 
 
 def test_records(data, runs, two_seeds):
@@ -190,9 +176,11 @@ def test_too_little_is_null_with_its_reason(tmp_path, data, runs):
     assert analyse(data, first_seeds(runs)[:1], Options()) == []
 
 
-def test_max_frames(data, runs):
-    records = analyse(data, first_seeds(runs)[:2], Options(max_frames=40))
-    assert 32 <= records[0]["n_frames"] <= 40
+def test_a_bounded_sample_is_drawn_before_anything_is_encoded(data, runs):
+    records = analyse(data, first_seeds(runs)[:2], Options(max_utts=15))
+    assert {record["n_utts"] for record in records} == {15}
+    again = analyse(data, first_seeds(runs)[:2], Options(max_utts=15))
+    assert again == records
 
 
 def test_runs_that_cannot_be_compared(tmp_path, data, runs):
@@ -200,6 +188,11 @@ def test_runs_that_cannot_be_compared(tmp_path, data, runs):
     other = make_run(tmp_path / "other", "so_meaning", 1, data="dump/else")
     with pytest.raises(UsageError, match="other: data is dump/else"):
         analyse(data, [surface, other], Options())
+    strange = make_data(tmp_path / "strange", n_speakers=1)
+    info = strange / "corpus.yaml"
+    info.write_text(info.read_text().replace("convention: heard", "convention: pronounced"))
+    with pytest.raises(UsageError, match="strange: its convention is pronounced, but .* on heard"):
+        analyse(strange, [surface], Options())
     again = make_run(tmp_path / "again", "so_surface", 1)
     with pytest.raises(UsageError, match="again: so_surface of seed 1"):
         analyse(data, [surface, again], Options())

@@ -75,7 +75,7 @@ def make_recipe(
     info = {"corpus": corpus, "language": language, "convention": convention}
     info |= {"surface_unit": "phone" if phone else "char", "meaning_unit": "char"}
     info |= {"sampling_rate": 16000, "surface": surface_from}
-    info |= {"speakers": {"test": 6}, "audio_format": "flac"}
+    info |= {"speakers": {"test": 9}, "audio_format": "flac"}
     info |= {} if phone else {"preset": "mini"}
     for split in ("train", "test"):
         found = []
@@ -87,7 +87,7 @@ def make_recipe(
             audio.parent.mkdir(parents=True, exist_ok=True)
             wave = 0.3 * np.sin(np.arange(8000) * (0.1 + 0.01 * i)) * np.hanning(8000)
             soundfile.write(audio, wave, 16000)
-            speaker = f"{split}{i % 6:02d}"
+            speaker = f"{split}{i % 9:02d}"
             texts = {"surface": surface, "meaning": meaning, "canonical": canonical}
             l1 = ("kor", "cmn", "jpn")[i % 3]
             found.append(Utterance(f"{speaker}-{i:03d}", split, speaker, audio, l1=l1, **texts))
@@ -129,7 +129,10 @@ def make_recipe(
     common |= {"data": str(path / "data"), "system": "do", "reason": "too few speakers"}
     common |= {"kind": "subspace overlap", "layer": 1, "projection": "key", "rank": 9, "seed": 2}
     common |= {"commit": "def", "command": "analyse --what subspaces"}
-    overlaps = [{"value": value, "null": -0.11, "floor": None} for value in (0.5, 0.75)]
+    overlaps = [
+        {"value": value, "null": -0.11, "floor": 0.6, "read_cka": 0.8, "read_cka_floor": 0.7}
+        for value in (0.5, 0.75)
+    ]
     write_records(path / "exp/subspaces.json", [common | overlap for overlap in overlaps])
     return path
 
@@ -213,19 +216,19 @@ def test_page_says_the_things_it_must(page):
     parser = Balance()
     parser.feed(page)
     text = " ".join(" ".join(parser.text).split())
-    for phrase in ("Simulated speech.", "3 seeds: ", "conf/train_mini", "speakers_test 6"):
+    for phrase in ("Simulated speech.", "3 seeds: ", "conf/train_mini", "speakers_test 9"):
         assert phrase in text
     assert text.index("What came out") < text.index("Error rates") < text.index("Limitations")
     numbers = r"[+−]\d+\.\d points \[[+−]\d+\.\d, [+−]\d+\.\d\] \(\d+\.\d against \d+\.\d % CER; 3 seeds"
     assert re.search("Surface: do − so_surface = " + numbers, text)
-    assert re.search(r"has slope [+−]\d\.\d\d \[.{12,16}\] on edits per token: ", text)
+    assert re.search(r"has slope [+−]\d\.\d\d \[.{12,16}\] on edits per token; other seeds included \[", text)
     assert "too few frames: 12 of 512" in text and "one seed: no ceiling" in text
     assert "Surface: CER by divergence (%)" in text  # an axis title: text stays text
     assert page.count("<audio") == 6
     assert [depth(name) for name in ("block2", "block10", "other")] == [(False, 2), (False, 10), (True, 0)]
     assert "do, block1 0.20 0.60 0" in text  # 0.6, 0.2 and -0.2: nan and the epoch's mean are out
     assert "block of so_meaning" in text
-    assert "do 1 key 0.62 −0.11 – a 9 a too few speakers" in text  # the mean of two seeds
+    assert "do 1 key 0.62 −0.11 0.60 0.80 0.70 0.50" in text  # the mean of two seeds
     assert "Finding the learner’s errors" in text and "random at the base rate" in text
     assert "so_surface and so_meaning" in text[text.index("own meaning, as in free") :]
     assert "do, seed 2: loss" in text
@@ -340,13 +343,14 @@ def test_a_finding_needs_three_seeds_a_test_and_the_same_sign_at_half_the_budget
     single = [("so_surface", seed, 0.1) for seed in seeds]
     record = records_of([("do", 1, 0.12)])[0] | COMPARED | {"kind": "difference", "l1": "all", "p_holm": p}
     record |= {"value": 0.02, "interval": [0.01, 0.03], "seeds": list(seeds)}
-    record["seed_interval"] = [-0.01, 0.05] if p == 0.04 else [0.015, 0.025]
+    record |= {"joint_interval": [-0.01, 0.05], "p_joint_holm": 0.2 if p == 0.04 else 0.03}
     whole = records_of(single + [("do", seed, 0.12) for seed in seeds])
     (group,) = comparisons(whole, [whole[0] | {"kind": "comparison"}, record])
     halves = [("do", seed, half) for seed in seeds] if half else []
     (at_half,) = comparisons(records_of(single + halves))
     (sentence,) = verdict(group, at_half if half else None, "do")
     assert "= +2.0 points [+1.0, +3.0]" in sentence and says in sentence
+    assert "3 seeds: +2.0, +2.0, +2.0; other seeds included [−1.0, +5.0]" in sentence
 
 
 def test_half_the_budget_of_one_seed_confirms_nothing():
@@ -374,17 +378,21 @@ def test_a_slope_is_a_finding_by_the_same_rules(seeds, p, half, says):
     records = records_of([(s, seed, 0.1) for s in ("so_surface", "do") for seed in seeds])
     facts = records[0] | {"kind": "comparison"}
     slope = records[-1] | COMPARED | {"kind": "slope", "measure": "log_rate_ratio", "l1": "all", "p_holm": p}
-    slope |= {"value": 0.5, "interval": [0.1, 0.9], "seeds": seeds, "seed_interval": [0.2, 0.8]}
+    slope |= {"value": 0.5, "interval": [0.1, 0.9], "seeds": seeds}
+    slope |= {"joint_interval": [0.05, 0.95], "p_joint_holm": 0.03}
     (group,) = comparisons(records, [facts, slope])
     (at_half,) = comparisons(records, [facts, slope | {"value": half}] if half else [])
     sentence = verdict(group, at_half, "do")[-1]
-    assert "has slope +0.50 [+0.10, +0.90] on edits per token: " in sentence and says in sentence
+    assert says in sentence
+    numbers = "slope +0.50 [+0.10, +0.90] on edits per token; other seeds included [+0.05, +0.95]: "
+    assert numbers in sentence
 
 
 def test_both_slopes_are_told():
     records = records_of([(s, seed, 0.1) for s in ("so_surface", "do") for seed in (1, 2, 3)])
     facts = records[0] | {"kind": "comparison"}
-    slope = records[-1] | COMPARED | {"kind": "slope", "l1": "all", "seeds": [1, 2, 3], "seed_interval": None}
+    slope = records[-1] | COMPARED | {"kind": "slope", "l1": "all", "seeds": [1, 2, 3]}
+    slope |= {"joint_interval": None, "p_joint_holm": None}
     points = {"measure": "rate_per_edit", "value": 0.003, "interval": [0.002, 0.004], "p_holm": 0.001}
     ratio = {"measure": "log_rate_ratio", "value": -0.1, "interval": [-0.5, 0.3], "p_holm": 0.6}
     (group,) = comparisons(records, [facts, slope | points, slope | ratio])
@@ -410,7 +418,8 @@ def test_errors_found_are_told_by_the_same_rules(difference, half, says, status)
     def group_of(change):
         ends = [change - 0.01, change + 0.01]
         found = one | {"kind": "mispronunciation_difference", "value": change, "interval": ends}
-        found |= {"seed_interval": ends, "p_holm": 0.01, "per_seed": {"1": change, "2": change, "3": change}}
+        found |= {"joint_interval": ends, "p_holm": 0.01, "p_joint_holm": 0.02}
+        found |= {"per_seed": {"1": change, "2": change, "3": change}}
         systems = (("so_surface", 0.85), ("do", 0.85 + change))
         rates = [
             one | {"kind": "mispronunciation", "system": s, "per_seed": dict.fromkeys("123", v)}
@@ -486,6 +495,7 @@ def test_command_line_in_the_other_alphabets(tmp_path, language, convention):
     assert "Not measured" in page and "a description, not a finding" in page
     assert "<err>" not in page and ("&lt;err&gt;" in page) == (convention == "pronounced")
     assert ("PER %" in markdown) == (convention == "pronounced")
+    assert re.search(r"WER of the meaning, %: so_meaning \d+\.\d.*; do \d+\.\d", markdown)
     lines = [line for line in markdown.splitlines() if line.startswith("| surface")]
     assert len(lines) == 3 and len({line.count("|") for line in lines}) == 1
     assert render("page.html", gather(recipe / "exp", recipe / "data/test")) == page
@@ -495,7 +505,7 @@ def test_results_md_has_what_stage_11_measured_and_its_command(recipe):
     markdown = render("results.md.jinja", gather(recipe / "exp", recipe / "data/test"))
     assert re.search(r"\| Pull: so_surface and so_meaning \| 2 \| 0.70 .*\| 0.05 \| 0.30 \| – \|", markdown)
     assert re.search(r"\| Pull: do and so_meaning \| 4 \| – \| – \| 0.05 \| 0.30 \| – \|", markdown)
-    assert "| do | 1 | key | 0.62 | −0.11 | – | 9 |" in markdown and "Seed 2." in markdown
+    assert "| do | 1 | key | 0.62 | −0.11 | 0.60 | 0.80 | 0.70 | 0.50 |" in markdown and "Seed 2." in markdown
     assert "| do | block1 | 0.20 | 0.60 | 0" in markdown
     assert "| all correct | – | 0.0 | 0.0 | 100.0 | 0.0 | – |" in markdown
     assert "- subspaces: commit def, `analyse --what subspaces`" in markdown

@@ -207,6 +207,81 @@ def test_seed_interval():
     assert stats.seed_interval([0.1] * 3).interval is None
 
 
+def crossed(rng, n_clusters, n_seeds, n_sets):
+    """Differences of systems that vary with voices, seeds and both: (sets, clusters, seeds)."""
+    voices = rng.normal(0, 0.02, (n_sets, n_clusters, 1))
+    seeds = rng.normal(0, 0.015, (n_sets, 1, n_seeds))
+    return 0.03 + voices + seeds + rng.normal(0, 0.01, (n_sets, n_clusters, n_seeds))
+
+
+def test_joint_intervals_hold_the_difference_of_other_voices_and_seeds(quick):
+    utts = 4
+    hits = {"joint": 0, "clusters": 0}
+    sets = crossed(np.random.default_rng(6), 12, 3, 200)
+    for values in sets:
+        counts = np.repeat(100 * values.mean(1), utts)[:, None]  # no noise within a voice
+        clusters = np.repeat(np.arange(12), utts)
+        (alone,) = stats.bootstrap(counts, np.full_like(counts, 100), clusters)
+        joint = stats.joint_interval(alone, 12, values.mean(0).tolist())
+        assert joint.value == pytest.approx(values.mean()) and (joint.p < 0.05) == (
+            joint.interval[0] > 0 or joint.interval[1] < 0
+        )
+        for name, found in (("joint", joint), ("clusters", alone)):
+            hits[name] += found.interval[0] <= 0.03 <= found.interval[1]
+    assert 0.93 <= hits["joint"] / len(sets)  # of seeds that were not tried too
+    assert hits["clusters"] / len(sets) < 0.8  # which seeds held fixed can't do
+
+
+def test_a_joint_interval_adds_the_variances():
+    over_clusters = stats.Estimate(0.5, (0.3, 0.7), 0.01)
+    values = [0.4, 0.5, 0.6]
+    found = stats.joint_interval(over_clusters, 12, values)
+    of_voices = (0.2 / scipy_stats.t.ppf(0.975, 11)) ** 2
+    of_seeds = np.var(values, ddof=1) / 3
+    freedom = (of_voices + of_seeds) ** 2 / (of_voices**2 / 11 + of_seeds**2 / 2)
+    reach = scipy_stats.t.ppf(0.975, freedom) * np.sqrt(of_voices + of_seeds)
+    assert found.interval == pytest.approx((0.5 - reach, 0.5 + reach))
+    assert found.p == pytest.approx(2 * scipy_stats.t.sf(0.5 / np.sqrt(of_voices + of_seeds), freedom))
+    assert stats.joint_interval(over_clusters, 12, values[:2]).reason == "2 seeds, fewer than 3"
+    few = stats.Estimate(reason="3 utterances, fewer than 20")
+    assert stats.joint_interval(few, 2, values).reason == few.reason
+
+
+def test_p_is_no_smaller_than_signs_of_the_clusters_could_make_it():
+    n = np.full((60, 1), 20.0)
+    for count in (6, 12):
+        clusters = np.arange(60) % count
+        (found,) = stats.bootstrap(n / 10 + (clusters % 2)[:, None] / 5, n, clusters)
+        assert found.interval[0] > 0 and 2 / 2**count <= found.p < 0.05
+
+
+def recall_difference(rng, n_voices, n_utts, n_sets):
+    """Estimates of a recall's difference whose truth is -.08; three voices err four times as much."""
+    clusters = np.repeat(np.arange(n_voices), n_utts)
+    wrong = rng.poisson(np.where(clusters < 3, 6, 1.5)[:, None], (len(clusters), n_sets)).astype(float)
+    missed = 0.15 + rng.normal(0, 0.04, (n_voices, n_sets))[clusters]
+    more = 0.08 + rng.normal(0, 0.03, (n_voices, n_sets))[clusters]
+    single = rng.binomial(wrong.astype(int), np.clip(1 - missed, 0, 1))
+    dual = rng.binomial(wrong.astype(int), np.clip(1 - missed - more, 0, 1))
+    terms = [
+        stats.difference_terms(one, of, other, of)
+        for one, other, of in zip(dual.T.astype(float), single.T.astype(float), wrong.T, strict=True)
+    ]
+    return stats.bootstrap(*(np.column_stack([t[part] for t in terms]) for part in (0, 1)), clusters)
+
+
+def test_intervals_of_recall_hold_the_true_difference_with_few_uneven_voices(quick):
+    found = recall_difference(np.random.default_rng(7), 12, 50, 300)
+    assert np.mean([e.value for e in found]) == pytest.approx(-0.08, abs=0.005)
+    assert 0.91 < np.mean([e.interval[0] <= -0.08 <= e.interval[1] for e in found]) < 0.985
+
+
+def test_intervals_of_points_an_edit_hold_the_true_slope_with_few_voices(quick):
+    raw, _ = slopes_of_proportional(np.random.default_rng(8), 12, 50, 300)
+    truth = np.mean([e.value for e in raw])
+    assert 0.91 < np.mean([e.interval[0] <= truth <= e.interval[1] for e in raw]) < 0.985
+
+
 def test_holm():
     assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert stats.holm([0.9, 0.8]) == pytest.approx([1, 1]) and stats.holm([]) == []

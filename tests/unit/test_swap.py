@@ -14,7 +14,6 @@ from l2dual.analysis.swap import (
     again,
     fit_maps,
     headless,
-    subset,
     swap,
     swapped,
     through,
@@ -139,7 +138,7 @@ def test_a_swap_of_too_little_data_is_null(runs, second, tmp_path):
 
 def test_swapped_values_are_of_the_next_seed(data, runs, second):
     found = swap(data, data, [runs["do"], *second.values()], QUICK)
-    part = subset(DataDir.load(data), QUICK.max_utts)
+    part = DataDir.load(data).sample(QUICK.max_utts)
     other = again("so_surface")
     models = {"do": load_model(runs["do"]), other: load_model(second["so_surface"])}
     models[RANDOM] = random_model(runs["do"], 1)

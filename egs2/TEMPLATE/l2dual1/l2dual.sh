@@ -440,10 +440,10 @@ stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,
     if [[ -f ${dump}/train/text.surface ]]; then  # else there is one output, and nothing to set it beside
         plan_analysis swap --fit_data "${feats}/train" --max_utts 200 --decode_config "${decode_config}"
         plan_analysis probes --fit_data "${feats}/valid"
-        plan_analysis decoders
+        plan_analysis decoders --max_utts 2000
         plan_analysis subspaces
     fi
-    plan_analysis cka
+    plan_analysis cka --max_utts 2000
     plan "${expdir}/gradients.json" "${runs[@]/%//trained}" -- \
         python -m l2dual.bin.gradients --exp "${runs[@]}" --out @OUT@
     launch analyse "${decode_cmd} --num_threads ${num_threads}"
