@@ -1,5 +1,6 @@
 """How far learners' surface lies from what they meant, per utterance and per data set."""
 
+import unicodedata
 from dataclasses import dataclass
 
 from l2dual.datadir import DataDir, convention_of, has_surface, surface_of
@@ -22,11 +23,13 @@ class Divergence:
     """Edits of one utterance, in units of its surface.
 
     ``learner`` is the distance of surface and canonical; ``native`` that of canonical and
-    meaning (what native rules change), None where these are not written in one alphabet.
+    meaning (what native rules change), None where these are not written in one alphabet. ``jamo``
+    is ``learner`` in the letters of Hangul, where the unit is a syllable; else None.
     """
 
     learner: int
     native: int | None
+    jamo: int | None
     length: int
 
     @property
@@ -48,22 +51,29 @@ def divergences(data: DataDir) -> dict[str, Divergence]:
         return {}
     unit = data.info["surface_unit"]
     one_alphabet = data.info["meaning_unit"] == unit
+    syllables = data.info["language"] == "ko" and unit == "char"
     found = {}
     for utt in data["text.surface"]:
         surface, canonical, meaning = (normalize(data[name][utt]) for name in TEXTS)
         found[utt] = Divergence(
             distance(surface, canonical, unit),
             distance(canonical, meaning, unit) if one_alphabet else None,
+            distance(in_jamo(surface), in_jamo(canonical), unit) if syllables else None,
             len(tokens(surface, unit)),
         )
     return found
 
 
+def in_jamo(text: str) -> str:
+    """Hangul syllables taken apart into their letters."""
+    return unicodedata.normalize("NFD", text)
+
+
 def summarize(data: DataDir) -> list[dict]:
     """Summarize the divergence of a data directory: one record for all, then one per L1.
 
-    ``learner_edits`` and ``native_edits`` are totals (``native_edits`` null where the alphabets
-    differ), ``mean_divergence`` is learner edits per utterance, ``percent`` is of utterances.
+    ``learner_edits``, ``native_edits`` and ``jamo_edits`` are totals (``native_edits`` null where the
+    alphabets differ, ``jamo_edits`` where the unit is no syllable), ``mean_divergence`` is learner edits per utterance, ``percent`` is of utterances.
     Without a surface there is one record, whose values are null, with the reason.
     """
     found, info = divergences(data), data.info
@@ -86,7 +96,6 @@ def summarize(data: DataDir) -> list[dict]:
     records = []
     for l1, utts in groups.items():
         edits = [found[utt] for utt in utts]
-        native = [edit.native for edit in edits]
         counts = {name: sum(edit.bin == name for edit in edits) for name in BINS}
         records.append(
             common
@@ -98,7 +107,8 @@ def summarize(data: DataDir) -> list[dict]:
                 "bins": counts,
                 "percent": {name: 100 * n / len(utts) for name, n in counts.items()},
                 "learner_edits": sum(edit.learner for edit in edits),
-                "native_edits": None if None in native else sum(native),
+                "native_edits": total([edit.native for edit in edits]),
+                "jamo_edits": total([edit.jamo for edit in edits]),
                 "mean_divergence": sum(edit.learner for edit in edits) / len(utts),
                 "reason": None,
             }
@@ -106,8 +116,13 @@ def summarize(data: DataDir) -> list[dict]:
     return records
 
 
+def total(edits: list[int | None]) -> int | None:
+    """The sum, or None where one is None."""
+    return None if None in edits else sum(edits)
+
+
 def _unmeasured(data: DataDir) -> dict:
-    values = "n_units bins percent learner_edits native_edits mean_divergence".split()
+    values = "n_units bins percent learner_edits native_edits jamo_edits mean_divergence".split()
     counts = {"n_utts": len(data["wav.scp"]), "n_speakers": len(set(data["utt2spk"].values()))}
     return {"l1": "all"} | counts | dict.fromkeys(values) | {"reason": NO_SURFACE}
 
@@ -118,9 +133,9 @@ def table(records: list[dict]) -> str:
     if first["reason"]:
         corpus = f"{first['corpus']}, {first['language']}"
         return f"Divergence: {corpus}: not measured: {first['reason']}"
-    lines = [("split", "L1", "utts", "speakers", *BINS, "mean", "learner", "native")]
+    lines = [("split", "L1", "utts", "speakers", *BINS, "mean", "learner", "native", "jamo")]
     for record in records:
-        native = record["native_edits"]
+        others = (record["native_edits"], record["jamo_edits"])
         lines.append(
             (
                 record["split"],
@@ -130,12 +145,12 @@ def table(records: list[dict]) -> str:
                 *(f"{record['percent'][name]:.0f} %" for name in BINS),
                 f"{record['mean_divergence']:.2f}",
                 str(record["learner_edits"]),
-                "-" if native is None else str(native),
+                *("-" if edits is None else str(edits) for edits in others),
             )
         )
     if first["language"] in PAPER:
         shares = (f"{PAPER[first['language']][name]} %" for name in BINS)
-        lines.append(("paper", "AI-Hub", "", "", *shares, "", "", ""))
+        lines.append(("paper", "AI-Hub", "", "", *shares, "", "", "", ""))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     title = (
         f"Divergence in {NAMES[first['unit']]}: {first['corpus']}, {first['language']}, "

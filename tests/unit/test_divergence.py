@@ -66,6 +66,16 @@ def test_pronounced_korean_counts_native_edits_apart(tmp_path):
     assert summarize(data)[0]["native_edits"] == 2
 
 
+def test_korean_edits_stand_in_jamo_beside(tmp_path):
+    texts = {"a-1": ("하꾜에 카요", "학교에 가요", "학교에 가요")}  # a coda gone, two onsets changed
+    record = summarize(make_data(tmp_path / "test", texts, language="ko"))[0]
+    assert record["learner_edits"] == 3 and record["jamo_edits"] == 3
+    texts = {"a-1": ("코", "강", "강")}
+    record = summarize(make_data(tmp_path / "other", texts, language="ko"))[0]
+    assert record["learner_edits"] == 1 and record["jamo_edits"] == 3
+    assert summarize(make_data(tmp_path / "english", HEARD))[0]["jamo_edits"] is None
+
+
 def test_phones_have_no_native_edits(tmp_path):
     texts = {"a-1": ("S IH NG K", "TH IH NG K", "think")}
     data = make_data(tmp_path / "test", texts, unit="phone", convention="pronounced")
