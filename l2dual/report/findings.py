@@ -83,6 +83,10 @@ def findings(recipes: list[Recipe]) -> list[dict]:
         ),
         ("Sharing changes the meaning’s decoder more than the surface’s", own_way),
         ("The surface leans to the meaning: it misses more of the learner’s errors (ours)", misses),
+        (
+            "What sharing does to the meaning gets worse with divergence (ours)",
+            lambda r: grows(r, PER_EDIT, "meaning"),
+        ),
     ]
     return [{"finding": name, "verdicts": [judge(r) for r in recipes]} for name, judge in rows]
 
@@ -102,15 +106,15 @@ def helped(recipe: Recipe, output: str, sign: int) -> tuple[str, str]:
     return (HOLDS if cell.mean * sign > 0 else FAILS) + scope(cell.p_joint), said
 
 
-def grows(recipe: Recipe, measure: str) -> tuple[str, str]:
-    """Whether the degradation of the surface, or its log rate ratio, rises with divergence."""
-    if "surface" not in recipe.group.units:
-        return OPEN, "no surface"
-    record = slope_record(recipe.group, "do", "surface", measure)
+def grows(recipe: Recipe, measure: str, output: str = "surface") -> tuple[str, str]:
+    """Whether the degradation of an output, or its log rate ratio, rises with divergence."""
+    if output not in recipe.group.units:
+        return OPEN, f"no {output}"
+    record = slope_record(recipe.group, "do", output, measure)
     if record is None or record["value"] is None or not record["interval"]:
         return OPEN, record["reason"] if record else "no slope was fitted"
     said = f"slope {slope_numbers(record)}"
-    lacking = slope_lacks(recipe.group, recipe.half, "do", "surface", measure)
+    lacking = slope_lacks(recipe.group, recipe.half, "do", output, measure)
     if lacking:
         return OPEN, f"{said}: {lacking}"
     return (HOLDS if record["value"] > 0 else FAILS) + scope(record["p_joint_holm"]), said

@@ -27,7 +27,7 @@ from l2dual.errors import DataError
 from l2dual.inference import infer, load
 from l2dual.report.examples import choose, columns_of, lay_out
 from l2dual.report.entanglement import depth, interval_of, interval_over_seeds
-from l2dual.report.findings import Recipe, cka, findings, misses, over_seeds, recipe_of
+from l2dual.report.findings import Recipe, cka, findings, grows, misses, over_seeds, recipe_of
 from l2dual.report.page import gather, gather_both, render
 from l2dual.report.rates import bin_rows, comparisons
 from l2dual.report.summary import summary
@@ -399,6 +399,10 @@ def test_both_slopes_are_told():
     first, second = verdict(group, group, "do")[-2:]
     assert "do − so_surface has slope +0.30 [+0.20, +0.40] points an edit: rises" in first
     assert "log(do / so_surface) has slope −0.10 [−0.50, +0.30] on edits per token: no trend" in second
+    recipe = Recipe(Path("exp"), group, group)
+    assert grows(recipe, "rate_per_edit")[0] == "holds for these seeds, though other seeds may differ"
+    assert grows(recipe, "log_rate_ratio")[0] == "can’t be told"
+    assert grows(recipe, "rate_per_edit", "meaning") == ("can’t be told", "no meaning")
 
 
 @pytest.mark.parametrize(
@@ -603,7 +607,7 @@ def test_the_page_over_both_recipes(recipe, tmp_path):
     assert parser.open == [] and len(parser.ids) == len(set(parser.ids))
     assert all(source.startswith(("data:", "#")) for source in parser.sources)
     assert "English and Korean: one output or two?" in text and "EN surface: DO − SO" in text
-    assert text.count("can’t be told") == 14  # no half budget: no finding
+    assert text.count("can’t be told") == 16  # no half budget: no finding
     assert "not tried at half the budget" in text and "slope" in text
     lines = render("both.md.jinja", content).splitlines()
     assert lines[0] == "| the paper says | English | Korean |"
