@@ -40,7 +40,7 @@ from l2dual.datadir import DataDir
 from l2dual.divergence import BINS, POOLED
 from l2dual.errors import DataError
 from l2dual.mispronunciation import COUNTS, MEASURES, judge, mark, measure, names_errors, trivial
-from l2dual.outputs import SINGLE, is_single
+from l2dual.outputs import SINGLE, baselines
 from l2dual.score import read_pair, read_records, read_utterances
 from l2dual.text import UNITS, normalize
 
@@ -70,17 +70,6 @@ class Study:
     n_ref: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)  # (output, unit): (U,)
     errors: dict[tuple[str, str, str], Errors] = field(default_factory=dict)  # (system, *n_ref's)
     decode_dirs: dict[tuple[str, int], Path] = field(default_factory=dict)  # (system, seed)
-
-    def baselines(self, system: str, output: str) -> list[str]:
-        """The single-output systems that one of another kind is set beside: so_OUTPUT, controls.
-
-        A control is a single-output system with other losses, as so_surface_ctc.
-        """
-        if system == SINGLE[output]:
-            return []
-        if is_single(system):
-            return [SINGLE[output]]
-        return sorted({name for name, of, _ in self.errors if of == output and is_single(name)})
 
 
 @dataclass
@@ -290,7 +279,8 @@ def _mean(errors: Errors, size: int) -> np.ndarray:
 def _pairs(study: Study) -> Iterator[tuple[dict, Errors, Errors]]:
     """Yield each system's errors and those of each of its baselines, of seeds in common."""
     for (system, output, unit), dual in study.errors.items():
-        for baseline in study.baselines(system, output):
+        scored = [name for name, *other in study.errors if other == [output, unit]]
+        for baseline in baselines(system, output, scored):
             single = study.errors.get((baseline, output, unit), {})
             if seeds := sorted(dual.keys() & single.keys()):
                 labels = {"system": system, "baseline": baseline, "output": output, "unit": unit}

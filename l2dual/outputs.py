@@ -1,6 +1,6 @@
 """The outputs of a system, and how its configuration weighs their losses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from l2dual.errors import UsageError
 
@@ -12,6 +12,18 @@ LossWeights = Mapping[str, Mapping[str, float]]
 def is_single(system: str) -> bool:
     """Whether a system, by its name, has one output: so_surface, so_meaning or a control of theirs."""
     return system.startswith("so_")
+
+
+def baselines(system: str, output: str, scored: Iterable[str]) -> list[str]:
+    """The single-output systems that a system's output is set beside: so_OUTPUT, then controls.
+
+    A control is a single-output system with other losses, as so_surface_ctc. ``scored`` are the
+    systems that have the output.
+    """
+    if system == SINGLE[output]:
+        return []
+    controls = sorted(name for name in set(scored) - {SINGLE[output]} if is_single(name))
+    return [SINGLE[output], *([] if is_single(system) else controls)]
 
 
 def active_outputs(loss_weights: LossWeights) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 Cross-task decoders (Cho & Kim 2026, Table 4): every decoder, forced on the text of its own output
 by its own encoder, gives a representation for each token that it is to predict. Those of a
-dual-output system are compared with each other and with the single-output systems',
+single-output system are compared with all, those of a dual-output one with each other too,
     where all share one vocabulary: on utterances of ``divergence 0`` (identical targets), then at
         the ``matched positions`` of the surface-meaning alignment of the other utterances,
         where both decoders are to predict the same token; one position in 8 (in the middle of

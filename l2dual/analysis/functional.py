@@ -55,7 +55,9 @@ def functional(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Opt
     dirs = {run["system"]: exp_dir for exp_dir, run in runs.items() if run["seed"] == seed}
     test, fit = (DataDir.load(path).sample(options.max_utts) for path in (data_dir, fit_dir))
     sources: dict[str, Path] = {}  # each output's decoder is that of its single-output system
-    for _, exp_dir in sorted(dirs.items(), key=lambda one: (len(runs[one[1]]["outputs"]), one[0])):
+    for exp_dir in sorted(
+        dirs.values(), key=lambda one: (len(runs[one]["outputs"]), runs[one]["system"])
+    ):
         for output in runs[exp_dir]["outputs"]:
             if output in outputs_of(test.info):
                 sources.setdefault(output, exp_dir)

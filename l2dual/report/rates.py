@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from l2dual.datadir import convention_of
 from l2dual.divergence import BINS, NO_SURFACE, POOLED
 from l2dual.errors import DataError
-from l2dual.outputs import SINGLE, is_single
+from l2dual.outputs import SINGLE, baselines, is_single
 
 RATE = {"char": "CER", "word": "WER", "phone": "PER"}
 ORDER = (
@@ -126,11 +126,9 @@ class Comparison:
         return self._inferred(cell, ("rate", system, output, unit, bin))
 
     def baselines(self, system: str, output: str) -> list[str]:
-        """The single-output systems that a system is set beside, so_OUTPUT first, then controls."""
-        if not self.has(system, output) or system == SINGLE[output]:
-            return []
-        controls = [name for name in self.controls if self.has(name, output)]
-        return [SINGLE[output], *([] if is_single(system) else controls)]
+        """The single-output systems that a system's output is set beside; none if it has not this output."""
+        scored = [name for name in self.systems if self.has(name, output)]
+        return baselines(system, output, scored) if system in scored else []
 
     def has(self, system: str, output: str) -> bool:
         """Whether a system was scored on an output."""

@@ -204,7 +204,7 @@ claim() {  # held until this process and what it has started end
     flock --nonblock --conflict-exit-code 10 "${claimed}" || (($? != 10)) \
         || die "another run is at work in ${expdir}: $(< "${expdir}/.run"), or what it started." \
             "Wait for it, stop it, or choose another --expdir"
-    echo "process $$ on $(hostname) since $(date '+%F %T') (${L2DUAL_COMMAND:-./run.sh})" > "${expdir}/.run"
+    echo "process $$ on ${HOSTNAME} since $(date '+%F %T') (${L2DUAL_COMMAND:-./run.sh})" > "${expdir}/.run"
 }
 claim
 
