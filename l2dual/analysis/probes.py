@@ -25,7 +25,8 @@ Tokens that the learner dropped have no frames, those that were inserted have no
 
 Kind ``probe loss`` is entanglement (d): accuracy of the surface probe on so_surface of the same
 seed minus that on this system, token by token, with a paired interval; on so_meaning it shows what
-there is to lose. The probe is multinomial logistic regression on standardized features.
+there is to lose. Its ``differ - same`` is what is lost where the outputs differ beyond what is lost
+elsewhere. The probe is multinomial logistic regression on standardized features.
 """
 
 from collections.abc import Callable, Iterator
@@ -62,6 +63,7 @@ MIN_TEST = 50
 FOLDS = 5
 PENALTY = 1e-3  # on the squared weights
 TOKEN_SETS = ("all", "same", "differ")
+BEYOND = "differ - same"
 
 
 @dataclass
@@ -150,7 +152,7 @@ class Place:
 
     layer: int  # from 1
     target: str
-    tokens: str | None = None  # of TOKEN_SETS
+    tokens: str | None = None  # of TOKEN_SETS, or BEYOND
 
     def facts(self) -> dict:
         """Fields of a record."""
@@ -167,15 +169,36 @@ class Result:
 
 
 def _losses(reference: dict, results: dict) -> Iterator[tuple[Place, dict]]:
+    lost: dict[Place, Result] = {}
     for place, result in results.items():
         if place.target != "surface" or place not in reference:
             continue
         values = {"value": None, "interval": None, "reason": result.values["reason"]}
         values |= {key: result.values[key] for key in ("n_test", "n_clusters", "n_train")}
+        lost[place] = Result(values, clusters=result.clusters)
         if result.correct is not None:
-            lost = reference[place].correct.astype(float) - result.correct
-            values |= _mean(lost, result.clusters)
+            lost[place].correct = reference[place].correct.astype(float) - result.correct
+            values |= _mean(lost[place].correct, result.clusters)
         yield place, values
+    for place, differ in lost.items():
+        if place.tokens == "differ":
+            same = lost[Place(place.layer, place.target, "same")]
+            yield Place(place.layer, place.target, BEYOND), _beyond(differ, same)
+
+
+def _beyond(differ: Result, same: Result) -> dict:
+    """What is lost on tokens that differ, less what is lost on the others."""
+    reason = differ.values["reason"] or same.values["reason"]
+    if differ.correct is None or same.correct is None:
+        return differ.values | {"value": None, "interval": None, "reason": reason}
+    names, sizes = np.unique(differ.clusters, return_counts=True)
+    whole = differ.correct.mean() - same.correct.mean()
+    rest = [
+        differ.correct[differ.clusters != name].mean() - same.correct[same.clusters != name].mean()
+        for name in names
+    ]
+    interval = None if reason else jackknife_interval(np.array([whole, *rest]), sizes)
+    return differ.values | {"value": float(whole), "interval": interval}
 
 
 def _tokens(data: DataDir, aligner: Path, options: Options) -> Tokens:

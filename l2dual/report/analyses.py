@@ -118,8 +118,10 @@ TABLES = (
         "probes",
         "probe loss",
         "What the surface probe loses against so_surface",
-        "Accuracy on so_surface’s encoder minus accuracy on this system’s, same tokens.",
-        named(system="system", block="layer", tokens="tokens"),
+        "Accuracy on so_surface’s encoder minus accuracy on this system’s, same tokens. Differ − same: what is "
+        "lost on tokens that the learner replaced beyond what is lost on those that the learner kept.",
+        named(system="system", block="layer")
+        | {"tokens": lambda record: record["tokens"].replace(" - ", " − ")},
         ("value",),
     ),
     Table(

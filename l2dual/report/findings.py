@@ -1,13 +1,13 @@
 """The paper's findings (Cho & Kim 2026), held against the result files of both recipes."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from l2dual.errors import DataError
-from l2dual.report.entanglement import mean_of, of_group, unlike_seeds
 from l2dual.outputs import SINGLE
+from l2dual.report.ceilings import below_ceiling, cka, over_seeds, shortfall
+from l2dual.report.entanglement import mean_of, of_group, unlike_seeds
 from l2dual.report.rates import RATE, Comparison, comparisons, points
 from l2dual.report.verdict import (
     LEVEL,
@@ -25,7 +25,7 @@ from l2dual.report.verdict import (
     with_interval,
 )
 from l2dual.score import read_records
-from l2dual.stats import MIN_SEEDS, Estimate, holm, jackknife_over_seeds
+from l2dual.stats import holm
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "can’t be told"
 
@@ -171,40 +171,6 @@ def task_similarity(recipe: Recipe) -> list[list[dict]]:
         if {r["system_x"], r["system_y"]} == set(SINGLE.values()) and r["cka"] is not None:
             blocks.setdefault(r["layer_x"], []).append(r)
     return [blocks[block] for block in sorted(blocks)]
-
-
-def cka(records: list[dict], without: int | None = None) -> float:
-    """Mean CKA of the pairs without a seed."""
-    return mean_of([r for r in records if without not in (r["seed_x"], r["seed_y"])], "cka")
-
-
-def shortfall(records: list[dict], without: int | None = None) -> float:
-    """How far the pairs without a seed are below their ceiling; nan where there is none."""
-    first = records[0]
-    ceiling = first["ceiling"] if without is None else first["ceiling_without"][str(without)]
-    return math.nan if ceiling is None else ceiling - cka(records, without)
-
-
-def over_seeds(value: Callable[[int | None], float], *sides: list[dict]) -> Estimate:
-    """Estimate ``value(None)`` by a jackknife over the seeds of all sides.
-
-    ``value(seed)`` is the value without that seed.
-    """
-    seeds, *others = ({r[f"seed_{side}"] for r in records for side in "xy"} for records in sides)
-    if any(other != seeds for other in others):
-        return Estimate(reason="they have not the same seeds")
-    if len(seeds) < MIN_SEEDS:
-        return Estimate(reason=f"{len(seeds)} seeds, fewer than {MIN_SEEDS}")
-    whole, without = value(None), [value(seed) for seed in sorted(seeds)]
-    if not all(map(math.isfinite, (whole, *without))):
-        return Estimate(reason="a ceiling is missing")
-    return jackknife_over_seeds(whole, without)
-
-
-def below_ceiling(records: list[dict]) -> bool:
-    """Whether the pairs are shown, over seeds, to be less alike than two seeds of one task."""
-    short = over_seeds(lambda seed: shortfall(records, seed), records)
-    return short.interval is not None and short.interval[0] > 0
 
 
 def numbers(places: list[list[dict]]) -> str:

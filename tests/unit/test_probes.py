@@ -113,9 +113,32 @@ def test_loss_of_a_probe_is_paired():
     values = probes._nothing(None, 300, 120).values
     place = Place(1, "surface", "differ")
     sides = [{place: probes.Result(values, one, speakers)} for one in (right, wrong)]
-    ((where, lost),) = probes._losses(*sides)
-    assert where == place and lost["value"] == 0.5
-    assert lost["interval"] == pytest.approx([0.5, 0.5])  # every speaker alike
+    same = Place(1, "surface", "same")
+    for side in sides:
+        side[same] = probes.Result(values, right, speakers)
+    found = dict(probes._losses(*sides))
+    assert list(found) == [place, same, Place(1, "surface", probes.BEYOND)]
+    assert found[place]["value"] == 0.5 and found[same]["value"] == 0.0
+    assert found[place]["interval"] == pytest.approx([0.5, 0.5])  # every speaker alike
+
+
+def test_what_is_lost_beyond_the_other_tokens():
+    rng = np.random.default_rng(0)
+    lost = {"differ": rng.integers(-1, 2, 200), "same": rng.integers(-1, 2, 900)}
+    voices = {name: rng.integers(0, 12, len(values)) for name, values in lost.items()}
+    sides = [
+        probes.Result(probes._mean(lost[name], voices[name]), lost[name], voices[name]) for name in lost
+    ]
+    found = probes._beyond(*sides)
+    means = {name: values.mean() for name, values in lost.items()}
+    assert found["value"] == pytest.approx(means["differ"] - means["same"])
+    spread = np.sqrt(sum(values.var() / len(values) for values in lost.values()))
+    low, high = found["interval"]
+    assert 0.6 < (high - low) / (2 * 2.2 * spread) < 1.6  # t of 11 degrees of freedom: 2.2
+    few = probes.Result(probes._nothing("3 tokens to test on; needs 50", 300, 3).values)
+    nothing = probes._beyond(few, sides[1])
+    assert (nothing["value"], nothing["interval"]) == (None, None)
+    assert nothing["reason"].startswith("3 tokens")
 
 
 def test_another_seed_aligns_where_there_is_one():
@@ -160,7 +183,7 @@ def test_states_are_means_over_the_frames_of_a_token(data, runs):
 def test_records(data, runs, tmp_path):
     records = probe(*data, list(runs.values()), Options())
     kinds = [record["kind"] for record in records]
-    assert kinds.count("probe") == 3 * 2 * 8 and kinds.count("probe loss") == 2 * 2 * 3
+    assert kinds.count("probe") == 3 * 2 * 8 and kinds.count("probe loss") == 2 * 2 * 4
     for record in records:
         assert record["aligner"] == str(runs["so_surface"]) and record["fit_split"] == "valid"
         assert (record["value"] is None) <= bool(record["reason"])

@@ -27,7 +27,8 @@ from l2dual.errors import DataError
 from l2dual.inference import infer, load
 from l2dual.report.examples import choose, columns_of, lay_out
 from l2dual.report.entanglement import depth, interval_of, interval_over_seeds
-from l2dual.report.findings import Recipe, cka, findings, grows, misses, over_seeds, recipe_of
+from l2dual.report.ceilings import cka, nearer, over_seeds
+from l2dual.report.findings import Recipe, findings, grows, misses, recipe_of
 from l2dual.report.page import gather, gather_both, render
 from l2dual.report.rates import bin_rows, comparisons
 from l2dual.report.summary import summary
@@ -739,3 +740,25 @@ def test_summary(recipe):
     assert lines[2].split()[3] == "so_surface" and lines[2].split()[-1] == "-"
     assert re.search(r"do +1 2 3 +CER \d+\.\d % \(sd \d+\.\d\) +CER \d", lines[4])
     assert len(lines) == 5  # no report yet
+
+
+def test_which_encoder_a_dual_output_one_is_nearer_to():
+    """It is, with so_surface, at the ceiling, and with so_meaning below it, as each seed brings."""
+    brings = {1: 0.10, 2: 0.14, 3: 0.12}
+    records = [
+        {"system_x": "do", "system_y": system, "seed_x": x, "seed_y": y, "layer_x": 1, "layer_y": 1}
+        | {"ceiling": 0.9, "ceiling_without": dict.fromkeys("123", 0.9)}
+        | {"cka": 0.9 - (system == "so_meaning") * (brings[x] + brings[y]) / 2}
+        for system in ("so_surface", "so_meaning")
+        for x, y in itertools.product(brings, brings)
+    ]
+    (row,) = nearer(records)
+    (estimate,) = row["estimates"]
+    assert row["system"] == "do" and estimate.value == pytest.approx(-0.12)
+    assert estimate.interval[0] < -0.12 < estimate.interval[1] < 0
+    other_way = [r | {"system_x": "so_surface_ctc"} for r in records]
+    assert nearer(other_way) == []  # it is no dual-output system
+    alone = nearer([r for r in records if r["system_y"] == "so_surface"])[0]["estimates"][0]
+    assert alone.value is None and alone.reason == "it takes so_surface and so_meaning"
+    old = [{key: value for key, value in r.items() if key != "ceiling_without"} for r in records]
+    assert nearer(old)[0]["estimates"][0].reason == "a ceiling is missing"
