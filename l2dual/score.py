@@ -41,18 +41,21 @@ def score(
         One record per output, unit and bin (``all`` and, where there is a surface, BINS).
 
     Raises:
-        DataError: hypotheses and references do not have the same utterances.
+        DataError: hypotheses and references do not have the same utterances, or ``data`` is of
+            another language or convention than the run was trained on.
     """
     run, speakers = read_run(run_file), data["utt2spk"]
+    check_comparable(run, run_file, data)
     found = divergences(data)
     bins = {utt: divergence.bin for utt, divergence in found.items()}
     names = ("all", *BINS) if has_surface(data.info) else ("all",)
     common = {
         "kind": "error_rate",
-        **{key: run[key] for key in ("corpus", "language", "convention", "system", "seed")},
-        "surface": surface_of(run),
+        **{key: data.info[key] for key in ("corpus", "language", "convention")},
+        **{key: run[key] for key in ("system", "seed")},
+        "surface": surface_of(data.info),
         "split": data.path.name,
-        "data": run["data"],
+        "data": str(data.path.parent),
         "exp_dir": str(run_file.parent),
         "decode_dir": str(decode),
         "normalizer": NORMALIZER,
@@ -79,6 +82,16 @@ def score(
                 )
     write_utterances(out / "utterances.tsv", rows)
     return records
+
+
+def check_comparable(run: dict, run_file: Path, data: DataDir) -> None:
+    """Refuse references of another language, or convention of a surface, than a run writes."""
+    for key in ("language", *(["convention"] if "surface" in run["outputs"] else [])):
+        if run[key] != data.info[key]:
+            raise DataError(
+                f"{data.path}: its {key} is {data.info[key]}, but {run_file} was trained on "
+                f"{run[key]}: score on data of its own {key}"
+            )
 
 
 def utterance_rows(

@@ -182,6 +182,27 @@ def test_an_l1_is_left_out_of_training(finished):
     assert refused.returncode == 1 and "nobody's first language is thai" in refused.stderr
 
 
+def test_what_is_trained_is_tested_on_other_data(finished):
+    checkout, language, _ = finished
+    recipe = checkout.recipe(language)
+    other, options = "dump/simulated_tiny_heard_double", (*TINY, "--test_data")
+    refused = checkout.run(language, "--stage", "9", *options, other, check=False)
+    assert refused.returncode == 1 and f"{other}/test: not there" in refused.stderr
+    checkout.run(language, *TINY, "--dial", "double", "--stop_stage", "4")
+    refused = checkout.run(language, *options, other, check=False)
+    assert refused.returncode == 1 and "then add --stage 9" in refused.stderr
+    before = snapshot(recipe / "exp")
+    checkout.run(language, "--stage", "9", *options, other)
+    found = recipe / "exp/on_simulated_tiny_heard_double"
+    records = json.loads((found / "results.json").read_text(encoding="utf-8"))
+    assert {record["data"] for record in records} == {other}
+    assert {record["system"] for record in records} == {"so_surface", "so_meaning", "do"}
+    assert "</html>" in (found / "report.html").read_text(encoding="utf-8")
+    after = snapshot(recipe / "exp")
+    assert all(after[path] == before[path] for path in before if "/log/" not in path)
+    assert "/decode_on_simulated_tiny_heard_double/test" in records[0]["decode_dir"]
+
+
 def table_without_surface(recipe: Path) -> Path:
     """The simulated recordings as a user's table that has only what was meant."""
     table = recipe.parent / "my corpus.csv"

@@ -94,9 +94,19 @@ def test_without_a_surface_only_the_meaning_is_scored_over_all(tmp_path):
     assert pick(records, unit="word")["insertions"] == 1
 
 
-def test_an_assumed_surface_is_recorded(case):
-    case[2].write_text(yaml.safe_dump(RUN | {"surface": "assumed"}))
-    assert {record["surface"] for record in score(*case)} == {"assumed"}
+def test_an_assumed_surface_is_recorded(case, tmp_path):
+    assumed = make_data(tmp_path / "data/assumed/test", HEARD, surface_from="assumed")
+    assert {record["surface"] for record in score(assumed, *case[1:])} == {"assumed"}
+
+
+def test_records_name_the_data_that_was_scored(case, tmp_path):
+    assert {record["data"] for record in score(*case)} == {str(tmp_path / "data/x")}
+    for facts in ({"language": "ko"}, {"convention": "pronounced", "unit": "phone"}):
+        other = make_data(tmp_path / "data/other/test", HEARD, **facts)
+        with pytest.raises(DataError, match=f"other/test: its {list(facts)[0]} is "):
+            score(other, *case[1:])
+    case[2].write_text(yaml.safe_dump(RUN | {"outputs": ["meaning"]}))
+    assert {record["output"] for record in score(other, *case[1:])} == {"meaning"}
 
 
 def test_alignment_file_shows_errors(case):

@@ -34,6 +34,7 @@ fs=16000                       # sampling rate in Hz
 min_seconds=0.3                # shortest utterance to train on
 max_seconds=20                 # longest utterance to train on
 leave_out_l1=                  # a first language to train without and to test on alone
+test_data=                     # decode and score (stages 9, 10, 12) the test set of other data, as dump/OTHER_TAG
 frames_per_second=25           # encoder frames: 16000 Hz / hop 160 / subsampling 4
 surface_token_type=            # char, jamo, bpe, phn or word
 meaning_token_type=            # char, jamo, bpe, phn or word
@@ -168,6 +169,15 @@ if [[ ${cache_features} == true ]]; then
 fi
 stats=${expdir}/stats/${audio_tag}_${train_tag}
 decode_tag=$(basename "${decode_config}" .yaml)
+test_set=${dump}/test tested_feats=${feats}/test resultdir=${expdir}
+if [[ -n ${test_data} ]]; then
+    [[ ${cache_features} == false ]] || die "--test_data is not for cached features (--cache_features false)"
+    ((stage >= 9)) || die "--test_data tests what is trained: train without it, then add --stage 9"
+    [[ -f ${test_data}/test/corpus.yaml ]] \
+        || die "${test_data}/test: not there: prepare that data with stages 1 to 4"
+    tested=on_$(basename "${test_data}")
+    test_set=${test_data}/test tested_feats=${test_data}/test resultdir=${expdir}/${tested} decode_tag+=_${tested}
+fi
 
 token_tag() {  # token_tag TYPE: how an output is tokenized, as in an experiment's name
     if [[ $1 == bpe ]]; then echo "bpe${nbpe}"; else echo "$1"; fi
@@ -395,22 +405,22 @@ stage_9() {  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
         for budget in ${budgets}; do
             checkpoint=()
             if [[ ${budget} == half ]]; then checkpoint=(--checkpoint half.pth); fi
-            plan "$(decode_dir "${run}" "${budget}")/test" "${run}/trained" "${feats}/test" "${decode_config}" -- \
-                python -m l2dual.bin.decode --exp "${run}" "${checkpoint[@]}" --data "${feats}/test" \
+            plan "$(decode_dir "${run}" "${budget}")/test" "${run}/trained" "${tested_feats}" "${decode_config}" -- \
+                python -m l2dual.bin.decode --exp "${run}" "${checkpoint[@]}" --data "${tested_feats}" \
                 --config "${decode_config}" --ngpu "$((ngpu > 0))" --out @OUT@
         done
     done < <(longest_first)
     launch decode "${decode_cmd} --gpu $((ngpu > 0)) --num_threads ${num_threads}"
 }
 
-stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/{results,statistics}.json
+stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, RESULTS/{results,statistics}.json
     title "Score"
     local run budget decoded scores
     for budget in ${budgets}; do
         for run in "${runs[@]}"; do
             decoded=$(decode_dir "${run}" "${budget}")
-            plan "${decoded}/score" "${decoded}/test" "${dump}/test" "${root}"/l2dual/{score,text,divergence}.py -- \
-                python -m l2dual.bin.score --data "${dump}/test" --decode "${decoded}/test" \
+            plan "${decoded}/score" "${decoded}/test" "${test_set}" "${root}"/l2dual/{score,text,divergence}.py -- \
+                python -m l2dual.bin.score --data "${test_set}" --decode "${decoded}/test" \
                 --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@/score.json
         done
     done
@@ -419,21 +429,25 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/{results,statis
         mapfile -t scores < <(for run in "${runs[@]}"; do echo "$(decode_dir "${run}" "${budget}")/score"; done)
         plan "$(result_file results "${budget}")" "${scores[@]}" -- \
             python -m l2dual.bin.merge_scores "${scores[@]/%//score.json}" --out @OUT@
-        plan "$(result_file statistics "${budget}")" "${scores[@]}" "${dump}/test" \
+        plan "$(result_file statistics "${budget}")" "${scores[@]}" "${test_set}" \
             "${root}"/l2dual/{inference,mispronunciation,stats}.py -- \
-            python -m l2dual.bin.statistics "${scores[@]}" --data "${dump}/test" --out @OUT@
+            python -m l2dual.bin.statistics "${scores[@]}" --data "${test_set}" --out @OUT@
     done
     launch results "${decode_cmd}"
-    [[ ${budgets} == *half* ]] || rm -f "${expdir}"/{results,statistics}_half.json  # of other runs
+    [[ ${budgets} == *half* ]] || rm -f "${resultdir}"/{results,statistics}_half.json  # of other runs
     for budget in ${budgets}; do python -m l2dual.bin.summary "$(result_file results "${budget}")"; done
 }
 
 result_file() {  # result_file NAME BUDGET
-    if [[ $2 == half ]]; then echo "${expdir}/$1_half.json"; else echo "${expdir}/$1.json"; fi
+    if [[ $2 == half ]]; then echo "${resultdir}/$1_half.json"; else echo "${resultdir}/$1.json"; fi
 }
 
 stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,probes,swap,gradients}.json
     title "Analyse entanglement"
+    if [[ -n ${test_data} ]]; then
+        echo "left as it is: encoders are analysed on their own data (without --test_data)"
+        return
+    fi
     if [[ ${functional} == true ]]; then  # the long ones first
         plan_analysis functional --fit_data "${feats}/train" --max_utts 1000 --decode_config "${decode_config}"
     fi
@@ -462,15 +476,15 @@ plan_analysis() {  # plan_analysis WHAT [OPTION...]: EXP/WHAT.json
         python -m l2dual.bin.analyse --what "${what}" --data "${feats}/test" --exp "${runs[@]}" "$@" --out @OUT@
 }
 
-stage_12() {  # all of the above -> EXP/report.html, EXP/RUN/model.zip
+stage_12() {  # all of the above -> RESULTS/report.html, EXP/RUN/model.zip
     title "Report and pack"
     local run file optional=()
-    for file in "${expdir}"/{{results,statistics}_half,cka,gradients,functional,decoders,subspaces,probes,swap}.json; do
+    for file in "${resultdir}"/{{results,statistics}_half,cka,gradients,functional,decoders,subspaces,probes,swap}.json; do
         if [[ -e ${file} ]]; then optional+=("${file}"); fi
     done
-    plan "${expdir}/report.html" "${expdir}"/{results,statistics}.json "${optional[@]}" \
-        "${dump}/test" "${root}"/l2dual/{report,divergence.py} -- \
-        python -m l2dual.bin.report --exp "${expdir}" --data "${dump}/test" --out @OUT@
+    plan "${resultdir}/report.html" "${resultdir}"/{results,statistics}.json "${optional[@]}" \
+        "${test_set}" "${root}"/l2dual/{report,divergence.py} -- \
+        python -m l2dual.bin.report --exp "${resultdir}" --data "${test_set}" --out @OUT@
     launch report "${decode_cmd}"
     for run in "${runs[@]}"; do
         if [[ -e ${run}/trained ]]; then  # a run that was restored from its record has no model
@@ -479,7 +493,7 @@ stage_12() {  # all of the above -> EXP/report.html, EXP/RUN/model.zip
         fi
     done
     launch pack "${decode_cmd}"
-    echo "report: $(readlink -f "${expdir}/report.html")"
+    echo "report: $(readlink -f "${resultdir}/report.html")"
 }
 
 trap 'failed $?' EXIT
