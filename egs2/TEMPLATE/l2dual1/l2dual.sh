@@ -499,7 +499,9 @@ stage_12() {  # all of the above -> RESULTS/report.html, EXP/RUN/model.zip
 trap 'failed $?' EXIT
 failed() {  # failed STATUS: where the recipe stopped, and how it goes on
     if (($1)) && [[ -n ${number:-} ]]; then
-        echo "l2dual: stage ${number} failed. What is made is kept: mend it, then ${L2DUAL_COMMAND:-./run.sh} --stage ${number}" >&2
+        local again
+        again=$(sed -E 's/ --stage [0-9]+//g' <<< "${L2DUAL_COMMAND:-./run.sh}")
+        echo "l2dual: stage ${number} failed. What is made is kept: mend it, then ${again} --stage ${number}" >&2
         ((number != 8)) || echo "l2dual: or resume one training alone by its exp/RUN/run.sh" >&2
     fi
 }
