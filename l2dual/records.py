@@ -21,7 +21,8 @@ def keep(exp_dir: Path, decode: str) -> dict:
 
     Args:
         exp_dir: the run's directory.
-        decode: name of its decodings: ``decode`` of the whole, ``decode_half`` of the half budget.
+        decode: how its decodings' names begin: ``decode`` of the whole, ``decode_half`` of the half
+            budget, ``decode_on_TAG`` of other test data.
 
     Raises:
         DataError: no run.yaml, or nothing is decoded.

@@ -42,7 +42,7 @@ def score(
 
     Raises:
         DataError: hypotheses and references do not have the same utterances, or ``data`` is of
-            another language or convention than the run was trained on.
+            another language or convention than the run was trained on, or lacks its surface.
     """
     run, speakers = read_run(run_file), data["utt2spk"]
     check_comparable(run, run_file, data)
@@ -56,6 +56,8 @@ def score(
         "surface": surface_of(data.info),
         "split": data.path.name,
         "data": str(data.path.parent),
+        "trained_on": run["data"],
+        "seen_sentences": seen_sentences(data, Path(run["data"])),
         "exp_dir": str(run_file.parent),
         "decode_dir": str(decode),
         "normalizer": NORMALIZER,
@@ -86,12 +88,29 @@ def score(
 
 def check_comparable(run: dict, run_file: Path, data: DataDir) -> None:
     """Refuse references of another language, or convention of a surface, than a run writes."""
-    for key in ("language", *(["convention"] if "surface" in run["outputs"] else [])):
+    surface = "surface" in run["outputs"]
+    if surface and not has_surface(data.info):
+        raise DataError(
+            f"{data.path}: does not say what was pronounced, which {run_file} writes: score so_meaning on it"
+        )
+    for key in ("language", *(["convention"] if surface else [])):
         if run[key] != data.info[key]:
             raise DataError(
                 f"{data.path}: its {key} is {data.info[key]}, but {run_file} was trained on "
                 f"{run[key]}: score on data of its own {key}"
             )
+
+
+def seen_sentences(data: DataDir, trained_on: Path) -> int | None:
+    """How many utterances have a meaning that other data, ``trained_on``, have in training, too.
+
+    None where they are that data's own test set, or it is not there.
+    """
+    train = trained_on / "train/text.meaning"
+    if data.path.parent == trained_on or not train.is_file():
+        return None
+    seen = {normalize(text) for text in read_table(train).values()}
+    return sum(normalize(text) in seen for text in data["text.meaning"].values())
 
 
 def utterance_rows(

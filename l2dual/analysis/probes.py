@@ -189,16 +189,19 @@ def _losses(reference: dict, results: dict) -> Iterator[tuple[Place, dict]]:
 def _beyond(differ: Result, same: Result) -> dict:
     """What is lost on tokens that differ, less what is lost on the others."""
     reason = differ.values["reason"] or same.values["reason"]
+    found = differ.values | {"value": None, "interval": None, "reason": reason}
     if differ.correct is None or same.correct is None:
-        return differ.values | {"value": None, "interval": None, "reason": reason}
-    names, sizes = np.unique(differ.clusters, return_counts=True)
+        return found
+    names = np.union1d(differ.clusters, same.clusters)
     whole = differ.correct.mean() - same.correct.mean()
-    rest = [
-        differ.correct[differ.clusters != name].mean() - same.correct[same.clusters != name].mean()
-        for name in names
-    ]
-    interval = None if reason else jackknife_interval(np.array([whole, *rest]), sizes)
-    return differ.values | {"value": float(whole), "interval": interval}
+    if not reason:
+        rest = [
+            differ.correct[differ.clusters != name].mean() - same.correct[same.clusters != name].mean()
+            for name in names
+        ]
+        # Clusters count alike: how many tokens each has is not the same in the two parts
+        found["interval"] = jackknife_interval(np.array([whole, *rest]), np.ones(len(names)))
+    return found | {"value": float(whole), "n_clusters": len(names)}
 
 
 def _tokens(data: DataDir, aligner: Path, options: Options) -> Tokens:

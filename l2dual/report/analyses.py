@@ -118,8 +118,8 @@ TABLES = (
         "probes",
         "probe loss",
         "What the surface probe loses against so_surface",
-        "Accuracy on so_surface’s encoder minus accuracy on this system’s, same tokens. Differ − same: what is "
-        "lost on tokens that the learner replaced beyond what is lost on those that the learner kept.",
+        "Accuracy on so_surface’s encoder minus accuracy on this system’s, same tokens. Differ: tokens that the "
+        "learner replaced; same: those that the learner kept; differ − same: what is lost beyond the latter.",
         named(system="system", block="layer")
         | {"tokens": lambda record: record["tokens"].replace(" - ", " − ")},
         ("value",),

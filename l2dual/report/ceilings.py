@@ -48,22 +48,30 @@ def below_ceiling(records: list[dict]) -> bool:
     return short.interval is not None and short.interval[0] > 0
 
 
-def nearer(records: list[dict]) -> list[dict]:
+def nearer(records: list[dict]) -> dict:
     """Whether a dual-output encoder is nearer to that of so_surface or of so_meaning, block by block.
 
     How far it is below its ceiling with so_surface, less how far with so_meaning, over seeds: above
-    0, it is nearer to the meaning's. A row per system: ``estimates``, one a block.
+    0, it is nearer to the meaning's.
+
+    Returns:
+        ``blocks``, and ``systems``: an estimate a block of each system, null with its reason where no
+        order may be told. Both are empty where none is.
     """
     pulls: dict[str, dict[int, dict[str, list[dict]]]] = {}
     for r in unlike_seeds(records):
-        own_block = r["layer_x"] == r["layer_y"] and r["cka"] is not None
-        if own_block and not is_single(r["system_x"]) and r["system_y"] in SINGLE.values():
-            blocks = pulls.setdefault(r["system_x"], {})
-            blocks.setdefault(r["layer_x"], {}).setdefault(r["system_y"], []).append(r)
-    return [
-        {"system": system, "estimates": [_lean(sides) for _, sides in sorted(blocks.items())]}
-        for system, blocks in pulls.items()
-    ]
+        if not is_single(r["system_x"]) and r["system_y"] in SINGLE.values():
+            if r["layer_x"] == r["layer_y"]:
+                sides = pulls.setdefault(r["system_x"], {}).setdefault(r["layer_x"], {})
+                sides.setdefault(r["system_y"], []).append(r)
+    blocks = sorted({block for of_system in pulls.values() for block in of_system})
+    systems = {
+        system: [_lean(of_system.get(block, {})) for block in blocks]
+        for system, of_system in pulls.items()
+    }
+    if all(one.value is None for estimates in systems.values() for one in estimates):
+        return {"blocks": [], "systems": {}}
+    return {"blocks": blocks, "systems": systems}
 
 
 def _lean(sides: dict[str, list[dict]]) -> Estimate:
@@ -71,6 +79,14 @@ def _lean(sides: dict[str, list[dict]]) -> Estimate:
     if set(sides) != set(SINGLE.values()):
         return Estimate(reason="it takes so_surface and so_meaning")
     surface, meaning = (sides[SINGLE[output]] for output in ("surface", "meaning"))
-    return over_seeds(
+    pairs = [*surface, *meaning]
+    if missing := [r["reason"] for r in pairs if r["cka"] is None]:
+        return Estimate(reason=missing[0])
+    if any(r.get("disagrees") for r in pairs):
+        return Estimate(reason="disputed by Procrustes")
+    lean = over_seeds(
         lambda seed: shortfall(surface, seed) - shortfall(meaning, seed), surface, meaning
     )
+    if lean.value is not None and not below_ceiling(surface if lean.value > 0 else meaning):
+        return Estimate(reason="the further one may be as alike as two seeds")
+    return lean

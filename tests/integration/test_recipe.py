@@ -189,18 +189,32 @@ def test_what_is_trained_is_tested_on_other_data(finished):
     refused = checkout.run(language, "--stage", "9", *options, other, check=False)
     assert refused.returncode == 1 and f"{other}/test: not there" in refused.stderr
     checkout.run(language, *TINY, "--dial", "double", "--stop_stage", "4")
-    refused = checkout.run(language, *options, other, check=False)
-    assert refused.returncode == 1 and "then add --stage 9" in refused.stderr
+    refusals = {
+        "then add --stage 9": (other,),
+        "is a directory of dump": (f"./{other}", "--stage", "9"),
+        "has not 'sampling_rate: 8000'": (other, "--stage", "9", "--fs", "8000"),
+        "has not 'convention: pronounced'": (other, "--stage", "9", "--surface_convention", "pronounced"),
+    }
+    for message, more in refusals.items():
+        refused = checkout.run(language, *options, *more, check=False)
+        assert refused.returncode == 1 and message in refused.stderr
     before = snapshot(recipe / "exp")
-    checkout.run(language, "--stage", "9", *options, other)
+    done = checkout.run(language, "--stage", "9", *options, f"{other}/", "--budgets", "half whole")
+    assert "encoders are analysed on their own data" in done.stdout
     found = recipe / "exp/on_simulated_tiny_heard_double"
     records = json.loads((found / "results.json").read_text(encoding="utf-8"))
     assert {record["data"] for record in records} == {other}
     assert {record["system"] for record in records} == {"so_surface", "so_meaning", "do"}
     assert "</html>" in (found / "report.html").read_text(encoding="utf-8")
+    halves = json.loads((found / "results_half.json").read_text(encoding="utf-8"))
+    for name, record in (("decode", records[0]), ("decode_half", halves[0])):
+        assert record["decode_dir"].endswith(f"/{name}_on_simulated_tiny_heard_double/test")
+    assert record["trained_on"] == "dump/simulated_tiny_heard" and record["seen_sentences"] == 0
     after = snapshot(recipe / "exp")
-    assert all(after[path] == before[path] for path in before if "/log/" not in path)
-    assert "/decode_on_simulated_tiny_heard_double/test" in records[0]["decode_dir"]
+    assert all(after[path] == before[path] for path in before)
+    new = after.keys() - before.keys()
+    assert not [path for path in new if "on_simulated_tiny_heard_double" not in path]
+    assert not [path for path in new if path.endswith("cka.json")]
 
 
 def table_without_surface(recipe: Path) -> Path:
@@ -289,7 +303,8 @@ def test_bad_data_is_named_and_what_was_made_stays(finished):
     (recipe / path).write_bytes(audio)
     assert done.returncode == 1
     assert re.search(rf"l2dual: error: .*unreadable audio \(utterance {utt}\)", done.stderr)
-    assert "stage 3 failed" in done.stderr
+    hint = re.search("stage 3 failed.* mend it, then (.*)", done.stderr)[1]
+    assert hint.count("--stage ") == 1 and hint.endswith("--stop_stage 3 --stage 3")
     assert not (recipe / "dump/simulated_tiny_heard_wav/formatted/test").exists()
     assert (recipe / "exp/results.json").read_bytes() == results
 

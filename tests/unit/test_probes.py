@@ -122,23 +122,44 @@ def test_loss_of_a_probe_is_paired():
     assert found[place]["interval"] == pytest.approx([0.5, 0.5])  # every speaker alike
 
 
+def losses(values: np.ndarray, voices: np.ndarray) -> probes.Result:
+    return probes.Result(probes._mean(values, voices), values, voices)
+
+
 def test_what_is_lost_beyond_the_other_tokens():
+    """What a voice loses everywhere cancels; what it loses where they differ stays."""
     rng = np.random.default_rng(0)
-    lost = {"differ": rng.integers(-1, 2, 200), "same": rng.integers(-1, 2, 900)}
-    voices = {name: rng.integers(0, 12, len(values)) for name, values in lost.items()}
-    sides = [
-        probes.Result(probes._mean(lost[name], voices[name]), lost[name], voices[name]) for name in lost
-    ]
-    found = probes._beyond(*sides)
-    means = {name: values.mean() for name, values in lost.items()}
-    assert found["value"] == pytest.approx(means["differ"] - means["same"])
-    spread = np.sqrt(sum(values.var() / len(values) for values in lost.values()))
+    differ, same = rng.integers(0, 12, 600), rng.integers(0, 12, 900)
+    everywhere, there = rng.normal(size=12), rng.normal(0.3, 0.1, size=12)
+    found = probes._beyond(
+        losses((everywhere + there)[differ], differ), losses(everywhere[same], same)
+    )
     low, high = found["interval"]
-    assert 0.6 < (high - low) / (2 * 2.2 * spread) < 1.6  # t of 11 degrees of freedom: 2.2
+    assert low < found["value"] < high and found["n_clusters"] == 12
+    alone = losses((everywhere + there)[differ], differ).values["interval"]
+    assert high - low < 0.3 * (alone[1] - alone[0])
+    whole = (everywhere + there)[differ].mean() - everywhere[same].mean()
+    assert found["value"] == pytest.approx(whole)
+
+
+def test_what_is_lost_beyond_counts_voices_without_replaced_tokens():
+    rng = np.random.default_rng(1)
+    same = rng.integers(0, 20, 900)
+    lost = rng.normal(size=20)[same]
+    few = np.repeat(np.arange(12), 10)
+    found = probes._beyond(losses(np.full(120, 0.5), few), losses(lost, same))
+    assert found["n_clusters"] == 20
+    own = losses(lost, same).values["interval"]
+    assert found["interval"][1] - found["interval"][0] == pytest.approx(own[1] - own[0], rel=0.2)
+
+
+def test_nothing_is_lost_beyond_too_few_tokens():
     few = probes.Result(probes._nothing("3 tokens to test on; needs 50", 300, 3).values)
-    nothing = probes._beyond(few, sides[1])
-    assert (nothing["value"], nothing["interval"]) == (None, None)
-    assert nothing["reason"].startswith("3 tokens")
+    enough = losses(np.ones(120), np.repeat(np.arange(12), 10))
+    for sides in ((few, enough), (enough, few)):
+        nothing = probes._beyond(*sides)
+        assert (nothing["value"], nothing["interval"]) == (None, None)
+        assert nothing["reason"].startswith("3 tokens")
 
 
 def test_another_seed_aligns_where_there_is_one():

@@ -742,23 +742,58 @@ def test_summary(recipe):
     assert len(lines) == 5  # no report yet
 
 
-def test_which_encoder_a_dual_output_one_is_nearer_to():
-    """It is, with so_surface, at the ceiling, and with so_meaning below it, as each seed brings."""
-    brings = {1: 0.10, 2: 0.14, 3: 0.12}
-    records = [
-        {"system_x": "do", "system_y": system, "seed_x": x, "seed_y": y, "layer_x": 1, "layer_y": 1}
+def pulls(block: int = 1, below: float = 0.12, **others) -> list[dict]:
+    """do is at the ceiling with so_surface, and ``below`` it with so_meaning, as each seed brings."""
+    brings = {1: below - 0.02, 2: below + 0.02, 3: below}
+    return [
+        {"system_x": "do", "system_y": system, "seed_x": x, "seed_y": y, "reason": None}
+        | {"layer_x": block, "layer_y": block, "disagrees": False}
         | {"ceiling": 0.9, "ceiling_without": dict.fromkeys("123", 0.9)}
         | {"cka": 0.9 - (system == "so_meaning") * (brings[x] + brings[y]) / 2}
+        | others
         for system in ("so_surface", "so_meaning")
         for x, y in itertools.product(brings, brings)
     ]
-    (row,) = nearer(records)
-    (estimate,) = row["estimates"]
-    assert row["system"] == "do" and estimate.value == pytest.approx(-0.12)
+
+
+def test_which_encoder_a_dual_output_one_is_nearer_to():
+    found = nearer(pulls())
+    (estimate,) = found["systems"]["do"]
+    assert found["blocks"] == [1] and estimate.value == pytest.approx(-0.12)
     assert estimate.interval[0] < -0.12 < estimate.interval[1] < 0
-    other_way = [r | {"system_x": "so_surface_ctc"} for r in records]
-    assert nearer(other_way) == []  # it is no dual-output system
-    alone = nearer([r for r in records if r["system_y"] == "so_surface"])[0]["estimates"][0]
-    assert alone.value is None and alone.reason == "it takes so_surface and so_meaning"
-    old = [{key: value for key, value in r.items() if key != "ceiling_without"} for r in records]
-    assert nearer(old)[0]["estimates"][0].reason == "a ceiling is missing"
+    nothing = {"blocks": [], "systems": {}}
+    assert nearer(pulls(system_x="so_surface_ctc")) == nothing  # it is no dual-output system
+    old = [{key: value for key, value in r.items() if key != "ceiling_without"} for r in pulls()]
+    assert nearer(old) == nothing
+
+
+def test_where_no_encoder_is_told_to_be_nearer(recipe):
+    """Every estimate stays under its own block, with the reason why there is none."""
+    told = pulls(2)
+    blocks = {
+        1: (pulls(1, disagrees=True), "disputed by Procrustes"),
+        3: (pulls(3, below=0.0), "the further one may be as alike as two seeds"),
+        4: (pulls(4, cka=None, reason="3 frames"), "3 frames"),
+        5: ([r for r in pulls(5) if r["system_y"] == "so_surface"], "it takes so_surface and so_meaning"),
+    }
+    found = nearer([*told, *(r for records, _ in blocks.values() for r in records)])
+    assert found["blocks"] == [1, 2, 3, 4, 5]
+    estimates = dict(zip(found["blocks"], found["systems"]["do"], strict=True))
+    assert estimates.pop(2).value == pytest.approx(-0.12)
+    assert {b: one.reason for b, one in estimates.items()} == {b: why for b, (_, why) in blocks.items()}
+    content = gather(recipe / "exp", recipe / "data/test") | {"nearer": found}
+    assert "| do | – (disputed by Procrustes) | −0.120 [−" in render("results.md.jinja", content)
+    text = text_of(render("page.html", content))
+    assert "is a dual-output one nearer to?" in text and "disputed by Procrustes" in text
+
+
+def test_a_report_on_other_data_says_what_was_trained_on(recipe, page, tmp_path):
+    results = json.loads((recipe / "exp/results.json").read_text())
+    elsewhere = {"trained_on": "dump/mine", "seen_sentences": 3}
+    write_records(tmp_path / "results.json", [record | elsewhere for record in results])
+    content = gather(tmp_path, recipe / "data/test")
+    assert {record["split"] for record in content["divergence"]} == {"test"}
+    for text in (text_of(render("page.html", content)), render("results.md.jinja", content)):
+        assert "dump/mine" in text and "; 3 of the" in text and " utterances have a sentence that is in" in text
+    assert "Not measured here: encoders are analysed on their own data." in text_of(render("page.html", content))
+    assert "were trained on" not in page

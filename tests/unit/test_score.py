@@ -105,8 +105,26 @@ def test_records_name_the_data_that_was_scored(case, tmp_path):
         other = make_data(tmp_path / "data/other/test", HEARD, **facts)
         with pytest.raises(DataError, match=f"other/test: its {list(facts)[0]} is "):
             score(other, *case[1:])
+    silent = {utt: (None, None, meaning) for utt, (*_, meaning) in HEARD.items()}
+    none = make_data(tmp_path / "data/none/test", silent, surface_from="none")
+    with pytest.raises(DataError, match="none/test: does not say what was pronounced"):
+        score(none, *case[1:])
     case[2].write_text(yaml.safe_dump(RUN | {"outputs": ["meaning"]}))
     assert {record["output"] for record in score(other, *case[1:])} == {"meaning"}
+
+
+def test_sentences_that_were_trained_on_are_counted(case, tmp_path):
+    assert {record["seen_sentences"] for record in score(*case)} == {None}  # no data/x here
+    meanings = {utt: meaning for utt, (*_, meaning) in HEARD.items()}
+    train = {"c-1": ("x", "x", meanings["a-2"].upper()), "c-2": ("x", "x", "something else")}
+    make_data(tmp_path / "mine/train", train)
+    case[2].write_text(yaml.safe_dump(RUN | {"data": str(tmp_path / "mine")}))
+    found = score(*case)
+    assert {record["trained_on"] for record in found} == {str(tmp_path / "mine")}
+    assert {record["seen_sentences"] for record in found} == {1}
+    case[2].write_text(yaml.safe_dump(RUN | {"data": str(tmp_path / "data/x")}))
+    make_data(tmp_path / "data/x/train", HEARD)
+    assert {record["seen_sentences"] for record in score(*case)} == {None}  # its own test set
 
 
 def test_alignment_file_shows_errors(case):

@@ -169,14 +169,20 @@ if [[ ${cache_features} == true ]]; then
 fi
 stats=${expdir}/stats/${audio_tag}_${train_tag}
 decode_tag=$(basename "${decode_config}" .yaml)
-test_set=${dump}/test tested_feats=${feats}/test resultdir=${expdir}
+test_set=${dump}/test tested_feats=${feats}/test resultdir=${expdir} tested=
 if [[ -n ${test_data} ]]; then
+    test_data=${test_data%/}
+    [[ ${test_data} =~ ^dump/[^/]+$ ]] || die "--test_data is a directory of dump, as dump/TAG, not ${test_data}"
     [[ ${cache_features} == false ]] || die "--test_data is not for cached features (--cache_features false)"
     ((stage >= 9)) || die "--test_data tests what is trained: train without it, then add --stage 9"
     [[ -f ${test_data}/test/corpus.yaml ]] \
         || die "${test_data}/test: not there: prepare that data with stages 1 to 4"
-    tested=on_$(basename "${test_data}")
-    test_set=${test_data}/test tested_feats=${test_data}/test resultdir=${expdir}/${tested} decode_tag+=_${tested}
+    for fact in "language: ${language}" "convention: ${surface_convention}" "sampling_rate: ${fs}"; do
+        grep -qx "${fact}" "${test_data}/test/corpus.yaml" \
+            || die "${test_data}/test/corpus.yaml: it has not '${fact}', as what the systems are trained on: prepare such data"
+    done
+    tested=on_${test_data#dump/}
+    test_set=${test_data}/test tested_feats=${test_data}/test resultdir=${expdir}/${tested}
 fi
 
 token_tag() {  # token_tag TYPE: how an output is tokenized, as in an experiment's name
@@ -204,7 +210,7 @@ twice=$(printf '%s\n' "${runs[@]}" | sort | uniq -d)
 [[ -z ${twice} ]] || die "--systems and --seeds name ${twice//$'\n'/ } twice"
 system_of() { local run=${1%.seed*}; echo "${run##*.}"; }
 # shellcheck disable=SC2034  # make.sh writes there
-log_dir=${expdir}/log/${audio_tag}.${train_tag}.${tokens_tag}
+log_dir=${expdir}/log/${audio_tag}.${train_tag}.${tokens_tag}${tested:+.${tested}}
 
 # One run at a time in an expdir ------------------------------------------------------------------
 claim() {  # held until this process and what it has started end
@@ -395,7 +401,9 @@ plan_run() {  # plan_run RUN: its directory; one made from other inputs is put a
 }
 
 decode_dir() {  # decode_dir RUN BUDGET
-    if [[ $2 == half ]]; then echo "$1/${decode_tag}_half"; else echo "$1/${decode_tag}"; fi
+    local budget=
+    if [[ $2 == half ]]; then budget=_half; fi
+    echo "$1/${decode_tag}${budget}${tested:+_${tested}}"
 }
 
 stage_9() {  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
