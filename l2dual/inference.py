@@ -337,12 +337,13 @@ def _mispronunciations(study: Study, data: DataDir) -> Iterator[Cell]:
             labels |= {"system": system, "bin": bin, "l1": "all"}
             mine = {s: _select(c, masks[bin]) for s, c in counts.items()}
             yield _measure_cell(labels, mine)
-            baseline = SINGLE["surface"] if prompt == "given" else PAIR
-            single = found.get(baseline, {})
-            seeds = sorted(counts.keys() & single.keys())
-            if system != baseline and seeds:
-                other = {s: _select(single[s], masks[bin]) for s in seeds}
-                yield _measure_difference(labels, {s: mine[s] for s in seeds}, other, prompt)
+            others = baselines(system, "surface", found) if prompt == "given" else {PAIR} - {system}
+            for baseline in others:
+                single = found.get(baseline, {})
+                if seeds := sorted(counts.keys() & single.keys()):
+                    other = {s: _select(single[s], masks[bin]) for s in seeds}
+                    ours = {s: mine[s] for s in seeds}
+                    yield _measure_difference(labels | {"baseline": baseline}, ours, other)
 
 
 def _decisions(study: Study, data: DataDir, prompt: str, unit: str) -> dict[str, dict]:
@@ -409,12 +410,9 @@ def _measure_cell(labels: dict, counts: dict[int, dict]) -> Cell:
     return Cell(labels, *_terms(name, mean), _values(name, counts), _nothing(name), (0, 1))
 
 
-def _measure_difference(
-    labels: dict, counts: dict[int, dict], others: dict[int, dict], prompt: str
-) -> Cell:
+def _measure_difference(labels: dict, counts: dict[int, dict], others: dict[int, dict]) -> Cell:
     name = labels["measure"]
-    baseline = SINGLE["surface"] if prompt == "given" else PAIR
-    labels = {"kind": "mispronunciation_difference", "baseline": baseline} | labels
+    labels = {"kind": "mispronunciation_difference"} | labels
     ours, theirs = _values(name, counts), _values(name, others)
     return Cell(
         labels | {"seeds": sorted(counts)},

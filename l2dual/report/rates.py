@@ -182,7 +182,7 @@ KEYS = {
     "difference": "system baseline output unit bin",
     "slope": "measure system baseline output unit",
     "mispronunciation": "measure prompt system output unit bin",
-    "mispronunciation_difference": "measure prompt system output unit bin",
+    "mispronunciation_difference": "measure prompt system baseline output unit bin",
 }
 
 

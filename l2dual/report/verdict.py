@@ -20,7 +20,7 @@ PER_EDIT, LOG_RATIO = "rate_per_edit", "log_rate_ratio"  # the slopes on diverge
 
 
 def verdict(group: Comparison, half: Comparison | None, system: str) -> list[str]:
-    """One sentence per output and baseline of a system, on the errors found, and per slope.
+    """One sentence per output and baseline of a system, on the errors found beside each, and per slope.
 
     There are no slopes of a single-output control. ``half`` has the same systems at half the training budget, if they were decoded there.
     A system that is a tenth worse everywhere loses more points where there are more errors: of the
@@ -31,7 +31,9 @@ def verdict(group: Comparison, half: Comparison | None, system: str) -> list[str
         for output in group.units
         for baseline in group.baselines(system, output)
     ]
-    sentences.append(errors_sentence(group, half, system))
+    if "surface" in group.units:
+        baselines = group.baselines(system, "surface")
+        sentences += [errors_sentence(group, half, system, baseline) for baseline in baselines]
     if is_single(system):
         return list(filter(None, sentences))
     slopes = (
@@ -212,25 +214,27 @@ def record_lacks(
     return None
 
 
-def errors_found(group: Comparison, system: str) -> tuple[dict, str] | None:
-    """The record of DO - SO in recall of the learner's errors, prompt given, and its numbers.
+def errors_found(
+    group: Comparison, system: str, baseline: str = SINGLE["surface"]
+) -> tuple[dict, str] | None:
+    """The record of system - baseline in recall of the learner's errors, prompt given, and its numbers.
 
     None where there is no such record, or no interval. Recall tells whether the surface leans to
     the meaning: an error is missed where the surface has what was to be said. Beside it stand the
     share of right tokens that are rejected, which moves with recall where only the threshold does,
     and F1.
     """
-    record = detection(group, "recall", system)
+    record = detection(group, "recall", system, baseline)
     if record is None or not record["interval"] or record["p_holm"] is None:
         return None
     dual, single = (
-        mean(detection(group, "recall", name, "")["per_seed"][seed] for seed in record["per_seed"])
-        for name in (system, SINGLE["surface"])
+        mean(detection(group, "recall", name)["per_seed"][seed] for seed in record["per_seed"])
+        for name in (system, baseline)
     )
     beside = "".join(
-        f"; {name} {detection_numbers(detection(group, measure, system))}"
+        f"; {name} {detection_numbers(found)}"
         for measure, name in (("false_rejection_rate", "right ones rejected"), ("f1", "F1"))
-        if detection(group, measure, system)
+        if (found := detection(group, measure, system, baseline))
     )
     seeds_said = seeds(detection_cell(record))
     return record, (
@@ -239,14 +243,18 @@ def errors_found(group: Comparison, system: str) -> tuple[dict, str] | None:
 
 
 def detection(
-    group: Comparison, measure: str, system: str, kind: str = "_difference"
+    group: Comparison, measure: str, system: str, baseline: str | None = None
 ) -> dict | None:
     """The record of a measure of mispronunciation detection, the prompt given.
 
-    It is of DO - SO, or with ``kind`` "" of a system.
+    It is of a system, or of system - baseline.
     """
     place = "surface", group.units.get("surface", [""])[0], "all"
-    return group.statistics.get((f"mispronunciation{kind}", measure, "given", system, *place))
+    if baseline is None:
+        key = "mispronunciation", measure, "given", system
+    else:
+        key = "mispronunciation_difference", measure, "given", system, baseline
+    return group.statistics.get((*key, *place))
 
 
 def detection_cell(record: dict) -> Cell:
@@ -267,22 +275,26 @@ def more_or_fewer(record: dict) -> str:
     return "more" if record["value"] > 0 else "fewer"
 
 
-def errors_lack(group: Comparison, half: Comparison | None, system: str) -> str | None:
+def errors_lack(
+    group: Comparison, half: Comparison | None, system: str, baseline: str = SINGLE["surface"]
+) -> str | None:
     """What a difference in the errors found lacks to be a finding; None if it is one."""
-    record, _ = errors_found(group, system)
-    before = errors_found(half, system) if half else None
-    missing = not_begun(half, system, "surface", SINGLE["surface"])
+    record, _ = errors_found(group, system, baseline)
+    before = errors_found(half, system, baseline) if half else None
+    missing = not_begun(half, system, "surface", baseline)
     return record_lacks(record, before and before[0], missing, more_or_fewer(record), "no difference")
 
 
-def errors_sentence(group: Comparison, half: Comparison | None, system: str) -> str | None:
+def errors_sentence(
+    group: Comparison, half: Comparison | None, system: str, baseline: str
+) -> str | None:
     """Whether a system finds more or fewer of the learner's errors; None where it is not measured."""
-    measured = errors_found(group, system)
+    measured = errors_found(group, system, baseline)
     if measured is None:
         return None
     record, numbers = measured
-    said = errors_lack(group, half, system) or finding(record, more_or_fewer(record))
-    return f"Learner’s errors found, the prompt given: {system} − so_surface = {numbers}: {said}."
+    said = errors_lack(group, half, system, baseline) or finding(record, more_or_fewer(record))
+    return f"Learner’s errors found, the prompt given: {system} − {baseline} = {numbers}: {said}."
 
 
 def with_interval(value: float, interval: tuple[float, float]) -> str:

@@ -139,15 +139,17 @@ def test_a_control_is_a_second_baseline_and_has_the_first(study, tmp_path):
     assert found["do", "so_surface_ctc"]["n_cells"] == 1  # no control of the meaning beside it
     slopes = {(r["system"], r["baseline"]) for r in beside if r["kind"] == "slope" and is_all(r)}
     assert slopes == set(found)
-    recall = pick(
-        beside,
-        kind="mispronunciation_difference",
-        measure="recall",
-        prompt="given",
-        system="so_surface_ctc",
-        **ALL,
-    )
-    assert recall["baseline"] == "so_surface" and recall["value"] is not None
+    recalls = {r["system"]: r["value"] for r in beside if r["kind"] == "mispronunciation" and is_recall(r)}
+    apart = {
+        (r["system"], r["baseline"]): r
+        for r in beside
+        if r["kind"] == "mispronunciation_difference" and is_recall(r)
+    }
+    assert set(apart) == set(found)
+    for (system, baseline), record in apart.items():
+        assert record["value"] == pytest.approx(recalls[system] - recalls[baseline], abs=1e-4)
+    keys = {"kind": "mispronunciation_difference", "measure": "recall", "prompt": "given"}
+    assert pick(records, **keys, **ALL)["p_holm"] == apart["do", "so_surface"]["p_holm"]
 
 
 ALL = {"output": "surface", "unit": "char", "bin": "all", "l1": "all"}
@@ -155,6 +157,10 @@ ALL = {"output": "surface", "unit": "char", "bin": "all", "l1": "all"}
 
 def is_all(record):
     return all(record[key] == value for key, value in ALL.items())
+
+
+def is_recall(record):
+    return is_all(record) and record["measure"] == "recall" and record["prompt"] == "given"
 
 
 def test_a_cell_with_too_little_is_null_with_its_reason(study):

@@ -423,6 +423,7 @@ def test_errors_found_are_told_by_the_same_rules(difference, half, says, status)
     def group_of(change):
         ends = [change - 0.01, change + 0.01]
         found = one | {"kind": "mispronunciation_difference", "value": change, "interval": ends}
+        found |= {"baseline": "so_surface"}
         found |= {"joint_interval": ends, "p_holm": 0.01, "p_joint_holm": 0.02}
         found |= {"per_seed": {"1": change, "2": change, "3": change}}
         systems = (("so_surface", 0.85), ("do", 0.85 + change))
