@@ -132,7 +132,7 @@ class Comparison:
 
     def has(self, system: str, output: str) -> bool:
         """Whether a system was scored on an output."""
-        return (system, output, self.units[output][0], "all") in self.index
+        return output in self.units and (system, output, self.units[output][0], "all") in self.index
 
     def degradation(
         self, system: str, output: str, unit: str, bin: str, baseline: str | None = None

@@ -31,9 +31,8 @@ def verdict(group: Comparison, half: Comparison | None, system: str) -> list[str
         for output in group.units
         for baseline in group.baselines(system, output)
     ]
-    if "surface" in group.units:
-        baselines = group.baselines(system, "surface")
-        sentences += [errors_sentence(group, half, system, baseline) for baseline in baselines]
+    baselines = group.baselines(system, "surface")
+    sentences += [errors_sentence(group, half, system, baseline) for baseline in baselines]
     if is_single(system):
         return list(filter(None, sentences))
     slopes = (
