@@ -107,7 +107,7 @@ def gather(exp: Path, data: Path) -> dict:
             for table in tables
         ],
         "analysed": {
-            name: found[0]
+            name: read_records(exp / f"{name}.json")[0]
             for name, found in (("cka", cka["records"]), *((t["file"], t["records"]) for t in tables))
             if found
         },

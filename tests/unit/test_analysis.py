@@ -230,6 +230,7 @@ def test_command(tmp_path, data, runs, monkeypatch, capsys):
     records = json.loads(out.read_text(), parse_constant=pytest.fail)
     assert len(records) == 6 and all(record["kind"] == "cka" for record in records)
     assert records[0]["command"].startswith("python -m l2dual.bin.analyse --data")
+    assert not any("command" in record for record in records[1:])
     assert stdout.count("so_surface       1  so_meaning") == 2 and "second seed" in stdout
     before = out.read_bytes()
     command(*first_seeds(runs))

@@ -129,12 +129,12 @@ def make_recipe(
     common = {key: info[key] for key in ("corpus", "language", "convention")}
     common |= {"data": str(path / "data"), "system": "do", "reason": "too few speakers"}
     common |= {"kind": "subspace overlap", "layer": 1, "projection": "key", "rank": 9, "seed": 2}
-    common |= {"commit": "def", "command": "analyse --what subspaces"}
     overlaps = [
-        {"value": value, "null": -0.11, "floor": 0.6, "read_cka": 0.8, "read_cka_floor": 0.7}
+        common | {"value": value, "null": -0.11, "floor": 0.6, "read_cka": 0.8, "read_cka_floor": 0.7}
         for value in (0.5, 0.75)
     ]
-    write_records(path / "exp/subspaces.json", [common | overlap for overlap in overlaps])
+    overlaps[0] |= {"commit": "def", "command": "analyse --what subspaces"}
+    write_records(path / "exp/subspaces.json", overlaps)
     return path
 
 
@@ -149,7 +149,6 @@ def write_losses(path, losses, tag="loss"):
 def cka_records(info, seeds):
     common = {key: info[key] for key in ("corpus", "language", "convention", "data")}
     common |= {"comparison": "pull", "kind": "cka", "n_frames": 900, "n_speakers": 6, "dim": 128}
-    common |= {"commit": "def", "command": "analyse --what cka"}
     records = []
     for x, y in (("so_surface", "so_meaning"), ("do", "so_surface"), ("do", "so_meaning")):
         for layer in range(1, 5):
@@ -163,6 +162,7 @@ def cka_records(info, seeds):
                 | {"interval": value and [value - 0.05, value + 0.05]}
                 | {"reason": "one seed: no ceiling" if value else "too few frames: 12 of 512"}
             )
+    records[0] |= {"commit": "def", "command": "analyse --what cka"}
     return records
 
 
