@@ -1,6 +1,7 @@
 """Decode both outputs of a model: one encoder pass, one search per output."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -96,17 +97,51 @@ class DualDecoder:
         """
         encoder_out, lengths = self.model.encode(speech, speech_lengths)  # (B, T', D), (B,)
         return {
-            output: [
-                _tokens(hypotheses, search.token_list, search.eos)
-                for hypotheses in search(
-                    x=encoder_out,
-                    x_lengths=lengths,
-                    maxlenratio=self.options.maxlenratio,
-                    minlenratio=self.options.minlenratio,
-                )
-            ]
-            for output, search in self.searches.items()
+            output: self._best(output, encoder_out, lengths) for output in self.model.outputs
         }
+
+    def _best(self, output: str, encoder_out: torch.Tensor, lengths: torch.Tensor) -> list[list[str]]:
+        search = self.searches[output]
+        with projected_once(self.model.decoders[output]):
+            found = search(
+                x=encoder_out,
+                x_lengths=lengths,
+                maxlenratio=self.options.maxlenratio,
+                minlenratio=self.options.minlenratio,
+            )
+        return [_tokens(hypotheses, search.token_list, search.eos) for hypotheses in found]
+
+
+@contextmanager
+def projected_once(decoder: torch.nn.Module) -> Iterator[None]:
+    """Keep a search's keys and values of the encoder's output.
+
+    ESPnet projects them anew for every token, which takes half of the time of a search.
+    """
+    sources = [layer.src_attn for layer in decoder.modules() if hasattr(layer, "src_attn")]
+    projections = [linear for source in sources for linear in (source.linear_k, source.linear_v)]
+    for linear in projections:
+        linear.forward = _remembering(linear.forward)
+    try:
+        yield
+    finally:
+        for linear in projections:
+            del linear.forward
+
+
+def _remembering(
+    project: Callable[[torch.Tensor], torch.Tensor],
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """``project``, which keeps its last tensor and result."""
+    last = result = None
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        nonlocal last, result
+        if x is not last:
+            last, result = x, project(x)
+        return result
+
+    return forward
 
 
 def _tokens(hypotheses: list, token_list: list[str], sos_eos: int) -> list[str]:

@@ -62,9 +62,10 @@ def main() -> None:
     parser.add_argument("--ngpu", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
+    made_by = made_by_command("analyse")
     records = _records(args)
     if records:
-        records[0] |= made_by_command("analyse")
+        records[0] |= made_by
     write_records(args.out, records)
     print(table(args.what, records))
 

@@ -1,6 +1,9 @@
 """Options of the searches: what they change, and what is refused."""
 
+from contextlib import nullcontext
+
 import pytest
+import torch
 
 from l2dual.decode import DualDecoder, SearchOptions
 from l2dual.errors import UsageError
@@ -39,3 +42,26 @@ def test_ctc_alone_searches_too(build_model, batch):
     decoder = DualDecoder(build_model("do").eval(), SearchOptions(beam_size=2, ctc_weight=weights))
     decoded = decoder(batch["speech"], batch["speech_lengths"])
     assert {output: len(texts) for output, texts in decoded.items()} == {"surface": 3, "meaning": 3}
+
+
+def test_a_search_projects_the_encoder_once(build_model, batch, monkeypatch):
+    model = build_model("do").eval()
+    sources = [layer.src_attn for layer in model.decoders["meaning"].decoders]
+    keys = {source.linear_k: 0 for source in sources}
+    forward = torch.nn.Linear.forward
+
+    def counted(self, x):
+        if self in keys:
+            keys[self] += 1
+        return forward(self, x)
+
+    monkeypatch.setattr(torch.nn.Linear, "forward", counted)
+    decoder = DualDecoder(model, SearchOptions())
+    once = decoder(batch["speech"], batch["speech_lengths"])
+    assert set(keys.values()) == {1}
+    assert not any("forward" in vars(key) for key in keys)
+    again = decoder(batch["speech"].flip(0), batch["speech_lengths"].flip(0))
+    assert {output: texts[::-1] for output, texts in again.items()} == once
+    monkeypatch.setattr("l2dual.decode.projected_once", lambda decoder: nullcontext())
+    assert decoder(batch["speech"], batch["speech_lengths"]) == once
+    assert min(keys.values()) > 10
