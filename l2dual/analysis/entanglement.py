@@ -4,7 +4,6 @@ Task similarity compares so_surface with so_meaning; pull compares a dual-output
 each of the two. l2dual.analysis.comparison says what stands beside each value.
 """
 
-import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -153,13 +152,14 @@ def read_comparable(exp_dirs: list[Path], *data_dirs: Path) -> dict[Path, dict]:
     """
     runs = {exp_dir: read_run(exp_dir / "run.yaml") for exp_dir in exp_dirs}
     first, *others = runs
-    for path, key in itertools.product(data_dirs, CORPUS):
-        of_data = read_yaml(path / "corpus.yaml")[key]
-        if of_data != runs[first][key]:
-            raise UsageError(
-                f"{path}: its {key} is {of_data}, but {first} was trained on {runs[first][key]}: "
-                "analyse models on their own data"
-            )
+    for path in data_dirs:
+        of_data = read_yaml(path / "corpus.yaml")
+        for key in CORPUS:
+            if of_data[key] != runs[first][key]:
+                raise UsageError(
+                    f"{path}: its {key} is {of_data[key]}, but {first} was trained on "
+                    f"{runs[first][key]}: analyse models on their own data"
+                )
     seen = {(runs[first]["system"], runs[first]["seed"]): first}
     for exp_dir in others:
         run = runs[exp_dir]

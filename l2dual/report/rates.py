@@ -10,9 +10,10 @@ from l2dual.errors import DataError
 from l2dual.outputs import SINGLE, baselines, is_single
 
 RATE = {"char": "CER", "word": "WER", "phone": "PER"}
-ORDER = (
-    "so_surface so_meaning so_surface_ctc so_meaning_ctc do do_paper do_equal do_ctc_meaning do_small".split()
-)
+ORDER = [
+    *("so_surface", "so_meaning", "so_surface_ctc", "so_meaning_ctc"),
+    *("do", "do_ctc", "do_paper", "do_equal", "do_ctc_meaning", "do_small"),
+]
 
 # CER in percent of the Conformer, SO and DO (Cho & Kim 2026, AI-Hub L2 read speech)
 PAPER = {
@@ -84,7 +85,7 @@ class Comparison:
                 rate = {"error_rate": record["per_seed"].get(str(seed))}
                 self.index[key][seed] = rate | {k: record[k] for k in ("reason", "n_utts")}
         names = {record["system"] for record in records}
-        self.systems = sorted(names, key=lambda s: (ORDER.index(s) if s in ORDER else 9, s))
+        self.systems = sorted(names, key=lambda s: (ORDER.index(s) if s in ORDER else len(ORDER), s))
         self.duals = [system for system in self.systems if not is_single(system)]
         self.controls = [s for s in self.systems if is_single(s) and s not in SINGLE.values()]
         self.seeds = sorted({record["seed"] for record in records})

@@ -103,6 +103,11 @@ def test_a_loss_reaches_the_encoder_and_its_own_decoder_only(build_model, batch,
     "system, ctc, attention",
     [
         ("do", {"surface": 0.1, "meaning": 0.1}, {"surface": 0.4, "meaning": 0.4}),
+        (
+            "do_ctc",
+            {"surface": 0.166667, "meaning": 0.166667},
+            {"surface": 0.333333, "meaning": 0.333333},
+        ),
         ("do_paper", {"surface": 0.2}, {"surface": 0.5, "meaning": 0.3}),
         ("do_equal", {"surface": 0.2}, {"surface": 0.4, "meaning": 0.4}),
         ("do_ctc_meaning", {"meaning": 0.2}, {"surface": 0.4, "meaning": 0.4}),
