@@ -2,9 +2,10 @@
 
 Is what a decoder needs in another encoder's output, in a form that a linear map gives? Least
 squares on training frames maps the output of encoder A to that of encoder B; then a decoder of B
-(with its CTC) reads A through the map. ``r2`` is the share of the variance of B's output, on test
-frames, that the map explains. Systems of one seed start from the same weights, which makes the map
-between them easier: A is of the next seed (``encoder_seed``), whatever its system.
+(with its CTC) reads A through the map. A frame of B is made of the frames of A around it, as two
+trainings may write a token some frames apart. ``r2`` is the share of the variance of B's output, on
+test frames, that the map explains. Systems of one seed start from the same weights, which makes the
+map between them easier: A is of the next seed (``encoder_seed``), whatever its system.
 
 ``own`` is the decoder's error rate on its own encoder, without a map; ``ceiling`` on its own
 system's encoder of the next seed: what a map costs where the task is the same; ``floor`` on a
@@ -38,8 +39,9 @@ from l2dual.stats import next_seed
 from l2dual.text import UNITS, align, normalize
 
 RANDOM = "random"
+CONTEXT = 2  # frames on either side that the map hears
 FRAMES_PER_DIM = 10  # of the training frames for each input of the map
-RIDGE = 1e-6  # of the mean variance: keeps directions that do not vary from exploding
+RIDGE = 1e-6  # of the mean square: keeps directions that do not vary from exploding
 NUMBERS = "value interval difference difference_interval accuracy loss r2 n_fit_frames".split()
 
 
@@ -149,49 +151,65 @@ def encoded(
 
 
 @dataclass(frozen=True)
-class Affine:
-    """x -> x @ weight + bias; its fit's frames, and why there is none."""
+class LinearMap:
+    """``windows(x) @ weight`` for the states x of an encoder, and the frames that it was fitted on."""
 
     weight: np.ndarray
-    bias: np.ndarray
     n_frames: int
 
     @property
     def least(self) -> int:
-        """Frames that the fit needs: ten a dimension."""
+        """Frames that the fit needs: ten for each input."""
         return FRAMES_PER_DIM * len(self.weight)
+
+
+def windows(states: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Each frame of (B, T', D) with its neighbours, zeros beyond the ends, and a one: (B, T', I)."""
+    inside = torch.arange(states.size(1), device=states.device) < lengths[:, None].to(states.device)
+    states = states.masked_fill(~inside[..., None], 0)
+    padded = torch.nn.functional.pad(states, (0, 0, CONTEXT, CONTEXT))
+    around = padded.unfold(1, 2 * CONTEXT + 1, 1).flatten(2)
+    return torch.cat([around, torch.ones_like(states[..., :1])], dim=-1)
 
 
 @torch.inference_mode()
 def fit_maps(
     models: dict[str, L2DualModel], targets: Collection[str], data: DataDir, options: Options
-) -> dict[tuple[str, str], Affine]:
+) -> dict[tuple[str, str], LinearMap]:
     """Least-squares maps from the outputs of all other encoders to the targets', from one pass.
 
     The sums of products are all that is kept of the frames.
     """
-    names = list(models)
-    widths = [models[name].encoder.output_size() for name in names]
-    ends = np.cumsum(widths)
-    part = {name: slice(end - width, end) for name, end, width in zip(names, ends, widths)}
-    products, sums, n = np.zeros((ends[-1], ends[-1])), np.zeros(ends[-1]), 0
+    sources = [name for name in models if name not in targets]
+    squares = dict.fromkeys(sources, 0.0)
+    products = dict.fromkeys(((source, target) for source in sources for target in targets), 0.0)
+    n_frames = 0
     for _, states, lengths in encoded(models, data, options):
-        both = torch.cat([states[name] for name in names], dim=-1)  # (B, T', sum of D)
-        for frames, length in zip(both, lengths.tolist(), strict=True):
-            x = frames[:length].double().cpu().numpy()
-            products, sums, n = products + x.T @ x, sums + x.sum(0), n + length
-    mean = sums / n
-    covariance = products / n - np.outer(mean, mean)
-    maps = {}
-    for source in (name for name in names if name not in targets):
-        own = covariance[part[source], part[source]]
-        ridge = RIDGE * np.trace(own) / len(own) * np.eye(len(own))
-        for target in targets:
-            weight = np.linalg.solve(own + ridge, covariance[part[source], part[target]])
-            bias = mean[part[target]] - mean[part[source]] @ weight
-            maps[source, target] = Affine(weight, bias, n)
-    print(f"progress: mapped {', '.join(names)}", flush=True)
-    return maps
+        heard = {name: _frames(windows(states[name], lengths), lengths) for name in sources}
+        wanted = {name: _frames(states[name], lengths) for name in targets}
+        for source, x in heard.items():
+            squares[source] += x.T @ x
+            for target, y in wanted.items():
+                products[source, target] += x.T @ y
+        n_frames += int(lengths.sum())
+    print(f"progress: mapped {', '.join(models)}", flush=True)
+    return {
+        (source, target): LinearMap(_solve(squares[source], product), n_frames)
+        for (source, target), product in products.items()
+    }
+
+
+def _frames(states: torch.Tensor, lengths: torch.Tensor) -> np.ndarray:
+    """The frames within the utterances of a batch, (N, D) of (B, T', D)."""
+    pairs = zip(states, lengths.tolist(), strict=True)
+    return torch.cat([one[:length] for one, length in pairs]).double().cpu().numpy()
+
+
+def _solve(squares: np.ndarray, product: np.ndarray) -> np.ndarray:
+    """Ridge regression from x'x and x'y; the last input, a one, is not held small."""
+    held = np.append(np.ones(len(squares) - 1), 0)
+    ridge = RIDGE * np.trace(squares) / len(squares) * np.diag(held)
+    return np.linalg.solve(squares + ridge, product)
 
 
 @torch.inference_mode()
@@ -199,7 +217,7 @@ def swapped(
     models: dict[str, L2DualModel],
     dirs: dict[str, Path],
     heard: dict[str, list[str]],
-    maps: dict[tuple[str, str], Affine],
+    maps: dict[tuple[str, str], LinearMap],
     data: DataDir,
     options: Options,
 ) -> dict[tuple[str, str], dict[str, "Tally"]]:
@@ -223,7 +241,9 @@ def swapped(
         for name, search in searches.items():
             for encoder in encoders[name]:
                 mapping = maps.get((encoder, name))
-                given = states[encoder] if mapping is None else through(mapping, states[encoder])
+                given = states[encoder]
+                if mapping is not None:
+                    given = through(mapping, given, lengths)
                 hypotheses = search(given, lengths)
                 for output, found in hypotheses.items():
                     tally, text = tallies[name, output][encoder], texts[name, output]
@@ -236,10 +256,9 @@ def swapped(
     return tallies
 
 
-def through(mapping: Affine, states: torch.Tensor) -> torch.Tensor:
+def through(mapping: LinearMap, states: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """States (B, T', D) mapped to another encoder's."""
-    weight = torch.from_numpy(mapping.weight).to(states)
-    return states @ weight + torch.from_numpy(mapping.bias).to(states)
+    return windows(states, lengths) @ torch.from_numpy(mapping.weight).to(states)
 
 
 class Given(torch.nn.Module):
@@ -304,7 +323,7 @@ class Tally:
         mapping: through which it reads the encoder; None: its own.
     """
 
-    def __init__(self, mapping: Affine | None):
+    def __init__(self, mapping: LinearMap | None):
         self.mapping = mapping
         self.errors: dict[str, tuple[int, int]] = {}  # of each utterance: errors, reference tokens
         self.tokens, self.hits, self.nats = 0, 0, 0.0

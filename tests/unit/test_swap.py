@@ -8,15 +8,18 @@ import yaml
 from l2dual.analysis.entanglement import Options
 from l2dual.analysis.functional import encoder_outputs, evaluate, functional, train
 from l2dual.analysis.swap import (
+    CONTEXT,
     RANDOM,
     Tally,
     Texts,
     again,
+    encoded,
     fit_maps,
     headless,
     swap,
     swapped,
     through,
+    windows,
 )
 from l2dual.datadir import DataDir
 from l2dual.decode import SearchOptions
@@ -62,7 +65,7 @@ def test_linear_map_undoes_a_rotation(data, runs):
     models[turned].encoder = Turned(models[turned].encoder, turn)
     back = fit_maps(models, [turned], directory, QUICK)["do", turned]
     states = torch.nn.functional.layer_norm(torch.randn(2, 3, WIDTH), (WIDTH,))  # as encoders give
-    there = through(back, states)
+    there = through(back, states, torch.tensor([3, 3]))
     np.testing.assert_allclose(there, states @ turn + 1.5, atol=1e-3)
     models[RANDOM] = random_model(runs["do"], 1)
     maps = fit_maps(models, ["do"], directory, QUICK)
@@ -73,6 +76,49 @@ def test_linear_map_undoes_a_rotation(data, runs):
         assert other["loss"] == pytest.approx(own["loss"], abs=1e-3)
         assert other["value"] == pytest.approx(own["value"], abs=0.02)
         assert own["n_utts"] == 24 and own["interval"] is not None
+
+
+class Late(torch.nn.Module):
+    """An encoder whose output is another's, two frames late."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, feats, lengths):
+        states, lengths, _ = self.encoder(feats, lengths)
+        return torch.nn.functional.pad(states, (0, 0, 2, 0))[:, :-2], lengths, None
+
+    def output_size(self):
+        return self.encoder.output_size()
+
+
+@torch.inference_mode()
+def test_linear_map_undoes_a_delay(data, runs, monkeypatch):
+    directory, late = DataDir.load(data), again("do")
+    models = {"do": load_model(runs["do"]), late: load_model(runs["do"])}
+    models[late].encoder = Late(models[late].encoder)
+
+    def residual():
+        mapping, tally = fit_maps(models, ["do"], directory, QUICK)[late, "do"], Tally(None)
+        for _, states, lengths in encoded(models, directory, QUICK):
+            given = through(mapping, states[late], lengths)
+            tally.compare(given, states["do"], lengths - 2)  # the last two have not been heard
+        return tally.residual / tally.squares
+
+    assert residual() < 0.02
+    monkeypatch.setattr("l2dual.analysis.swap.CONTEXT", 0)
+    assert residual() > 0.2
+
+
+def test_windows_hear_nothing_beyond_an_utterance():
+    states = torch.arange(1.0, 13).view(2, 3, 2)
+    found = windows(states, torch.tensor([3, 1]))
+    assert found.shape == (2, 3, 2 * (2 * CONTEXT + 1) + 1) and bool((found[..., -1] == 1).all())
+    frame = found[0, 1, :-1].view(2, -1).T
+    assert frame.tolist() == [[0, 0], [1, 2], [3, 4], [5, 6], [0, 0]]
+    alone = windows(states[1:, :1], torch.tensor([1]))
+    assert torch.equal(found[1, :1], alone[0])
 
 
 def test_headless_is_the_same_model(data, runs):
@@ -129,7 +175,7 @@ def test_a_swap_of_one_seed_is_null(data, runs):
 def test_a_swap_of_too_little_data_is_null(runs, second, tmp_path):
     few = make_data(tmp_path / "few", n_speakers=1, per_speaker=1)
     for record in swap(few, few, [runs["do"], second["do"]], QUICK):
-        assert record["value"] is record["own"] is None and "needs 80" in record["reason"]
+        assert record["value"] is record["own"] is None and "needs 410" in record["reason"]
     broken = make_run(tmp_path / "broken", "so_meaning", 1)
     (broken / CHECKPOINT).write_bytes(b"no")
     with pytest.raises(DataError, match=f"broken/{CHECKPOINT}"):
