@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from espnet2.legacy.nets.pytorch_backend.nets_utils import make_pad_mask
 from espnet2.legacy.nets.pytorch_backend.transformer.add_sos_eos import add_sos_eos
 
 from l2dual.analysis.cka import jackknife_interval
@@ -165,8 +166,7 @@ class LinearMap:
 
 def windows(states: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Each frame of (B, T', D) with its neighbours, zeros beyond the ends, and a one: (B, T', I)."""
-    inside = torch.arange(states.size(1), device=states.device) < lengths[:, None].to(states.device)
-    states = states.masked_fill(~inside[..., None], 0)
+    states = states.masked_fill(make_pad_mask(lengths, states, 1), 0)
     padded = torch.nn.functional.pad(states, (0, 0, CONTEXT, CONTEXT))
     around = padded.unfold(1, 2 * CONTEXT + 1, 1).flatten(2)
     return torch.cat([around, torch.ones_like(states[..., :1])], dim=-1)
@@ -201,8 +201,7 @@ def fit_maps(
 
 def _frames(states: torch.Tensor, lengths: torch.Tensor) -> np.ndarray:
     """The frames within the utterances of a batch, (N, D) of (B, T', D)."""
-    pairs = zip(states, lengths.tolist(), strict=True)
-    return torch.cat([one[:length] for one, length in pairs]).double().cpu().numpy()
+    return states[~make_pad_mask(lengths, states[..., 0], 1)].double().cpu().numpy()
 
 
 def _solve(squares: np.ndarray, product: np.ndarray) -> np.ndarray:

@@ -129,8 +129,8 @@ TABLES = (
         "swap",
         "A decoder on another system’s encoder",
         "Error rate of a trained decoder that hears an encoder of another seed through a linear map of five "
-        "frames; own: on its own encoder, no map; ceiling: on its own system’s of the other seed, and difference: what it loses "
-        "beyond that; floor: on a random one. r2: the map’s fit.",
+        "frames; own: on its own encoder, no map; ceiling: on its own system’s of the other seed, and "
+        "difference: what it loses beyond that; floor: on a random one. r2: the map’s fit.",
         {
             "decoder": lambda record: f"{record['decoder']} {record['output']}",
             "encoder": lambda record: record["encoder"],

@@ -81,6 +81,7 @@ def gather(exp: Path, data: Path) -> dict:
     splits = [DataDir.load(path) for path in beside if path.is_dir()] + [scored]
     divergence = [record for split in splits for record in summarize(split)]
     cka, gradients, tables = read_cka(exp, first), read_gradients(exp, first), analyses(exp, first)
+    analysed = dict.fromkeys([*(["cka"] if cka["records"] else []), *(t["file"] for t in tables)])
     return {
         "title": title(first),
         "info": info,
@@ -106,11 +107,7 @@ def gather(exp: Path, data: Path) -> dict:
             table | {"csv": csv_uri([flatten(record) for record in table["records"]])}
             for table in tables
         ],
-        "analysed": {
-            name: read_records(exp / f"{name}.json")[0]
-            for name, found in (("cka", cka["records"]), *((t["file"], t["records"]) for t in tables))
-            if found
-        },
+        "analysed": {name: read_records(exp / f"{name}.json")[0] for name in analysed},
         "gradients": gradients,
         "gradients_csv": csv_uri([flatten(r) for r in gradients["records"]]),
         "curves": learning_curves(records),

@@ -85,6 +85,7 @@ def test_an_analysis_of_too_little_data_says_so(finished):
         records = json.loads((exp / f"{name}.json").read_text())
         assert records and all(r["value"] is not None or r["reason"] for r in records)
         assert records[0]["commit"] and records[0]["command"]
+        assert all(r.get("commit_x") or r.get("commit_decoder") for r in records)
 
 
 def test_a_second_run_changes_nothing(finished):
