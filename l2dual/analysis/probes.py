@@ -14,6 +14,8 @@ intended token are the ``same``, and those where they ``differ``: there entangle
 Tokens that the learner dropped have no frames, those that were inserted have no intended token.
 
     value        accuracy;  ``other``: how often the probe says the other target's token instead
+    unnamed      how often the surface probe says ``<err>``, which annotators write for what is wrong
+                 and has no name: on tokens that are the ``same`` these are its false alarms
     chance       share of the commonest label in the test
     control      accuracy of the same probe on labels drawn at random for each type (Hewitt & Liang
                  2019, "Designing and Interpreting Probes with Control Tasks"), from the labels'
@@ -48,6 +50,7 @@ from l2dual.analysis.entanglement import (
     read_comparable,
 )
 from l2dual.analysis.positions import aligned
+from l2dual.corpora.phones import ERROR
 from l2dual.datadir import UNKNOWN, DataDir, has_surface
 from l2dual.errors import DataError, UsageError
 from l2dual.load import load_model, random_model, text_to_ids, vocabulary
@@ -75,6 +78,7 @@ class Tokens:
         rows: utterance of each token, (n,).
         labels: surface and intended token of each, (n,) by target; -1: none.
         types: the token with both neighbours, (n,).
+        unnamed: label of ``<err>`` in the surface, None where no vocabulary has it.
     """
 
     utts: list[str]
@@ -82,6 +86,7 @@ class Tokens:
     rows: np.ndarray
     labels: dict[str, np.ndarray]
     types: list[tuple[int, int, int]]
+    unnamed: int | None = None
 
     @property
     def sets(self) -> dict[str, np.ndarray]:
@@ -214,7 +219,9 @@ def _tokens(data: DataDir, aligner: Path, options: Options) -> Tokens:
     model = load_model(aligner, options.checkpoint).to(options.device)
     segments = align_texts(model, "surface", data, ids, options.batch_size)
     print(f"progress: aligned {data.path.name} with {aligner.name}", flush=True)
-    space = [i for i, token in enumerate(vocabulary(aligner, "surface")) if token == "<space>"]
+    names = vocabulary(aligner, "surface")
+    space = [i for i, token in enumerate(names) if token == "<space>"]
+    unnamed = names.index(ERROR) if ERROR in names else None
     utts, rows, surface, meaning, types, kept = [], [], [], [], [], {}
     if not segments:
         raise DataError(f"{data.path}: the CTC of {aligner} can align no utterance: train it longer")
@@ -235,7 +242,7 @@ def _tokens(data: DataDir, aligner: Path, options: Options) -> Tokens:
         kept[utt] = Aligned(found.length, [found.segments[i] for i in spoken])
         utts.append(utt)
     labels = {"surface": np.array(surface, dtype=int), "meaning": np.array(meaning, dtype=int)}
-    return Tokens(utts, kept, np.array(rows, dtype=int), labels, types)
+    return Tokens(utts, kept, np.array(rows, dtype=int), labels, types, unnamed)
 
 
 class Bench:
@@ -321,6 +328,9 @@ class Bench:
                 result.values |= {"control": accuracy, "selectivity": gain}
             if name == "differ":
                 result.values["other"] = float((guess == other)[chosen].mean())
+            if target == "surface" and test.unnamed is not None:
+                said = _mean((guess == test.unnamed)[chosen], result.clusters)
+                result.values |= {"unnamed": said["value"], "unnamed_interval": said["interval"]}
             results[name] = result
         return results
 
@@ -392,7 +402,7 @@ def _mean(values: np.ndarray, clusters: np.ndarray) -> dict:
 
 
 def _nothing(reason: str | None, n_train: int, n_test: int) -> Result:
-    names = "value other chance control selectivity interval n_clusters"
+    names = "value other unnamed unnamed_interval chance control selectivity interval n_clusters"
     counts = {"n_train": n_train, "n_test": n_test, "reason": reason}
     return Result(dict.fromkeys(names.split()) | counts)
 

@@ -97,20 +97,22 @@ TABLES = (
         "probe",
         "What can be read from the encoder where surface and meaning differ",
         "Accuracy of linear probes on the tokens that the learner replaced. “other” is how often the probe "
-        "names the other output’s token; selectivity is over a control task; floor: a random encoder.",
+        "names the other output’s token; unnamed, how often it says “wrong” without a name, where the corpus does so; "
+        "selectivity is over a control task; floor: a random encoder.",
         named(system="system", block="layer", target="target"),
-        ("value", "other", "chance", "selectivity", "floor"),
+        ("value", "other", "unnamed", "chance", "selectivity", "floor"),
         where_they_differ,
     ),
     Table(
         "probes",
         "probe",
         "What else can be read from the encoder",
-        "The same on all tokens and on those that the learner kept, and of the first language and the speaker "
-        "(from whole utterances, of speakers or utterances that the probe was not trained on).",
+        "The same on all tokens and on those that the learner kept, where unnamed are false alarms, and of the "
+        "first language and the speaker (from whole utterances, of speakers or utterances that the probe was not "
+        "trained on).",
         named(system="system", block="layer", target="target")
         | {"tokens": lambda record: record["tokens"] or ""},
-        ("value", "chance", "selectivity", "floor"),
+        ("value", "unnamed", "chance", "selectivity", "floor"),
         elsewhere,
         name="probes_elsewhere",
     ),
@@ -161,6 +163,8 @@ def analyses(exp: Path, group: Comparison) -> list[dict]:
             rows.setdefault(tuple(label(record) for label in table.labels.values()), []).append(
                 record
             )
+        known = [name for name in table.numbers if mean_of(records, name) is not None]
+        numbers = known or list(table.numbers)
         if rows:
             found.append(
                 {
@@ -168,8 +172,8 @@ def analyses(exp: Path, group: Comparison) -> list[dict]:
                     "file": table.file,
                     "title": table.title,
                     "about": table.about,
-                    "columns": [*table.labels, *table.numbers],
-                    "rows": [_row(labels, of_row, table.numbers) for labels, of_row in rows.items()],
+                    "columns": [*table.labels, *numbers],
+                    "rows": [_row(labels, of_row, numbers) for labels, of_row in rows.items()],
                     "decimals": table.decimals,
                     "seeds": seeds_of(records),
                     "records": records,
@@ -178,7 +182,7 @@ def analyses(exp: Path, group: Comparison) -> list[dict]:
     return found
 
 
-def _row(labels: tuple, records: list[dict], numbers: tuple[str, ...]) -> dict:
+def _row(labels: tuple, records: list[dict], numbers: list[str]) -> dict:
     return {
         "labels": labels,
         "numbers": [

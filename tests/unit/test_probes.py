@@ -107,6 +107,36 @@ def test_planted_information_shows_where_outputs_differ(data):
     assert surface["all"].values["interval"] == pytest.approx([1, 1])
 
 
+def test_unnamed_tokens_are_told_with_their_false_alarms(data):
+    rng = np.random.default_rng(1)
+    directory = DataDir.load(data[0])
+    split = planted_tokens(rng)
+    split.labels["surface"] = np.where(split.sets["differ"], 6, split.labels["surface"])
+    split.unnamed = 6
+    heard = split.labels["surface"].copy()
+    kept, wrong = (np.flatnonzero(split.sets[name]) for name in ("same", "differ"))
+    heard[kept[::10]] = 6  # sounds wrong, and is not
+    heard[wrong[: len(wrong) // 2]] = 7  # sounds like nothing in training
+    fit = np.eye(8)[split.labels["surface"]].astype("float32")
+    found = Bench((directory, directory), [split, split], Options())._token_probe(
+        "surface", fit, np.eye(8)[heard].astype("float32")
+    )
+    false_alarms = len(kept[::10]) / len(kept)
+    assert found["same"].values["unnamed"] == pytest.approx(false_alarms)
+    low, high = found["same"].values["unnamed_interval"]
+    assert low < false_alarms < high
+    assert found["differ"].values["unnamed"] >= 0.5
+    assert found["differ"].values["unnamed"] == found["differ"].values["value"]
+
+
+def test_without_unnamed_tokens_nothing_is_told_of_them(data):
+    directory = DataDir.load(data[0])
+    split = planted_tokens(np.random.default_rng(1))
+    x = np.eye(8)[split.labels["surface"]].astype("float32")
+    found = Bench((directory, directory), [split, split], Options())._token_probe("surface", x, x)
+    assert found["same"].values["unnamed"] is None
+
+
 def test_loss_of_a_probe_is_paired():
     speakers = np.repeat(np.arange(12), 10)
     right, wrong = np.ones(120, bool), np.tile([True, False], 60)
