@@ -22,6 +22,7 @@ from l2dual.analysis.swap import RANDOM, Tally, Texts, headless, on_states
 from l2dual.datadir import DataDir, outputs_of
 from l2dual.load import fresh_model, load_model, random_model
 from l2dual.model import IGNORE_ID, L2DualModel
+from l2dual.outputs import SINGLE
 from l2dual.speech import batches
 
 SEED = 900003  # of the fresh decoders and of their batches' order
@@ -55,9 +56,7 @@ def functional(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Opt
     dirs = {run["system"]: exp_dir for exp_dir, run in runs.items() if run["seed"] == seed}
     test, fit = (DataDir.load(path).sample(options.max_utts) for path in (data_dir, fit_dir))
     sources: dict[str, Path] = {}  # each output's decoder is that of its single-output system
-    for exp_dir in sorted(
-        dirs.values(), key=lambda one: (len(runs[one]["outputs"]), runs[one]["system"])
-    ):
+    for exp_dir in sorted(dirs.values(), key=lambda one: _as_source(runs[one])):
         for output in runs[exp_dir]["outputs"]:
             if output in outputs_of(test.info):
                 sources.setdefault(output, exp_dir)
@@ -100,6 +99,11 @@ def functional(data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Opt
         tail = made_by(test, runs, options, x=dirs[name])
         records.append({"kind": "functional", **head, **values, **budget} | tail)
     return records
+
+
+def _as_source(run: dict) -> tuple:
+    """Sorts so_surface and so_meaning first, then other single-output systems."""
+    return run["system"] not in SINGLE.values(), len(run["outputs"]), run["system"]
 
 
 @torch.no_grad()

@@ -9,8 +9,9 @@ from l2dual.stats import MIN_SEEDS, Estimate, jackknife_over_seeds
 
 
 def cka(records: list[dict], without: int | None = None) -> float:
-    """Mean CKA of the pairs without a seed."""
-    return mean_of([r for r in records if without not in (r["seed_x"], r["seed_y"])], "cka")
+    """Mean CKA of the pairs without a seed; nan where none is left."""
+    value = mean_of([r for r in records if without not in (r["seed_x"], r["seed_y"])], "cka")
+    return math.nan if value is None else value
 
 
 def shortfall(records: list[dict], without: int | None = None) -> float:
@@ -38,7 +39,7 @@ def over_seeds(value: Callable[[int | None], float], *sides: list[dict]) -> Esti
         return Estimate(reason=f"{len(seeds)} seeds, fewer than {MIN_SEEDS}")
     whole, without = value(None), [value(seed) for seed in sorted(seeds)]
     if not all(map(math.isfinite, (whole, *without))):
-        return Estimate(reason="a ceiling is missing")
+        return Estimate(reason="without one of the seeds a value or its ceiling is missing")
     return jackknife_over_seeds(whole, without)
 
 

@@ -1,7 +1,8 @@
 """The paper's findings (Cho & Kim 2026), held against the result files of both recipes."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from l2dual.errors import DataError
@@ -28,6 +29,23 @@ from l2dual.score import read_records
 from l2dual.stats import holm
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "can’t be told"
+WHOLE = " at the whole training, the only one that was analysed"
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A dual-output system and the single-output one that each of its outputs is set beside."""
+
+    system: str
+    baselines: Mapping[str, str]
+    words: str = ""
+
+
+DO = Contrast("do", SINGLE)
+DO_CTC = Contrast(
+    "do_ctc", {output: f"{name}_ctc" for output, name in SINGLE.items()}, "with more CTC on both sides"
+)
+DO_PAPER = Contrast("do_paper", SINGLE, "with the paper’s loss, against CTC on both outputs")
 
 
 @dataclass(frozen=True)
@@ -71,62 +89,83 @@ def half_of(group: Comparison, halves: list[Comparison]) -> Comparison | None:
 
 
 def findings(recipes: list[Recipe]) -> list[dict]:
-    """What the paper found, and per recipe whether it holds here, with the numbers, or why not told."""
+    """What the paper found, and per recipe whether it holds here, with the numbers, or why not told.
+
+    What is said of error rates is said of ``do``, then of other contrasts that were scored.
+    """
+    matched, all_three = (DO, DO_CTC), (DO, DO_CTC, DO_PAPER)
+    helps, hurts = partial(differs, "meaning", -1), partial(differs, "surface", +1)
+    costs, beyond, worsens = (
+        partial(grows, measure, output)
+        for measure, output in ((PER_EDIT, "surface"), (LOG_RATIO, "surface"), (PER_EDIT, "meaning"))
+    )
+    leans = "The surface leans to the meaning: it misses more of the learner’s errors (ours)"
+    parts = "What sharing does to the meaning gets worse with divergence (ours)"
     rows = [
-        ("Sharing the encoder helps the meaning", lambda r: helped(r, "meaning", -1)),
-        ("Sharing the encoder hurts the surface", lambda r: helped(r, "surface", +1)),
-        ("What sharing costs the surface grows with divergence", lambda r: grows(r, PER_EDIT)),
-        ("… and more than in proportion to the errors (ours)", lambda r: grows(r, LOG_RATIO)),
+        *_rows("Sharing the encoder helps the meaning", helps, all_three, recipes),
+        *_rows("Sharing the encoder hurts the surface", hurts, all_three, recipes),
+        *_rows("What sharing costs the surface grows with divergence", costs, all_three, recipes),
+        *_rows("… and more than in proportion to the errors (ours)", beyond, matched, recipes),
         (
             "The single-output encoders are more alike in English than in Korean, but for the last block",
             lambda r: alike(r, recipes),
         ),
         ("Sharing changes the meaning’s decoder more than the surface’s", own_way),
-        ("The surface leans to the meaning: it misses more of the learner’s errors (ours)", misses),
-        (
-            "What sharing does to the meaning gets worse with divergence (ours)",
-            lambda r: grows(r, PER_EDIT, "meaning"),
-        ),
+        *_rows(leans, misses, matched, recipes),
+        *_rows(parts, worsens, matched, recipes),
     ]
     return [{"finding": name, "verdicts": [judge(r) for r in recipes]} for name, judge in rows]
 
 
-def helped(recipe: Recipe, output: str, sign: int) -> tuple[str, str]:
-    """Whether ``do`` differs from the single-output system with this sign."""
+def _rows(name: str, judge, contrasts: tuple[Contrast, ...], recipes: list[Recipe]) -> list[tuple]:
+    """A finding of each contrast whose system was scored in a recipe, ``do`` in any case."""
+    scored = {system for recipe in recipes for system in recipe.group.systems}
+    return [
+        (f"… {one.words} ({one.system})" if one.words else name, partial(judge, one))
+        for one in contrasts
+        if one is DO or one.system in scored
+    ]
+
+
+def differs(output: str, sign: int, contrast: Contrast, recipe: Recipe) -> tuple[str, str]:
+    """Whether a dual-output system differs from the single-output one with this sign."""
     if output not in recipe.group.units:
         return OPEN, f"no {output}"
     unit = recipe.group.units[output][0]
-    cell = recipe.group.degradation("do", output, unit, "all")
+    system, baseline = contrast.system, contrast.baselines[output]
+    cell = recipe.group.degradation(system, output, unit, "all", baseline)
     if cell.mean is None:
         return OPEN, cell.reason
-    said = f"do − {SINGLE[output]}: {points(cell.mean)} points {RATE[unit]}{bracket(cell)}, {seeds(cell)}"
-    lacking = lacks(recipe.group, recipe.half, "do", output, SINGLE[output])
+    said = f"{system} − {baseline}: {points(cell.mean)} points {RATE[unit]}{bracket(cell)}, {seeds(cell)}"
+    lacking = lacks(recipe.group, recipe.half, system, output, baseline)
     if lacking:
         return OPEN, f"{said}: {lacking}"
     return (HOLDS if cell.mean * sign > 0 else FAILS) + scope(cell.p_joint), said
 
 
-def grows(recipe: Recipe, measure: str, output: str = "surface") -> tuple[str, str]:
+def grows(measure: str, output: str, contrast: Contrast, recipe: Recipe) -> tuple[str, str]:
     """Whether the degradation of an output, or its log rate ratio, rises with divergence."""
     if output not in recipe.group.units:
         return OPEN, f"no {output}"
-    record = slope_record(recipe.group, "do", output, measure)
+    place = contrast.system, output, contrast.baselines[output], measure
+    record = slope_record(recipe.group, *place)
     if record is None or record["value"] is None or not record["interval"]:
         return OPEN, record["reason"] if record else "no slope was fitted"
     said = f"slope {slope_numbers(record)}"
-    lacking = slope_lacks(recipe.group, recipe.half, "do", output, measure)
+    lacking = slope_lacks(recipe.group, recipe.half, *place)
     if lacking:
         return OPEN, f"{said}: {lacking}"
     return (HOLDS if record["value"] > 0 else FAILS) + scope(record["p_joint_holm"]), said
 
 
-def misses(recipe: Recipe) -> tuple[str, str]:
-    """Whether ``do`` finds fewer of the learner's errors than so_surface, the prompt given."""
-    measured = errors_found(recipe.group, "do")
+def misses(contrast: Contrast, recipe: Recipe) -> tuple[str, str]:
+    """Whether a system finds fewer of the learner's errors than the single-output one, the prompt given."""
+    pair = contrast.system, contrast.baselines["surface"]
+    measured = errors_found(recipe.group, *pair)
     if measured is None:
         return OPEN, "not measured"
     record, said = measured
-    if lacking := errors_lack(recipe.group, recipe.half, "do"):
+    if lacking := errors_lack(recipe.group, recipe.half, *pair):
         return OPEN, f"recall {said}: {lacking}"
     return (HOLDS if record["value"] < 0 else FAILS) + scope(record["p_joint_holm"]), f"recall {said}"
 
@@ -160,8 +199,8 @@ def alike(recipe: Recipe, recipes: list[Recipe]) -> tuple[str, str]:
     signs = [block.value * (1 if block is not blocks[-1] else -1) > 0 for block in blocks]
     shown = [p < LEVEL for p in p_values]
     if any(here and not sign for here, sign in zip(shown, signs, strict=True)):
-        return FAILS, said
-    return (HOLDS, said) if all(shown) else (OPEN, f"{said}: not shown in every block")
+        return FAILS + WHOLE, said
+    return (HOLDS + WHOLE, said) if all(shown) else (OPEN, f"{said}: not shown in every block")
 
 
 def task_similarity(recipe: Recipe) -> list[list[dict]]:
@@ -207,7 +246,7 @@ def own_way(recipe: Recipe) -> tuple[str, str]:
         return OPEN, f"{said}: both may be as alike as two seeds of one system"
     if change.p >= LEVEL:
         return OPEN, f"{said}: not shown"
-    return (HOLDS if change.value > 0 else FAILS), said
+    return (HOLDS if change.value > 0 else FAILS) + WHOLE, said
 
 
 def kept(recipe: Recipe, output: str) -> list[dict]:

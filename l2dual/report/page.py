@@ -29,6 +29,7 @@ from l2dual.report.rates import (
     Comparison,
     bin_rows,
     comparisons,
+    l1_rows,
     points,
 )
 from l2dual.report.verdict import verdict
@@ -122,11 +123,18 @@ def gather(exp: Path, data: Path) -> dict:
 def gather_both(exps: list[Path]) -> dict:
     """Collect the content of the page over several recipes, from their result files alone."""
     recipes = [recipe_of(exp) for exp in exps]
-    groups = [recipe.group for recipe in recipes]
+    groups, found = [recipe.group for recipe in recipes], findings(recipes)
     return {
         "recipes": recipes,
         "names": [LANGUAGE.get(group.language, group.language) for group in groups],
-        "findings": findings(recipes),
+        "findings": found,
+        "findings_csv": csv_uri(
+            [
+                {"finding": row["finding"], "language": group.language, "verdict": status, "numbers": said}
+                for row in found
+                for group, (status, said) in zip(groups, row["verdicts"], strict=True)
+            ]
+        ),
         "rates": [
             {output: rate_rows(group, output) for output in group.units} for group in groups
         ],
@@ -159,6 +167,7 @@ def view(group: Comparison, half: Comparison | None, name: str, of: int) -> dict
         "rates": {output: rate_rows(group, output) for output in group.units},
         "half": half,
         "bins": {output: bin_rows(group, half, output) for output in group.units},
+        "l1s": {o: rows for o in group.units if (rows := l1_rows(group, o))},
         "plots": [
             draw(group, output, f"{name}-{kind}-{output}")
             for kind, draw in (
@@ -170,7 +179,13 @@ def view(group: Comparison, half: Comparison | None, name: str, of: int) -> dict
         ],
         "mispronunciations": mispronunciation_tables(group),
         "degradation_csv": csv_uri(degradations(group)),
-        "statistics_csv": csv_uri([flatten(record) for record in group.statistics.values()]),
+        "statistics_csv": csv_uri(
+            [
+                flatten(record)
+                for part in (group.statistics, *group.of_l1.values())
+                for record in part.values()
+            ]
+        ),
     }
 
 
@@ -247,14 +262,14 @@ def limitations(groups: list, info: dict, divergence: list[dict], has_cka: bool)
         f"{test['n_utts']} {first.split} utterances of {first.people}{rare}: "
         "a rate on few utterances moves a lot by chance.",
         f"{fewest} seed{'s' if fewest > 1 else ''} per system. Intervals are over {first.clusters} and "
-        "utterances, with the seeds fixed: they say nothing of other seeds. A claim needs at least "
+        "utterances, with the seeds fixed, unless they say “other seeds included”. A claim needs at least "
         "three seeds, a test that holds after Holm’s correction, and the same sign at half the budget.",
         "A dual-output system has a second decoder, hence more parameters than either "
         "single-output system (but for do_small); the data, budget and encoder are the same.",
         "Models and budgets may be small, and may not have converged: see the configurations "
         "below. Only signs and order, not absolute rates, may be set beside the paper's.",
-        "Conclusions hold for this language, convention and corpus together; they do not compare "
-        "languages.",
+        "Conclusions hold for this language, convention and corpus together: what differs between two "
+        "languages here may be their prompts, voices or rules.",
     ]
     if first.convention == "heard" and surface_of(info) == "annotated":
         items.append(

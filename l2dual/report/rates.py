@@ -35,7 +35,7 @@ class Cell:
 
     ``reason`` says why there is no number, where there is none. ``interval`` is over speakers
     or voices, ``joint_interval`` over these and seeds, ``p`` and ``p_joint`` those of no difference,
-    corrected by Holm; all of exp/statistics.json.
+    corrected by Holm, and ``p_mapsswe`` the cross-check's; all of exp/statistics.json.
     """
 
     values: dict[int, float]
@@ -45,6 +45,7 @@ class Cell:
     joint_interval: tuple[float, float] | None = None
     p: float | None = None
     p_joint: float | None = None
+    p_mapsswe: float | None = None
 
     @property
     def mean(self) -> float | None:
@@ -62,6 +63,10 @@ class Comparison:
     def __init__(self, records: list[dict], statistics: list[dict] = ()):
         self.records = records
         self.statistics = {statistic_key(r): r for r in statistics[1:] if r["l1"] == "all"}
+        self.of_l1: dict[str, dict[tuple, dict]] = defaultdict(dict)
+        for record in statistics[1:]:
+            if record["l1"] != "all":
+                self.of_l1[record["l1"]][statistic_key(record)] = record
         self.n_clusters = statistics[0].get("n_clusters") if statistics else None
         first = records[0]
         self.corpus, self.language = first["corpus"], first["language"]
@@ -164,13 +169,26 @@ class Comparison:
             return Cell({}, record["reason"], cell.n_utts)
         if not record["interval"]:
             return cell
-        return replace(
-            cell,
-            interval=percent(record["interval"]),
-            joint_interval=percent(record.get("joint_interval")),
-            p=record.get("p_holm"),
-            p_joint=record.get("p_joint_holm"),
-        )
+        return replace(cell, **inferred(record))
+
+
+def cell_of(record: dict) -> Cell:
+    """A record of exp/statistics.json, in percent or points."""
+    if record["value"] is None:
+        return Cell({}, record["reason"], record["n_utts"])
+    values = {int(seed): 100 * value for seed, value in record["per_seed"].items()}
+    return Cell(values, None, record["n_utts"], **inferred(record))
+
+
+def inferred(record: dict) -> dict:
+    """The fields of a `Cell` that are inferred, from a record of exp/statistics.json."""
+    return {
+        "interval": percent(record["interval"]),
+        "joint_interval": percent(record.get("joint_interval")),
+        "p": record.get("p_holm"),
+        "p_joint": record.get("p_joint_holm"),
+        "p_mapsswe": record.get("p_mapsswe"),
+    }
 
 
 def percent(ends: list[float] | None) -> tuple[float, ...] | None:
@@ -182,6 +200,7 @@ KEYS = {
     "rate": "system output unit bin",
     "difference": "system baseline output unit bin",
     "slope": "measure system baseline output unit",
+    "slope_of_l1": "measure system baseline output unit",
     "mispronunciation": "measure prompt system output unit bin",
     "mispronunciation_difference": "measure prompt system baseline output unit bin",
 }
@@ -194,7 +213,7 @@ def statistic_key(record: dict) -> tuple:
 
 def points(value: float) -> str:
     """Format a difference in points with its sign (a true minus)."""
-    return f"{value:+.1f}".replace("-", "−")
+    return f"{value:+z.1f}".replace("-", "−")
 
 
 def comparisons(records: list[dict], statistics: list[dict] = ()) -> list[Comparison]:
@@ -238,4 +257,27 @@ def bin_rows(
         for baseline in comparison.baselines(system, output):
             cells = [of.degradation(system, output, unit, name, baseline) for of, name in places]
             rows.append((f"{system} − {baseline}", cells, True))
+    return rows
+
+
+def l1_rows(comparison: Comparison, output: str) -> list[tuple[str, list[Cell], bool]]:
+    """Rows of the table by first language, as those of `bin_rows`: a cell for each of ``of_l1``.
+
+    [] with one first language; a row without a number is left out.
+    """
+    if len(comparison.of_l1) < 2:
+        return []
+    unit = comparison.units[output][0]
+    rates = {system: ("rate", system, output, unit, "all") for system in comparison.systems}
+    changes = {
+        f"{system} − {baseline}": ("difference", system, baseline, output, unit, "all")
+        for system in comparison.systems
+        for baseline in comparison.baselines(system, output)
+    }
+    rows = []
+    for label, key in (rates | changes).items():
+        records = [of_l1.get(key) for of_l1 in comparison.of_l1.values()]
+        cells = [cell_of(record) for record in records] if all(records) else []
+        if any(cell.values for cell in cells):
+            rows.append((label, cells, label in changes))
     return rows

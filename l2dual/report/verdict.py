@@ -11,7 +11,7 @@ does.
 from statistics import mean
 
 from l2dual.outputs import SINGLE, is_single
-from l2dual.report.rates import RATE, Cell, Comparison, percent, points
+from l2dual.report.rates import RATE, Cell, Comparison, cell_of, points
 
 SEEDS = 3
 LEVEL = 0.05
@@ -20,9 +20,10 @@ PER_EDIT, LOG_RATIO = "rate_per_edit", "log_rate_ratio"  # the slopes on diverge
 
 
 def verdict(group: Comparison, half: Comparison | None, system: str) -> list[str]:
-    """One sentence per output and baseline of a system, on the errors found beside each, and per slope.
+    """Sentences on each output of a system beside each baseline: its rate, the errors found, its slopes.
 
-    There are no slopes of a single-output control. ``half`` has the same systems at half the training budget, if they were decoded there.
+    There are no slopes of a single-output control. ``half`` has the same systems at half the
+    training budget, if they were decoded there.
     A system that is a tenth worse everywhere loses more points where there are more errors: of the
     two slopes, that in points (the paper's Figure 2) then rises, and that of the log ratio does not.
     """
@@ -36,10 +37,11 @@ def verdict(group: Comparison, half: Comparison | None, system: str) -> list[str
     if is_single(system):
         return list(filter(None, sentences))
     slopes = (
-        slope(group, half, system, output, measure)
+        slope(group, half, system, output, baseline, measure)
         for measure in (PER_EDIT, LOG_RATIO)
         for output in group.units
-        if not not_begun(half, system, output, SINGLE[output])
+        for baseline in group.baselines(system, output)
+        if not not_begun(half, system, output, baseline)
     )
     return list(filter(None, [*sentences, *slopes]))
 
@@ -91,9 +93,14 @@ def standing(
     )
     better = "worse" if cell.mean > 0 else "better"
     return (
-        f"{better}, a finding{scope(cell.p_joint)} (p = {cell.p:.2g} after Holm; half the budget "
-        f"{points(before.mean)})"
+        f"{better}, a finding{scope(cell.p_joint)} (p = {cell.p:.2g} after Holm{cross_check(cell)}; "
+        f"half the budget {points(before.mean)})"
     )
+
+
+def cross_check(cell: Cell) -> str:
+    """The p of MAPSSWE, which takes utterances as independent, where there is one."""
+    return "" if cell.p_mapsswe is None else f"; MAPSSWE {cell.p_mapsswe:.1g}"
 
 
 def scope(p_joint: float | None) -> str:
@@ -116,7 +123,7 @@ def lacks(
     if missing := not_begun(half, system, output, baseline):
         return missing
     if cell.p >= LEVEL:
-        return f"no difference shown (p = {cell.p:.2g} after Holm)"
+        return f"no difference shown (p = {cell.p:.2g} after Holm{cross_check(cell)})"
     better = "worse" if cell.mean > 0 else "better"
     before = half and half.degradation(system, output, unit, "all", baseline)
     if before is None or not cell.values.keys() <= before.values.keys():
@@ -142,17 +149,17 @@ def not_begun(
 
 
 def slope(
-    group: Comparison, half: Comparison | None, system: str, output: str, measure: str
+    group: Comparison, half: Comparison | None, system: str, output: str, baseline: str, measure: str
 ) -> str | None:
     """Whether DO - SO or DO / SO grows with divergence; None where no slope was fitted."""
-    record = slope_record(group, system, output, measure)
+    record = slope_record(group, system, output, baseline, measure)
     if record is None or record["value"] is None:
         return None
-    of = f"{system} − {SINGLE[output]}" if measure == PER_EDIT else f"log({system} / {SINGLE[output]})"
+    of = f"{system} − {baseline}" if measure == PER_EDIT else f"log({system} / {baseline})"
     name = f"{output.capitalize()}: {of}"
     if record["interval"] is None or record["p_holm"] is None:
         return f"{name} has no interval of its slope: {record['reason']}."
-    lacking = slope_lacks(group, half, system, output, measure)
+    lacking = slope_lacks(group, half, system, output, baseline, measure)
     said = lacking or finding(record, direction(record))
     return f"{name} has slope {slope_numbers(record)}: {said}."
 
@@ -162,10 +169,12 @@ def finding(record: dict, what: str) -> str:
     return f"{what}, a finding{scope(record['p_joint_holm'])} (p = {record['p_holm']:.2g} after Holm)"
 
 
-def slope_record(group: Comparison, system: str, output: str, measure: str) -> dict | None:
+def slope_record(
+    group: Comparison, system: str, output: str, baseline: str, measure: str
+) -> dict | None:
     """The record of the slope of DO - SO on edits, or of log(DO / SO) on edits per token."""
     unit = group.units[output][0]
-    return group.statistics.get(("slope", measure, system, SINGLE[output], output, unit))
+    return group.statistics.get(("slope", measure, system, baseline, output, unit))
 
 
 def slope_numbers(record: dict) -> str:
@@ -183,12 +192,12 @@ def direction(record: dict) -> str:
 
 
 def slope_lacks(
-    group: Comparison, half: Comparison | None, system: str, output: str, measure: str
+    group: Comparison, half: Comparison | None, system: str, output: str, baseline: str, measure: str
 ) -> str | None:
     """What a slope lacks to be a finding; None if it is one."""
-    record = slope_record(group, system, output, measure)
-    before = half and slope_record(half, system, output, measure)
-    missing = not_begun(half, system, output, SINGLE[output])
+    record = slope_record(group, system, output, baseline, measure)
+    before = half and slope_record(half, system, output, baseline, measure)
+    missing = not_begun(half, system, output, baseline)
     return record_lacks(record, before, missing, direction(record), "no trend with divergence")
 
 
@@ -235,7 +244,7 @@ def errors_found(
         for measure, name in (("false_rejection_rate", "right ones rejected"), ("f1", "F1"))
         if (found := detection(group, measure, system, baseline))
     )
-    seeds_said = seeds(detection_cell(record))
+    seeds_said = seeds(cell_of(record))
     return record, (
         f"{detection_numbers(record)} ({100 * dual:.1f} against {100 * single:.1f} %; {seeds_said}{beside})"
     )
@@ -256,18 +265,9 @@ def detection(
     return group.statistics.get((*key, *place))
 
 
-def detection_cell(record: dict) -> Cell:
-    """The record in points."""
-    return Cell(
-        {seed: 100 * value for seed, value in record["per_seed"].items()},
-        interval=percent(record["interval"]),
-        joint_interval=percent(record["joint_interval"]),
-    )
-
-
 def detection_numbers(record: dict) -> str:
     """A difference in points with its interval."""
-    return f"{points(100 * record['value'])} points{bracket(detection_cell(record))}"
+    return f"{points(100 * record['value'])} points{bracket(cell_of(record))}"
 
 
 def more_or_fewer(record: dict) -> str:
@@ -299,4 +299,4 @@ def errors_sentence(
 def with_interval(value: float, interval: tuple[float, float]) -> str:
     """A number with the ends of its interval."""
     low, high = interval
-    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
+    return f"{value:+z.2f} [{low:+z.2f}, {high:+z.2f}]".replace("-", "−")

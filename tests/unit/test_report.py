@@ -28,9 +28,9 @@ from l2dual.inference import infer, load
 from l2dual.report.examples import choose, columns_of, lay_out
 from l2dual.report.entanglement import depth, interval_of, interval_over_seeds
 from l2dual.report.ceilings import cka, nearer, over_seeds
-from l2dual.report.findings import Recipe, findings, grows, misses, recipe_of
+from l2dual.report.findings import DO, WHOLE, Recipe, findings, grows, misses, recipe_of
 from l2dual.report.page import gather, gather_both, render
-from l2dual.report.rates import bin_rows, comparisons
+from l2dual.report.rates import bin_rows, comparisons, l1_rows
 from l2dual.report.summary import summary
 from l2dual.report.verdict import verdict
 from l2dual.score import merge, score, write_records
@@ -401,9 +401,16 @@ def test_both_slopes_are_told():
     assert "do − so_surface has slope +0.30 [+0.20, +0.40] points an edit: rises" in first
     assert "log(do / so_surface) has slope −0.10 [−0.50, +0.30] on edits per token: no trend" in second
     recipe = Recipe(Path("exp"), group, group)
-    assert grows(recipe, "rate_per_edit")[0] == "holds for these seeds, though other seeds may differ"
-    assert grows(recipe, "log_rate_ratio")[0] == "can’t be told"
-    assert grows(recipe, "rate_per_edit", "meaning") == ("can’t be told", "no meaning")
+    status, _ = grows("rate_per_edit", "surface", DO, recipe)
+    assert status == "holds for these seeds, though other seeds may differ"
+    assert grows("log_rate_ratio", "surface", DO, recipe)[0] == "can’t be told"
+    assert grows("rate_per_edit", "meaning", DO, recipe) == ("can’t be told", "no meaning")
+    beside = slope | points | {"baseline": "so_surface_ctc", "value": -0.003, "interval": [-0.004, -0.002]}
+    of_control = records_of([("so_surface_ctc", seed, 0.1) for seed in (1, 2, 3)])
+    (group,) = comparisons(records + of_control, [facts, slope | points, beside])
+    own, others = verdict(group, group, "do")[-2:]
+    assert "do − so_surface has slope +0.30" in own
+    assert "do − so_surface_ctc has slope −0.30 [−0.40, −0.20] points an edit: falls" in others
 
 
 @pytest.mark.parametrize(
@@ -438,7 +445,7 @@ def test_errors_found_are_told_by_the_same_rules(difference, half, says, status)
     assert says in sentence
     assert f"{100 * difference:+.1f} points [".replace("-", "−") in sentence
     assert f"({85 + 100 * difference:.1f} against 85.0 %; 3 seeds: " in sentence
-    assert misses(Recipe(Path("exp"), group, before))[0] == status
+    assert misses(DO, Recipe(Path("exp"), group, before))[0] == status
 
 
 def test_the_same_run_twice_is_refused():
@@ -566,6 +573,23 @@ def test_a_control_has_its_rows_and_verdict_and_is_a_baseline():
     ]
 
 
+def test_first_languages_stand_side_by_side():
+    systems = ("so_surface", "do")
+    records = records_of([(system, seed, 0.1) for system in systems for seed in (1, 2)])
+    facts = records[0] | {"kind": "comparison"}
+    place = {"kind": "difference", "system": "do", "baseline": "so_surface", "bin": "all", "reason": None}
+    place |= {"output": "surface", "unit": "char", "seeds": [1, 2], "per_seed": {"1": 0.02, "2": 0.04}}
+    korean = place | {"l1": "korean", "value": 0.03, "interval": [0.01, 0.05], "n_utts": 9}
+    few = dict.fromkeys(("value", "interval")) | {"reason": "too few speakers", "n_utts": 1}
+    (group,) = comparisons(records, [facts, korean, place | few | {"l1": "mandarin"}])
+    ((label, (first, second), change),) = l1_rows(group, "surface")  # no rate has a record
+    assert (label, change) == ("do − so_surface", True)
+    assert first.mean == pytest.approx(3) and first.interval == pytest.approx((1, 5))
+    assert second.mean is None and second.reason == "too few speakers"
+    (alone,) = comparisons(records, [facts, korean])
+    assert l1_rows(alone, "surface") == []
+
+
 def text_of(page):
     parser = Balance()
     parser.feed(page)
@@ -629,6 +653,29 @@ def test_a_finding_holds_or_does_not(recipe, tmp_path):
     assert re.match(r"do − so_surface: \+\d\.\d points CER \[", both[1][1])
 
 
+def test_findings_of_a_contrast_stand_under_those_of_do_where_it_was_scored(tmp_path):
+    seeds = (1, 2, 3)
+    rates = {"so_surface": 0.1, "so_surface_ctc": 0.08, "do": 0.11, "do_ctc": 0.09}
+    records = records_of([(system, s, rate) for system, rate in rates.items() for s in seeds])
+    write_records(tmp_path / "results.json", records)
+    rows = [(row["finding"], row["verdicts"][0][1]) for row in findings([recipe_of(tmp_path)])]
+    hurts = [name for name, _ in rows].index("Sharing the encoder hurts the surface")
+    assert rows[hurts][1].startswith("do − so_surface: +1.0 points CER")
+    name, said = rows[hurts + 1]
+    assert name == "… with more CTC on both sides (do_ctc)"
+    assert said.startswith("do_ctc − so_surface_ctc: +1.0 points CER")
+    assert len(rows) == 8 + 6 and not any("do_paper" in name for name, _ in rows)
+
+
+def test_too_few_seeds_of_one_task_tell_nothing(tmp_path):
+    exps = [exp_with(tmp_path / language, language, [0.5] * 4) for language in ("en", "ko")]
+    for exp in exps:
+        records = json.loads((exp / "cka.json").read_text())
+        write_records(exp / "cka.json", [record | {"seed_y": 1} for record in records])
+    for status, said in findings([recipe_of(exp) for exp in exps])[4]["verdicts"]:
+        assert status == "can’t be told" and "without one of the seeds a value" in said
+
+
 def exp_with(path, language, of_block=None, of_decoder=None):
     """An experiment directory of three seeds with these similarities: block by block, by output."""
     info = {"corpus": "c", "language": language, "convention": "heard", "data": "d"}
@@ -671,7 +718,7 @@ def exp_with(path, language, of_block=None, of_decoder=None):
 def test_task_similarity_of_two_languages(tmp_path, english, says, numbers):
     exps = exp_with(tmp_path / "en", "en", english), exp_with(tmp_path / "ko", "ko", [0.5] * 4)
     status, said = findings([recipe_of(exp) for exp in exps])[4]["verdicts"][0]
-    assert status == says and numbers in said
+    assert status.removesuffix(WHOLE) == says and numbers in said
     alone, why = findings([recipe_of(exps[1])])[4]["verdicts"][0]
     assert alone == "can’t be told"
     assert why.startswith("first block to last, CKA 0.50 0.50 0.50 0.50; null – – – –; floor")
@@ -693,7 +740,7 @@ def test_tasks_as_alike_as_seeds_tell_nothing(tmp_path):
         same = {"ceiling": ceiling, "ceiling_without": dict.fromkeys("123", ceiling)}
         write_records(exp / "decoders.json", [record | same for record in records])
         status, said = findings([recipe_of(exp)])[5]["verdicts"][0]
-        assert status == told and f"ceiling {ceiling:.2f}" in said
+        assert status.removesuffix(WHOLE) == told and f"ceiling {ceiling:.2f}" in said
 
 
 @pytest.mark.parametrize(
@@ -703,7 +750,8 @@ def test_tasks_as_alike_as_seeds_tell_nothing(tmp_path):
 def test_whose_decoder_goes_its_own_way(tmp_path, surface, meaning, says):
     exp = exp_with(tmp_path, "en", of_decoder={"surface": surface, "meaning": meaning})
     status, said = findings([recipe_of(exp)])[5]["verdicts"][0]
-    assert status == says and f"surface: CKA {surface + 0.02:.2f}; null –" in said
+    assert status.removesuffix(WHOLE) == says
+    assert f"surface: CKA {surface + 0.02:.2f}; null –" in said
     assert f"meaning: CKA {meaning + 0.01:.2f}; null –" in said
     assert "shortfall, meaning − surface " in said
 
@@ -716,7 +764,8 @@ def test_each_decoder_is_held_against_its_own_ceiling(tmp_path):
         ceiling = 0.8 if record["output_x"] == "surface" else 0.505
         record |= {"ceiling": ceiling, "ceiling_without": dict.fromkeys("123", ceiling)}
     write_records(exp / "decoders.json", records)
-    assert findings([recipe_of(exp)])[5]["verdicts"][0][0] == "does not hold"
+    status, _ = findings([recipe_of(exp)])[5]["verdicts"][0]
+    assert status == "does not hold" + WHOLE
 
 
 def test_a_jackknife_over_seeds_of_pairs():

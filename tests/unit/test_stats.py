@@ -295,8 +295,8 @@ def test_mapsswe():
 
 
 def test_10_000_replicates_of_every_cell_of_both_languages_take_10_seconds():
-    """As many cells as English has of seven systems: 600 utterances with 12 voices."""
-    rng, voices, cells = np.random.default_rng(9), np.repeat(np.arange(12), 50), 1128
+    """As many cells as English has of all ten systems: 600 utterances with 12 voices."""
+    rng, voices, cells = np.random.default_rng(9), np.repeat(np.arange(12), 50), 2056
     errors = rng.poisson(3, (600, cells)).astype(float)
     bins = rng.integers(0, 5, 600)
     n_ref = np.where(bins[:, None] == np.arange(cells) % 5, 20.0, 0)
