@@ -45,7 +45,7 @@ DO = Contrast("do", SINGLE)
 DO_CTC = Contrast(
     "do_ctc", {output: f"{name}_ctc" for output, name in SINGLE.items()}, "with more CTC on both sides"
 )
-DO_PAPER = Contrast("do_paper", SINGLE, "with the paper’s loss, against CTC on both outputs")
+DO_PAPER = Contrast("do_paper", SINGLE, "with the paper’s loss weights")
 
 
 @dataclass(frozen=True)

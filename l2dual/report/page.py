@@ -20,7 +20,7 @@ from l2dual.report.ceilings import nearer
 from l2dual.report.entanglement import CKA_COLUMNS, averaged, read_cka, read_gradients, rounded
 from l2dual.report.examples import examples
 from l2dual.report.findings import at_half, findings, half_of, optional, recipe_of
-from l2dual.report.mispronunciations import mispronunciation_tables
+from l2dual.report.mispronunciations import PROMPTS, difference_rows, mispronunciation_tables
 from l2dual.report.rates import (
     PAPER,
     PAPER_BY_BIN,
@@ -138,6 +138,7 @@ def gather_both(exps: list[Path]) -> dict:
         "rates": [
             {output: rate_rows(group, output) for output in group.units} for group in groups
         ],
+        "detections": [difference_rows(recipe.group, recipe.half) for recipe in recipes],
         "papers": [PAPER.get(group.language, {}) for group in groups],
         "plots": [
             plots.degradation_by_bin(group, output, f"both{index}-{output}")
@@ -190,15 +191,21 @@ def view(group: Comparison, half: Comparison | None, name: str, of: int) -> dict
 
 
 def rate_rows(group: Comparison, output: str) -> list[dict]:
-    """Rows of the table of one output: a system's rates, and its difference to the SO system."""
+    """Rows of the table of one output: a system's rates, and its differences to the baselines.
+
+    There is a difference for each of ``group.compared_with(output)``, None where a system is not set
+    beside it.
+    """
     rows = []
     for system in group.systems:
         cells = [group.cell(system, output, unit, "all") for unit in group.units[output]]
         if None not in cells:
-            unit = group.units[output][0]
-            other = system != SINGLE[output]
-            change = group.degradation(system, output, unit, "all") if other else None
-            rows.append({"system": system, "cells": cells, "change": change})
+            unit, own = group.units[output][0], group.baselines(system, output)
+            changes = [
+                group.degradation(system, output, unit, "all", one) if one in own else None
+                for one in group.compared_with(output)
+            ]
+            rows.append({"system": system, "cells": cells, "changes": changes})
     return rows
 
 
@@ -320,4 +327,5 @@ def render(template: str, content: dict) -> str:
     environment.filters |= {"points": points, "rounded": rounded, "averaged": averaged}
     names = {"RATE": RATE, "SINGLE": SINGLE, "BINS": BINS, "NAMES": NAMES, "Notes": Notes}
     names |= {"LEAN": LEAN, "NO_SURFACE": NO_SURFACE, "MEASURES": MEASURES, "CKA_COLUMNS": CKA_COLUMNS}
+    names |= {"PROMPTS": PROMPTS}
     return environment.get_template(template).render(content | names)

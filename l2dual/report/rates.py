@@ -136,6 +136,11 @@ class Comparison:
         scored = [name for name in self.systems if self.has(name, output)]
         return baselines(system, output, scored) if system in scored else []
 
+    def compared_with(self, output: str) -> list[str]:
+        """The single-output systems that others are set beside, in the order of ``systems``."""
+        own = {one for system in self.systems for one in self.baselines(system, output)}
+        return [system for system in self.systems if system in own and self.has(system, output)]
+
     def has(self, system: str, output: str) -> bool:
         """Whether a system was scored on an output."""
         return output in self.units and (system, output, self.units[output][0], "all") in self.index

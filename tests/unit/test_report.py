@@ -638,7 +638,11 @@ def test_the_page_over_both_recipes(recipe, tmp_path):
     lines = render("both.md.jinja", content).splitlines()
     assert lines[0] == "| the paper says | English | Korean |"
     assert {line.count("|") for line in lines[:9]} == {4}
-    (row,) = [line for line in lines if line.startswith("| meaning, CER | do |")][:1]
+    assert "Finding the learner’s errors, points. The prompt is given" in " ".join(lines)
+    found = [line for line in lines if line.startswith("| do − so_surface | ")]
+    rejected = re.compile(r"\| [+−]\d+\.\d \[[+−.\d]+, [+−.\d]+\] \|$")  # recall: too few of each speaker
+    assert len(found) == 2 and all(map(rejected.search, found))
+    (row,) = [line for line in lines if line.startswith("| do | ")][:1]
     assert re.search(r"\| do \| \d+\.\d \[\d+\.\d, \d+\.\d\] \| [+−]\d+\.\d \[", row)
 
 
