@@ -135,7 +135,7 @@ def averaged(seeds: list[int]) -> str:
 
 def rounded(value: float, decimals: int = 2) -> str:
     """A number to so many decimals, with a real minus; a whole number without."""
-    return f"{value:z.{decimals}f}".replace("-", "−") if value % 1 else f"{value:.0f}"
+    return f"{value:.{decimals}f}".replace("-", "−") if value % 1 else f"{value:.0f}"
 
 
 def mean_of(records: list[dict], key: str) -> float | None:

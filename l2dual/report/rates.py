@@ -218,7 +218,7 @@ def statistic_key(record: dict) -> tuple:
 
 def points(value: float) -> str:
     """Format a difference in points with its sign (a true minus)."""
-    return f"{value:+z.1f}".replace("-", "−")
+    return f"{value:+.1f}".replace("-", "−")
 
 
 def comparisons(records: list[dict], statistics: list[dict] = ()) -> list[Comparison]:

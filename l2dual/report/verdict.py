@@ -299,4 +299,4 @@ def errors_sentence(
 def with_interval(value: float, interval: tuple[float, float]) -> str:
     """A number with the ends of its interval."""
     low, high = interval
-    return f"{value:+z.2f} [{low:+z.2f}, {high:+z.2f}]".replace("-", "−")
+    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")

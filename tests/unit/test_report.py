@@ -509,6 +509,8 @@ def test_command_line_in_the_other_alphabets(tmp_path, language, convention):
     assert "<err>" not in page and ("&lt;err&gt;" in page) == (convention == "pronounced")
     assert ("PER %" in markdown) == (convention == "pronounced")
     assert re.search(r"WER of the meaning, %: so_meaning \d+\.\d.*; do \d+\.\d", markdown)
+    tables = [block for block in markdown.split("\n\n") if block.startswith("| output | system | all |")]
+    assert [line.split(" ")[1] for line in tables[0].splitlines()[2:]] == ["surface,"] * 3 + ["meaning,"] * 3
     lines = [line for line in markdown.splitlines() if line.startswith("| surface")]
     assert len(lines) == 3 and len({line.count("|") for line in lines}) == 1
     assert render("page.html", gather(recipe / "exp", recipe / "data/test")) == page
