@@ -38,6 +38,13 @@ from l2dual.text import NAMES
 
 LANGUAGE = {"en": "English", "ko": "Korean"}
 SPLITS = ("train", "valid", "test")
+FINDING = (
+    "A finding needs three seeds, a test over speakers, or the voices that they share, with p below .05 after "
+    "Holm’s correction, systems that have begun to learn at half the training budget, and the same sign there; “for "
+    "these seeds” says that the test over speakers and seeds together does not hold; similarities (the rows on "
+    "encoders and decoders) are tested over seeds, between systems of unlike seeds, with the speakers fixed, and at "
+    "the whole training alone. MAPSSWE, a cross-check, takes utterances as independent."
+)
 LEAN = (
     "How far its CKA with so_surface is below the ceiling, less how far that with so_meaning is: above 0 it "
     "is nearer to the meaning’s, below 0 to the surface’s. In brackets: 95 % over seeds, of pairs of unlike seeds "
@@ -326,6 +333,6 @@ def render(template: str, content: dict) -> str:
     )
     environment.filters |= {"points": points, "rounded": rounded, "averaged": averaged}
     names = {"RATE": RATE, "SINGLE": SINGLE, "BINS": BINS, "NAMES": NAMES, "Notes": Notes}
-    names |= {"LEAN": LEAN, "NO_SURFACE": NO_SURFACE, "MEASURES": MEASURES, "CKA_COLUMNS": CKA_COLUMNS}
-    names |= {"PROMPTS": PROMPTS}
+    names |= {"FINDING": FINDING, "LEAN": LEAN, "NO_SURFACE": NO_SURFACE, "PROMPTS": PROMPTS}
+    names |= {"MEASURES": MEASURES, "CKA_COLUMNS": CKA_COLUMNS}
     return environment.get_template(template).render(content | names)
