@@ -105,7 +105,8 @@ def too_few(clusters: np.ndarray) -> str | None:
 
 
 def _estimate(ratio: float, error: float, deviations: np.ndarray, count: int) -> Estimate:
-    quantile = np.sort(deviations)[math.ceil(LEVEL * (len(deviations) + 1)) - 1]
+    place = math.ceil(LEVEL * (len(deviations) + 1)) - 1
+    quantile = np.partition(deviations, place)[place]
     if not (error > 0 and np.isfinite(quantile)):
         return Estimate(float(ratio), reason="too few speakers or voices differ for an interval")
     reach = quantile * error
@@ -133,6 +134,7 @@ def _deviations(
     count = clusters.max() + 1
     utterances = [np.flatnonzero(clusters == cluster) for cluster in range(count)]
     found = np.empty((REPLICATES, len(ratios)))
+    n, which = np.unique(n, axis=1, return_inverse=True)  # many ratios share a denominator
     for start in range(0, REPLICATES, CHUNK):
         drawn = rng.integers(count, size=(CHUNK, count))
         draws = []  # of each cluster: its slots, its utterances, and how often each is in each slot
@@ -141,9 +143,11 @@ def _deviations(
             even = np.full(len(utts), 1 / len(utts))
             times = rng.multinomial(len(utts), even, len(slots[0]))
             draws.append((slots, utts, times.astype(float)))
+        totals = _sums(n, draws, drawn.shape)
         for first in range(0, len(ratios), BLOCK):
             columns = np.s_[first : first + BLOCK]
-            ratio, error = _ratios(*(_sums(part[:, columns], draws, drawn.shape) for part in (y, n)))
+            sums = _sums(y[:, columns], draws, drawn.shape)
+            ratio, error = _ratios(sums, totals.take(which[columns], axis=-1))
             with np.errstate(divide="ignore", invalid="ignore"):
                 t_star = np.abs(ratio - ratios[columns]) / error
             t_star[~np.isfinite(t_star)] = np.inf
