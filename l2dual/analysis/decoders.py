@@ -213,13 +213,25 @@ def force(
     decoder = model.decoders[output]
     if not isinstance(decoder, BaseTransformerDecoder):
         raise UsageError(f"{type(decoder).__name__} gives no layers: use decoder: transformer")
+    given, _, token_lengths = teacher_forcing(model, output, ids, states.device)
+    (_, layers), _ = decoder(states, lengths, given, token_lengths, return_all_hs=True)
+    return layers
+
+
+def teacher_forcing(
+    model: L2DualModel, output: str, ids: list[list[int]], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What a decoder is given to be forced on texts, what it is to say, and their lengths.
+
+    Returns:
+        Tokens after sos, (B, L + 1); tokens before eos, likewise, IGNORE_ID beyond the end; (B,).
+    """
     tokens = torch.nn.utils.rnn.pad_sequence(
         [torch.tensor(one, dtype=torch.long) for one in ids], True, IGNORE_ID
-    ).to(states.device)
-    ys_in, _ = add_sos_eos(tokens, model.sos_eos(output), model.sos_eos(output), IGNORE_ID)
-    token_lengths = torch.tensor([len(one) + 1 for one in ids], device=states.device)
-    (_, layers), _ = decoder(states, lengths, ys_in, token_lengths, return_all_hs=True)
-    return layers
+    )
+    sos_eos = model.sos_eos(output)
+    given, wanted = add_sos_eos(tokens.to(device), sos_eos, sos_eos, IGNORE_ID)
+    return given, wanted, torch.tensor([len(one) + 1 for one in ids], device=device)
 
 
 class _Sample:

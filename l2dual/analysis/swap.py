@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from espnet2.legacy.nets.pytorch_backend.nets_utils import make_pad_mask
-from espnet2.legacy.nets.pytorch_backend.transformer.add_sos_eos import add_sos_eos
 
 from l2dual.analysis.cka import jackknife_interval
 from l2dual.analysis.comparison import MIN_UTTERANCES, RANDOM_SEEDS, too_few_clusters
+from l2dual.analysis.decoders import teacher_forcing
 from l2dual.analysis.entanglement import Options, made_by, read_comparable, set_beside
 from l2dual.datadir import DataDir
 from l2dual.decode import DualDecoder
@@ -346,19 +346,13 @@ class Tally:
         ids: list[list[int]],
     ) -> None:
         """Force the decoder on a batch of texts, and count what it would have said."""
-        tokens = torch.nn.utils.rnn.pad_sequence(
-            [torch.tensor(one, dtype=torch.long) for one in ids], True, IGNORE_ID
-        ).to(states.device)
-        ys_in, ys_out = add_sos_eos(
-            tokens, model.sos_eos(output), model.sos_eos(output), IGNORE_ID
-        )
-        token_lengths = torch.tensor([len(one) + 1 for one in ids], device=states.device)
-        logits, _ = model.decoders[output](states, lengths, ys_in, token_lengths)
-        counted = ys_out != IGNORE_ID
+        given, wanted, token_lengths = teacher_forcing(model, output, ids, states.device)
+        logits, _ = model.decoders[output](states, lengths, given, token_lengths)
+        counted = wanted != IGNORE_ID
         self.tokens += int(counted.sum())
-        self.hits += int((logits.argmax(-1) == ys_out)[counted].sum())
+        self.hits += int((logits.argmax(-1) == wanted)[counted].sum())
         self.nats += float(
-            torch.nn.functional.cross_entropy(logits[counted], ys_out[counted], reduction="sum")
+            torch.nn.functional.cross_entropy(logits[counted], wanted[counted], reduction="sum")
         )
 
     def values(self, data: DataDir, output: str, reference: "Tally | None" = None) -> dict:
