@@ -6,6 +6,12 @@ from l2dual.errors import UsageError
 
 OUTPUTS = ("surface", "meaning")
 SINGLE = {output: f"so_{output}" for output in OUTPUTS}  # the single-output system of each
+CONTROL = {output: f"{name}_ctc" for output, name in SINGLE.items()}  # with CTC : attention 1 : 2
+MATCHED = {  # dual-output systems whose CTC : attention is not that of so_OUTPUT, but of its control
+    "do_ctc": CONTROL,
+    "do_equal": {"surface": CONTROL["surface"]},
+    "do_ctc_meaning": {"meaning": CONTROL["meaning"]},
+}
 LossWeights = Mapping[str, Mapping[str, float]]
 
 

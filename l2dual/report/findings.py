@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from l2dual.errors import DataError
-from l2dual.outputs import SINGLE
+from l2dual.outputs import MATCHED, SINGLE
 from l2dual.report.ceilings import below_ceiling, cka, over_seeds, shortfall
 from l2dual.report.entanglement import mean_of, of_group, unlike_seeds
 from l2dual.report.rates import RATE, Comparison, comparisons, points
@@ -42,9 +42,7 @@ class Contrast:
 
 
 DO = Contrast("do", SINGLE)
-DO_CTC = Contrast(
-    "do_ctc", {output: f"{name}_ctc" for output, name in SINGLE.items()}, "with more CTC on both sides"
-)
+DO_CTC = Contrast("do_ctc", MATCHED["do_ctc"], "with more CTC on both sides")
 DO_PAPER = Contrast("do_paper", SINGLE, "with the paper’s loss weights")
 
 

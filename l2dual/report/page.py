@@ -148,10 +148,10 @@ def gather_both(exps: list[Path]) -> dict:
         "detections": [difference_rows(recipe.group, recipe.half) for recipe in recipes],
         "papers": [PAPER.get(group.language, {}) for group in groups],
         "plots": [
-            plots.degradation_by_bin(group, output, f"both{index}-{output}")
-            for index, group in enumerate(groups)
-            for output in group.units
-            if group.bins and group.duals
+            plots.degradation_by_bin(recipe.group, recipe.half, output, f"both{index}-{output}")
+            for index, recipe in enumerate(recipes)
+            for output in recipe.group.units
+            if recipe.group.bins and recipe.group.duals
         ],
         "simulated": any(group.corpus == "simulated" for group in groups),
         "csv": csv_uri([flatten(r) for group in groups for r in group.records]),
@@ -177,7 +177,7 @@ def view(group: Comparison, half: Comparison | None, name: str, of: int) -> dict
         "bins": {output: bin_rows(group, half, output) for output in group.units},
         "l1s": {o: rows for o in group.units if (rows := l1_rows(group, o))},
         "plots": [
-            draw(group, output, f"{name}-{kind}-{output}")
+            draw(group, half, output, f"{name}-{kind}-{output}")
             for kind, draw in (
                 ("error", plots.error_by_bin),
                 ("degradation", plots.degradation_by_bin),

@@ -14,7 +14,9 @@ from markupsafe import Markup  # noqa: E402
 
 from l2dual.divergence import BINS  # noqa: E402
 from l2dual.divergence import PAPER as PAPER_BINS  # noqa: E402
-from l2dual.report.rates import RATE, Comparison  # noqa: E402
+from l2dual.outputs import SINGLE  # noqa: E402
+from l2dual.report.rates import RATE, Cell, Comparison  # noqa: E402
+from l2dual.report.verdict import not_begun  # noqa: E402
 
 SIZE = (4.0, 2.9)  # inches: a panel is as wide as a phone's screen
 STYLE = {
@@ -35,14 +37,17 @@ STYLE = {
     "legend.fontsize": 9,
 }
 # Okabe and Ito's palette: told apart by readers with any colour vision, and by the markers
-LOOKS = (
-    ("#0072B2", "s", "-"),
+SINGLE_LOOKS = (("#0072B2", "s", "-"), ("#000000", "X", "--"))
+DUAL_LOOKS = (
     ("#D55E00", "o", "-"),
     ("#009E73", "^", "--"),
     ("#CC79A7", "D", "-."),
     ("#56B4E9", "v", ":"),
     ("#E69F00", "P", "--"),
+    ("#777777", "<", "-."),
 )
+WIDE = 18  # letters of a label that two columns have no room for
+APART = 0.06  # of a bin: keeps intervals of several systems from covering each other
 
 
 class Panel:
@@ -81,28 +86,33 @@ def embeddable(svg: str, name: str, title: str) -> Markup:
 
 def legend(axes) -> None:
     """Put the legend below the panel, where no line can run under it."""
-    axes.figure.legend(loc="outside lower left", ncols=2, columnspacing=1.2)
+    longest = max((len(label) for label in axes.get_legend_handles_labels()[1]), default=0)
+    axes.figure.legend(loc="outside lower left", ncols=2 if longest < WIDE else 1, columnspacing=1.2)
 
 
-def looks(systems: list[str]) -> dict[str, tuple[str, str, str]]:
-    """Give each system its colour, marker and line; the SO systems share one."""
-    duals = [system for system in systems if not system.startswith("so_")]
-    return {
-        system: LOOKS[0] if system not in duals else LOOKS[1 + duals.index(system) % 5]
-        for system in systems
-    }
+def looks(comparison: Comparison, output: str) -> dict[str, tuple[str, str, str]]:
+    """Give each system that has an output its colour, marker and line, the same for both outputs."""
+    duals = comparison.duals
+    singles = [one for one in comparison.systems if comparison.has(one, output) and one not in duals]
+    found = dict(zip(singles, cycle(SINGLE_LOOKS)))
+    found |= dict(zip(duals, cycle(DUAL_LOOKS)))
+    return {system: look for system, look in found.items() if comparison.has(system, output)}
 
 
-def seeded_line(axes, cells: list, label: str, look: tuple[str, str, str]) -> None:
-    """Draw the means over BINS as a line with markers, intervals as bars, and seeds as dots."""
-    color, marker, line = look
-    means = [float("nan") if cell.mean is None else cell.mean for cell in cells]
-    axes.plot(range(len(cells)), means, line, color=color, marker=marker, label=label, ms=6)
-    for x, cell in enumerate(cells):
-        if cell.interval:
-            axes.vlines(x, *cell.interval, color=color, lw=1, alpha=0.6)
-        if len(cell.values) > 1:
-            axes.plot([x] * len(cell.values), list(cell.values.values()), ".", color=color, ms=4)
+def draw_by_bin(axes, lines: list[tuple[str, list[Cell], tuple[str, str, str]]]) -> None:
+    """Draw the means over BINS as lines with markers, intervals as bars, and seeds as dots."""
+    for index, (label, cells, (color, marker, line)) in enumerate(lines):
+        shift = APART * (index - (len(lines) - 1) / 2)
+        places = [place + shift for place in range(len(cells))]
+        means = [float("nan") if cell.mean is None else cell.mean for cell in cells]
+        axes.plot(places, means, line, color=color, marker=marker, label=label, ms=5)
+        for x, cell in zip(places, cells, strict=True):
+            if cell.interval:
+                axes.vlines(x, *cell.interval, color=color, lw=1, alpha=0.6)
+            if len(cell.values) > 1:
+                axes.plot([x] * len(cell.values), list(cell.values.values()), ".", color=color, ms=3)
+        bin_axis(axes, cells)
+    legend(axes)
 
 
 def bin_axis(axes, cells: list) -> None:
@@ -112,34 +122,45 @@ def bin_axis(axes, cells: list) -> None:
     axes.set_xlim(-0.4, len(BINS) - 0.6)
 
 
-def error_by_bin(comparison: Comparison, output: str, name: str) -> Markup:
-    """Plot the error rate of each system that has this output, by divergence bin."""
+def error_by_bin(
+    comparison: Comparison, half: Comparison | None, output: str, name: str
+) -> Markup:
+    """Plot the error rate of each system that has this output, by divergence bin.
+
+    A system is left out that had not begun to learn it at half the training budget: the others
+    could not be told apart on its scale.
+    """
     unit = comparison.units[output][0]
     panel = Panel(name, f"{output.capitalize()}: {RATE[unit]} by divergence (%)")
+    lines = []
+    for system, look in looks(comparison, output).items():
+        if not not_begun(half, system, output, SINGLE[output]):
+            lines.append((system, [comparison.cell(system, output, unit, bin) for bin in BINS], look))
     with panel as axes:
-        for system, look in looks(comparison.systems).items():
-            cells = [comparison.cell(system, output, unit, bin) for bin in BINS]
-            if None not in cells:
-                seeded_line(axes, cells, system, look)
-                bin_axis(axes, cells)
+        draw_by_bin(axes, lines)
         axes.set_ylim(bottom=0)
-        legend(axes)
     return panel.svg
 
 
-def degradation_by_bin(comparison: Comparison, output: str, name: str) -> Markup:
-    """Plot DO minus SO in points, by divergence bin."""
+def degradation_by_bin(
+    comparison: Comparison, half: Comparison | None, output: str, name: str
+) -> Markup:
+    """Plot DO minus SO in points, by divergence bin, beside the system with the same CTC if it is there.
+
+    Systems are left out as in :func:`error_by_bin`.
+    """
     unit = comparison.units[output][0]
     language = comparison.language.upper()
     panel = Panel(name, f"{language} {output}: DO − SO by divergence (points)")
+    lines = []
+    for system, look in looks(comparison, output).items():
+        baseline = comparison.matched(system, output)
+        if system in comparison.duals and not not_begun(half, system, output, baseline):
+            cells = [comparison.degradation(system, output, unit, bin, baseline) for bin in BINS]
+            lines.append((f"{system} − {baseline}", cells, look))
     with panel as axes:
         axes.axhline(0, color="#555", lw=0.8)
-        for system, look in looks(comparison.systems).items():
-            if system in comparison.duals:
-                cells = [comparison.degradation(system, output, unit, bin) for bin in BINS]
-                seeded_line(axes, cells, system, look)
-                bin_axis(axes, cells)
-        legend(axes)
+        draw_by_bin(axes, lines)
     return panel.svg
 
 
@@ -217,7 +238,7 @@ def gradient_cosines(system: str, layers: dict[str, list[dict]], name: str) -> M
     panel = Panel(name, f"{system}: cosine of the outputs’ gradients")
     with panel as axes:
         axes.axhline(0, color="#555", lw=0.8)
-        for (layer, records), (color, marker, line) in zip(layers.items(), cycle(LOOKS)):
+        for (layer, records), (color, marker, line) in zip(layers.items(), cycle((SINGLE_LOOKS[0], *DUAL_LOOKS))):
             at: dict[int, list[float]] = {}
             for record in records:
                 for step, value in zip(record["steps"], record["cosines"], strict=True):

@@ -7,7 +7,7 @@ from statistics import mean, stdev
 from l2dual.datadir import convention_of
 from l2dual.divergence import BINS, NO_SURFACE, POOLED
 from l2dual.errors import DataError
-from l2dual.outputs import SINGLE, baselines, is_single
+from l2dual.outputs import MATCHED, SINGLE, baselines, is_single
 
 RATE = {"char": "CER", "word": "WER", "phone": "PER"}
 ORDER = [
@@ -140,6 +140,11 @@ class Comparison:
         """The single-output systems that others are set beside, in the order of ``systems``."""
         own = {one for system in self.systems for one in self.baselines(system, output)}
         return [system for system in self.systems if system in own and self.has(system, output)]
+
+    def matched(self, system: str, output: str) -> str:
+        """The single-output system with the same CTC : attention, if it was scored; else so_OUTPUT."""
+        baseline = MATCHED.get(system, SINGLE).get(output, SINGLE[output])
+        return baseline if self.has(baseline, output) else SINGLE[output]
 
     def has(self, system: str, output: str) -> bool:
         """Whether a system was scored on an output."""

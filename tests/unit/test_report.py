@@ -22,7 +22,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from l2dual.analysis.gradients import gradient_records
 from l2dual.corpora import Utterance
 from l2dual.datadir import DataDir, write_datadir
-from l2dual.divergence import bin_of, divergences
+from l2dual.divergence import BINS, bin_of, divergences
 from l2dual.errors import DataError
 from l2dual.inference import infer, load
 from l2dual.report.examples import choose, columns_of, lay_out
@@ -30,6 +30,7 @@ from l2dual.report.entanglement import depth, interval_of, interval_over_seeds
 from l2dual.report.ceilings import cka, nearer, over_seeds
 from l2dual.report.findings import DO, WHOLE, Recipe, findings, grows, misses, recipe_of
 from l2dual.report.page import gather, gather_both, render
+from l2dual.report.plots import degradation_by_bin, error_by_bin
 from l2dual.report.rates import bin_rows, comparisons, l1_rows
 from l2dual.report.summary import summary
 from l2dual.report.verdict import verdict
@@ -590,6 +591,17 @@ def test_first_languages_stand_side_by_side():
     assert second.mean is None and second.reason == "too few speakers"
     (alone,) = comparisons(records, [facts, korean])
     assert l1_rows(alone, "surface") == []
+
+
+def test_degradation_is_drawn_beside_the_matched_system_of_those_that_learned():
+    rates = {"so_surface": 0.1, "so_surface_ctc": 0.08, "do": 0.11, "do_ctc": 0.09, "do_equal": 0.1}
+    records = [r | {"bin": name} for name in BINS for r in records_of([(s, 1, x) for s, x in rates.items()])]
+    (group,) = comparisons(records + [r | {"bin": "all"} for r in records[: len(rates)]])
+    (half,) = comparisons(records_of([(s, 1, 0.9 if s == "do_equal" else x) for s, x in rates.items()]))
+    drawn = degradation_by_bin(group, half, "surface", "x")
+    assert "do − so_surface<" in drawn and "do_ctc − so_surface_ctc<" in drawn and "do_equal" not in drawn
+    assert "do_equal − so_surface_ctc<" in degradation_by_bin(group, None, "surface", "x")
+    assert "do_equal" not in error_by_bin(group, half, "surface", "x")
 
 
 def text_of(page):
