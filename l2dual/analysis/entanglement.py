@@ -105,8 +105,12 @@ def _head(x: dict, y: dict) -> dict:
 
 
 def made_by(data: DataDir, runs: dict[Path, dict], options: Options, **sides: Path) -> dict:
-    """What a record's numbers come from; ``exp_SIDE`` and ``commit_SIDE`` for each side."""
-    facts = {"split": data.path.name, "data": str(data.path.parent)}
+    """What a record's numbers come from; ``exp_SIDE`` and ``commit_SIDE`` for each side.
+
+    Of cached features it is the data that they are of, as in exp/results.json.
+    """
+    source = data.info.get("features_of", str(data.path.parent))
+    facts = {"split": data.path.name, "data": source}
     facts |= {f"exp_{side}": str(exp_dir) for side, exp_dir in sides.items()}
     facts |= {"checkpoint": options.checkpoint}
     return facts | {f"commit_{side}": runs[exp_dir]["commit"] for side, exp_dir in sides.items()}

@@ -183,6 +183,15 @@ def test_a_bounded_sample_is_drawn_before_anything_is_encoded(data, runs):
     assert again == records
 
 
+def test_records_of_cached_features_name_the_data_that_they_are_of(tmp_path, runs):
+    """As exp/results.json does, or the report would not take them for the same data."""
+    cached = make_data(tmp_path / "test", n_speakers=1, per_speaker=1)
+    with (cached / "corpus.yaml").open("a") as info:
+        info.write("features_of: dump/original\n")
+    records = analyse(cached, first_seeds(runs)[:2], Options())
+    assert {record["data"] for record in records} == {"dump/original"}
+
+
 def test_runs_that_cannot_be_compared(tmp_path, data, runs):
     surface = runs["so_surface", 1]
     other = make_run(tmp_path / "other", "so_meaning", 1, data="dump/else")
