@@ -59,3 +59,6 @@ def test_every_encoder_trains_and_decodes_through_the_recipe(checkout, language,
     assert (run / "decode/test/text.surface").stat().st_size > 0
     cached = list(recipe.glob("dump/*/cached_*/train/wav.scp"))
     assert cached or "--cache_features" not in options
+    report = recipe / "exp encoders/report.html"
+    if SCORED[0] not in options:  # what stage 11 found of cached features is not left out
+        assert "Do both decoders read the same of the encoder?" in report.read_text()
