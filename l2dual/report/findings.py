@@ -1,6 +1,6 @@
 """The paper's findings (Cho & Kim 2026), held against the result files of both recipes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -115,7 +115,12 @@ def findings(recipes: list[Recipe]) -> list[dict]:
     return [{"finding": name, "verdicts": [judge(r) for r in recipes]} for name, judge in rows]
 
 
-def _rows(name: str, judge, contrasts: tuple[Contrast, ...], recipes: list[Recipe]) -> list[tuple]:
+def _rows(
+    name: str,
+    judge: Callable[[Contrast, Recipe], tuple[str, str]],
+    contrasts: tuple[Contrast, ...],
+    recipes: list[Recipe],
+) -> list[tuple[str, Callable[[Recipe], tuple[str, str]]]]:
     """A finding of each contrast whose system was scored in a recipe, ``do`` in any case."""
     scored = {system for recipe in recipes for system in recipe.group.systems}
     return [
