@@ -35,7 +35,7 @@ def debiased_cka(x: ArrayLike, y: ArrayLike) -> float:
     x, y = centre(x), centre(y)
     if len(x) != len(y):
         raise DataError(f"CKA needs the same frames on both sides, got {len(x)} and {len(y)}")
-    return float(cosine(hsic(_sums(x, y)), hsic(_sums(x, x)), hsic(_sums(y, y))))
+    return float(cosine(hsic(sums(x, y)), hsic(sums(x, x)), hsic(sums(y, y))))
 
 
 def centre(x: ArrayLike) -> np.ndarray:
@@ -67,25 +67,25 @@ def leave_one_out_hsic(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> np.n
     Returns:
         (1 + G,); an entry is nan where fewer than 4 frames are left.
     """
-    parts = [_sums(x[groups == g], y[groups == g]) for g in range(groups.max() + 1)]
+    parts = [sums(x[groups == g], y[groups == g]) for g in range(groups.max() + 1)]
     total = [sum(terms) for terms in zip(*parts, strict=True)]
     rest = ([all_ - own for all_, own in zip(total, part, strict=True)] for part in parts)
-    return np.array([hsic(sums) for sums in (total, *rest)])
+    return np.array([hsic(terms) for terms in (total, *rest)])
 
 
-def _sums(x: np.ndarray, y: np.ndarray) -> list:
+def sums(x: np.ndarray, y: np.ndarray) -> list:
     """Sums over frames that HSIC is a function of; those of disjoint sets of frames add up."""
     k, l = (x * x).sum(1), (y * y).sum(1)  # diagonals of the Gram matrices, (n,)
     return [len(x), x.T @ y, x.sum(0), y.sum(0), l @ x, k @ y, k @ l, k.sum(), l.sum()]
 
 
-def hsic(sums: list) -> float:
+def hsic(terms: list) -> float:
     """Debiased HSIC (Song et al. 2012, eq. 5) from the sums over frames.
 
     With K and L the Gram matrices, their diagonals set to 0, it is
     [tr(KL) + 1'K1 1'L1 / ((n-1)(n-2)) - 2/(n-2) 1'KL1] / (n(n-3)).
     """
-    n, cross, sum_x, sum_y, lx, ky, kl, k, l = sums
+    n, cross, sum_x, sum_y, lx, ky, kl, k, l = terms
     if n < MIN_FRAMES:
         return np.nan
     trace = np.vdot(cross, cross) - kl

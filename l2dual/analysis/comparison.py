@@ -14,6 +14,10 @@ exceed a ceiling measured across seeds: it is normalized only where the seeds di
 (:func:`l2dual.analysis.cka.jackknife_interval`); they hold the networks and the null fixed, so they
 say nothing of other seeds. ``procrustes`` and ``procrustes_null`` are a second opinion
 (l2dual.analysis.similarity). Blocks count from 1.
+
+``cka_across``, ``null_across``, ``ceiling_across``, ``normalized_across``, ``interval_across`` and
+``normalized_interval_across`` are the same of this block of x with each block of y. The ceiling of
+two unlike blocks is that of one task's two seeds at these two blocks, either way round.
 """
 
 import itertools
@@ -28,8 +32,10 @@ from l2dual.analysis.cka import (
     centre,
     cosine,
     debiased_cka,
+    hsic,
     jackknife_interval,
     leave_one_out_hsic,
+    sums,
 )
 from l2dual.analysis.similarity import procrustes_distance
 from l2dual.datadir import DataDir
@@ -39,6 +45,7 @@ PERMUTATIONS = 20
 MIN_UTTERANCES = 20  # two in each decile of length
 MIN_CLUSTERS = 10
 MIN_SPAN = 0.1
+ACROSS = "cka null ceiling normalized interval normalized_interval".split()
 RANDOM_SEEDS = (900001, 900002)  # of the floor's networks, unlike any training's seed
 
 
@@ -75,7 +82,9 @@ class Comparison:
         self.groups, self.n_clusters = clusters_of(data, self.frames)
         self.sizes = np.bincount(self.groups, minlength=self.n_clusters)
         self.own: dict[tuple[str, int], np.ndarray] = {}
-        self.pairs: dict[tuple[str, int], list[tuple[set[int], np.ndarray]]] = {}
+        self.pairs: dict[tuple[str, int, int], list[tuple[set[int], np.ndarray]]] = {}
+        self.nulls: dict[tuple[str, str, int, int], np.ndarray] = {}
+        self.shuffled_own: dict[tuple[str, int, int], list[float]] = {}
 
     @cached_property
     def permutations(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -108,39 +117,45 @@ class Comparison:
         similarity = self._similarity(x, y, layer, layer)
         if not np.isfinite(similarity[0]):
             return _no_values("the activations of one side do not vary over the frames")
-        left, right = (self.sides[side].sample.layers[layer] for side in (x, y))
-        nulls, reasons = self._nulls(left, right)
-        null = nulls["null"]
-        ceiling, missing = self._ceiling(x, y, layer)
+        left, right = self._layer(x, layer), self._layer(y, layer)
+        nulls, reasons = self._nulls(x, y, layer, layer)
+        ceiling, missing = self._ceiling(x, y, layer, layer)
         reasons += missing
-        values = {
+        normalized, why = self._normalized(x, y, similarity, nulls["null"], ceiling)
+        reasons += why
+        if few := too_few_clusters(self.n_clusters):
+            reasons.append(few)
+        return {
             "cka": float(similarity[0]),
-            "cka_across": self._across(x, y, layer),
+            **self._across(x, y, layer),
             **nulls,
+            "procrustes_null": self._procrustes_null(left, right),
             "floor": self._floor(x, y, layer),
             "ceiling": None if ceiling is None else float(ceiling[0]),
             "ceiling_without": self._ceiling_without(x, y, layer),
-            "normalized": None,
-            "interval": None,
-            "normalized_interval": None,
+            "normalized": None if normalized is None else float(normalized[0]),
+            "interval": self._interval(similarity),
+            "normalized_interval": self._interval(normalized),
             "procrustes": procrustes_distance(left, right),
+            "reason": "; ".join(reasons) or None,
         }
-        normalized = None
-        if ceiling is not None and null is not None:
-            if self.sides[x].seed == self.sides[y].seed:
-                reasons.append("normalized only where the seeds differ")
-            elif not ceiling[0] - null >= MIN_SPAN:
-                reasons.append(f"not normalized: ceiling - null is below {MIN_SPAN}")
-            else:
-                normalized = (similarity - null) / (ceiling - null)
-                values["normalized"] = float(normalized[0])
-        if few := too_few_clusters(self.n_clusters):
-            reasons.append(few)
-        else:
-            values["interval"] = jackknife_interval(similarity, self.sizes)
-            if normalized is not None:
-                values["normalized_interval"] = jackknife_interval(normalized, self.sizes)
-        return {**values, "reason": "; ".join(reasons) or None}
+
+    def _normalized(
+        self, x: str, y: str, cka: np.ndarray, null: float | None, ceiling: np.ndarray | None
+    ) -> tuple[np.ndarray | None, list[str]]:
+        """(cka - null) / (ceiling - null), (1 + clusters,), or why there is none."""
+        if ceiling is None or null is None:
+            return None, []
+        if self.sides[x].seed == self.sides[y].seed:
+            return None, ["normalized only where the seeds differ"]
+        if not ceiling[0] - null >= MIN_SPAN:
+            return None, [f"not normalized: ceiling - null is below {MIN_SPAN}"]
+        return (cka - null) / (ceiling - null), []
+
+    def _interval(self, values: np.ndarray | None) -> list[float] | None:
+        if values is None or too_few_clusters(self.n_clusters):
+            return None
+        return jackknife_interval(values, self.sizes)
 
     def _similarity(self, x: str, y: str, layer_x: int, layer_y: int) -> np.ndarray:
         """CKA of all frames, then without each cluster, (1 + clusters,)."""
@@ -148,8 +163,11 @@ class Comparison:
         both = leave_one_out_hsic(left, right, self.groups)
         return cosine(both, self._own(x, layer_x), self._own(y, layer_y))
 
+    def _layer(self, side: str, layer: int) -> np.ndarray:
+        return self.sides[side].sample.layers[layer]
+
     def _centred(self, side: str, layer: int) -> np.ndarray:
-        return centre(self.sides[side].sample.layers[layer])
+        return centre(self._layer(side, layer))
 
     def _own(self, side: str, layer: int) -> np.ndarray:
         """HSIC of a layer with itself, (1 + clusters,)."""
@@ -158,29 +176,55 @@ class Comparison:
             self.own[side, layer] = leave_one_out_hsic(x, x, self.groups)
         return self.own[side, layer]
 
-    def _across(self, x: str, y: str, layer: int) -> list[float | None]:
-        """CKA of one block of x with each block of y."""
+    def _across(self, x: str, y: str, layer: int) -> dict[str, list]:
+        """The values of one block of x with each block of y, a list of each."""
         blocks = range(len(self.sides[y].sample.layers))
-        row = [float(self._similarity(x, y, layer, other)[0]) for other in blocks]
-        return [round(value, 4) if np.isfinite(value) else None for value in row]
+        cells = [self._cell(x, y, layer, other) for other in blocks]
+        return {f"{name}_across": [cell[name] for cell in cells] for name in ACROSS}
 
-    def _nulls(self, left: np.ndarray, right: np.ndarray) -> tuple[dict, list[str]]:
+    def _cell(self, x: str, y: str, layer_x: int, layer_y: int) -> dict:
+        similarity = self._similarity(x, y, layer_x, layer_y)
+        if not np.isfinite(similarity[0]):
+            return dict.fromkeys(ACROSS)
+        null = self._nulls(x, y, layer_x, layer_y)[0]["null"]
+        ceiling, _ = self._ceiling(x, y, layer_x, layer_y)
+        normalized, _ = self._normalized(x, y, similarity, null, ceiling)
+        return {
+            "cka": _short(similarity[0]),
+            "null": _short(null),
+            "ceiling": None if ceiling is None else _short(ceiling[0]),
+            "normalized": None if normalized is None else _short(normalized[0]),
+            "interval": _short(self._interval(similarity)),
+            "normalized_interval": _short(self._interval(normalized)),
+        }
+
+    def _nulls(self, x: str, y: str, layer_x: int, layer_y: int) -> tuple[dict, list[str]]:
         if not self.permutations:
             found = len(self.frames.utts)
-            nulls = dict.fromkeys(("null", "null_sd", "procrustes_null"))
+            nulls = dict.fromkeys(("null", "null_sd"))
             return nulls, [f"null needs {MIN_UTTERANCES} utterances (has {found})"]
-        cka, procrustes = zip(
-            *(
-                (debiased_cka(left[i], right[j]), procrustes_distance(left[i], right[j]))
-                for i, j in self.permutations
-            ),
-            strict=True,
-        )
-        return {
-            "null": float(np.mean(cka)),
-            "null_sd": float(np.std(cka, ddof=1)),
-            "procrustes_null": float(np.mean(procrustes)),
-        }, []
+        if (x, y, layer_x, layer_y) not in self.nulls:
+            self.nulls[x, y, layer_x, layer_y] = self._shuffled(x, y, layer_x, layer_y)
+        found = self.nulls[x, y, layer_x, layer_y]
+        return {"null": float(np.mean(found)), "null_sd": float(np.std(found, ddof=1))}, []
+
+    def _shuffled(self, x: str, y: str, layer_x: int, layer_y: int) -> np.ndarray:
+        """Debiased CKA under each permutation; HSIC of one side with itself is worked out once."""
+        left, right = self._centred(x, layer_x), self._centred(y, layer_y)
+        both = [hsic(sums(left[i], right[j])) for i, j in self.permutations]
+        return cosine(both, self._shuffled_own(x, layer_x, 0), self._shuffled_own(y, layer_y, 1))
+
+    def _shuffled_own(self, side: str, layer: int, which: int) -> list[float]:
+        key = (side, layer, which)
+        if key not in self.shuffled_own:
+            x = self._centred(side, layer)
+            parts = (x[pair[which]] for pair in self.permutations)
+            self.shuffled_own[key] = [hsic(sums(part, part)) for part in parts]
+        return self.shuffled_own[key]
+
+    def _procrustes_null(self, left: np.ndarray, right: np.ndarray) -> float | None:
+        found = [procrustes_distance(left[i], right[j]) for i, j in self.permutations]
+        return float(np.mean(found)) if found else None
 
     def _floor(self, x: str, y: str, layer: int) -> float | None:
         one, other = RANDOM_SEEDS
@@ -196,14 +240,14 @@ class Comparison:
         return float(np.mean(floors)) if np.isfinite(floors).all() else None
 
     def _ceiling(
-        self, x: str, y: str, layer: int, without: int | None = None
+        self, x: str, y: str, layer_x: int, layer_y: int, without: int | None = None
     ) -> tuple[np.ndarray | None, list[str]]:
         """Geometric mean of both tasks' ceilings, (1 + clusters,); or None, with the reason.
 
         ``without`` is a seed whose pairs are left out.
         """
         tasks = dict.fromkeys(self.sides[side].task for side in (x, y))
-        ceilings = {task: self._same_task(task, layer, without) for task in tasks}
+        ceilings = {task: self._same_task(task, layer_x, layer_y, without) for task in tasks}
         lacking = [task for task, ceiling in ceilings.items() if ceiling is None]
         if lacking:
             return None, [f"ceiling needs a second seed of {' and '.join(lacking)}"]
@@ -212,22 +256,27 @@ class Comparison:
             return None, ["no ceiling: the seeds of one task are not alike at all"]
         return np.sqrt(np.maximum(product, 0)), []
 
-    def _same_task(self, task: str, layer: int, without: int | None) -> np.ndarray | None:
-        """Mean CKA over the pairs of seeds of one task."""
-        if (task, layer) not in self.pairs:
+    def _same_task(
+        self, task: str, layer_x: int, layer_y: int, without: int | None
+    ) -> np.ndarray | None:
+        """Mean CKA over the pairs of seeds of one task, of two blocks either way round."""
+        key = (task, *sorted((layer_x, layer_y)))
+        if key not in self.pairs:
             names = [name for name, side in self.sides.items() if side.task == task]
-            self.pairs[task, layer] = [
-                ({self.sides[side].seed for side in pair}, self._similarity(*pair, layer, layer))
+            layers = dict.fromkeys([(layer_x, layer_y), (layer_y, layer_x)])
+            self.pairs[key] = [
+                ({self.sides[side].seed for side in pair}, self._similarity(*pair, *both))
                 for pair in itertools.combinations(names, 2)
+                for both in layers
             ]
-        kept = [cka for seeds, cka in self.pairs[task, layer] if without not in seeds]
+        kept = [cka for seeds, cka in self.pairs[key] if without not in seeds]
         return np.mean(kept, axis=0) if kept else None
 
     def _ceiling_without(self, x: str, y: str, layer: int) -> dict[str, float | None]:
         """The ceiling without each seed in turn, for a jackknife over seeds."""
         found = {}
         for seed in sorted({side.seed for side in self.sides.values()}):
-            ceiling, _ = self._ceiling(x, y, layer, seed)
+            ceiling, _ = self._ceiling(x, y, layer, layer, seed)
             found[str(seed)] = None if ceiling is None else float(ceiling[0])
         return found
 
@@ -246,9 +295,13 @@ def clusters_of(data: DataDir, sample: Activations) -> tuple[np.ndarray, int]:
     return by_utt[sample.rows], len(names)
 
 
+def _short(value: float | list[float] | None) -> float | list[float] | None:
+    return None if value is None else np.round(value, 4).tolist()
+
+
 def _no_values(reason: str) -> dict:
     names = (
-        "cka cka_across null null_sd procrustes_null floor ceiling ceiling_without normalized "
+        "cka null null_sd procrustes_null floor ceiling ceiling_without normalized "
         "interval normalized_interval procrustes"
-    )
-    return {**dict.fromkeys(names.split()), "reason": reason}
+    ).split() + [f"{name}_across" for name in ACROSS]
+    return {**dict.fromkeys(names), "reason": reason}

@@ -3,7 +3,8 @@
 Targets
     surface  the surface token, from the mean of the block's output over the token's frames
     meaning  likewise the intended token: what text.canonical has in its place
-    l1       first language, from the utterance's mean; speakers of the test fold are unseen
+    l1       first language, from the utterance's mean; speakers of the test fold are unseen, and
+             where speakers share a synthesizer's voices, these
     speaker  from the utterance's mean; utterances of the test fold are unseen
 Token probes are trained on one split (valid) and tested on another (test); the utterance probes
 in 5 folds of the latter. Frames of tokens come from the CTC of a so_surface system (``aligner``) on
@@ -216,33 +217,39 @@ def _tokens(data: DataDir, aligner: Path, options: Options) -> Tokens:
         {utt: encode(text) for utt, text in data[name].items()}
         for name in ("text.surface", "text.canonical")
     )
-    model = load_model(aligner, options.checkpoint).to(options.device)
-    segments = align_texts(model, "surface", data, ids, options.batch_size)
-    print(f"progress: aligned {data.path.name} with {aligner.name}", flush=True)
     names = vocabulary(aligner, "surface")
     space = [i for i, token in enumerate(names) if token == "<space>"]
     unnamed = names.index(ERROR) if ERROR in names else None
-    utts, rows, surface, meaning, types, kept = [], [], [], [], [], {}
+    spoken = {utt: [i for i, token in enumerate(own) if token not in space] for utt, own in ids.items()}
+    drawn = _drawn({utt: len(places) for utt, places in spoken.items()})
+    model = load_model(aligner, options.checkpoint).to(options.device)
+    segments = align_texts(model, "surface", data.subset(drawn), ids, options.batch_size)
+    print(f"progress: aligned {data.path.name} with {aligner.name}", flush=True)
     if not segments:
         raise DataError(f"{data.path}: the CTC of {aligner} can align no utterance: train it longer")
-    for utt in map(str, np.random.default_rng(0).permutation(sorted(segments))):
+    utts, rows, surface, meaning, types, kept = [], [], [], [], [], {}
+    for utt in filter(segments.__contains__, drawn):
         own, theirs = ids[utt], dict.fromkeys(range(len(ids[utt])), NONE)
         for i, j in aligned(own, intended[utt]):
             if i is not None and j is not None:
                 theirs[i] = intended[utt][j]
-        spoken = [i for i, token in enumerate(own) if token not in space]
-        if len(rows) + len(spoken) > MAX_TOKENS:
-            break
         padded = [NONE, *own, NONE]
-        rows += [len(utts)] * len(spoken)
-        surface += [own[i] for i in spoken]
-        meaning += [theirs[i] for i in spoken]
-        types += [tuple(padded[i : i + 3]) for i in spoken]
+        rows += [len(utts)] * len(spoken[utt])
+        surface += [own[i] for i in spoken[utt]]
+        meaning += [theirs[i] for i in spoken[utt]]
+        types += [tuple(padded[i : i + 3]) for i in spoken[utt]]
         found = segments[utt]
-        kept[utt] = Aligned(found.length, [found.segments[i] for i in spoken])
+        kept[utt] = Aligned(found.length, [found.segments[i] for i in spoken[utt]])
         utts.append(utt)
     labels = {"surface": np.array(surface, dtype=int), "meaning": np.array(meaning, dtype=int)}
     return Tokens(utts, kept, np.array(rows, dtype=int), labels, types, unnamed)
+
+
+def _drawn(counts: dict[str, int]) -> list[str]:
+    """Utterances at random, as many as have ``MAX_TOKENS`` together."""
+    utts = np.random.default_rng(0).permutation(sorted(counts)).tolist()
+    total = np.cumsum([counts[utt] for utt in utts])
+    return utts[: np.searchsorted(total, MAX_TOKENS, side="right")]
 
 
 class Bench:
@@ -340,7 +347,7 @@ class Bench:
             names = np.array([table[utt] for utt in self.splits[1].utts])
         else:
             names = self.speakers
-        kept, folds, reason = _folds(target, names, self.speakers)
+        kept, folds, reason = _folds(target, names, self.clusters if target == "l1" else names)
         if reason:
             return _nothing(reason, 0, int(kept.sum()))
         _, labels = np.unique(names, return_inverse=True)
@@ -350,30 +357,31 @@ class Bench:
 
 
 def _folds(
-    target: str, names: np.ndarray, speakers: np.ndarray
+    target: str, names: np.ndarray, whose: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, str | None]:
     """Which utterances count, the fold of each, and why there is none.
 
-    A speaker is in one fold for ``l1``, and in every fold for ``speaker``.
+    For ``l1`` a speaker, or voice, is in one fold; a ``speaker`` is in every one. Folds take the
+    speakers of each first language in turn, as far as voices that several share allow.
     """
     folds = np.zeros(len(names), dtype=int)
     if target == "l1":
-        of_speaker = dict(zip(speakers, names, strict=True))
-        known = sorted((l1, one) for one, l1 in of_speaker.items() if l1 != UNKNOWN)
-        l1s = [l1 for l1, _ in known]
-        usable = [(l1, one) for l1, one in known if l1s.count(l1) >= 2]
-        fold = {one: index % FOLDS for index, (_, one) in enumerate(usable)}
-        kept = np.array([one in fold for one in speakers], dtype=bool)
-        folds[kept] = [fold[one] for one in speakers[kept]]
-        few = len({l1 for l1, _ in usable}) < 2 or len(usable) < MIN_CLUSTERS
-        reason = f"needs two first languages and {MIN_CLUSTERS} speakers" if few else None
+        found = {(l1, one) for l1, one in zip(names, whose, strict=True) if l1 != UNKNOWN}
+        l1s = [l1 for l1, _ in found]
+        usable = {(l1, one) for l1, one in found if l1s.count(l1) >= 2}
+        ones = list(dict.fromkeys(one for _, one in sorted(usable)))
+        fold = {one: index % FOLDS for index, one in enumerate(ones)}
+        kept = np.array([pair in usable for pair in zip(names, whose, strict=True)], dtype=bool)
+        folds[kept] = [fold[one] for one in whose[kept]]
+        few = len({l1 for l1, _ in usable}) < 2 or len(ones) < MIN_CLUSTERS
+        reason = f"needs two first languages and {MIN_CLUSTERS} speakers or voices" if few else None
     else:
-        for one in set(speakers):
-            own = np.flatnonzero(speakers == one)
+        for one in set(whose):
+            own = np.flatnonzero(whose == one)
             folds[own] = np.arange(len(own)) % FOLDS
-        counts = {one: int((speakers == one).sum()) for one in set(speakers)}
-        kept = np.array([counts[one] >= FOLDS for one in speakers], dtype=bool)
-        few = len(set(speakers[kept])) < 2
+        counts = {one: int((whose == one).sum()) for one in set(whose)}
+        kept = np.array([counts[one] >= FOLDS for one in whose], dtype=bool)
+        few = len(set(whose[kept])) < 2
         reason = f"needs two speakers of {FOLDS} utterances" if few else None
     if reason is None and kept.sum() < MIN_TRAIN:
         reason = f"{int(kept.sum())} utterances; needs {MIN_TRAIN}"

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from l2dual.analysis.cka import centre
 from l2dual.errors import DataError
+from l2dual.outputs import SINGLE
 
 MARGIN = 0.02  # differences below it are no order
 TOLERATED = 0.25  # share of pairs of records that may be ordered oppositely
@@ -45,16 +46,27 @@ def mark_disagreement(records: list[dict]) -> None:
 
     ``discordant`` is the share of the other records which the two measures order oppositely, among
     those that differ by at least .02 in both (Kendall's discordant pairs); ``disagrees`` says that
-    it exceeds a quarter. Both are None where no other record differs so much.
+    it exceeds a quarter. Both are None where no other record differs so much. The others are those
+    of the record's two systems and of so_surface and so_meaning, so that it does not hang on which
+    arms were analysed too; and like seeds are held against like seeds only, unlike against unlike,
+    since systems of one seed start from the same weights.
     """
     known = [record for record in records if None not in (record["cka"], record["procrustes"])]
     cka = np.array([record["cka"] for record in known])
     alike = 1 - np.array([record["procrustes"] for record in known])
+    like_seeds = np.array([record["seed_x"] == record["seed_y"] for record in known], dtype=bool)
+    systems = [_systems(record) for record in known]
     for record in records:
         record |= {"discordant": None, "disagrees": None}
-    for record, one, other in zip(known, cka, alike, strict=True):
-        steps = np.stack([cka - one, alike - other])  # (2, records)
-        ordered = (np.abs(steps) >= MARGIN).all(0)
+    for index, record in enumerate(known):
+        beside = systems[index] | set(SINGLE.values())
+        steps = np.stack([cka - cka[index], alike - alike[index]])  # (2, records)
+        ordered = (np.abs(steps) >= MARGIN).all(0) & (like_seeds == like_seeds[index])
+        ordered &= np.array([of_other <= beside for of_other in systems])
         if ordered.any():
             share = float((steps.prod(0) < 0)[ordered].mean())
             record |= {"discordant": round(share, 4), "disagrees": share > TOLERATED}
+
+
+def _systems(record: dict) -> set[str]:
+    return {record["system_x"], record["system_y"]}

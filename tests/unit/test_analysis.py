@@ -151,6 +151,25 @@ def test_across_blocks(data, runs, two_seeds):
     matrix = [[debiased_cka(one, other) for other in y] for one in x]
     np.testing.assert_allclose([r["cka_across"] for r in records], matrix, atol=1e-4)
     np.testing.assert_allclose([r["cka"] for r in records], np.diag(matrix), atol=1e-9)
+    for layer, record in enumerate(records):  # the diagonal is the record's own values
+        for name in ("null", "ceiling", "normalized", "interval", "normalized_interval"):
+            np.testing.assert_allclose(record[f"{name}_across"][layer], record[name], atol=1e-4)
+    low, high = records[0]["interval_across"][1]
+    assert low < high and records[0]["null_across"][1] < matrix[0][1]
+
+
+def test_ceiling_of_unlike_blocks(data, runs, two_seeds):
+    """Two seeds of one task at these two blocks, the mean of either way round."""
+    directory = DataDir.load(data)
+    layers = {pair: collect(load_model(exp), directory, 8).layers for pair, exp in runs.items()}
+    ceilings = []
+    for system in ("do", "so_surface"):
+        one, other = layers[system, 1], layers[system, 2]
+        ceilings.append((debiased_cka(one[0], other[1]) + debiased_cka(one[1], other[0])) / 2)
+    keys = ("system_x", "seed_x", "system_y", "seed_y", "layer_x")
+    wanted = ("do", 1, "so_surface", 2, 1)
+    (record,) = (r for r in two_seeds if tuple(r[key] for key in keys) == wanted)
+    assert record["ceiling_across"][1] == pytest.approx(np.sqrt(np.prod(ceilings)), abs=1e-4)
 
 
 def test_one_seed_has_no_ceiling(data, runs):

@@ -209,7 +209,33 @@ def test_folds():
     assert reason is None and kept.all()
     assert all(np.bincount(folds[speakers == one]).tolist() == [4] * 5 for one in speakers)
     assert probes._folds("l1", l1s[:60], speakers[:60])[2].startswith("needs two first languages")
+    voices = np.repeat([f"v{i:02d}" for i in range(10)], 24)  # some of several first languages
+    kept, folds, reason = probes._folds("l1", l1s, voices)
+    assert reason is None and set(l1s[kept]) == {"x", "y", "z"}  # z in two voices
+    assert all(len(set(folds[voices == one][kept[voices == one]])) <= 1 for one in voices)
     assert probes._folds("speaker", speakers[:100], speakers[:100])[2] == "100 utterances; needs 200"
+
+
+def test_first_language_is_not_read_from_the_voice():
+    """Speakers of one first language share voices: a voice in training and test would tell it."""
+    rng = np.random.default_rng(0)
+    voices = np.repeat(np.arange(12), 20)
+    l1s = np.array(["x", "y", "z"])[voices % 3]
+    x = np.eye(12)[voices] + 0.01 * rng.normal(size=(240, 12))
+    speakers = np.array([f"s{one}" for one in np.arange(240) // 5])
+    labels = np.unique(l1s, return_inverse=True)[1]
+    read = {
+        name: (probes._cross_validated(x, labels, probes._folds("l1", l1s, whose)[1]) == labels).mean()
+        for name, whose in (("voices", voices.astype(str)), ("speakers", speakers))
+    }
+    assert read["speakers"] > 0.95 and read["voices"] < 0.5
+
+
+def test_utterances_are_drawn_up_to_so_many_tokens(monkeypatch):
+    monkeypatch.setattr(probes, "MAX_TOKENS", 10)
+    counts = dict.fromkeys("abcdef", 4)
+    assert len(probes._drawn(counts)) == 2 and probes._drawn(counts)[0] != "a"
+    assert sorted(probes._drawn({"a": 5, "b": 5})) == ["a", "b"]
 
 
 def test_states_are_means_over_the_frames_of_a_token(data, runs):

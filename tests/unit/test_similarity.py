@@ -31,10 +31,15 @@ def test_bad_input():
         procrustes_distance(x, x[:9])
 
 
-def marked(*pairs):
-    records = [{"cka": cka, "procrustes": distance} for cka, distance in pairs]
+def record(cka, distance, systems=("so_surface", "so_meaning"), seeds=(1, 2)):
+    sides = {f"{key}_{side}": value for key, both in (("system", systems), ("seed", seeds)) for side, value in zip("xy", both)}
+    return {"cka": cka, "procrustes": distance, **sides}
+
+
+def marked(*records):
+    records = [dict(one) if isinstance(one, dict) else record(*one) for one in records]
     mark_disagreement(records)
-    return [(record["discordant"], record["disagrees"]) for record in records]
+    return [(one["discordant"], one["disagrees"]) for one in records]
 
 
 def test_disagreement():
@@ -43,3 +48,11 @@ def test_disagreement():
     assert odd == [(0.5, True), (0.5, True), (1.0, True)]
     assert marked((0.9, 0.1), (0.89, 0.5)) == [(None, None)] * 2  # CKA gives no order
     assert marked((0.9, 0.1), (None, None), (0.5, 0.6))[1] == (None, None)
+
+
+def test_disagreement_does_not_hang_on_other_arms_or_shared_seeds():
+    own = record(0.9, 0.1), record(0.5, 0.4)
+    arm = record(0.2, 0.0, ("do_small", "so_surface"))  # ordered oppositely to both
+    assert marked(*own, arm)[:2] == marked(*own) == [(0.0, False)] * 2
+    assert marked(*own, arm)[2] == (1.0, True)  # the arm itself is held against the single ones
+    assert marked(*own, record(0.2, 0.0, seeds=(1, 1)))[:2] == marked(*own)
