@@ -12,9 +12,9 @@ the intervals over seeds and over both. ``kind`` says what it is, in which unit 
                               ``log_rate_ratio``, of log(rate / rate) on edits per surface token,
                               with length and speaker in the model
 ``slope_of_l1``               the same among the speakers of one first language
-``mispronunciation``          a measure of `l2dual.mispronunciation` of a system, or of the pair
-                              ``so``, so_surface and so_meaning
-``mispronunciation_           that of another system less that of so_surface or of the pair
+``mispronunciation``          a measure of `l2dual.mispronunciation` of a system, or of a pair: ``so``,
+                              so_surface and so_meaning, or ``so_ctc``, their controls
+``mispronunciation_           that of another system less that of so_surface, a control, or a pair
 difference``
 ============================  =====================================================================
 
@@ -40,17 +40,18 @@ from l2dual.datadir import DataDir
 from l2dual.divergence import BINS, POOLED
 from l2dual.errors import DataError
 from l2dual.mispronunciation import COUNTS, MEASURES, judge, mark, measure, names_errors, trivial
-from l2dual.outputs import SINGLE, baselines
+from l2dual.outputs import PAIRS, SINGLE, baselines
 from l2dual.score import read_pair, read_records, read_utterances
 from l2dual.text import UNITS, normalize
 
 FACTS = (
-    "corpus language convention surface split data config decode_config normalizer".split()
+    "corpus language convention surface split data trained_on config decode_config normalizer".split()
 )  # equal in all runs of a comparison
+OF_DATA = ("data", "trained_on")  # which differ in those that are pooled
 FEW_FACTS = "corpus language convention normalizer".split()  # which every record repeats
 METHOD = "bootstrap-t, seeds fixed"  # of interval; the first record says more
-PAIR = "so"  # so_surface and so_meaning as one system with two outputs
 RIGHT = "false_rejection_rate"
+PAIR_OF = {systems["surface"]: pair for pair, systems in PAIRS.items()}
 UNADJUSTED = dict.fromkeys(("p_holm", "p_joint_holm", "n_cells"))  # until _adjust
 Errors = dict[int, np.ndarray]  # per seed, (U,)
 
@@ -109,7 +110,14 @@ def load(scores: list[Path]) -> Study:
         run = first["system"], first["seed"]
         if run in study.decode_dirs:
             raise DataError(f"{path}: {run[0]} with seed {run[1]} is there twice; keep one")
-        study.decode_dirs[run] = Path(first["decode_dir"])
+        decoding = Path(first["decode_dir"])
+        for other in study.decode_dirs.values():
+            if other.parent.name != decoding.parent.name:
+                raise DataError(
+                    f"{path}: is of {decoding.parent.name}, but {scores[0]} of {other.parent.name}: "
+                    "compare runs at one training budget, on one test set"
+                )
+        study.decode_dirs[run] = decoding
         _add(study, *run, rows, path)
     return study
 
@@ -162,7 +170,7 @@ def pool(studies: list[Study]) -> Study:
         raise DataError(f"{first.facts['data']} and the others have utterances in common")
     for other in others:
         for key in FACTS:
-            if key != "data" and other.facts[key] != first.facts[key]:
+            if key not in OF_DATA and other.facts[key] != first.facts[key]:
                 raise DataError(
                     f"{other.facts['data']}: {key} is {other.facts[key]}, in {first.facts['data']} "
                     f"it is {first.facts[key]}: pool runs of the same settings only"
@@ -175,7 +183,7 @@ def pool(studies: list[Study]) -> Study:
 
     columns = ("speakers", "clusters", "l1s", "bins", "edits", "surface_length")
     return Study(
-        first.facts | {"data": " + ".join(study.facts["data"] for study in studies)},
+        first.facts | {key: " + ".join(study.facts[key] for study in studies) for key in OF_DATA},
         utts,
         *(np.concatenate([getattr(study, name) for study in studies]) for name in columns),
         {key: np.concatenate([study.n_ref[key] for study in studies]) for key in first.n_ref},
@@ -337,13 +345,20 @@ def _mispronunciations(study: Study, data: DataDir) -> Iterator[Cell]:
             labels |= {"system": system, "bin": bin, "l1": "all"}
             mine = {s: _select(c, masks[bin]) for s, c in counts.items()}
             yield _measure_cell(labels, mine)
-            others = baselines(system, "surface", found) if prompt == "given" else {PAIR} - {system}
+            others = baselines(system, "surface", found) if prompt == "given" else _pairs_beside(system)
             for baseline in others:
                 single = found.get(baseline, {})
                 if seeds := sorted(counts.keys() & single.keys()):
                     other = {s: _select(single[s], masks[bin]) for s in seeds}
                     ours = {s: mine[s] for s in seeds}
                     yield _measure_difference(labels | {"baseline": baseline}, ours, other)
+
+
+def _pairs_beside(system: str) -> list[str]:
+    """The pairs that a system, which writes both outputs, is set beside."""
+    if system in PAIRS:
+        return [pair for pair in list(PAIRS)[:1] if pair != system]
+    return list(PAIRS)
 
 
 def _decisions(study: Study, data: DataDir, prompt: str, unit: str) -> dict[str, dict]:
@@ -364,7 +379,7 @@ def _decisions(study: Study, data: DataDir, prompt: str, unit: str) -> dict[str,
         rows = [
             judge(canonical[utt], truth[utt], heard[utt], own.get(utt), unit) for utt in study.utts
         ]
-        name = PAIR if prompt == "own" and system == SINGLE["surface"] else system
+        name = PAIR_OF.get(system, system) if prompt == "own" else system
         counts = {key: np.array([row[key] for row in rows], dtype=float) for key in COUNTS}
         if not named:
             counts |= dict.fromkeys(("CD", "DE"), np.zeros(len(rows)))
@@ -373,11 +388,13 @@ def _decisions(study: Study, data: DataDir, prompt: str, unit: str) -> dict[str,
 
 
 def _sources(study: Study, system: str, seed: int) -> dict[str, Path]:
-    """Where the outputs of a system are; so_surface is given the meaning of so_meaning."""
+    """Where the outputs of a system are; that of a surface is given the meaning of its pair's other."""
     scored = {name for who, name, _ in study.errors if who == system}
     sources = {output: study.decode_dirs[system, seed] for output in scored}
-    if system == SINGLE["surface"] and (SINGLE["meaning"], seed) in study.decode_dirs:
-        sources["meaning"] = study.decode_dirs[SINGLE["meaning"], seed]
+    if system in PAIR_OF:
+        other = PAIRS[PAIR_OF[system]]["meaning"], seed
+        if other in study.decode_dirs:
+            sources["meaning"] = study.decode_dirs[other]
     return sources
 
 

@@ -12,12 +12,18 @@ MATCHED = {  # dual-output systems whose CTC : attention is not that of so_OUTPU
     "do_equal": {"surface": CONTROL["surface"]},
     "do_ctc_meaning": {"meaning": CONTROL["meaning"]},
 }
+PAIRS = {"so": SINGLE, "so_ctc": CONTROL}  # two systems taken as one with both outputs
 LossWeights = Mapping[str, Mapping[str, float]]
 
 
 def is_single(system: str) -> bool:
     """Whether a system, by its name, has one output: so_surface, so_meaning or a control of theirs."""
     return system.startswith("so_")
+
+
+def name_of(system: str) -> str:
+    """A system's name in a table; of a pair, its two systems."""
+    return " and ".join(PAIRS[system].values()) if system in PAIRS else system
 
 
 def baselines(system: str, output: str, scored: Iterable[str]) -> list[str]:

@@ -1,4 +1,7 @@
-"""Stage 9: python -m l2dual.bin.decode --exp exp/RUN --data DIR --config FILE --out DIR"""
+"""Stage 9: python -m l2dual.bin.decode --exp exp/RUN --data DIR --config FILE --out DIR
+
+DIR has text.<output>, and decode.yaml, what made them.
+"""
 
 import argparse
 import time
@@ -10,7 +13,7 @@ from l2dual.bin import run
 from l2dual.datadir import DataDir, write_table
 from l2dual.decode import DualDecoder, SearchOptions
 from l2dual.load import CHECKPOINT, load_model
-from l2dual.runs import read_yaml
+from l2dual.runs import made_by_command, read_yaml, write_yaml
 from l2dual.speech import batches
 from l2dual.tokens import tokens_to_text
 
@@ -43,6 +46,7 @@ def main() -> None:
     print(f"real-time factor {seconds / audio:.3f} on {torch.get_num_threads()} threads")
     for output, texts in hypotheses.items():
         write_table(args.out / f"text.{output}", texts)
+    write_yaml(args.out / "decode.yaml", made_by_command("decode"))
 
 
 if __name__ == "__main__":

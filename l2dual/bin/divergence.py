@@ -9,6 +9,7 @@ from pathlib import Path
 from l2dual.bin import run
 from l2dual.datadir import DataDir
 from l2dual.divergence import summarize, table
+from l2dual.runs import made_by_command
 from l2dual.score import write_records
 
 
@@ -20,6 +21,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
     records = [record for data in args.data for record in summarize(DataDir.load(data))]
+    records[0] |= made_by_command("divergence")
     write_records(args.out, records)
     print(table(records))
 

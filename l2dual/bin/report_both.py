@@ -8,7 +8,8 @@ from pathlib import Path
 
 from l2dual.bin import run
 from l2dual.files import atomic_write
-from l2dual.report.page import gather_both, render
+from l2dual.report.both import gather_both
+from l2dual.report.page import render
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from l2dual.bin import run
 from l2dual.datadir import DataDir
+from l2dual.runs import commit
 from l2dual.score import score, write_records
 
 
@@ -25,7 +26,8 @@ def main() -> None:
     args = parser.parse_args()
     data = DataDir.load(args.data)
     records = score(data, args.decode, args.run, args.decode_config, args.out.parent)
-    write_records(args.out, records)
+    by = {"scored_commit": commit()}
+    write_records(args.out, [record | by for record in records])
 
 
 if __name__ == "__main__":

@@ -74,10 +74,11 @@ TABLES = (
         "decoder cka",
         "How alike the decoders are",
         "CKA of two decoders that are each forced on their own text. Shared tokens alone make decoders "
-        "alike: read it beside the floor, two random decoders on the same targets. Disagrees: the share of "
+        "alike: read it beside the floor, two random decoders on the same targets. Normalized: (CKA − null) / "
+        "(ceiling − null), where the seeds differ. Disagrees: the share of "
         "the pairs of seeds that Procrustes disputes; above 0, claim no order.",
         {"decoders": decoders_of} | named(positions="set", layer="layer_x"),
-        ("cka", "null", "floor", "ceiling", "procrustes", "disagrees"),
+        ("cka", "normalized", "null", "floor", "ceiling", "procrustes", "disagrees"),
         unlike_seeds,
     ),
     Table(
@@ -89,7 +90,7 @@ TABLES = (
         "A second opinion is the CKA of what they read; disputed: the share of the seeds where one of the two "
         "lies above its floor and the other below; above 0, claim nothing.",
         named(system="system", layer="layer", projection="projection"),
-        ("value", "null", "floor", "read_cka", "read_cka_floor", "disputed"),
+        ("value", "normalized", "null", "floor", "read_cka", "read_cka_floor", "disputed"),
         with_dispute,
     ),
     Table(

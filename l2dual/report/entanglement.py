@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from statistics import mean
 
@@ -20,6 +21,7 @@ CKA_COLUMNS = {  # keys of a record, and how they are headed
     "procrustes": "Procrustes distance",
     "disagrees": "disputed by Procrustes",
 }
+MAPS = {"cka": "CKA", "null": "null", "ceiling": "ceiling", "normalized": "normalized"}
 
 
 def of_group(path: Path, group: Comparison, kind: str) -> list[dict]:
@@ -38,12 +40,16 @@ def of_group(path: Path, group: Comparison, kind: str) -> list[dict]:
     return [record for record in records if belongs(record)]
 
 
-def read_gradients(exp: Path, group: Comparison) -> dict:
+def read_gradients(
+    exp: Path, group: Comparison, only: Collection[str] = (), name: str = ""
+) -> dict:
     """Arrange exp/gradients.json: rows of means per system, and a plot per system.
 
-    A row is ``(layer, mean, first half, second half, seeds)``, means over the seeds.
+    A row is ``(layer, mean, first half, second half)``, means over the seeds. ``only`` are the systems
+    that are wanted, all by default; ``name`` begins the plots' names.
     """
     records = of_group(exp / "gradients.json", group, "gradient_cosine")
+    records = [record for record in records if not only or record["system"] in only]
     systems = []
     for system in dict.fromkeys(record["system"] for record in records):
         found = [r for r in records if r["system"] == system and r["layer"]]
@@ -53,7 +59,7 @@ def read_gradients(exp: Path, group: Comparison) -> dict:
             (layer, *(mean_of(of_layer, key) for key in ("mean", "first_half", "second_half")))
             for layer, of_layer in by_layer.items()
         ]
-        plot = plots.gradient_cosines(system, by_layer, f"gradients{len(systems)}") if rows else None
+        plot = plots.gradient_cosines(system, by_layer, f"{name}gradients{len(systems)}") if rows else None
         missing = next((r["reason"] for r in records if r["system"] == system and r["reason"]), None)
         seeds = sorted({record["seed"] for record in found})
         systems.append(
@@ -68,24 +74,28 @@ def depth(layer: str) -> tuple[bool, int]:
     return not number.isdigit(), int(number) if number.isdigit() else 0
 
 
-def across(layers: list[list[dict]]) -> list[list[float]] | None:
-    """The block x block matrix of CKA, the mean over pairs of seeds, nan where none has a value.
+def across(layers: list[list[dict]], key: str) -> list[list[float]] | None:
+    """The block x block matrix of a key of cka.json, means over pairs of seeds; nan where none has it.
 
     None without a matrix.
     """
-    rows = [[r["cka_across"] for r in found if r.get("cka_across")] for found in layers]
+    rows = [[r[f"{key}_across"] for r in found if r.get(f"{key}_across")] for found in layers]
     if not all(rows):
         return None
     known = [[[v for v in column if v is not None] for column in zip(*found)] for found in rows]
     return [[mean(values) if values else math.nan for values in row] for row in known]
 
 
-def read_cka(exp: Path, group: Comparison) -> dict:
-    """Arrange exp/cka.json: one entry per pair of systems, layer by layer, means over seeds."""
+def read_cka(exp: Path, group: Comparison, only: Collection[str] = (), name: str = "") -> dict:
+    """Arrange exp/cka.json: one entry per pair of systems, layer by layer, means over seeds.
+
+    ``only`` are the systems that are wanted, all by default; ``name`` begins the plots' names.
+    """
     records = of_group(exp / "cka.json", group, "cka")
     by_pair: dict[tuple, dict] = defaultdict(lambda: defaultdict(list))
     for record in unlike_seeds(records):
-        if record["layer_x"] == record["layer_y"]:
+        systems = {record["system_x"], record["system_y"]}
+        if record["layer_x"] == record["layer_y"] and (not only or systems <= set(only)):
             pair = (record["comparison"], record["system_x"], record["system_y"])
             by_pair[pair][record["layer_x"]].append(record)
     pairs = []
@@ -105,11 +115,12 @@ def read_cka(exp: Path, group: Comparison) -> dict:
             **columns,
         }
         known = any(value is not None for value in pair["cka"])
-        pair["svg"] = plots.cka_by_layer(pair, f"cka{len(pairs)}") if known else None
-        matrix = across([found for found in layers.values()])
+        pair["svg"] = plots.cka_by_layer(pair, f"{name}cka{len(pairs)}") if known else None
+        matrices = {key: across(list(layers.values()), key) for key in MAPS}
         pair["map"] = None
-        if matrix:
-            pair["map"] = plots.heat_map(pair["title"], x, y, matrix, f"map{len(pairs)}")
+        if matrices["cka"]:
+            drawn = {label: matrices[key] for key, label in MAPS.items() if matrices[key]}
+            pair["map"] = plots.heat_maps(pair["title"], x, y, drawn, f"{name}map{len(pairs)}")
         pairs.append(pair)
     return {"pairs": pairs, "records": records, "seeds": seeds_of(records)}
 

@@ -1,7 +1,7 @@
 """The tables of mispronunciation detection: systems beside the trivial answers and beside each other."""
 
 from l2dual.mispronunciation import MEASURES
-from l2dual.outputs import SINGLE
+from l2dual.outputs import PAIRS, SINGLE
 from l2dual.report.rates import Cell, Comparison, cell_of
 from l2dual.report.verdict import not_begun
 
@@ -25,7 +25,7 @@ def mispronunciation_tables(group: Comparison) -> list[dict]:
                 group.statistics.get(("mispronunciation", name, prompt, system, *keys))
                 for name in MEASURES
             ]
-            for system in ("so", *group.systems)
+            for system in (*PAIRS, *group.systems)
         }
         rows = {system: found for system, found in rows.items() if all(found)}
         if rows:
@@ -52,7 +52,7 @@ def difference_rows(group: Comparison, half: Comparison | None) -> list[dict]:
     rows = []
     for prompt in PROMPTS:
         for system in group.systems:
-            for baseline in ("so", *group.baselines(system, "surface")):
+            for baseline in (*PAIRS, *group.baselines(system, "surface")):
                 place = prompt, system, baseline, *keys
                 kind = "mispronunciation_difference"
                 found = [group.statistics.get((kind, name, *place)) for name in LEANING]

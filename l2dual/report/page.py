@@ -8,19 +8,19 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from l2dual.analysis.curves import read_scalars
-from l2dual.datadir import ASSUMPTIONS, DataDir, has_surface, surface_of
+from l2dual.datadir import ASSUMPTIONS, DataDir, has_surface
 from l2dual.divergence import BINS, NO_SURFACE, summarize
 from l2dual.divergence import PAPER as PAPER_BINS
 from l2dual.errors import DataError
 from l2dual.mispronunciation import MEASURES
-from l2dual.outputs import SINGLE
+from l2dual.outputs import SINGLE, name_of
 from l2dual.report import plots
 from l2dual.report.analyses import analyses
 from l2dual.report.ceilings import nearer
 from l2dual.report.entanglement import CKA_COLUMNS, averaged, read_cka, read_gradients, rounded
 from l2dual.report.examples import examples
-from l2dual.report.findings import at_half, findings, half_of, optional, recipe_of
-from l2dual.report.mispronunciations import PROMPTS, difference_rows, mispronunciation_tables
+from l2dual.report.findings import at_half, half_of, optional
+from l2dual.report.mispronunciations import PROMPTS, mispronunciation_tables
 from l2dual.report.rates import (
     PAPER,
     PAPER_BY_BIN,
@@ -89,7 +89,8 @@ def gather(exp: Path, data: Path) -> dict:
     splits = [DataDir.load(path) for path in beside if path.is_dir()] + [scored]
     divergence = [record for split in splits for record in summarize(split)]
     cka, gradients, tables = read_cka(exp, first), read_gradients(exp, first), analyses(exp, first)
-    analysed = dict.fromkeys([*(["cka"] if cka["records"] else []), *(t["file"] for t in tables)])
+    analysed = ["statistics"] * bool(first.statistics) + ["cka"] * bool(cka["records"])
+    analysed = dict.fromkeys([*analysed, *(table["file"] for table in tables)])
     return {
         "title": title(first),
         "info": info,
@@ -120,41 +121,10 @@ def gather(exp: Path, data: Path) -> dict:
         "gradients_csv": csv_uri([flatten(r) for r in gradients["records"]]),
         "curves": learning_curves(records),
         "examples": examples(first, scored),
-        "limitations": limitations(groups, info, divergence, bool(cka["pairs"])),
+        "limitations": limitations(groups, bool(cka["pairs"])),
         "runs": runs(records),
         "records_csv": csv_uri(records),
         "divergence_csv": csv_uri([flatten(record) for record in divergence]),
-    }
-
-
-def gather_both(exps: list[Path]) -> dict:
-    """Collect the content of the page over several recipes, from their result files alone."""
-    recipes = [recipe_of(exp) for exp in exps]
-    groups, found = [recipe.group for recipe in recipes], findings(recipes)
-    return {
-        "recipes": recipes,
-        "names": [LANGUAGE.get(group.language, group.language) for group in groups],
-        "findings": found,
-        "findings_csv": csv_uri(
-            [
-                {"finding": row["finding"], "language": group.language, "verdict": status, "numbers": said}
-                for row in found
-                for group, (status, said) in zip(groups, row["verdicts"], strict=True)
-            ]
-        ),
-        "rates": [
-            {output: rate_rows(group, output) for output in group.units} for group in groups
-        ],
-        "detections": [difference_rows(recipe.group, recipe.half) for recipe in recipes],
-        "papers": [PAPER.get(group.language, {}) for group in groups],
-        "plots": [
-            plots.degradation_by_bin(recipe.group, recipe.half, output, f"both{index}-{output}")
-            for index, recipe in enumerate(recipes)
-            for output in recipe.group.units
-            if recipe.group.bins and recipe.group.duals
-        ],
-        "simulated": any(group.corpus == "simulated" for group in groups),
-        "csv": csv_uri([flatten(r) for group in groups for r in group.records]),
     }
 
 
@@ -252,28 +222,26 @@ def runs(records: list[dict]) -> list[dict]:
     return list({record["decode_dir"]: record for record in records}.values())
 
 
-def limitations(groups: list, info: dict, divergence: list[dict], has_cka: bool) -> list[str]:
-    """What the numbers on this page cannot say."""
+def limitations(groups: list[Comparison], has_cka: bool) -> list[str]:
+    """What the numbers of these comparisons cannot say."""
     first = groups[0]
     fewest = min(len(group.seeds) for group in groups)
-    test = next(r for r in divergence if r["l1"] == "all" and r["split"] == first.split)
     items = []
-    if info["corpus"] == "simulated":
+    if first.corpus == "simulated":
         items.append(
             "The speech is simulated: a synthesizer speaks what rules say a learner would "
             "pronounce. Its voices, noise and errors are far simpler than people's, so these "
             "numbers test the method and say nothing about real learners."
         )
-    if surface_of(info) == "assumed":
+    if first.surface == "assumed":
         items.append(
-            f"The surface is assumed, not annotated: {ASSUMPTIONS[info['convention']]}. What the "
+            f"The surface is assumed, not annotated: {ASSUMPTIONS[first.convention]}. What the "
             "speakers did pronounce is not known, and no learner's error is in it."
         )
-    rare = ""
-    if test["bins"]:
-        rare = f", {test['bins']['11+']} of them with a divergence of 11 or more"
+    far = max((r["n_utts"] for r in first.records if r["bin"] == BINS[-1]), default=None)
+    rare = "" if far is None else f", {far} of them with a divergence of 11 or more"
     items += [
-        f"{test['n_utts']} {first.split} utterances of {first.people}{rare}: "
+        f"{first.n_utts} {first.split} utterances of {first.people}{rare}: "
         "a rate on few utterances moves a lot by chance.",
         f"{fewest} seed{'s' if fewest > 1 else ''} per system. Intervals are over {first.clusters} and "
         "utterances, with the seeds fixed, unless they say “other seeds included”. A claim needs at least "
@@ -285,7 +253,7 @@ def limitations(groups: list, info: dict, divergence: list[dict], has_cka: bool)
         "Conclusions hold for this language, convention and corpus together: what differs between two "
         "languages here may be their prompts, voices or rules.",
     ]
-    if first.convention == "heard" and surface_of(info) == "annotated":
+    if first.convention == "heard" and first.surface == "annotated":
         items.append(
             "Surface is written by respelling: an error that spelling cannot show is not counted, "
             "and one mispronounced sound may cost several letters."
@@ -323,7 +291,7 @@ def csv_uri(rows: list[dict]) -> str:
 
 
 def render(template: str, content: dict) -> str:
-    """Fill a template of this package with what :func:`gather` or :func:`gather_both` collected."""
+    """Fill a template of this package with what :func:`gather`, or that of `l2dual.report.both`, collected."""
     environment = Environment(
         loader=PackageLoader("l2dual.report", "."),
         autoescape=template.endswith(".html"),
@@ -332,6 +300,7 @@ def render(template: str, content: dict) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"points": points, "rounded": rounded, "averaged": averaged}
+    environment.filters |= {"name_of": name_of}
     names = {"RATE": RATE, "SINGLE": SINGLE, "BINS": BINS, "NAMES": NAMES, "Notes": Notes}
     names |= {"FINDING": FINDING, "LEAN": LEAN, "NO_SURFACE": NO_SURFACE, "PROMPTS": PROMPTS}
     names |= {"MEASURES": MEASURES, "CKA_COLUMNS": CKA_COLUMNS}

@@ -51,17 +51,25 @@ APART = 0.06  # of a bin: keeps intervals of several systems from covering each 
 
 
 class Panel:
-    """One small figure; ``with Panel(name) as axes: ...`` and then ``.svg``."""
+    """One small figure; ``with Panel(name) as axes: ...`` and then ``.svg``.
 
-    def __init__(self, name: str, title: str):
-        self.name, self.title, self.svg = name, title, Markup("")
+    With a ``grid`` of rows and columns, ``axes`` are as many; the title is then that of all.
+    """
+
+    def __init__(self, name: str, title: str, grid: tuple[int, int] | None = None):
+        self.name, self.title, self.svg, self.grid = name, title, Markup(""), grid
 
     def __enter__(self):
         self.context = plt.rc_context(STYLE)
         self.context.__enter__()
-        self.figure, self.axes = plt.subplots(figsize=SIZE, layout="constrained")
-        self.axes.set_title(self.title)
-        return self.axes
+        if self.grid is None:
+            self.figure, axes = plt.subplots(figsize=SIZE, layout="constrained")
+            axes.set_title(self.title)
+            return axes
+        size = SIZE[0], SIZE[0] / 2 * self.grid[0] + 0.6
+        self.figure, axes = plt.subplots(*self.grid, figsize=size, layout="constrained", squeeze=False)
+        self.figure.suptitle(self.title, fontsize=STYLE["axes.titlesize"], x=0.01, ha="left")
+        return axes.ravel()
 
     def __exit__(self, *error):
         if error[0] is None:
@@ -215,22 +223,34 @@ def cka_by_layer(pair: dict, name: str) -> Markup:
     return panel.svg
 
 
-def heat_map(title: str, x: str, y: str, matrix: list[list[float]], name: str) -> Markup:
-    """Draw CKA of every block of ``x`` (rows, first block below) with every block of ``y``."""
-    panel = Panel(name, title)
-    with panel as axes:
-        axes.grid(False)
-        axes.pcolormesh(matrix, vmin=0, vmax=1, cmap="cividis", edgecolor="white", lw=0.5)
-        for row, values in enumerate(matrix):
-            for column, value in enumerate(values):
-                color = "white" if value <= 0.55 else "black"
-                place = (column + 0.5, row + 0.5)
-                axes.annotate("–" if isnan(value) else f"{value:.2f}", place, ha="center", va="center", color=color)
-        axes.set_xticks([i + 0.5 for i in range(len(matrix[0]))], range(1, len(matrix[0]) + 1))
-        axes.set_yticks([i + 0.5 for i in range(len(matrix))], range(1, len(matrix) + 1))
-        axes.set_xlabel(f"block of {y}")
-        axes.set_ylabel(f"block of {x}")
+def heat_maps(
+    title: str, x: str, y: str, matrices: dict[str, list[list[float]]], name: str
+) -> Markup:
+    """Draw every block of ``x`` (rows, first block below) with every block of ``y``, a map a matrix."""
+    panel = Panel(name, title, ((len(matrices) + 1) // 2, 2))
+    with panel as grid:
+        for axes, (label, matrix) in zip(grid, matrices.items()):
+            _heat_map(axes, label, matrix)
+        for axes in grid[len(matrices) :]:
+            axes.axis("off")
+        panel.figure.supxlabel(f"block of {y}", fontsize=STYLE["font.size"])
+        panel.figure.supylabel(f"block of {x}", fontsize=STYLE["font.size"])
     return panel.svg
+
+
+def _heat_map(axes, label: str, matrix: list[list[float]]) -> None:
+    axes.set_title(label)
+    axes.grid(False)
+    axes.pcolormesh(matrix, vmin=0, vmax=1, cmap="cividis", edgecolor="white", lw=0.5)
+    size = 8 if len(matrix[0]) <= 4 else 28 / len(matrix[0])
+    for row, values in enumerate(matrix):
+        for column, value in enumerate(values):
+            color = "white" if value <= 0.55 else "black"
+            place = (column + 0.5, row + 0.5)
+            text = "–" if isnan(value) else f"{value:.2f}".replace("-", "−")
+            axes.annotate(text, place, ha="center", va="center", color=color, fontsize=size)
+    axes.set_xticks([i + 0.5 for i in range(len(matrix[0]))], range(1, len(matrix[0]) + 1))
+    axes.set_yticks([i + 0.5 for i in range(len(matrix))], range(1, len(matrix) + 1))
 
 
 def gradient_cosines(system: str, layers: dict[str, list[dict]], name: str) -> Markup:

@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
 
-from l2dual.datadir import convention_of
+from l2dual.datadir import convention_of, surface_of
 from l2dual.divergence import BINS, NO_SURFACE, POOLED
 from l2dual.errors import DataError
 from l2dual.outputs import MATCHED, SINGLE, baselines, is_single
@@ -71,7 +71,7 @@ class Comparison:
         first = records[0]
         self.corpus, self.language = first["corpus"], first["language"]
         self.convention, self.split = first["convention"], first["split"]
-        self.surface_convention = convention_of(first)
+        self.surface, self.surface_convention = surface_of(first), convention_of(first)
         self.config, self.decode_config = first["config"], first["decode_config"]
         self.normalizer, self.data = first["normalizer"], first["data"]
         self.index: dict[tuple, dict[int, dict]] = defaultdict(dict)

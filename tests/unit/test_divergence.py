@@ -118,7 +118,9 @@ def test_command_line_writes_and_prints(tmp_path):
     command = [sys.executable, "-m", "l2dual.bin.divergence", "--data", str(tmp_path / "test")]
     out = tmp_path / "exp/divergence.json"
     done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True, check=True)
-    assert len(json.loads(out.read_text())) == 3 and "paper" in done.stdout
+    records = json.loads(out.read_text())
+    assert len(records) == 3 and "paper" in done.stdout
+    assert records[0]["command"].startswith("python -m l2dual.bin.divergence --data")
     (tmp_path / "test/text.canonical").write_text("a-1 i think so\na-2 hello\n")
     failed = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True)
     assert failed.returncode == 1 and "text.canonical: utterance b-1" in failed.stderr

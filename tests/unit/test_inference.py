@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -152,6 +153,27 @@ def test_a_control_is_a_second_baseline_and_has_the_first(study, tmp_path):
     assert pick(records, **keys, **ALL)["p_holm"] == apart["do", "so_surface"]["p_holm"]
 
 
+def test_both_outputs_are_set_beside_the_pair_of_controls_too(study, tmp_path):
+    scores, data, records = study
+    rng = np.random.default_rng(7)
+    controls = [
+        make_run(tmp_path, data, rng, f"so_{output}_ctc", seed, 0.05) for output in OUTPUTS for seed in (1, 2, 3)
+    ]
+    beside = infer(load(scores + controls), data)
+    keys = ALL | {"measure": "recall", "prompt": "own"}
+    recalls = {system: pick(beside, kind="mispronunciation", system=system, **keys)["value"] for system in ("so", "so_ctc", "do")}
+    apart = {
+        (r["system"], r["baseline"]): r
+        for r in beside
+        if r["kind"] == "mispronunciation_difference" and r.items() >= keys.items()
+    }
+    assert set(apart) == {("do", "so"), ("do", "so_ctc"), ("so_ctc", "so")}
+    for (system, baseline), record in apart.items():
+        assert record["value"] == pytest.approx(recalls[system] - recalls[baseline], abs=2e-4)
+    before = pick(records, kind="mispronunciation_difference", system="do", **keys)
+    assert apart["do", "so"]["p_holm"] == before["p_holm"]
+
+
 ALL = {"output": "surface", "unit": "char", "bin": "all", "l1": "all"}
 
 
@@ -225,6 +247,14 @@ def test_runs_that_may_not_be_compared_are_refused(study, tmp_path):
     records[0]["decode_config"] = "other.yaml"
     write_records(out / "score.json", records)
     with pytest.raises(DataError, match="decode_config is other.yaml"):
+        load([*scores, out])
+    same = json.loads((scores[0] / "score.json").read_text())
+    write_records(out / "score.json", [r | {"trained_on": "dump/more"} for r in same])
+    with pytest.raises(DataError, match="trained_on is dump/more"):
+        load([*scores, out])
+    half = Path(same[0]["decode_dir"]).parents[1] / "decode_half/test"
+    write_records(out / "score.json", [r | {"seed": 4, "decode_dir": str(half)} for r in same])
+    with pytest.raises(DataError, match="is of decode_half, but .* of decode: compare runs at one"):
         load([*scores, out])
 
 

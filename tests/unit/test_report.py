@@ -29,7 +29,8 @@ from l2dual.report.examples import choose, columns_of, lay_out
 from l2dual.report.entanglement import depth, interval_of, interval_over_seeds
 from l2dual.report.ceilings import cka, nearer, over_seeds
 from l2dual.report.findings import DO, WHOLE, Recipe, findings, grows, misses, recipe_of
-from l2dual.report.page import gather, gather_both, render
+from l2dual.report.both import gather_both
+from l2dual.report.page import gather, render
 from l2dual.report.plots import degradation_by_bin, error_by_bin
 from l2dual.report.rates import bin_rows, comparisons, l1_rows
 from l2dual.report.summary import summary
@@ -123,7 +124,9 @@ def make_recipe(
             scores.append(decode / "score.json")
     write_records(path / "exp/results.json", merge(scores))
     study = load([score_file.parent for score_file in scores])
-    write_records(path / "exp/statistics.json", infer(study, data))
+    inferred = infer(study, data)
+    inferred[0] |= {"commit": "abc", "command": "statistics"}
+    write_records(path / "exp/statistics.json", inferred)
     write_records(path / "exp/cka.json", cka_records(info | {"data": str(path / "data")}, seeds))
     runs = [path / f"exp/do_seed{seed}" for seed in seeds] if surface_from != "none" else []
     write_records(path / "exp/gradients.json", gradient_records(runs))
@@ -638,7 +641,7 @@ def test_an_assumed_surface_is_named_wherever_the_convention_is(tmp_path):
 
 
 def test_the_page_over_both_recipes(recipe, tmp_path):
-    korean = make_recipe(tmp_path / "ko", "ko", utts=24, seeds=(1, 2, 3))
+    korean = make_recipe(tmp_path / "ko", "ko", utts=27, seeds=(1, 2, 3))
     content = gather_both([recipe / "exp", korean / "exp"])
     page = render("both.html", content)
     parser = Balance()
@@ -649,6 +652,11 @@ def test_the_page_over_both_recipes(recipe, tmp_path):
     assert "English and Korean: one output or two?" in text and "EN surface: DO − SO" in text
     assert text.count("can’t be told") == 16  # no half budget: no finding
     assert "not tried at half the budget" in text and "slope" in text
+    for said in ("How alike the encoders are", "EN surface: DO − SO", "The paper’s, of the surface in English"):
+        assert said in text
+    for said in ("0.89 at layer 3", "0.43 at layer 3", "Do the outputs pull", "The speech is simulated"):
+        assert text.count(said) == 1  # each language's own, and what is of both
+    assert "Korean: 27 test utterances of 9 speakers" in text and 'download="errors_found.csv"' in page
     lines = render("both.md.jinja", content).splitlines()
     assert lines[0] == "| the paper says | English | Korean |"
     assert {line.count("|") for line in lines[:9]} == {4}

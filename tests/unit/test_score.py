@@ -166,7 +166,8 @@ def test_command_line(case, tmp_path):
     options = ["--data", str(case[0].path), "--decode", str(case[1]), "--run", str(case[2])]
     command = [sys.executable, "-m", "l2dual.bin.score", "--out", str(tmp_path / "score.json")]
     subprocess.run([*command, *options, "--decode_config", case[3]], check=True)
-    assert len(json.loads((tmp_path / "score.json").read_text())) == 20
+    records = json.loads((tmp_path / "score.json").read_text())
+    assert len(records) == 20 and all(record["scored_commit"] for record in records)
     assert (tmp_path / "align.meaning.txt").is_file()
     command[2] = "l2dual.bin.merge_scores"
     subprocess.run([*command[:3], str(tmp_path / "score.json"), *command[3:]], check=True)

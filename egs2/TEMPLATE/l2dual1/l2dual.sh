@@ -427,7 +427,7 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, RESULTS/{results,st
     for budget in ${budgets}; do
         for run in "${runs[@]}"; do
             decoded=$(decode_dir "${run}" "${budget}")
-            plan "${decoded}/score" "${decoded}/test" "${test_set}" "${root}"/l2dual/{score,text,divergence}.py -- \
+            plan "${decoded}/score" "${decoded}/test" "${test_set}" "${root}"/l2dual/{score,text,divergence,datadir}.py -- \
                 python -m l2dual.bin.score --data "${test_set}" --decode "${decoded}/test" \
                 --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@/score.json
         done
@@ -438,7 +438,7 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, RESULTS/{results,st
         plan "$(result_file results "${budget}")" "${scores[@]}" -- \
             python -m l2dual.bin.merge_scores "${scores[@]/%//score.json}" --out @OUT@
         plan "$(result_file statistics "${budget}")" "${scores[@]}" "${test_set}" \
-            "${root}"/l2dual/{inference,mispronunciation,stats}.py -- \
+            "${root}"/l2dual/{inference,mispronunciation,stats,outputs,datadir}.py -- \
             python -m l2dual.bin.statistics "${scores[@]}" --data "${test_set}" --out @OUT@
     done
     launch results "${decode_cmd}"
@@ -474,7 +474,7 @@ stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,
 
 plan_analysis() {  # plan_analysis WHAT [OPTION...]: EXP/WHAT.json
     local what=$1 split splits=(test) runs_trained=("${runs[@]/%//trained}")
-    local inputs=("${root}/l2dual/analysis")
+    local inputs=("${root}/l2dual/analysis" "${root}"/l2dual/{outputs,datadir}.py)
     shift
     for split in train valid; do
         if [[ $* == *"${feats}/${split}"* ]]; then splits+=("${split}"); fi
