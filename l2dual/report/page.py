@@ -248,8 +248,8 @@ def limitations(groups: list[Comparison], has_cka: bool) -> list[str]:
         "three seeds, a test that holds after Holm’s correction, and the same sign at half the budget.",
         "A dual-output system has a second decoder, hence more parameters than either "
         "single-output system (but for do_small); the data, budget and encoder are the same.",
-        "Models and budgets may be small, and may not have converged: see the configurations "
-        "below. Only signs and order, not absolute rates, may be set beside the paper's.",
+        "Models and budgets may be small, and may not have converged: see their "
+        "configurations. Only signs and order, not absolute rates, may be set beside the paper's.",
         "Conclusions hold for this language, convention and corpus together: what differs between two "
         "languages here may be their prompts, voices or rules.",
     ]

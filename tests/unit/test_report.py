@@ -661,6 +661,7 @@ def test_the_page_over_both_recipes(recipe, tmp_path):
     assert lines[0] == "| the paper says | English | Korean |"
     assert {line.count("|") for line in lines[:9]} == {4}
     assert "Finding the learner’s errors, points. The prompt is given" in " ".join(lines)
+    assert "## Limitations" in lines and lines[-1].startswith("- Korean: 27 test utterances")
     found = [line for line in lines if line.startswith("| do − so_surface | ")]
     rejected = re.compile(r"\| [+−]\d+\.\d \[[+−.\d]+, [+−.\d]+\] \|$")  # recall: too few of each speaker
     assert len(found) == 2 and all(map(rejected.search, found))
