@@ -28,12 +28,13 @@ elif [[ ${{cmd_backend:-local}} == local || -n ${{L2DUAL_JOB:-}} ]]; then
     export L2DUAL_LOG={exp}/train.log
     rank=${{RANK:-${{SLURM_PROCID:-0}}}}  # of a worker that an srun, or you, started
     if ((rank)); then L2DUAL_LOG={exp}/train.${{rank}}.log; fi
+    export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{num_threads}}} MKL_NUM_THREADS=${{MKL_NUM_THREADS:-{num_threads}}}
     python -m l2dual.bin.train --config {exp}/train.yaml --resume true \\
         --multiprocessing_distributed true "$@" 2>&1 | tee -a "${{L2DUAL_LOG}}"
 else  # one job on the cluster, with as many GPUs as --ngpu says
     gpus=$(sed -nE 's/.*--ngpu[= ]([0-9]+).*/\\1/p' <<< "$*")
     echo "${{cmd_backend}}: "{exp}"/run.sh, log: "{exp}"/resume.log"
-    ${{cuda_cmd}} --gpu "${{gpus:-0}}" {exp}/resume.log bash {exp}/run.sh "$@"
+    ${{cuda_cmd}} --gpu "${{gpus:-0}}" --num_threads {num_threads} {exp}/resume.log bash {exp}/run.sh "$@"
 fi
 """
 
@@ -87,8 +88,11 @@ def write_yaml(path: Path, content: Mapping) -> None:
         yaml.safe_dump(dict(content), stream, allow_unicode=True, sort_keys=False)
 
 
-def write_run_script(directory: Path, exp: Path, recipe: Path) -> None:
+def write_run_script(directory: Path, exp: Path, recipe: Path, num_threads: int) -> None:
     """Write ``directory``/run.sh, which trains the run ``exp``, or resumes it where it stopped.
+
+    With as many threads as it began with: others add up in another order, and the model that
+    comes of it is another one.
 
     It goes where cmd.sh sends trainings; as a job of stage 8 it is there already, and trains.
     """
@@ -96,7 +100,10 @@ def write_run_script(directory: Path, exp: Path, recipe: Path) -> None:
     with atomic_write(script) as stream:
         stream.write(
             RUN_SCRIPT.format(
-                name=exp.name, exp=shlex.quote(str(exp)), recipe=shlex.quote(str(recipe))
+                name=exp.name,
+                exp=shlex.quote(str(exp)),
+                recipe=shlex.quote(str(recipe)),
+                num_threads=num_threads,
             )
         )
     script.chmod(script.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)

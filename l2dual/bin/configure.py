@@ -26,6 +26,7 @@ def main() -> None:
     for output in OUTPUTS:
         parser.add_argument(f"--{output}_tokens", type=Path, help=f"if the system has {output}")
         parser.add_argument(f"--{output}_token_type", default="char")
+    parser.add_argument("--num_threads", type=int, default=1, help="of the training")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     exp = args.out.with_name(args.out.name.removesuffix(".tmp"))
@@ -36,7 +37,7 @@ def main() -> None:
         config |= _normalization(args.stats)
     write_yaml(args.out / "train.yaml", config | _data_options(args, exp, outputs, info))
     write_yaml(args.out / "run.yaml", _facts(args, outputs, info))
-    write_run_script(args.out, exp, Path.cwd())
+    write_run_script(args.out, exp, Path.cwd(), args.num_threads)
 
 
 def _outputs(config: dict, system: Path) -> tuple[str, ...]:

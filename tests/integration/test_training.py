@@ -15,7 +15,7 @@ import yaml
 
 from l2dual.errors import DataError, UsageError
 from l2dual.load import load_model, random_model
-from l2dual.runs import merge, read_yaml
+from l2dual.runs import merge, read_yaml, write_run_script
 from l2dual.trainer import HALF, atomic_saves
 
 RATE = 16000
@@ -65,8 +65,10 @@ def call(folder: Path, command: str, *arguments, check=True) -> subprocess.Compl
 
 
 def environment() -> dict[str, str]:
+    """Without a number of threads: run.sh sets it."""
     root = str(Path(__file__).resolve().parents[2])
-    return os.environ | {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    others = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
+    return others | {"PYTHONPATH": root}
 
 
 def configure(recipe: Path, name: str, system: str = "do", **changes) -> Path:
@@ -88,6 +90,16 @@ def train(recipe: Path, exp: Path, check=True) -> str:
     done = subprocess.run(command, cwd=recipe, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0 or not check, done.stdout[-3000:]
     return done.stdout
+
+
+def test_a_training_has_the_threads_that_it_began_with(tmp_path):
+    """Others add up in another order, so a resumed training would end with another model."""
+    (tmp_path / "path.sh").write_text('PATH=$PWD:$PATH\n')
+    (tmp_path / "python").write_text('#!/bin/sh\necho "threads: $OMP_NUM_THREADS $MKL_NUM_THREADS"\n')
+    (tmp_path / "python").chmod(0o755)
+    exp = tmp_path / "exp"
+    write_run_script(exp, Path("exp"), tmp_path, 3)
+    assert train(tmp_path, exp) == "threads: 3 3\n"
 
 
 def test_half_of_the_training_is_what_a_training_of_half_the_epochs_gives(recipe):

@@ -393,7 +393,8 @@ plan_run() {  # plan_run RUN: its directory; one made from other inputs is put a
     done
     plan "${run}" "${inputs[@]}" -- \
         python -m l2dual.bin.configure --train_config "${train_config}" --system "${system}" \
-        --seed "${run##*.seed}" --data "${feats}" --stats "${stats}" "${choices[@]}" --out @OUT@
+        --seed "${run##*.seed}" --data "${feats}" --stats "${stats}" "${choices[@]}" \
+        --num_threads "${num_threads}" --out @OUT@
     if is_planned "${run}" && [[ -e ${run} ]]; then
         echo "${run}: its inputs changed: the old run is kept as ${run}.old-$(date +%Y%m%d-%H%M%S)"
         mv "${run}" "${run}.old-$(date +%Y%m%d-%H%M%S)"

@@ -19,7 +19,7 @@ signature() {  # signature COMMAND INPUT...
     local command=$1 input stamp
     shift
     {
-        sed -E 's/ --(nj|ngpu|num_nodes) [0-9]+//g' <<< "${command}"
+        sed -E 's/ --(nj|ngpu|num_nodes|num_threads) [0-9]+//g' <<< "${command}"
         for input; do
             stamp=$(stamp_file "${input}")
             if [[ -f ${stamp} ]]; then
