@@ -99,4 +99,10 @@ def _train_args(exp_dir: str | Path) -> argparse.Namespace:
     config = Path(exp_dir) / "config.yaml"
     if not config.exists():
         raise DataError(f"{config}: no such file: train this system first (stage 8)")
-    return argparse.Namespace(**yaml.safe_load(config.read_text(encoding="utf-8")))
+    args = yaml.safe_load(config.read_text(encoding="utf-8"))
+    stats = (args.get("normalize_conf") or {}).get("stats_file")
+    if stats and not Path(stats).is_file():
+        raise DataError(
+            f"{stats}: no such file, which {config} names: run stage 7, or work in the recipe's directory"
+        )
+    return argparse.Namespace(**args)

@@ -247,6 +247,8 @@ class Comparison:
         ``without`` is a seed whose pairs are left out.
         """
         tasks = dict.fromkeys(self.sides[side].task for side in (x, y))
+        if max(layer_x, layer_y) >= min(len(self.sides[side].sample.layers) for side in (x, y)):
+            return None, ["no ceiling: one of the networks has not both blocks"]
         ceilings = {task: self._same_task(task, layer_x, layer_y, without) for task in tasks}
         lacking = [task for task, ceiling in ceilings.items() if ceiling is None]
         if lacking:

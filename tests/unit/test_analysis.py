@@ -1,10 +1,12 @@
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 
 from l2dual.analysis.activations import (
     Activations,
@@ -13,6 +15,7 @@ from l2dual.analysis.activations import (
     shuffled_pairs,
 )
 from l2dual.analysis.cka import debiased_cka
+from l2dual.analysis.comparison import Comparison, Side
 from l2dual.analysis.entanglement import Options, analyse
 from l2dual.bin import run
 from l2dual.bin.analyse import main
@@ -170,6 +173,33 @@ def test_ceiling_of_unlike_blocks(data, runs, two_seeds):
     wanted = ("do", 1, "so_surface", 2, 1)
     (record,) = (r for r in two_seeds if tuple(r[key] for key in keys) == wanted)
     assert record["ceiling_across"][1] == pytest.approx(np.sqrt(np.prod(ceilings)), abs=1e-4)
+
+
+def test_networks_of_unlike_depth(data, runs):
+    """As a decoder of one layer beside one of two: a block that one has not has no ceiling."""
+    directory = DataDir.load(data)
+    sides = {}
+    for system, depth in (("do", 2), ("so_surface", 1)):
+        for seed in (1, 2):
+            sample = collect(load_model(runs[system, seed]), directory, 8)
+            sample = replace(sample, layers=sample.layers[:depth])
+            sides[f"{system}{seed}"] = Side(f"{system}{seed}", system, seed, sample, lambda _, one=sample: one)
+    table = Comparison(directory, sides)
+    for x, y in (("do1", "so_surface2"), ("so_surface1", "do2")):
+        (block,) = table.blocks(x, y)
+        assert block["normalized"] is not None and block["ceiling_across"][0] is not None
+        for name in ("ceiling", "normalized", "normalized_interval"):
+            assert block[f"{name}_across"][1:] == [None] * (len(block["cka_across"]) - 1)
+    assert len(block["cka_across"]) == 2 and None not in block["cka_across"]
+
+
+def test_a_missing_statistics_file_is_named(tmp_path):
+    exp = make_run(tmp_path / "exp", "do", 1)
+    config = yaml.safe_load((exp / "config.yaml").read_text())
+    config |= {"normalize": "global_mvn", "normalize_conf": {"stats_file": "exp/stats/feats_stats.npz"}}
+    (exp / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(DataError, match="exp/stats/feats_stats.npz: no such file, which .*run stage 7"):
+        load_model(exp)
 
 
 def test_one_seed_has_no_ceiling(data, runs):
