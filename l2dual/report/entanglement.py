@@ -77,12 +77,14 @@ def depth(layer: str) -> tuple[bool, int]:
 def across(layers: list[list[dict]], key: str) -> list[list[float]] | None:
     """The block x block matrix of a key of cka.json, means over pairs of seeds; nan where none has it.
 
-    None without a matrix.
+    None without a matrix, or where all of it is nan.
     """
     rows = [[r[f"{key}_across"] for r in found if r.get(f"{key}_across")] for found in layers]
     if not all(rows):
         return None
     known = [[[v for v in column if v is not None] for column in zip(*found)] for found in rows]
+    if not any(values for row in known for values in row):
+        return None
     return [[mean(values) if values else math.nan for values in row] for row in known]
 
 

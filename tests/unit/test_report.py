@@ -3,6 +3,7 @@ import csv
 import io
 import itertools
 import json
+import math
 import random
 import re
 import shutil
@@ -26,7 +27,7 @@ from l2dual.divergence import BINS, bin_of, divergences
 from l2dual.errors import DataError
 from l2dual.inference import infer, load
 from l2dual.report.examples import choose, columns_of, lay_out
-from l2dual.report.entanglement import depth, interval_of, interval_over_seeds
+from l2dual.report.entanglement import across, depth, interval_of, interval_over_seeds
 from l2dual.report.ceilings import cka, nearer, over_seeds
 from l2dual.report.findings import DO, WHOLE, Recipe, findings, grows, misses, recipe_of
 from l2dual.report.both import gather_both
@@ -879,3 +880,13 @@ def test_a_report_on_other_data_says_what_was_trained_on(recipe, page, tmp_path)
         assert "dump/mine" in text and "; 3 of the" in text and " utterances have a sentence that is in" in text
     assert "Not measured here: encoders are analysed on their own data." in text_of(render("page.html", content))
     assert "were trained on" not in page
+
+
+def test_a_map_is_the_mean_over_seeds_and_none_without_a_value():
+    layers = [
+        [{"cka_across": [0.9, None], "ceiling_across": [None, None]}, {"cka_across": [0.7, None]}],
+        [{"cka_across": [0.2, 0.6], "ceiling_across": [None, None]}],
+    ]
+    (first, last), second = across(layers, "cka")
+    assert first == pytest.approx(0.8) and math.isnan(last) and second == [0.2, 0.6]
+    assert across(layers, "ceiling") is None and across(layers, "null") is None
