@@ -111,12 +111,12 @@ def load(scores: list[Path]) -> Study:
         if run in study.decode_dirs:
             raise DataError(f"{path}: {run[0]} with seed {run[1]} is there twice; keep one")
         decoding = Path(first["decode_dir"])
-        for other in study.decode_dirs.values():
-            if other.parent.name != decoding.parent.name:
-                raise DataError(
-                    f"{path}: is of {decoding.parent.name}, but {scores[0]} of {other.parent.name}: "
-                    "compare runs at one training budget, on one test set"
-                )
+        budget = next(iter(study.decode_dirs.values()), decoding).parent.name
+        if decoding.parent.name != budget:
+            raise DataError(
+                f"{path}: is of {decoding.parent.name}, but {scores[0]} of {budget}: "
+                "compare runs at one training budget, on one test set"
+            )
         study.decode_dirs[run] = decoding
         _add(study, *run, rows, path)
     return study
@@ -355,10 +355,9 @@ def _mispronunciations(study: Study, data: DataDir) -> Iterator[Cell]:
 
 
 def _pairs_beside(system: str) -> list[str]:
-    """The pairs that a system, which writes both outputs, is set beside."""
-    if system in PAIRS:
-        return [pair for pair in list(PAIRS)[:1] if pair != system]
-    return list(PAIRS)
+    """The pairs that a system, which writes both outputs, is set beside; a pair, the first."""
+    first, *controls = PAIRS
+    return [] if system == first else [first] if system in controls else [first, *controls]
 
 
 def _decisions(study: Study, data: DataDir, prompt: str, unit: str) -> dict[str, dict]:

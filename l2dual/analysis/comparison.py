@@ -83,7 +83,6 @@ class Comparison:
         self.sizes = np.bincount(self.groups, minlength=self.n_clusters)
         self.own: dict[tuple[str, int], np.ndarray] = {}
         self.pairs: dict[tuple[str, int, int], list[tuple[set[int], np.ndarray]]] = {}
-        self.nulls: dict[tuple[str, str, int, int], np.ndarray] = {}
         self.shuffled_own: dict[tuple[str, int, int], list[float]] = {}
 
     @cached_property
@@ -114,29 +113,39 @@ class Comparison:
 
     def _values(self, x: str, y: str, layer: int) -> dict:
         """Every number of one record, and the reasons for those that are None."""
-        similarity = self._similarity(x, y, layer, layer)
-        if not np.isfinite(similarity[0]):
-            return _no_values("the activations of one side do not vary over the frames")
+        others = range(len(self.sides[y].sample.layers))
+        cells = [self._cell(x, y, layer, other) for other in others]
+        own = cells[layer]
+        if own["cka"] is None:
+            return _no_values(own["reason"])
         left, right = self._layer(x, layer), self._layer(y, layer)
-        nulls, reasons = self._nulls(x, y, layer, layer)
-        ceiling, missing = self._ceiling(x, y, layer, layer)
-        reasons += missing
-        normalized, why = self._normalized(x, y, similarity, nulls["null"], ceiling)
-        reasons += why
-        if few := too_few_clusters(self.n_clusters):
-            reasons.append(few)
         return {
-            "cka": float(similarity[0]),
-            **self._across(x, y, layer),
-            **nulls,
+            **own,
+            **{f"{name}_across": [_short(cell[name]) for cell in cells] for name in ACROSS},
             "procrustes_null": self._procrustes_null(left, right),
             "floor": self._floor(x, y, layer),
-            "ceiling": None if ceiling is None else float(ceiling[0]),
             "ceiling_without": self._ceiling_without(x, y, layer),
+            "procrustes": procrustes_distance(left, right),
+        }
+
+    def _cell(self, x: str, y: str, layer_x: int, layer_y: int) -> dict:
+        """What is known of one block with one block, and the reasons for what is None."""
+        similarity = self._similarity(x, y, layer_x, layer_y)
+        if not np.isfinite(similarity[0]):
+            reason = "the activations of one side do not vary over the frames"
+            return {**dict.fromkeys((*ACROSS, "null_sd")), "reason": reason}
+        nulls, reasons = self._nulls(x, y, layer_x, layer_y)
+        ceiling, missing = self._ceiling(x, y, layer_x, layer_y)
+        normalized, why = self._normalized(x, y, similarity, nulls["null"], ceiling)
+        few = too_few_clusters(self.n_clusters)
+        reasons += [*missing, *why, *([few] if few else [])]
+        return {
+            "cka": float(similarity[0]),
+            **nulls,
+            "ceiling": None if ceiling is None else float(ceiling[0]),
             "normalized": None if normalized is None else float(normalized[0]),
             "interval": self._interval(similarity),
             "normalized_interval": self._interval(normalized),
-            "procrustes": procrustes_distance(left, right),
             "reason": "; ".join(reasons) or None,
         }
 
@@ -176,36 +185,12 @@ class Comparison:
             self.own[side, layer] = leave_one_out_hsic(x, x, self.groups)
         return self.own[side, layer]
 
-    def _across(self, x: str, y: str, layer: int) -> dict[str, list]:
-        """The values of one block of x with each block of y, a list of each."""
-        blocks = range(len(self.sides[y].sample.layers))
-        cells = [self._cell(x, y, layer, other) for other in blocks]
-        return {f"{name}_across": [cell[name] for cell in cells] for name in ACROSS}
-
-    def _cell(self, x: str, y: str, layer_x: int, layer_y: int) -> dict:
-        similarity = self._similarity(x, y, layer_x, layer_y)
-        if not np.isfinite(similarity[0]):
-            return dict.fromkeys(ACROSS)
-        null = self._nulls(x, y, layer_x, layer_y)[0]["null"]
-        ceiling, _ = self._ceiling(x, y, layer_x, layer_y)
-        normalized, _ = self._normalized(x, y, similarity, null, ceiling)
-        return {
-            "cka": _short(similarity[0]),
-            "null": _short(null),
-            "ceiling": None if ceiling is None else _short(ceiling[0]),
-            "normalized": None if normalized is None else _short(normalized[0]),
-            "interval": _short(self._interval(similarity)),
-            "normalized_interval": _short(self._interval(normalized)),
-        }
-
     def _nulls(self, x: str, y: str, layer_x: int, layer_y: int) -> tuple[dict, list[str]]:
         if not self.permutations:
             found = len(self.frames.utts)
             nulls = dict.fromkeys(("null", "null_sd"))
             return nulls, [f"null needs {MIN_UTTERANCES} utterances (has {found})"]
-        if (x, y, layer_x, layer_y) not in self.nulls:
-            self.nulls[x, y, layer_x, layer_y] = self._shuffled(x, y, layer_x, layer_y)
-        found = self.nulls[x, y, layer_x, layer_y]
+        found = self._shuffled(x, y, layer_x, layer_y)
         return {"null": float(np.mean(found)), "null_sd": float(np.std(found, ddof=1))}, []
 
     def _shuffled(self, x: str, y: str, layer_x: int, layer_y: int) -> np.ndarray:

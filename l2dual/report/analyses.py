@@ -1,6 +1,6 @@
 """Tables of what stage 11 measures beside CKA of the encoders: one per result file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -154,10 +154,10 @@ TABLES = (
 )
 
 
-def analyses(exp: Path, group: Comparison) -> list[dict]:
+def analyses(exp: Path, group: Comparison, tables: Iterable[Table] = TABLES) -> list[dict]:
     """The tables of the result files that are there: columns, rows, and all their records."""
     found = []
-    for table in TABLES:
+    for table in tables:
         records = table.chosen(of_group(exp / f"{table.file}.json", group, table.kind))
         rows: dict[tuple, list[dict]] = {}
         for record in records:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from l2dual.outputs import SINGLE
 from l2dual.report import plots
-from l2dual.report.analyses import analyses
+from l2dual.report.analyses import TABLES, analyses
 from l2dual.report.entanglement import read_cka, read_gradients
 from l2dual.report.findings import Recipe, findings, recipe_of
 from l2dual.report.mispronunciations import LEANING, difference_rows
@@ -78,10 +78,10 @@ def detection_records(names: list[str], detections: list[list[dict]]) -> list[di
 
 def decoders(recipe: Recipe) -> dict | None:
     """The table of how alike decoders are, of the three systems; None where none was compared."""
-    for table in analyses(recipe.exp, recipe.group):
-        if table["file"] == "decoders":
-            rows = [row for row in table["rows"] if _systems(row["labels"][0]) <= set(THREE)]
-            return table | {"rows": rows} if rows else None
+    wanted = [table for table in TABLES if table.file == "decoders"]
+    for table in analyses(recipe.exp, recipe.group, wanted):
+        rows = [row for row in table["rows"] if _systems(row["labels"][0]) <= set(THREE)]
+        return table | {"rows": rows} if rows else None
     return None
 
 
