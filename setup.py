@@ -24,6 +24,7 @@ setup(
         "scipy",  # statistics
         "soundfile",  # audio
         "soxr",  # resampling
+        "av",  # compressed audio of phones and video (m4a, webm)
         "kaldiio",  # ark
         "sentencepiece",  # subwords
         "PyYAML",  # configuration
@@ -50,6 +51,7 @@ setup(
             "jiwer",  # error rates,
             "kaldialign",  # and a bootstrap, to check ours against
             "ckatorch",  # CKA, likewise
+            "hypothesis",  # hostile inputs by property
         ]
     },
 )
