@@ -50,7 +50,8 @@ def file_name(name: str, suffix: str = "") -> str:
 
 def leads_out(path: Path, directory: Path) -> bool:
     """Whether ``path``, in ``directory``, is a symbolic link to something outside of it."""
-    return path.is_symlink() and not path.resolve().is_relative_to(directory.resolve())
+    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(directory))
+    return path.is_symlink() and not inside
 
 
 @contextmanager
