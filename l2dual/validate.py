@@ -156,7 +156,8 @@ def validate(path: str | Path, options: Options = Options()) -> tuple[Directory,
     found += [*_audio(directory, options), *_durations(directory), *_lengths(directory, options)]
     for output, tokens in options.tokens.items():
         found += _outside(directory, output, tokens)
-    names = ["corpus.yaml", *dict.fromkeys([*TABLES, *directory.tables]), "spk2utt"]
+    others = sorted({finding.file for finding in found} - {"spk2utt"})
+    names = list(dict.fromkeys(["corpus.yaml", *TABLES, *others, "spk2utt"]))
     checks = list(CHECKS)
     return directory, sorted(
         found,
