@@ -11,7 +11,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from l2dual.bin import describe, positive_float, positive_int, run
+from l2dual.bin import positive_float, positive_int, run
 from l2dual.datadir import write_table
 from l2dual.errors import L2DualError, UsageError, one_line
 from l2dual.outputs import OUTPUTS
@@ -80,8 +80,8 @@ def call(args: argparse.Namespace) -> None:
             print()
         try:
             record, is_good = check(path, args)
-        except (L2DualError, OSError) as error:
-            print(f"l2dual: error: {one_line(describe(error))}", file=sys.stderr)
+        except L2DualError as error:
+            print(f"l2dual: error: {one_line(str(error))}", file=sys.stderr)
             failed = True
             continue
         records.append(record)
