@@ -1,35 +1,25 @@
-"""Check a data directory: what is wrong, in which line, and what to do; repair what is safe.
-
-A finding is of a kind in CHECKS (checks.yaml): an *error* where the utterance or the directory
-can't be used as it is, a *warning* where it can. An error is repaired, or its utterance dropped,
-or it is for the user to correct; a warning is repaired where nothing is lost by it, and else left.
-"""
+"""Check a data directory: what is wrong, and in which line."""
 
 import os
-import textwrap
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from l2dual.audio import FORMATS, OVERSHOOT
-from l2dual.datadir import SURFACE_TEXTS, TABLES, UNKNOWN, DataDir, has_surface, outputs_of
-from l2dual.errors import DataError, UsageError, one_line
-from l2dual.files import is_id, leads_out, parse_yaml, read_text, read_yaml
+from l2dual.datadir import SURFACE_TEXTS, TABLES, UNKNOWN, has_surface, outputs_of
+from l2dual.errors import DataError, UsageError
+from l2dual.files import is_id, leads_out, parse_yaml, read_text
+from l2dual.findings import CHECKS, Finding
 from l2dual.recording import Recording, decode
-
-REPAIRED, DROPPED, BY_HAND, LEFT = "repaired", "dropped", "by hand", "left"  # fixes
-ERROR = "error"
-FOLDER = Path(__file__).parent
 
 SHORTEST = 0.1  # seconds: 8 frames of 10 ms and a window, for subsampling by 4
 DURATION_TOLERANCE = 0.01  # seconds between utt2dur and the recording
 SPEECH_RATES = (0.5, 25.0)  # letters or phones a second; speechocean762 has 1 to 12
 BOM = b"\xef\xbb\xbf"
-DETAIL = 200  # letters of a finding's detail, at most
 NO_FACTS = ("wav.scp", "utt2spk", "utt2dur", "utt2segment", "utt2speed")
 FACTS = {  # of corpus.yaml; None: any value
     "corpus": None,
@@ -42,59 +32,6 @@ CHOICES = {  # of corpus.yaml, where they are given
     "surface": ("annotated", "assumed", "none"),
     "audio_format": (*FORMATS, "features"),
 }
-
-
-class Check(NamedTuple):
-    """One kind of finding: what is wrong, what to do, how bad it is and what --fix does."""
-
-    problem: str
-    remedy: str
-    severity: str
-    fix: str
-
-
-CHECKS = {name: Check(**entry) for name, entry in read_yaml(FOLDER / "checks.yaml").items()}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What is wrong in one place; ``check`` is a key of CHECKS."""
-
-    check: str
-    file: str
-    line: int | None = None
-    utterance: str | None = None
-    detail: str = ""
-
-    @property
-    def severity(self) -> str:
-        return CHECKS[self.check].severity
-
-    @property
-    def fix(self) -> str:
-        return CHECKS[self.check].fix
-
-    @property
-    def reason(self) -> str:
-        """File and problem, alike for all utterances that have it."""
-        return f"{self.file}: {CHECKS[self.check].problem}"
-
-    def where(self, folder: Path) -> str:
-        """File, line and utterance."""
-        line = "" if self.line is None else f", line {self.line}"
-        utterance = "" if self.utterance is None else f", utterance {self.utterance}"
-        return one_line(f"{folder / self.file}{line}{utterance}")
-
-    def more(self) -> str:
-        """The detail in brackets, on one line; nothing where there is none."""
-        short = textwrap.shorten(self.detail, DETAIL) if len(self.detail) > DETAIL else self.detail
-        return f" ({one_line(short)})" if short else ""
-
-    def describe(self, folder: Path) -> str:
-        """One line: file, line, utterance, what is wrong and what to do."""
-        check = CHECKS[self.check]
-        where = self.where(folder)
-        return f"{where}: {check.severity}: {check.problem}{self.more()}: {check.remedy}"
 
 
 @dataclass(frozen=True)
@@ -482,54 +419,3 @@ def _outside(directory: Directory, output: str, path: Path) -> Iterator[Finding]
             lacks = sorted(set(row.value.split()) - tokens)
         if lacks:
             yield Finding("tokens", name, row.line, utt, " ".join(lacks))
-
-
-def repair(directory: Directory, findings: Iterable[Finding]) -> tuple[DataDir, dict[str, str]]:
-    """Apply what CHECKS says of the findings: repair tables, leave utterances out.
-
-    Returns:
-        The repaired data, and the reason for each utterance that was left out.
-
-    Raises:
-        DataError: a finding that only the user can correct, or no utterance is left.
-    """
-    findings, path = list(findings), directory.path
-    stop = [finding for finding in findings if finding.fix == BY_HAND]
-    if stop:
-        more = f" (and {len(stop) - 1} more: l2dual validate {path})" if stop[1:] else ""
-        raise DataError(stop[0].describe(path) + more)
-    dropped: dict[str, str] = {}
-    for finding in findings:
-        if finding.fix == DROPPED:
-            dropped.setdefault(finding.utterance, finding.reason)
-    kept = [utt for utt in directory.tables["wav.scp"] if utt not in dropped]
-    if not kept:
-        raise DataError(f"{path}: no utterance is left: {dict(Counter(dropped.values()))}")
-    tables = {
-        name: {utt: rows.get(utt, Row(0, "")).value or UNKNOWN for utt in kept}
-        for name, rows in directory.tables.items()
-    }
-    for finding in findings:
-        if finding.check == "duration" and finding.utterance in tables["utt2dur"]:
-            tables["utt2dur"][finding.utterance] = f"{directory.seconds[finding.utterance]:.4f}"
-    badly_named = {f.utterance for f in findings if f.check == "prefix"} - set(dropped)
-    new = _renamed(tables["utt2spk"], badly_named)
-    tables = {
-        name: {new.get(utt, utt): value for utt, value in table.items()}
-        for name, table in tables.items()
-    }
-    return DataDir(path, tables, directory.info), dropped
-
-
-def _renamed(speakers: Mapping[str, str], utts: Iterable[str]) -> dict[str, str]:
-    """New names for ``utts``, that begin with their speakers; none that is in use or no id."""
-    new = {utt: f"{speakers[utt]}-{utt}" for utt in utts}
-    times = Counter([*speakers, *new.values()])
-    return {utt: name for utt, name in new.items() if times[name] == 1 and is_id(name)}
-
-
-def markdown() -> str:
-    """The table of docs/validate.md."""
-    rows = [("check", "what is wrong", "remedy", "severity", "`--fix`"), ["---"] * 5]
-    rows += [(f"`{name}`", *check) for name, check in CHECKS.items()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -69,7 +69,7 @@ def _interrupt_quietly() -> None:
 
     def interrupt(*_) -> None:
         if os.getpid() != main:
-            os._exit(130)
+            os._exit(0)  # of a DataLoader, any other status would be an error
         raise KeyboardInterrupt
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -8,24 +8,16 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from l2dual.bin import positive_float, positive_int, run
 from l2dual.datadir import write_table
 from l2dual.errors import L2DualError, UsageError, one_line
+from l2dual.findings import CHECKS, ERROR, LEFT, Finding
 from l2dual.outputs import OUTPUTS
-from l2dual.validate import (
-    CHECKS,
-    ERROR,
-    LEFT,
-    Directory,
-    Finding,
-    Options,
-    repair,
-    utterances_of,
-    validate,
-)
+from l2dual.repair import repair
+from l2dual.validate import Directory, Options, utterances_of, validate
 
 EXAMPLES = 5  # of each kind of finding
 
@@ -94,17 +86,22 @@ def call(args: argparse.Namespace) -> None:
 
 def check(path: Path, args: argparse.Namespace) -> tuple[dict, bool]:
     """Check one directory and report on it; return what JSON says, and whether no error is left."""
-    say = partial(print, file=sys.stderr if args.format == "json" else sys.stdout)
     options = Options(dict(args.tokens), args.frames_per_second, args.fs, True, args.nj)
     directory, findings = validate(path, options)
     most = None if args.all else EXAMPLES
     if args.format == "text":
-        say("\n".join(summary(directory, findings)))
+        say(summary(directory, findings))
         if not args.fix:
-            say("".join(examples(directory, findings, most)), end="")
+            say(examples(directory, findings, most))
     if args.fix:
-        say("\n".join(fix(directory, findings, most)))
+        say(fix(directory, findings, most), sys.stderr if args.format == "json" else None)
     return as_json(directory, findings), args.fix or all(f.severity != ERROR for f in findings)
+
+
+def say(lines: Iterable[str], stream: TextIO | None = None) -> None:
+    """Print lines, each on one line whatever names it has; to stdout where there is no ``stream``."""
+    for line in lines:
+        print(one_line(line), file=stream)
 
 
 def by_kind(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
@@ -119,7 +116,7 @@ def summary(directory: Directory, findings: list[Finding]) -> list[str]:
     counts = Counter(finding.severity for finding in findings)
     number = len(directory.tables.get("wav.scp", {}))
     found = ", ".join(_count(n, severity) for severity, n in sorted(counts.items()))
-    lines = [f"{one_line(str(directory.path))}: {number} utterances: {found or 'nothing found'}"]
+    lines = [f"{directory.path}: {number} utterances: {found or 'nothing found'}"]
     for name, some in by_kind(findings).items():
         kind = CHECKS[name]
         lines.append(f"  {_count(len(some), kind.severity)}: {name}: {kind.problem}: {kind.remedy}")
@@ -133,15 +130,14 @@ def _count(number: int, name: str) -> str:
 def examples(directory: Directory, findings: list[Finding], most: int | None) -> Iterable[str]:
     """The places of each kind of finding, ``most`` of them (None: all)."""
     for name, some in by_kind(findings).items():
-        yield f"\n{name} ({CHECKS[name].severity}):\n"
-        for finding in some[:most]:
-            yield f"  {finding.where(directory.path)}{finding.more()}\n"
-        yield _rest(some, most, "  ", "\n")
+        yield from ("", f"{name} ({CHECKS[name].severity}):")
+        yield from (f"  {f.where(directory.path)}{f.more()}" for f in some[:most])
+        yield from _rest(some, most, "  ")
 
 
-def _rest(some: list, most: int | None, before: str, after: str = "") -> str:
+def _rest(some: list[Finding], most: int | None, before: str) -> list[str]:
     hidden = len(some) - len(some[:most])
-    return f"{before}and {hidden} more: --all{after}" if hidden else ""
+    return [f"{before}and {hidden} more: --all"] if hidden else []
 
 
 def as_json(directory: Directory, findings: list[Finding]) -> dict:
@@ -176,8 +172,7 @@ def fix(directory: Directory, findings: list[Finding], most: int | None) -> Iter
     for name, some in by_kind(findings).items():
         if CHECKS[name].fix != LEFT:
             yield from (f"{finding.fix}: {finding.describe(path)}" for finding in some[:most])
-            if rest := _rest(some, most, f"{CHECKS[name].fix}: {name}: "):
-                yield rest
+            yield from _rest(some, most, f"{CHECKS[name].fix}: {name}: ")
     yield f"{path}: {len(data['wav.scp'])} utterances, {len(dropped)} dropped; as it was: {backup}"
 
 

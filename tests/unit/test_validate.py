@@ -15,8 +15,10 @@ import yaml
 
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError
+from l2dual.findings import CHECKS, LEFT, markdown
 from l2dual.recording import decode
-from l2dual.validate import CHECKS, LEFT, Options, markdown, repair, validate
+from l2dual.repair import repair
+from l2dual.validate import Options, validate
 
 SECONDS = 2.0
 TEXTS = ("나는 생각해요", "같이 가요", "학교에 가요", "i think so")
