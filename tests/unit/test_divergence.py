@@ -145,7 +145,7 @@ split      L1  utts  speakers     0    1-3   4-10  11+  mean  learner  native  j
  test     all     2         2   0 %   50 %   50 %  0 %  5.00       10       0     -
  test     jpn     1         1   0 %    0 %  100 %  0 %  8.00        8       0     -
  test     kor     1         1   0 %  100 %    0 %  0 %  2.00        2       0     -
-paper  AI-Hub                26 %   40 %   30 %  4 %"""
+paper  AI-Hub                  26 %   40 %   30 %  4 %"""
 
 
 def test_command_line_writes_and_prints(tmp_path):
