@@ -11,6 +11,7 @@ import soxr
 
 from l2dual.datadir import UNKNOWN, DataDir, write_table
 from l2dual.errors import DataError
+from l2dual.files import file_name
 
 FORMATS = ("flac", "wav", "ark")
 CHUNK = 200  # utterances in one task of a worker, and in one ark file
@@ -144,7 +145,7 @@ def _format_chunk(job) -> tuple[dict[str, str], dict[str, float]]:
         elif speed == 1.0 and segment is None and _is_as_wanted(source, audio_format, rate):
             paths[utt] = source
         else:
-            name = f"{utt}.{audio_format}"
+            name = file_name(utt, f".{audio_format}")
             soundfile.write(out / "audio" / name, samples, rate, subtype="PCM_16")
             paths[utt] = str(final / name)
     if vectors:

@@ -1,5 +1,6 @@
 """Kaldi-style data directories: tables of `<utterance> <value>` that list the same utterances."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,13 +11,14 @@ import yaml
 
 from l2dual.corpora import Utterance
 from l2dual.errors import DataError
-from l2dual.files import atomic_write
+from l2dual.files import atomic_write, is_id, read_text, read_yaml
 from l2dual.outputs import OUTPUTS
 
 TEXTS = ("text.surface", "text.meaning", "text.canonical")
 SURFACE_TEXTS = ("text.surface", "text.canonical")  # both or neither
 TABLES = ("wav.scp", *TEXTS, "utt2spk", "utt2l1")
 UNKNOWN = "unknown"
+LINE = re.compile("[^\0\n\r\ud800-\udfff]*")  # one line of a table
 ASSUMPTIONS = {"heard": "the text as written", "pronounced": "standard pronunciation of the text"}
 
 
@@ -24,32 +26,36 @@ def read_table(path: str | Path) -> dict[str, str]:
     """Read `<utterance> <value>` lines, as ESPnet does; a value may be empty or hold spaces.
 
     Raises:
-        DataError: no such file, not UTF-8, a blank line, or an utterance that stands twice.
+        DataError: no regular file, not UTF-8, a NUL, a blank line, or a duplicate utterance.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file: run the stage that makes it")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 (byte {error.start}): convert it") from error
+    text = read_text(path)
     table = {}
     lines = text.removesuffix("\n").split("\n") if text else []
     for number, line in enumerate(lines, 1):
         key, *value = line.split(maxsplit=1) or [""]
         if not key:
             raise DataError(f"{path}, line {number}: the line is blank: remove it")
+        if "\0" in line:
+            raise DataError(f"{path}, line {number}: has a NUL character: remove it")
         if key in table:
-            raise DataError(f"{path}, line {number}: utterance {key} stands twice: remove one")
+            raise DataError(f"{path}, line {number}: utterance {key} is a duplicate: remove one")
         table[key] = "".join(value).strip()
     return table
 
 
 def write_table(path: str | Path, table: Mapping[str, object]) -> None:
-    """Write a table sorted by utterance."""
+    """Write a table sorted by utterance.
+
+    Raises:
+        DataError: a value that would not be one line of UTF-8.
+    """
     with atomic_write(path) as stream:
         for key in sorted(table):
-            stream.write(f"{key} {table[key]}".rstrip() + "\n")
+            line = f"{key} {table[key]}".rstrip()
+            if not LINE.fullmatch(line):
+                raise DataError(f"{path}: {line!r} is not one line of text: correct the corpus")
+            stream.write(line + "\n")
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class DataDir:
             for utt in sorted(ids ^ set(table))[:1]:
                 lacks, has = (name, "wav.scp") if utt in ids else ("wav.scp", name)
                 raise DataError(
-                    f"{path / lacks}: utterance {utt} is missing, but stands in {has}: "
+                    f"{path / lacks}: utterance {utt} is missing, but {has} has it: "
                     "add it, or remove it from the other tables"
                 )
         return cls(path, tables, info)
@@ -120,7 +126,7 @@ def read_info(path: str | Path) -> dict:
     file = Path(path) / "corpus.yaml"
     if not file.is_file():
         raise DataError(f"{file}: no such file: run stage 1")
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
+    return read_yaml(file)
 
 
 def surface_of(info: Mapping) -> str:
@@ -161,11 +167,17 @@ def write_datadir(path: str | Path, utterances: Iterable[Utterance], info: Mappi
     """Write the utterances of one split as a data directory.
 
     Raises:
-        DataError: two utterances share an id, an id does not begin with its speaker, or there
-            is no utterance.
+        DataError: two utterances share an id, an id or a speaker has a character that it may not
+            have, an id does not begin with its speaker, or there is no utterance.
     """
     tables: dict[str, dict[str, str]] = defaultdict(dict)
     for utterance in utterances:
+        for name in (utterance.speaker, utterance.id):
+            if not is_id(name):
+                raise DataError(
+                    f"{path}: utterance {utterance.id!r}: {name!r} is no name for an utterance or a "
+                    "speaker: use letters, digits and . _ - + = @, no . at the start, 255 bytes at most"
+                )
         if utterance.id in tables["wav.scp"]:
             raise DataError(f"{path}: two utterances have the id {utterance.id}: make ids unique")
         if not utterance.id.startswith(f"{utterance.speaker}-"):

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from l2dual import phonology
-from l2dual.bin import run
+from l2dual.bin import natural, positive_int, run
 from l2dual.corpora import SPLITS, Request, Utterance
 from l2dual.datadir import write_datadir
 from l2dual.errors import DataError, UsageError
@@ -28,8 +28,8 @@ def main() -> None:
     parser.add_argument("--corpus", required=True, help="a module of l2dual/corpora")
     parser.add_argument("--language", choices=("en", "ko"), required=True)
     parser.add_argument("--convention", choices=("heard", "pronounced"), required=True)
-    parser.add_argument("--seed", type=int, default=1, help="of a split, or of the simulation")
-    parser.add_argument("--nj", type=int, default=1)
+    parser.add_argument("--seed", type=natural, default=1, help="of a split, or of the simulation")
+    parser.add_argument("--nj", type=positive_int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     real = parser.add_argument_group("a real corpus")
     real.add_argument("--db", type=Path, help="where it is")
