@@ -17,6 +17,7 @@ TEXTS = ("text.surface", "text.meaning", "text.canonical")
 SURFACE_TEXTS = ("text.surface", "text.canonical")  # both or neither
 TABLES = ("wav.scp", *TEXTS, "utt2spk", "utt2l1")
 UNKNOWN = "unknown"
+SCP_TYPE = "recording"  # how ESPnet reads wav.scp: through l2dual.speech
 ASSUMPTIONS = {"heard": "the text as written", "pronounced": "standard pronunciation of the text"}
 
 
@@ -144,11 +145,6 @@ def convention_of(info: Mapping) -> str:
         return "no surface"
     assumed = f" (assumed: {ASSUMPTIONS[info['convention']]})"
     return info["convention"] + (assumed if surface_of(info) == "assumed" else "")
-
-
-def scp_type(info: Mapping) -> str:
-    """ESPnet's name for how wav.scp is read."""
-    return "kaldi_ark" if info["audio_format"] in ("ark", "features") else "sound"
 
 
 def write_info(path: str | Path, info: Mapping) -> None:

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ import yaml
 from l2dual.audio import FORMATS, OVERSHOOT
 from l2dual.datadir import SURFACE_TEXTS, TABLES, UNKNOWN, DataDir, has_surface, outputs_of
 from l2dual.errors import DataError, UsageError
-from l2dual.recording import Recording, decode
+from l2dual.recording import Recording, decode, is_pipe
 
 REPAIRED, DROPPED, BY_HAND, LEFT = "repaired", "dropped", "by hand", "left"  # fixes
 ERROR = "error"
@@ -102,6 +103,7 @@ class Options:
         rate: Hz that stage 3 needs at least; corpus.yaml's sampling_rate wins.
         audio: whether to decode the recordings; else utt2dur has the durations.
         nj: processes that decode.
+        allow_pipes: whether to run the commands (`CMD |`) in wav.scp.
     """
 
     tokens: Mapping[str, Path] = field(default_factory=dict)
@@ -109,6 +111,7 @@ class Options:
     rate: int = 16000
     audio: bool = True
     nj: int = 1
+    allow_pipes: bool = False
 
 
 class Row(NamedTuple):
@@ -338,13 +341,14 @@ def _audio(directory: Directory, options: Options) -> Iterator[Finding]:
     """Check the recordings, and measure the utterances' seconds."""
     rows = dict(directory.values("wav.scp"))
     for utt, row in rows.items():
-        if " " in row.value and not row.value.endswith("|"):
+        if " " in row.value and not is_pipe(row.value):
             yield Finding("path", "wav.scp", row.line, utt)
     if not options.audio or directory.info.get("audio_format") == "features":
         return
     paths = list(dict.fromkeys(row.value for row in rows.values()))
     with ProcessPoolExecutor(options.nj) as pool:
-        recordings = dict(zip(paths, pool.map(decode, paths, chunksize=50), strict=True))
+        found = pool.map(partial(decode, allow_pipes=options.allow_pipes), paths, chunksize=50)
+        recordings = dict(zip(paths, found, strict=True))
     known = Counter(r.rate for r in recordings.values() if isinstance(r, Recording) and r.rate)
     usual = known.most_common(1)[0][0] if known else options.rate
     heard: dict[tuple, str] = {}

@@ -41,6 +41,12 @@ def add_parser(commands) -> None:
     parser.add_argument("--frames_per_second", type=float, default=25.0, help="of the encoder")
     parser.add_argument("--fs", type=int, default=16000, help="least sampling rate in Hz")
     parser.add_argument("--nj", type=int, default=1, help="processes that decode audio")
+    parser.add_argument(
+        "--allow_pipes",
+        choices=("true", "false"),
+        default="false",
+        help="run the commands in wav.scp (CMD |) and read the WAV that they write",
+    )
     parser.add_argument("--json", type=Path, help="file to write the findings to as well")
     parser.set_defaults(call=call)
 
@@ -54,7 +60,13 @@ def _token_list(choice: str) -> tuple[str, Path]:
 
 def call(args: argparse.Namespace) -> None:
     """Check, report, repair if asked; exit with status 1 where errors are left."""
-    options = Options(dict(args.tokens), args.frames_per_second, args.fs, True, args.nj)
+    options = Options(
+        tokens=dict(args.tokens),
+        frames_per_second=args.frames_per_second,
+        rate=args.fs,
+        nj=args.nj,
+        allow_pipes=args.allow_pipes == "true",
+    )
     records, failed = [], False
     for path in args.directories:
         directory, findings = validate(path, options)

@@ -119,16 +119,6 @@ def test_a_segment_is_that_part_of_the_file(tmp_path, name):
     np.testing.assert_allclose(samples, ramp[4000:16000], atol=2 / 32768)
 
 
-def test_only_the_segment_is_read(tmp_path, monkeypatch):
-    soundfile.write(tmp_path / "a.wav", tone(2.0), RATE)
-    read, asked = soundfile.SoundFile.read, []
-    monkeypatch.setattr(
-        soundfile.SoundFile, "read", lambda self, n, **kw: asked.append(n) or read(self, n, **kw)
-    )
-    read_audio(tmp_path / "a.wav", "utt", RATE, segment=(1.0, 1.5))
-    assert asked == [8000]
-
-
 def test_a_segment_may_end_a_rounding_after_the_file(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(1.0), RATE)
     assert len(read_audio(tmp_path / "a.wav", "utt", RATE, segment=(0.5, 1.05))) == 8000
@@ -137,7 +127,7 @@ def test_a_segment_may_end_a_rounding_after_the_file(tmp_path):
 @pytest.mark.parametrize("segment", [(0.5, 1.5), (1.2, 1.25), (0.5, 0.5), (-0.1, 0.5), (1.0, 1.05)])
 def test_a_segment_outside_the_file_is_named(tmp_path, segment):
     soundfile.write(tmp_path / "a.wav", tone(1.0), RATE)
-    with pytest.raises(DataError, match="not within its 1.000 s: mend utt2segment") as error:
+    with pytest.raises(DataError, match="not within its 1.000 s .*: correct utt2segment") as error:
         read_audio(tmp_path / "a.wav", "utt7", RATE, segment=segment)
     assert "utt7" in str(error.value) and "a.wav" in str(error.value)
 
