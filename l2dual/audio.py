@@ -217,13 +217,14 @@ def _format_chunk(job: Job) -> Formatted:
                 done.bad[utt] = error
                 continue
             done.seconds[utt] = len(samples) / job.rate
+            whole = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
             if job.audio_format == "ark":
-                vectors[utt] = np.round(samples * 32767).astype(np.float32) / 32768
+                vectors[utt] = whole.astype(np.float32) / 32768
             elif speed == 1.0 and segment is None and _is_as_wanted(sound, job):
                 done.paths[utt] = source
             else:
                 name = f"{utt}.{job.audio_format}"
-                soundfile.write(job.out / "audio" / name, samples, job.rate, subtype="PCM_16")
+                soundfile.write(job.out / "audio" / name, whole, job.rate, subtype="PCM_16")
                 done.paths[utt] = str(final / name)
     if vectors:
         done.paths.update(save_ark(job.out / "audio" / f"{job.number:05d}.ark", final, vectors))

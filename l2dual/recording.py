@@ -151,8 +151,9 @@ def _decode(source: Path | bytes) -> Sound:
     with _open(source) as stream:
         head = stream.read(16)
         size = stream.seek(0, io.SEEK_END)
+    headerless = isinstance(source, Path) and source.suffix.lower() in (".pcm", ".raw")
     for pattern, container in CONTAINERS:
-        if pattern.match(head):
+        if pattern.match(head) and not headerless:
             return _decode_compressed(source, container)
     with open_audio(source) as file:
         kind, log, frames = (file.format, file.subtype), file.extra_info, file.frames
@@ -191,10 +192,7 @@ def _has_last_page(source: Path | bytes) -> bool:
 
 def _decode_compressed(source: Path | bytes, container: str) -> Sound:
     """Decode the first audio track by FFmpeg's libraries."""
-    with (
-        _open(source) as stream,
-        av.open(stream, format=container, metadata_errors="ignore") as file,
-    ):
+    with _open(source) as stream, av.open(stream, format=container) as file:
         if not file.streams.audio:
             raise Unusable("there is no audio track in it")
         track = file.streams.audio[0]
@@ -240,7 +238,10 @@ def _read_ark(file: Path, offset: int) -> Sound:
 
 def _ark_size(stream: BinaryIO) -> int:
     """A dimension as Kaldi writes it: the number of its bytes (4), and an integer."""
-    width, size = struct.unpack("<bi", stream.read(5).ljust(5, b"\0"))
+    content = stream.read(5)
+    if len(content) < 5:
+        raise Unusable("truncated: the ark ends before its values do")
+    width, size = struct.unpack("<bi", content)
     if width != 4 or size < 0:
         raise Unusable("a damaged ark: no size before the values")
     return size
