@@ -1,5 +1,6 @@
 """Bring audio to one sampling rate, one channel and one format."""
 
+import math
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -89,7 +90,7 @@ def _cut(samples: np.ndarray, rate: int, segment: Segment | None) -> np.ndarray:
         )
     part = samples[round(start * rate) : round(end * rate)]
     if not part.any():
-        raise Unusable(f"segment {start:g} to {end:g} s: nothing but zeros")
+        raise Unusable(f"no sound in its segment {start:g} to {end:g} s", "correct utt2segment")
     return part
 
 
@@ -110,6 +111,25 @@ def read_segment(data: DataDir, utt: str) -> Segment | None:
             "seconds: correct it"
         ) from None
     return start, end
+
+
+def read_speed(data: DataDir, utt: str) -> float:
+    """Return how many times as fast an utterance is played, from ``utt2speed``; 1 without it.
+
+    Raises:
+        DataError: no number above 0.
+    """
+    value = data.tables.get("utt2speed", {}).get(utt, "1")
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed < math.inf:
+        raise DataError(
+            f"{data.path / 'utt2speed'}: utterance {utt} has '{value}', not a number above 0: "
+            "make it again (stage 2)"
+        )
+    return speed
 
 
 class Job(NamedTuple):
@@ -182,6 +202,7 @@ def _check_tables(data: DataDir, allow_pipes: bool) -> None:
             if not (allow_pipes and is_pipe(place)):
                 locate(place)
             read_segment(data, utt)
+            read_speed(data, utt)
         except Unusable as error:
             faults.append(describe(place, utt, error))
         except DataError as error:
@@ -209,8 +230,7 @@ def _format_chunk(job: Job) -> Formatted:
             done.bad.update(dict.fromkeys(utts, error))
             continue
         for utt in utts:
-            speed = float(job.data.tables.get("utt2speed", {}).get(utt, 1.0))
-            segment = read_segment(job.data, utt)
+            speed, segment = read_speed(job.data, utt), read_segment(job.data, utt)
             try:
                 samples = convert(sound, job.rate, speed, segment)
             except Unusable as error:

@@ -197,15 +197,17 @@ def _decode_compressed(source: Path | bytes, container: str) -> Sound:
             raise Unusable("there is no audio track in it")
         track = file.streams.audio[0]
         resampler = av.AudioResampler(format="fltp")  # the same rate, as floats
-        frames = [part for frame in file.decode(track) for part in resampler.resample(frame)]
+        parts, rate = [], track.rate
+        for frame in file.decode(track):
+            rate = frame.sample_rate
+            parts += [part.to_ndarray().T for part in resampler.resample(frame)]
         promised = float(track.duration * track.time_base) if track.duration else 0.0
         if not promised and file.duration and len(file.streams) == 1:
             promised = file.duration / av.time_base
         kind = (container.upper(), track.codec_context.name)
-    if not frames:
+    if not parts:
         raise Unusable("no samples")
-    samples = np.concatenate([frame.to_ndarray().T for frame in frames])
-    rate = frames[0].sample_rate
+    samples = np.concatenate(parts)
     if len(samples) / rate < promised - SHORTFALL:
         raise Unusable(f"truncated after {len(samples)} samples")
     return Sound(samples, rate, kind)

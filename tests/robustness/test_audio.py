@@ -5,17 +5,21 @@ import pickle
 import struct
 import sys
 
+import av
 import kaldiio
 import numpy as np
 import pytest
 import soundfile
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from l2dual import features
 from l2dual.__main__ import main as l2dual_main
 from l2dual.bin import collect_stats, format_audio, run
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError
+from l2dual.recording import Recording, decode
 from l2dual.report.examples import embed_audio
 from l2dual.speech import batches
 
@@ -202,3 +206,41 @@ def test_statistics_open_files_only(folder, root, monkeypatch, capsys, place, au
     arguments = ("--train_config", "train.yaml", "--data", "data", "--out", "stats")
     printed = failing(collect_stats.main, monkeypatch, capsys, *arguments)
     assert f"utterance s-00: {place}: {HOSTILE[place]}" in printed
+
+
+KINDS = ("wav", "flac", "ogg", "mp3", "aiff", "w64", "m4a", "ark")
+DAMAGE = st.tuples(st.integers(0, 5000), st.integers(0, 40), st.binary(max_size=20))
+
+
+@pytest.fixture(scope="module")
+def sound_files(tmp_path_factory):
+    """The content of a good recording of a quarter of a second in each format."""
+    folder = tmp_path_factory.mktemp("good")
+    wave = 0.1 * np.random.default_rng(0).standard_normal(4000).astype(np.float32)
+    for kind in KINDS[:-2]:
+        soundfile.write(folder / f"a.{kind}", wave, 16000, format=kind.upper())
+    kaldiio.save_ark(str(folder / "a.ark"), {"": wave})
+    with av.open(str(folder / "a.m4a"), "w", format="mp4") as file:
+        track = file.add_stream("aac", rate=16000)
+        track.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 16000, 0
+        for packet in [*track.encode(frame), *track.encode(None)]:
+            file.mux(packet)
+    return {kind: (folder / f"a.{kind}").read_bytes() for kind in KINDS}
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(kind=st.sampled_from(KINDS), damages=st.lists(DAMAGE, max_size=4))
+def test_a_damaged_file_is_read_or_refused(sound_files, tmp_path, kind, damages):
+    content = sound_files[kind]
+    for place, removed, new in damages:  # half of them hit the header
+        place = place % len(content) if place % 2 else place % 128
+        content = content[:place] + new + content[place + removed :]
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(content)
+    found = decode(f"{path}:1" if kind == "ark" else str(path))
+    if not damages:
+        assert isinstance(found, Recording) and found.frames >= 4000
+    elif isinstance(found, str):
+        assert found and "\n" not in found

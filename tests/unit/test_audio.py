@@ -172,6 +172,13 @@ def test_a_segment_that_is_no_numbers_is_named(data, tmp_path):
         format_audio(data, tmp_path / "out", "flac", RATE, nj=1)
 
 
+@pytest.mark.parametrize("speed", ["fast", "nan", "0", "-1", "inf", ""])
+def test_a_speed_that_is_no_number_is_named(data, tmp_path, speed):
+    data.tables["utt2speed"] = {"s-a": "1.1", "s-b": speed, "s-c": "1.0"}
+    with pytest.raises(DataError, match=f"utt2speed: utterance s-b has '{speed}', not a number"):
+        format_audio(data, tmp_path / "out", "flac", RATE, nj=1)
+
+
 FACTS = {"corpus": "c", "language": "en", "convention": "heard"}
 FACTS |= {"surface_unit": "char", "meaning_unit": "char"}
 
