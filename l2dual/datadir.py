@@ -19,6 +19,7 @@ SURFACE_TEXTS = ("text.surface", "text.canonical")  # both or neither
 TABLES = ("wav.scp", *TEXTS, "utt2spk", "utt2l1")
 UNKNOWN = "unknown"
 LINE = re.compile("[^\0\n\r\ud800-\udfff]*")  # one line of a table
+SCP_TYPE = "recording"  # how ESPnet reads wav.scp: through l2dual.speech
 ASSUMPTIONS = {"heard": "the text as written", "pronounced": "standard pronunciation of the text"}
 
 
@@ -150,11 +151,6 @@ def convention_of(info: Mapping) -> str:
         return "no surface"
     assumed = f" (assumed: {ASSUMPTIONS[info['convention']]})"
     return info["convention"] + (assumed if surface_of(info) == "assumed" else "")
-
-
-def scp_type(info: Mapping) -> str:
-    """ESPnet's name for how wav.scp is read."""
-    return "kaldi_ark" if info["audio_format"] in ("ark", "features") else "sound"
 
 
 def write_info(path: str | Path, info: Mapping) -> None:

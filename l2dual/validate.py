@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from l2dual.datadir import SURFACE_TEXTS, TABLES, UNKNOWN, has_surface, outputs_
 from l2dual.errors import DataError, UsageError
 from l2dual.files import is_id, leads_out, parse_yaml, read_text
 from l2dual.findings import CHECKS, Finding
-from l2dual.recording import Recording, decode
+from l2dual.recording import Recording, decode, is_pipe
 
 SHORTEST = 0.1  # seconds: 8 frames of 10 ms and a window, for subsampling by 4
 DURATION_TOLERANCE = 0.01  # seconds between utt2dur and the recording
@@ -44,6 +45,7 @@ class Options:
         rate: Hz that stage 3 needs at least; corpus.yaml's sampling_rate wins.
         audio: whether to decode the recordings; else utt2dur has the durations.
         nj: processes that decode.
+        allow_pipes: whether to run the commands (`CMD |`) in wav.scp.
     """
 
     tokens: Mapping[str, Path] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Options:
     rate: int = 16000
     audio: bool = True
     nj: int = 1
+    allow_pipes: bool = False
 
 
 class Row(NamedTuple):
@@ -294,13 +297,14 @@ def _audio(directory: Directory, options: Options) -> Iterator[Finding]:
     """Check the recordings, and measure the utterances' seconds."""
     rows = dict(directory.values("wav.scp"))
     for utt, row in rows.items():
-        if " " in row.value and not row.value.endswith("|"):
+        if " " in row.value and not is_pipe(row.value):
             yield Finding("path", "wav.scp", row.line, utt)
     if not options.audio or directory.info.get("audio_format") == "features":
         return
     paths = list(dict.fromkeys(row.value for row in rows.values()))
     with ProcessPoolExecutor(options.nj) as pool:
-        recordings = dict(zip(paths, pool.map(decode, paths, chunksize=50), strict=True))
+        found = pool.map(partial(decode, allow_pipes=options.allow_pipes), paths, chunksize=50)
+        recordings = dict(zip(paths, found, strict=True))
     known = Counter(r.rate for r in recordings.values() if isinstance(r, Recording) and r.rate)
     usual = known.most_common(1)[0][0] if known else options.rate
     heard: dict[tuple, str] = {}

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from l2dual.bin import run
-from l2dual.datadir import read_info, scp_type
+from l2dual.datadir import SCP_TYPE
 from l2dual.runs import merge, read_yaml, write_yaml
 from l2dual.task import L2DualTask
 from l2dual.tokens import BLANK, SOS_EOS, UNKNOWN
@@ -33,8 +33,8 @@ def main() -> None:
     }
     for split in ("train", "valid"):
         data = args.data / split
-        kind = scp_type(read_info(data))
-        config[f"{split}_data_path_and_name_and_type"] = [[str(data / "wav.scp"), "speech", kind]]
+        scp = [str(data / "wav.scp"), "speech", SCP_TYPE]
+        config[f"{split}_data_path_and_name_and_type"] = [scp]
         config[f"{split}_shape_file"] = [str(data / "utts")]
     write_yaml(args.out / "stats.yaml", config)
     L2DualTask.main(cmd=["--config", str(args.out / "stats.yaml")])

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from l2dual.bin import natural, positive_int, run
-from l2dual.datadir import read_info, scp_type, surface_of
+from l2dual.datadir import SCP_TYPE, read_info, surface_of
 from l2dual.errors import UsageError
 from l2dual.outputs import OUTPUTS, active_outputs
 from l2dual.runs import commit, merge, read_yaml, write_run_script, write_yaml
@@ -35,7 +35,7 @@ def main() -> None:
     info = read_info(args.data / "train")
     if "normalize" not in config:
         config |= _normalization(args.stats)
-    write_yaml(args.out / "train.yaml", config | _data_options(args, exp, outputs, info))
+    write_yaml(args.out / "train.yaml", config | _data_options(args, exp, outputs))
     write_yaml(args.out / "run.yaml", _facts(args, outputs, info))
     write_run_script(args.out, exp, Path.cwd(), args.num_threads)
 
@@ -55,15 +55,13 @@ def _normalization(stats: Path) -> dict:
     return {"normalize": "global_mvn", "normalize_conf": {"stats_file": stats_file}}
 
 
-def _data_options(
-    args: argparse.Namespace, exp: Path, outputs: tuple[str, ...], info: dict
-) -> dict:
+def _data_options(args: argparse.Namespace, exp: Path, outputs: tuple[str, ...]) -> dict:
     options: dict = {"output_dir": str(exp), "seed": args.seed}
     for split in ("train", "valid"):
         data = args.data / split
         options[f"{split}_shape_file"] = [str(args.stats / split / "speech_shape")]
         options[f"{split}_data_path_and_name_and_type"] = [
-            [str(data / "wav.scp"), "speech", scp_type(info)],
+            [str(data / "wav.scp"), "speech", SCP_TYPE],
             *([str(data / f"text.{output}"), output, "text"] for output in outputs),
         ]
     for output in outputs:

@@ -48,6 +48,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fs", type=positive_int, default=16000, help="least sampling rate in Hz")
     parser.add_argument("--nj", type=positive_int, default=1, help="processes that decode audio")
+    parser.add_argument(
+        "--allow_pipes",
+        choices=("true", "false"),
+        default="false",
+        help="run the commands in wav.scp (CMD |) and read the WAV that they write",
+    )
     parser.set_defaults(call=call)
 
 
@@ -86,7 +92,13 @@ def call(args: argparse.Namespace) -> None:
 
 def check(path: Path, args: argparse.Namespace) -> tuple[dict, bool]:
     """Check one directory and report on it; return what JSON says, and whether no error is left."""
-    options = Options(dict(args.tokens), args.frames_per_second, args.fs, True, args.nj)
+    options = Options(
+        tokens=dict(args.tokens),
+        frames_per_second=args.frames_per_second,
+        rate=args.fs,
+        nj=args.nj,
+        allow_pipes=args.allow_pipes == "true",
+    )
     directory, findings = validate(path, options)
     most = None if args.all else EXAMPLES
     if args.format == "text":

@@ -5,12 +5,11 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-import kaldiio
 import soundfile
 
+from l2dual.audio import read_values
 from l2dual.datadir import DataDir
 from l2dual.divergence import BINS, bin_of, divergences
-from l2dual.errors import DataError
 from l2dual.report.rates import Comparison
 from l2dual.score import kind_of, read_pair
 from l2dual.text import align, normalize
@@ -91,10 +90,7 @@ def read_hypotheses(comparison: Comparison, data: DataDir) -> dict:
 
 def embed_audio(path: str, rate: int) -> str:
     """Return an audio file of wav.scp (or a place in a Kaldi ark) as a data: URI, FLAC."""
-    try:
-        samples = kaldiio.load_mat(path) if ".ark:" in path else soundfile.read(path)[0]
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise DataError(f"{path}: unreadable audio: {error}: format it again (stage 3)") from error
+    samples = read_values(path, "the report's examples")
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format="FLAC", subtype="PCM_16")
     return "data:audio/flac;base64," + base64.b64encode(buffer.getvalue()).decode()
