@@ -24,6 +24,8 @@ class Utterance:
     `heard`, its standard pronunciation under `pronounced`; None where ``surface`` is. A native
     speaker makes no learner's errors, so there ``canonical`` is ``surface``.
 
+    ``meaning`` is None where only ``surface`` and ``canonical`` are known.
+
     ``segment``: start and end in seconds, of a longer recording. ``facts``: more that is known of
     it, by name: ``age``, ``gender``, ``level``, ...; each becomes a table ``utt2<name>``.
     """
@@ -33,7 +35,7 @@ class Utterance:
     speaker: str
     audio: Path
     surface: str | None
-    meaning: str
+    meaning: str | None
     canonical: str | None
     l1: str = "unknown"
     segment: tuple[float, float] | None = None
@@ -45,9 +47,13 @@ class Request:
     """What a recipe asks of a corpus.
 
     ``field_map``: YAML file that says where a corpus's labels have what (AI-Hub's sets differ).
+    ``columns``: a table's own name of a column, by ours. ``canonical``: `dictionary` where the
+    dictionary may say what is right, in a corpus of the user's own that does not.
     """
 
     language: str
     convention: str
     seed: int = 1
     field_map: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    canonical: str = "given"
