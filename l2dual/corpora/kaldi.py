@@ -12,6 +12,7 @@ from pathlib import Path
 
 from l2dual.corpora import Request, Utterance, own
 from l2dual.corpora.kaldi_table import read_table
+from l2dual.datadir import UNKNOWN
 from l2dual.errors import DataError
 
 OPTIONAL = {
@@ -117,16 +118,19 @@ class Directory:
 
 def read_parts(path: Path, recordings: dict) -> tuple[str, dict[str, tuple[str, str, str]]]:
     """The file that says so, and the recording, start and end of each utterance ("": the whole)."""
-    if (path / "segments").is_file():
-        parts = read_table(path / "segments", REMEDY)
-    elif (path / "utt2segment").is_file():  # as l2dual writes it: of the utterance's own recording
+    if (path / "utt2segment").is_file():  # as l2dual writes it: of the utterance's own recording
         parts = read_table(path / "utt2segment", REMEDY)
-        parts = {utterance: f"{utterance} {part}" for utterance, part in parts.items()}
+        parts = {utt: f"{utt} {'0 -1' if part == UNKNOWN else part}" for utt, part in parts.items()}
+    elif (path / "segments").is_file():
+        parts = read_table(path / "segments", REMEDY)
     else:
         return "wav.scp", {recording: (recording, "", "") for recording in recordings}
+    found = {}
     for utterance, part in parts.items():
-        if len(part.split()) != 3:
+        recording, *times = part.split()
+        if len(times) != 2:
             raise DataError(
                 f"{path / 'segments'}: {utterance}: no `<recording> <start> <end>`; {REMEDY}"
             )
-    return "segments", {utterance: tuple(part.split()) for utterance, part in parts.items()}
+        found[utterance] = (recording, *(("", "") if times == ["0", "-1"] else times))
+    return "segments", found
