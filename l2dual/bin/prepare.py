@@ -10,6 +10,7 @@ python -m l2dual.bin.prepare --corpus table --language en --convention heard \
 
 import argparse
 import shutil
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from importlib import import_module
@@ -18,6 +19,7 @@ from pathlib import Path
 from l2dual import phonology
 from l2dual.bin import run
 from l2dual.corpora import SPLITS, Request, Utterance, edits
+from l2dual.corpora.spreadsheet import parse_columns
 from l2dual.datadir import write_datadir
 from l2dual.errors import DataError, UsageError
 from l2dual.runs import read_yaml
@@ -36,7 +38,7 @@ def main() -> None:
     real = parser.add_argument_group("a real corpus")
     real.add_argument("--db", type=Path, help="where it is")
     real.add_argument("--field_map", type=Path, help="YAML file: where its labels have what")
-    real.add_argument("--columns", type=columns, default={}, help="OURS=THEIRS,... of a table")
+    real.add_argument("--columns", default="", help="of a table: OURS=THEIRS,...")
     real.add_argument("--canonical", choices=("given", "dictionary"), default="given")
     real.add_argument("--assume_surface", choices=("true", "false"), default="false")
     simulated = parser.add_argument_group("the simulated corpus")
@@ -68,14 +70,6 @@ def main() -> None:
         print("test only: nothing to train on; decode it by --test_data, with stages 3, 4, 9, 10, 12")
 
 
-def columns(choice: str) -> dict[str, str]:
-    """A table's own names of columns, by ours: ``meaning=Text,surface=Heard``."""
-    pairs = [pair.partition("=") for pair in choice.split(",") if pair.strip()]
-    if not all(ours.strip() and theirs.strip() for ours, _, theirs in pairs):
-        raise argparse.ArgumentTypeError(f"'{choice}': write it as meaning=Text,surface=Heard")
-    return {ours.strip().lower(): theirs.strip() for ours, _, theirs in pairs}
-
-
 def read_simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
     from l2dual.corpora import simulated
 
@@ -100,9 +94,19 @@ def read_simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]
 def read_real(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
     corpus = import_module(f"l2dual.corpora.{args.corpus}")
     request = Request(
-        args.language, args.convention, args.seed, args.field_map, args.columns, args.canonical
+        args.language,
+        args.convention,
+        args.seed,
+        args.field_map,
+        parse_columns(args.columns),
+        args.canonical,
     )
-    return corpus.prepare(args.db, request)
+    try:
+        return corpus.prepare(args.db, request)
+    except DataError as error:
+        for fault in getattr(error, "__notes__", ()):
+            print(fault, file=sys.stderr)
+        raise
 
 
 def surface_state(utterances: list[Utterance], assume: bool) -> str:
@@ -154,9 +158,14 @@ def describe(args: argparse.Namespace, utterances: list[Utterance], surface: str
 
 def said(facts: dict) -> list[str]:
     """What a corpus says of its reading, of utterances left out and of overlap of its splits."""
-    keys = [key for key in facts if key.startswith(("left_out", "dropped", "overlap"))]
-    lines = [f"{key.replace('_', ' ')}: {facts[key]}" for key in keys if facts[key]]
-    return [f"note: {note}" for note in facts.get("notes", ())] + lines
+    lines = [f"note: {note}" for note in facts.get("notes", ())]
+    for key in facts:
+        if key.startswith(("left_out", "dropped")) and facts[key]:
+            lines.append(f"{key.replace('_', ' ')}: {facts[key]}")
+        if key.startswith("overlap"):
+            shared = {pair: n for pair, n in facts[key].items() if n["speakers"] or n["prompts"]}
+            lines.append(f"{key.replace('_', ' ')}: {shared or 'none'}")
+    return lines
 
 
 if __name__ == "__main__":

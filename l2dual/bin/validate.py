@@ -1,4 +1,4 @@
-"""l2dual validate DIR: check data directories; docs/validate.md has every check."""
+"""l2dual validate DIR: check data directories, or preview a table; docs/validate.md has every check."""
 
 import argparse
 import shutil
@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
+from l2dual.corpora.preview import preview
+from l2dual.corpora.spreadsheet import parse_columns
 from l2dual.datadir import write_table
 from l2dual.errors import UsageError
 from l2dual.outputs import OUTPUTS
@@ -42,6 +44,7 @@ def add_parser(commands) -> None:
     parser.add_argument("--fs", type=int, default=16000, help="least sampling rate in Hz")
     parser.add_argument("--nj", type=int, default=1, help="processes that decode audio")
     parser.add_argument("--json", type=Path, help="file to write the findings to as well")
+    parser.add_argument("--columns", default="", help="of a table: OURS=THEIRS,...")
     parser.set_defaults(call=call)
 
 
@@ -57,6 +60,9 @@ def call(args: argparse.Namespace) -> None:
     options = Options(dict(args.tokens), args.frames_per_second, args.fs, True, args.nj)
     records, failed = [], False
     for path in args.directories:
+        if path.is_file():
+            failed |= not preview(path, parse_columns(args.columns))
+            continue
         directory, findings = validate(path, options)
         records += [
             {"directory": str(path), "severity": f.severity, "fix": f.fix} | asdict(f)

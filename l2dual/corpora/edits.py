@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from l2dual.corpora import SPLITS, Utterance
 from l2dual.corpora.phones import ERROR, PHONES
 from l2dual.errors import DataError
-from l2dual.stats import MIN_CLUSTERS
+from l2dual.stats import MIN_CLUSTERS, MIN_UTTS
 from l2dual.text import NAMES, distance, normalize, tokens
 
 UNUSUAL, WRONG = 30, 50  # learner's edits per 100 tokens; annotated corpora have 5 to 20
@@ -50,10 +50,6 @@ def erring(utterances: Iterable[Utterance]) -> set[str]:
 
 def report(utterances: list[Utterance], unit: str) -> list[str]:
     """What stage 1 says of the learner's edits, and what the test set can't show."""
-    test = [u for u in utterances if u.split == "test"]
-    if all(u.surface is None for u in utterances):
-        who = {u.facts.get("voice", u.speaker) for u in test}
-        return few(len(who), "speakers")
     lines = []
     for split in SPLITS:
         found = count((u for u in utterances if u.split == split), unit)
@@ -67,27 +63,32 @@ def report(utterances: list[Utterance], unit: str) -> list[str]:
             f"warning: more than {UNUSUAL} learner's edits per 100 {NAMES[unit]}: check that "
             "surface and canonical are written in the same way"
         )
-    if test and not erring(test):
+    return lines + lacking([u for u in utterances if u.split == "test"])
+
+
+def lacking(test: list[Utterance]) -> list[str]:
+    """Warnings of what a test set has too few of."""
+    who, names = erring(test), "speakers or voices with errors"
+    if all(utterance.surface is None for utterance in test):
+        who, names = {u.facts.get("voice", u.speaker) for u in test}, "speakers"
+    elif not who:
         return [
-            *lines,
             "warning: the test set has no learner's error: error detection and cross-talk can't be "
-            "measured; choose the test set by a split of your own",
+            "measured; choose another test set by a column split (Kaldi: utt2split)"
         ]
-    return lines + few(len(erring(test)), "speakers or voices with errors")
-
-
-def few(number: int, who: str) -> list[str]:
-    """A warning where there are too few for an interval."""
-    if not 0 < number < MIN_CLUSTERS:
-        return []
+    numbers = ((len(who), MIN_CLUSTERS, names), (len(test), MIN_UTTS, "utterances"))
     return [
-        f"warning: the test set has {number} {who}: intervals need {MIN_CLUSTERS}; results will be "
-        "single values without them"
+        f"warning: the test set has {number} {name}: intervals need {least}; results will be "
+        "single values"
+        for number, least, name in numbers
+        if number < least
     ]
 
 
-def refuse_implausible(utterances: list[Utterance], unit: str, source: object) -> None:
-    """Raise a DataError where what is due was not given, and the surface is written otherwise."""
+def refuse_implausible(
+    utterances: list[Utterance], unit: str, source: object, compared: str
+) -> None:
+    """Raise a DataError where the surface is not written as ``compared``, its canonical, is."""
     some = [u for u in utterances if u.surface is not None]
     words = {word.upper() for u in some for word in u.surface.split()}
     if unit == "char" and len(words) > 5 and words <= PHONES | {ERROR}:
@@ -99,7 +100,6 @@ def refuse_implausible(utterances: list[Utterance], unit: str, source: object) -
     if found.rate > WRONG:
         raise DataError(
             f"{source}: {found.edits} learner's edits in {found.tokens} {NAMES[unit]} "
-            f"({found.rate:.0f} per 100) can't be right: the surface is not written as the "
-            f"{'meaning' if unit == 'char' else 'dictionary'} is; correct it, or add a column "
-            "canonical: the surface without errors"
+            f"({found.rate:.0f} per 100) can't be right: the surface is not written as {compared} "
+            "is; correct it, or give the canonical text: the surface without errors"
         )

@@ -22,6 +22,7 @@ SPLITS = {  # as users name them
     **dict.fromkeys(("test", "testing", "eval"), "test"),
 }
 LISTED = 20  # faults that one error names
+LONGEST = 255  # bytes of an id, with its speaker
 EXCEL = {"#NAME?", "#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!"}
 
 
@@ -56,6 +57,8 @@ def make_all(
         found = [entry.fault] if entry.fault else list(check(entry, request))
         if not found:
             utterance = make(entry, request)
+            if len(utterance.id.encode()) > LONGEST:
+                found.append(f"the id {utterance.id[:40]}... is too long; give a shorter one")
             first = lines.setdefault(utterance.id, entry.where)
             if first != entry.where:
                 found.append(f"id {utterance.id} is that of {first} too; give unlike ids")
@@ -250,11 +253,13 @@ def finish(
             can't be right.
     """
     refuse(faults, source)
-    derived = any(u.surface is not None and u.canonical is None for u in utterances)
-    if derived:
+    if any(u.surface is not None and u.canonical is None for u in utterances):
         utterances, faults = add_canonical(utterances, request)
         refuse(faults, source)
-        edits.refuse_implausible(utterances, "phone" if in_phones(request) else "char", source)
+        unit = "phone" if in_phones(request) else "char"
+        heard = request.convention == "heard"
+        compared = "the meaning" if heard else "the standard pronunciation"
+        edits.refuse_implausible(utterances, unit, source, compared)
     try:
         utterances, facts = splits.settle(utterances, request.seed)
     except DataError as error:
@@ -277,10 +282,12 @@ def add_canonical(
 
 
 def refuse(faults: list[str], source: Path) -> None:
-    """Raise a DataError of all faults, the first ones in words."""
+    """Raise a DataError of all faults; where there are several, the first ones are its notes."""
     if len(faults) == 1:
         raise DataError(faults[0])
     if faults:
-        more = f", the first {LISTED} here" if len(faults) > LISTED else ""
-        lines = "".join(f"\n  {fault}" for fault in faults[:LISTED])
-        raise DataError(f"{source}: {len(faults)} faults{more}; correct them all:{lines}")
+        more = f" (the first {LISTED} are listed)" if len(faults) > LISTED else ""
+        error = DataError(f"{source}: {len(faults)} faults{more}; correct them all")
+        for fault in faults[:LISTED]:
+            error.add_note(fault)
+        raise error

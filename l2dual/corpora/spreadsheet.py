@@ -103,6 +103,14 @@ def read(path: Path, language: str = "en", columns: Mapping[str, str] | None = N
     return Sheet(path, encoding, separator, used, [header[i] for i in extra], rows, notes)
 
 
+def parse_columns(choice: str) -> dict[str, str]:
+    """The file's names of columns by ours, from ``meaning=Text,surface=Heard``."""
+    pairs = [pair.partition("=") for pair in choice.split(",") if pair.strip()]
+    if not all(ours.strip() and theirs.strip() for ours, _, theirs in pairs):
+        raise UsageError(f"--columns '{choice}': write it as meaning=Text,surface=Heard")
+    return {ours.strip().lower(): theirs.strip() for ours, _, theirs in pairs}
+
+
 def decode(path: Path, language: str) -> tuple[str, str, list[str]]:
     """The text of a file, its encoding, and a note where the encoding was guessed."""
     if path.suffix.lower() not in (".csv", ".tsv", ".txt") or not path.is_file():

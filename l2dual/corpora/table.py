@@ -70,7 +70,9 @@ def is_number(text: str) -> bool:
 def notes(sheet: Sheet, request: Request) -> list[str]:
     """What was guessed of the table, and what was left out."""
     separator = SEPARATORS.get(sheet.separator, sheet.separator)
-    named = ", ".join(f"{ours} is '{theirs}'" for ours, theirs in sheet.columns.items())
+    named = ", ".join(
+        ours if ours == theirs else f"{ours} is '{theirs}'" for ours, theirs in sheet.columns.items()
+    )
     lines = [f"separator {separator}, encoding {sheet.encoding}; columns: {named}"]
     if sheet.ignored:
         lines.append(f"columns not used: {', '.join(sheet.ignored)}")

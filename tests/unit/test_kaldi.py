@@ -97,7 +97,7 @@ def test_reads_what_l2dual_writes(example, tmp_path):
         ("segments", "1.33", "-1", "utterance mina-01: start '0.05' and end '-1'"),
         ("utt2spk", "mina-01 mina", "mina-01 mina x", "spk2l1: mina x is missing"),
         ("utt2spk", "mina-01", "mina-09", "utt2spk: mina-01 is missing"),
-        ("utt2spk", "mina-01", "kenji-01", "utt2spk, line 5: kenji-01 stands twice"),
+        ("utt2spk", "mina-01", "kenji-01", "utt2spk, line 5: kenji-01 is a duplicate"),
         ("text.surface", "mina-01", "mina-09", "text.surface: mina-01 is missing"),
         ("spk2l1", "mina", "nina", "spk2l1: mina is missing"),
         ("text.meaning", "mina-01 i think so", "", "text.meaning, line 5: no `<key> <value>`"),
@@ -112,7 +112,7 @@ def test_bad_directories(example, file, old, new, message):
 
 def test_missing_tables(example, tmp_path):
     (example / "utt2spk").unlink()
-    with pytest.raises(DataError, match="utt2spk: missing; mend"):
+    with pytest.raises(DataError, match="utt2spk: missing; correct"):
         prepare(example, REQUEST)
     with pytest.raises(DataError, match="no wav.scp here, nor in train, valid and test below it"):
         prepare(tmp_path / "nothing", REQUEST)
