@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -78,8 +79,11 @@ def check(entry: Entry, request: Request) -> Iterator[str]:
     for name in ("id", "speaker", "audio"):
         if not row[name]:
             yield f"{name} is empty; fill it in"
-    if row["audio"] and not find_audio(row["audio"], folders):
+    audio = row["audio"] and find_audio(row["audio"], folders)
+    if audio is None:
         yield no_audio(row["audio"], folders)
+    elif re.search(r"[\x00-\x1f\x7f]|\s$", str(audio)):
+        yield f"the name of {str(audio)!r} has a control character or a space at its end; rename it"
     if row.get("split") and row["split"].lower() not in SPLITS:
         yield f"split '{row['split']}': write train, valid or test"
     for name in TEXTS:
@@ -184,15 +188,17 @@ def is_apple_double(name: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _names(folder: Path) -> dict[str, str]:
-    """The names in a folder by what their spellings have in common."""
+    """The names in a folder by what their spellings have in common, where that is one name's."""
     try:
-        return {_key(path.name): path.name for path in folder.iterdir()}
+        names = sorted(path.name for path in folder.iterdir())
     except OSError:
         return {}
+    number = Counter(map(_key, names))
+    return {_key(name): name for name in names if number[_key(name)] == 1}
 
 
 def _key(name: str) -> str:
-    return unicodedata.normalize("NFC", name).strip()
+    return " ".join(unicodedata.normalize("NFC", name).split())
 
 
 def no_audio(name: str, folders: tuple[Path, ...]) -> str:

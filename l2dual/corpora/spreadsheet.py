@@ -39,7 +39,7 @@ SAVE = "save it as 'CSV UTF-8'"
 
 @dataclass(frozen=True)
 class Row:
-    """One row: its line, and its values by our names with single spaces, or why it has none."""
+    """One row: its line, and its values by our names, or why it has none."""
 
     line: int
     values: dict[str, str]
@@ -86,7 +86,7 @@ def read(path: Path, language: str = "en", columns: Mapping[str, str] | None = N
         if isinstance(cells, str):
             rows.append(Row(line, {}, cells))
         elif any(clean(cell) for cell in cells):
-            rows.append(make_row(line, [clean(cell) for cell in cells], places, len(header)))
+            rows.append(make_row(line, cells, places, len(header)))
             if joined:
                 notes.append(f"line {line}: a value holds a line break; it is read as a space")
             if any('"' in cell for cell in cells):
@@ -259,11 +259,14 @@ def find_columns(
 
 def make_row(line: int, cells: list[str], places: dict[str, int], width: int) -> Row:
     """A row by our names; empty values at its end may be missing or too many."""
-    if any(cells[width:]):
+    if any(clean(cell) for cell in cells[width:]):
         fault = f"{len(cells)} values for {width} columns; quote values that hold the separator"
         return Row(line, {}, fault)
     cells = cells + [""] * (width - len(cells))
-    return Row(line, {name: cells[place] for name, place in places.items()})
+    values = {name: clean(cells[place]) for name, place in places.items()}
+    if "audio" in places:  # a file's name may have two spaces
+        values["audio"] = cells[places["audio"]].strip()
+    return Row(line, values)
 
 
 def clean(cell: str) -> str:

@@ -184,6 +184,30 @@ def test_names_of_speakers_and_files(folder):
         prepare(folder / "own.csv", HEARD)
 
 
+@pytest.mark.parametrize(
+    "written, on_disk, found",
+    [
+        ("a b.wav", ["a b.wav", "a  b.wav"], "a b.wav"),
+        ("a  b.wav", ["a b.wav", "a  b.wav"], "a  b.wav"),
+        (" a b.wav ", ["a b.wav"], "a b.wav"),
+        ("a b.wav", [" a\u00a0b.wav"], " a\u00a0b.wav"),
+        ("가 나.wav", [unicodedata.normalize("NFD", "가 나.wav")], unicodedata.normalize("NFD", "가 나.wav")),
+        ("a b.wav", ["a  b.wav", "a   b.wav"], None),
+        ("a b.wav", ["a b.wav "], None),
+    ],
+)
+def test_a_recording_is_found_if_one_is_meant(tmp_path, written, on_disk, found):
+    for name in on_disk:
+        (tmp_path / name).touch()
+    rows = [[written, "s", "yes", "test"]]
+    (tmp_path / "own.csv").write_text(text(header=["audio", "speaker", "meaning", "split"], rows=rows))
+    if found:
+        assert prepare(tmp_path / "own.csv", HEARD)[0][0].audio == tmp_path / found
+    else:
+        with pytest.raises(DataError, match="line 2: .*(no such audio file|rename it)"):
+            prepare(tmp_path / "own.csv", HEARD)
+
+
 def test_all_bad_rows_are_listed_at_once(folder):
     rows = [list(row) for row in ROWS]
     rows[0][0] = "none.wav"
