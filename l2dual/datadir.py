@@ -69,8 +69,7 @@ class DataDir:
         """
         path = Path(path)
         info = read_info(path)
-        names = [name for name in TABLES if has_surface(info) or name not in SURFACE_TEXTS]
-        names = [name for name in names if has_meaning(info) or name != "text.meaning"]
+        names = [name for name in TABLES if is_wanted(name, info)]
         names += sorted(found.name for found in path.glob("utt2*") if found.name not in TABLES)
         tables = {name: read_table(path / name) for name in names}
         ids = set(tables["wav.scp"])
@@ -144,6 +143,11 @@ def has_surface(info: Mapping) -> bool:
 def has_meaning(info: Mapping) -> bool:
     """Whether the corpus says what was intended."""
     return info.get("meaning") != "none"
+
+
+def is_wanted(table: str, info: Mapping) -> bool:
+    """Whether a data directory with these facts has the table."""
+    return has_meaning(info) if table == "text.meaning" else has_surface(info) or table not in SURFACE_TEXTS
 
 
 def outputs_of(info: Mapping) -> tuple[str, ...]:

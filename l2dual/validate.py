@@ -17,7 +17,7 @@ from typing import NamedTuple
 import yaml
 
 from l2dual.audio import FORMATS, OVERSHOOT
-from l2dual.datadir import SURFACE_TEXTS, TABLES, UNKNOWN, DataDir, has_surface, outputs_of
+from l2dual.datadir import TABLES, UNKNOWN, DataDir, is_wanted, outputs_of
 from l2dual.errors import DataError, UsageError
 from l2dual.recording import Recording, decode
 
@@ -189,7 +189,7 @@ def _read_tables(directory: Directory) -> Iterator[Finding]:
     there = {file.name for file in directory.path.glob("utt2*")}
     there |= {name for name in TABLES if (directory.path / name).is_file()}
     for name in dict.fromkeys([*TABLES, *sorted(there)]):
-        wanted = has_surface(directory.info) or name not in SURFACE_TEXTS
+        wanted = is_wanted(name, directory.info)
         if name in there and not wanted:
             yield Finding("unexpected", name)
             continue
