@@ -10,7 +10,7 @@ from l2dual.errors import DataError
 from l2dual.stats import MIN_CLUSTERS, MIN_UTTS
 from l2dual.text import NAMES, distance, normalize, tokens
 
-UNUSUAL, WRONG = 30, 50  # learner's edits per 100 tokens; annotated corpora have 5 to 20
+UNUSUAL, WRONG = 30, 50  # learner's edits per 100 tokens
 IPA = re.compile("[\u0250-\u02af\u02c8\u02cc\u02d0θðŋæ]")
 
 
@@ -78,7 +78,7 @@ def lacking(test: list[Utterance]) -> list[str]:
         ]
     numbers = ((len(who), MIN_CLUSTERS, names), (len(test), MIN_UTTS, "utterances"))
     return [
-        f"warning: the test set has {number} {name}: intervals need {least}; results will be "
+        f"warning: {name} in the test set: {number}; intervals need {least}, so results will be "
         "single values"
         for number, least, name in numbers
         if number < least

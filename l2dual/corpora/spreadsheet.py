@@ -31,7 +31,7 @@ NAMES = {  # each column's own name is understood too; case, spaces and signs pl
     "start": "begin starttime onset",
     "end": "stop endtime offset",
 }
-WORKBOOKS = {b"PK\x03\x04": "an Excel workbook", b"\xd0\xcf\x11\xe0": "an Excel workbook"}
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how .xlsx and .xls begin
 LINE = re.compile(r"\r\n|\n|\r")
 RUN_ON = 20  # lines that one quoted value may hold
 SAVE = "save it as 'CSV UTF-8'"
@@ -63,7 +63,7 @@ def read(path: Path, language: str = "en", columns: Mapping[str, str] | None = N
     """Read a table.
 
     Args:
-        path: the file; its name ends in .csv, .tsv or .txt.
+        path: the file.
         language: ``ko`` or ``en``; decides between CP949 and CP1252 where it is neither UTF.
         columns: the file's own name of a column, by our name.
 
@@ -113,12 +113,11 @@ def parse_columns(choice: str) -> dict[str, str]:
 
 def decode(path: Path, language: str) -> tuple[str, str, list[str]]:
     """The text of a file, its encoding, and a note where the encoding was guessed."""
-    if path.suffix.lower() not in (".csv", ".tsv", ".txt") or not path.is_file():
-        raise DataError(f"{path}: no such table; give a file .csv, .tsv or .txt by --db")
+    if not path.is_file():
+        raise DataError(f"{path}: no such table; give a CSV or TSV file")
     data = path.read_bytes()
-    for start, kind in WORKBOOKS.items():
-        if data.startswith(start):
-            raise DataError(f"{path}: this is {kind}, not a text file; {SAVE} in Excel")
+    if data.startswith(WORKBOOKS):
+        raise DataError(f"{path}: this is an Excel workbook, not a text file; {SAVE} in Excel")
     text, encoding = decode_bytes(data, language)
     if "\0" in text:
         line = 1 + len(LINE.findall(text[: text.index("\0")]))

@@ -18,7 +18,7 @@ def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
     """Read the table.
 
     Args:
-        db: the file: .csv, .tsv or .txt. Audio paths are relative to its directory.
+        db: the file. Audio paths are relative to its directory.
         request: language and convention decide what is due where no ``canonical`` is given; the
             seed draws the splits where none are given; ``columns`` has the file's own names.
 

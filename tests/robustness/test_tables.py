@@ -319,8 +319,8 @@ def test_stage_1_says_the_edits_and_what_the_test_set_lacks(folder, stage_1):
     status, said, errors = stage_1()
     assert status == 0, errors
     assert "test: 4 learner's edits in 42 characters (9.5 per 100)" in said
-    assert "the test set has 3 speakers or voices with errors: intervals need 6" in said
-    assert "the test set has 3 utterances: intervals need 20" in said
+    assert "speakers or voices with errors in the test set: 3; intervals need 6" in said
+    assert "utterances in the test set: 3; intervals need 20" in said
     rows = [[*r[:2], r[2], r[3] if r[4] != "test" else r[2], r[4]] for r in ROWS]
     (folder / "own.csv").write_text(text(rows=rows))
     assert "the test set has no learner's error" in stage_1()[1]
