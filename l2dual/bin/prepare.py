@@ -40,6 +40,7 @@ def main() -> None:
     real.add_argument("--field_map", type=Path, help="YAML file: where its labels have what")
     real.add_argument("--columns", default="", help="of a table: OURS=THEIRS,...")
     real.add_argument("--canonical", choices=("given", "dictionary"), default="given")
+    real.add_argument("--allow_pipes", choices=("true", "false"), default="false")
     real.add_argument("--assume_surface", choices=("true", "false"), default="false")
     simulated = parser.add_argument_group("the simulated corpus")
     simulated.add_argument("--preset", type=Path, help="YAML file")
@@ -52,6 +53,8 @@ def main() -> None:
         raise UsageError(f"--columns: for corpus table only; {args.corpus} has none")
     if args.canonical != "given" and args.corpus not in ("table", "kaldi"):
         raise UsageError(f"--canonical: for corpus table or kaldi; {args.corpus} says what is right")
+    if args.allow_pipes == "true" and args.corpus != "kaldi":
+        raise UsageError(f"--allow_pipes: for corpus kaldi only; {args.corpus} names files")
     shutil.rmtree(args.out, ignore_errors=True)
     utterances, facts = read_simulated(args) if args.corpus == "simulated" else read_real(args)
     utterances = list(utterances)
@@ -100,6 +103,7 @@ def read_real(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
         args.field_map,
         parse_columns(args.columns),
         args.canonical,
+        args.allow_pipes == "true",
     )
     try:
         return corpus.prepare(args.db, request)

@@ -24,7 +24,7 @@ class Utterance:
     `heard`, its standard pronunciation under `pronounced`; None where ``surface`` is. A native
     speaker makes no learner's errors, so there ``canonical`` is ``surface``.
 
-    ``meaning`` is None where only ``surface`` and ``canonical`` are known.
+    ``audio`` is a file, or a command (`CMD |`) where the user allows it. ``meaning`` is None where only ``surface`` and ``canonical`` are known.
 
     ``segment``: start and end in seconds, of a longer recording. ``facts``: more that is known of
     it, by name: ``age``, ``gender``, ``level``, ...; each becomes a table ``utt2<name>``.
@@ -33,7 +33,7 @@ class Utterance:
     id: str
     split: str
     speaker: str
-    audio: Path
+    audio: Path | str
     surface: str | None
     meaning: str | None
     canonical: str | None
@@ -48,7 +48,8 @@ class Request:
 
     ``field_map``: YAML file that says where a corpus's labels have what (AI-Hub's sets differ).
     ``columns``: a table's own name of a column, by ours. ``canonical``: `dictionary` where the
-    dictionary may say what is right, in a corpus of the user's own that does not.
+    dictionary may say what is right, in a corpus of the user's own that does not. ``allow_pipes``:
+    a Kaldi directory may name commands.
     """
 
     language: str
@@ -57,3 +58,4 @@ class Request:
     field_map: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     canonical: str = "given"
+    allow_pipes: bool = False

@@ -22,6 +22,7 @@ SPLITS = {  # as users name them
     **dict.fromkeys(("valid", "validation", "dev", "development"), "valid"),
     **dict.fromkeys(("test", "testing", "eval"), "test"),
 }
+PIPES = "write its output to an audio file and name that (Kaldi directories: or --allow_pipes true)"
 LISTED = 20  # faults that one error names
 LONGEST = 255  # bytes of an id, with its speaker
 EXCEL = {"#NAME?", "#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!"}
@@ -80,7 +81,10 @@ def check(entry: Entry, request: Request) -> Iterator[str]:
         if not row[name]:
             yield f"{name} is empty; fill it in"
     audio = row["audio"] and find_audio(row["audio"], folders)
-    if audio is None:
+    if is_pipe(row["audio"]):
+        if not request.allow_pipes:
+            yield f"'{row['audio']}': a command (|) is not run; {PIPES}"
+    elif audio is None:
         yield no_audio(row["audio"], folders)
     elif re.search(r"[\x00-\x1f\x7f]|\s$", str(audio)):
         yield f"the name of {str(audio)!r} has a control character or a space at its end; rename it"
@@ -133,7 +137,7 @@ def make(entry: Entry, request: Request) -> Utterance:
         id=name if name.startswith(f"{speaker}-") else f"{speaker}-{name}",
         split=SPLITS.get(row.get("split", "").lower(), ""),
         speaker=speaker,
-        audio=find_audio(row["audio"], entry.folders),
+        audio=row["audio"] if is_pipe(row["audio"]) else find_audio(row["audio"], entry.folders),
         l1=row.get("l1") or "unknown",
         segment=segment(row.get("start", ""), row.get("end", "")),
         facts={name: row[name] for name in FACTS if row.get(name)},
@@ -164,6 +168,11 @@ def find_audio(name: str, folders: Iterable[Path]) -> Path | None:
                 if is_file(path):
                     return path
     return None
+
+
+def is_pipe(name: str) -> bool:
+    """Whether Kaldi's readers would take it for a command."""
+    return name.startswith("|") or name.endswith("|")
 
 
 def is_file(path: Path) -> bool:

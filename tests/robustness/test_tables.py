@@ -247,6 +247,7 @@ REFUSED = {  # name: (bytes, file and line, remedy)
     "damaged text": (text().replace("very", "v\ufffdry").encode(), "line 4: ", "as UTF-8 again"),
     "no words": (text().replace("i say very now", "???").encode(), "line 4: ", "fill it in"),
     "a Windows path": (text().replace("a2.", "C:\\a\\a2.").encode(), "line 4: ", "write / and"),
+    "a command": (text().replace("a2.wav", "cat a2.wav |").encode(), "line 4: ", "to an audio file"),
     "other case": (text().replace("a2.wav", "A2.WAV").encode(), "line 4: ", "there is 'a2.wav'"),
     "IPA": (text().replace("sink", "sɪŋk").encode(), "line 2: ", "ARPAbet phones and"),
     "a long name": (text().replace("s2", "s" * 300).encode(), "line 4: ", "give a shorter one"),

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_reads_what_l2dual_writes(example, tmp_path):
 @pytest.mark.parametrize(
     "file, old, new, message",
     [
-        ("wav.scp", "../audio/mina.opus", "sox a - |", r"wav.scp: mina: a command \(\|\)"),
+        ("wav.scp", "../audio/mina.opus", "sox a - |", r"utterance mina-01: 'sox a - \|': a command \(\|\)"),
         ("wav.scp", "mina.opus", "nina.opus", "utterance mina-01: no such audio file"),
         ("wav.scp", "mina ../", "nina ../", "wav.scp: mina is missing, but text.meaning needs it"),
         ("wav.scp", " ../audio/mina.opus", "", "wav.scp, line 3: no `<key> <value>`"),
@@ -108,6 +109,13 @@ def test_bad_directories(example, file, old, new, message):
     with pytest.raises(DataError, match=message) as caught:
         prepare(example, REQUEST)
     assert "\n" not in str(caught.value)
+
+
+def test_commands_where_the_user_allows_them(example):
+    command = "curl https://example.org//mina.wav |"
+    edit(example / "wav.scp", "../audio/mina.opus", command)
+    utterances, _ = prepare(example, replace(REQUEST, allow_pipes=True))
+    assert {str(u.audio) for u in utterances if u.speaker == "mina"} == {command}
 
 
 def test_missing_tables(example, tmp_path):
