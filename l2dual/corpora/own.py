@@ -83,7 +83,7 @@ def check(entry: Entry, request: Request) -> Iterator[str]:
     audio = row["audio"] and find_audio(row["audio"], folders)
     if is_pipe(row["audio"]):
         if not request.allow_pipes:
-            yield f"'{row['audio']}': a command (|) is not run; {PIPES}"
+            yield f"{row['audio']!r}: a command (|) is not run; {PIPES}"
     elif audio is None:
         yield no_audio(row["audio"], folders)
     elif re.search(r"[\x00-\x1f\x7f]|\s$", str(audio)):
@@ -213,11 +213,11 @@ def _key(name: str) -> str:
 def no_audio(name: str, folders: tuple[Path, ...]) -> str:
     """Why there is no such file, and what to do."""
     if "\\" in name or re.match("[A-Za-z]:", name):
-        return f"no such audio file: '{name}', a Windows path; write / and a path from the table"
+        return f"no such audio file: {name!r}, a Windows path; write / and a path from the table"
     path = folders[0] / name
     near = [n for n in _names(path.parent).values() if Path(n).stem.lower() == path.stem.lower()]
     hint = f"there is '{near[0]}'; correct the name" if near else "correct the path"
-    return f"no such audio file: {path}; {hint}"
+    return f"no such audio file: {str(path)!r}; {hint}"
 
 
 def segment(start: str, end: str) -> tuple[float, float] | None:

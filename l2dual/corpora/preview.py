@@ -37,14 +37,14 @@ def preview(path: Path, columns: Mapping[str, str] | None = None) -> bool:
     try:
         table.check_columns(sheet, request)
         if utterances:
-            utterances, info = own.finish(utterances, [], request, path)
-            print(f"splits: {info['splits']['method']}: {split_counts(utterances)}")
-            for line in edits.report(utterances, unit_of(request)):
+            settled, info = own.finish(utterances, [], request, path)
+            print(f"splits: {info['splits']['method']}: {split_counts(settled)}")
+            for line in edits.report(settled, unit_of(request)):
                 print(f"  {line}")
     except DataError as error:
-        refused.append(str(error))
+        refused += getattr(error, "__notes__", [str(error)])
     for utterance in utterances[:SHOWN]:
-        print("\n".join(show(utterance, unit_of(request))))
+        print("\n".join(show(utterance, request)))
     say_refused(refused, path, request)
     return not refused
 
@@ -87,15 +87,17 @@ def listed(counter: Counter, most: int = 8) -> str:
     return some + (", ..." if len(counter) > most else "")
 
 
-def show(utterance: Utterance, unit: str) -> list[str]:
+def show(utterance: Utterance, request: Request) -> list[str]:
     """An utterance: its texts, and where they differ."""
+    if request.convention == "heard" and utterance.canonical is None:
+        utterance = replace(utterance, canonical=utterance.meaning)
     lines = [f"{utterance.id} ({utterance.audio.name})"]
     for name in own.TEXTS:
         text = getattr(utterance, name)
         if text is not None and (name != "canonical" or text != utterance.meaning):
             lines.append(f"  {name:9} {text}")
     if utterance.surface is not None and utterance.canonical is not None:
-        lines.append(f"  {'errors':9} {differences(utterance, unit)}")
+        lines.append(f"  {'errors':9} {differences(utterance, unit_of(request))}")
     return lines
 
 

@@ -17,19 +17,21 @@ from l2dual.errors import DataError, UsageError
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 NAMES = {  # each column's own name is understood too; case, spaces and signs play no part
-    "audio": "path file filename audiopath audiofile wav wavpath filepath recording clip 파일 파일명",
-    "speaker": "speakerid spk spkid learner learnerid participant student subject clientid 화자",
-    "meaning": "text transcript transcription sentence intended prompt 문장 의미",
-    "surface": "heard pronounced said spoken asheard aspronounced 발음",
-    "canonical": "expected canonicalphones",
+    "audio": "path file filename audiopath audiofile wav wavpath filepath recording clip "
+    "파일 파일명 음성",
+    "speaker": "speakerid spk spkid learner learnerid participant student subject clientid "
+    "화자 학습자",
+    "meaning": "text transcript transcription sentence intended prompt 문장 의미 전사",
+    "surface": "heard pronounced said spoken asheard aspronounced 발음 발음전사",
+    "canonical": "expected canonicalphones 표준발음",
     "id": "utt uttid utterance utteranceid",
-    "l1": "firstlanguage nativelanguage mothertongue",
-    "level": "proficiency cefr",
-    "age": "",
-    "gender": "sex",
+    "l1": "firstlanguage nativelanguage mothertongue 모국어",
+    "level": "proficiency cefr 수준 등급",
+    "age": "나이 연령",
+    "gender": "sex 성별",
     "split": "set subset partition",
-    "start": "begin starttime onset",
-    "end": "stop endtime offset",
+    "start": "begin starttime onset 시작",
+    "end": "stop endtime offset 끝",
 }
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how .xlsx and .xls begin
 LINE = re.compile(r"\r\n|\n|\r")
@@ -269,8 +271,8 @@ def make_row(line: int, cells: list[str], places: dict[str, int], width: int) ->
 
 
 def clean(cell: str) -> str:
-    """A value with single spaces."""
-    return " ".join(cell.strip("\ufeff").split())
+    """A value with single spaces and no control characters."""
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\ufeff]", " ", cell).split())
 
 
 def bare(name: str) -> str:
