@@ -147,7 +147,9 @@ def has_meaning(info: Mapping) -> bool:
 
 def is_wanted(table: str, info: Mapping) -> bool:
     """Whether a data directory with these facts has the table."""
-    return has_meaning(info) if table == "text.meaning" else has_surface(info) or table not in SURFACE_TEXTS
+    if table == "text.meaning":
+        return has_meaning(info)
+    return has_surface(info) or table not in SURFACE_TEXTS
 
 
 def outputs_of(info: Mapping) -> tuple[str, ...]:

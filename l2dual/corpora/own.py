@@ -41,9 +41,7 @@ class Entry:
     fault: str = ""
 
 
-def make_all(
-    entries: Iterable[Entry], request: Request
-) -> tuple[list[Utterance], list[str]]:
+def make_all(entries: Iterable[Entry], request: Request) -> tuple[list[Utterance], list[str]]:
     """The utterances of the entries that are right, and every fault of the others.
 
     A row has ``id``, ``speaker``, ``audio``, a text (of TEXTS), and may have the others, ``split``,
@@ -63,10 +61,10 @@ def make_all(
                 found.append(f"the id {utterance.id[:40]}... is too long; give a shorter one")
             first = lines.setdefault(utterance.id, entry.where)
             if first != entry.where:
-                found.append(f"id {utterance.id} is that of {first} too; give unlike ids")
+                found.append(f"id {utterance.id} is that of {first} too; give different ids")
             written = speakers.setdefault(utterance.speaker, entry.row["speaker"])
             if written != entry.row["speaker"]:
-                found.append(f"speakers '{written}' and '{entry.row['speaker']}' look alike; rename")
+                found.append(f"speakers {written!r} and {entry.row['speaker']!r} get one id; rename one")
         if found:
             faults += [f"{entry.where}: {fault}" for fault in found]
         else:

@@ -180,7 +180,7 @@ def test_names_of_speakers_and_files(folder):
         assert utterance.id.startswith(utterance.speaker + "-")
     rows[1][1] = "Kim_Seo-yeon"
     (folder / "own.csv").write_text(text(rows=rows), encoding="utf-8")
-    with pytest.raises(DataError, match="line 3: speakers 'Kim Seo-yeon' and 'Kim_Seo-yeon' look"):
+    with pytest.raises(DataError, match="line 3: speakers 'Kim Seo-yeon' and 'Kim_Seo-yeon' get one"):
         prepare(folder / "own.csv", HEARD)
 
 
