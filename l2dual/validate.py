@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from l2dual.audio import FORMATS, OVERSHOOT
-from l2dual.datadir import SURFACE_TEXTS, TABLES, UNKNOWN, has_surface, outputs_of
+from l2dual.datadir import TABLES, UNKNOWN, is_wanted, outputs_of
 from l2dual.errors import DataError, UsageError
 from l2dual.files import is_id, leads_out, parse_yaml, read_text
 from l2dual.findings import CHECKS, Finding
@@ -138,7 +138,7 @@ def _read_tables(directory: Directory) -> Iterator[Finding]:
     there = {file.name for file in path.glob("utt2*")}
     there |= {name for name in TABLES if os.path.lexists(path / name)}
     for name in dict.fromkeys([*TABLES, *sorted(there)]):
-        wanted = has_surface(directory.info) or name not in SURFACE_TEXTS
+        wanted = is_wanted(name, directory.info)
         if name in there and not wanted:
             yield Finding("unexpected", name)
             continue

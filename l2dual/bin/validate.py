@@ -1,4 +1,4 @@
-"""l2dual validate DIR: check data directories; docs/validate.md has every check."""
+"""l2dual validate DIR: check data directories, or preview a table; docs/validate.md has every check."""
 
 import argparse
 import json
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TextIO
 
 from l2dual.bin import positive_float, positive_int, run
+from l2dual.corpora.preview import preview
+from l2dual.corpora.spreadsheet import parse_columns
 from l2dual.datadir import write_table
 from l2dual.errors import L2DualError, UsageError, one_line
 from l2dual.findings import CHECKS, ERROR, LEFT, Finding
@@ -54,6 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="false",
         help="run the commands in wav.scp (CMD |) and read the WAV that they write",
     )
+    parser.add_argument("--columns", default="", help="of a table: OURS=THEIRS,...")
     parser.set_defaults(call=call)
 
 
@@ -77,6 +80,9 @@ def call(args: argparse.Namespace) -> None:
         if records and args.format == "text":
             print()
         try:
+            if path.is_file():
+                failed |= not preview(path, parse_columns(args.columns))
+                continue
             record, is_good = check(path, args)
         except L2DualError as error:
             print(f"l2dual: error: {one_line(str(error))}", file=sys.stderr)
