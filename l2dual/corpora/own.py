@@ -4,6 +4,7 @@ from pathlib import Path
 
 from l2dual import phonology
 from l2dual.corpora import Request, Utterance, splits
+from l2dual.corpora.disk import as_on_disk
 from l2dual.corpora.phones import ERROR, PHONES, plain
 from l2dual.errors import DataError
 
@@ -25,6 +26,7 @@ def make(row: dict[str, str], request: Request, audio: Path, where: str) -> Utte
     for name in ("id", "speaker"):
         if len(row[name].split()) != 1:
             raise DataError(f"{where}: {name} '{row[name]}': one word is needed; change it")
+    audio = as_on_disk(audio)
     if not audio.is_file():
         raise DataError(f"{where}: no such audio file: {audio}; mend the path")
     split = row.get("split", "")
