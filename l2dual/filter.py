@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError
+from l2dual.frontend import Encoder
 from l2dual.validate import REPAIRED, Finding, Options, repair, validate
 
 
@@ -21,7 +22,7 @@ def filter_data(
     train: bool,
     min_seconds: float,
     max_seconds: float,
-    frames_per_second: float,
+    encoder: Encoder,
     left_out_l1: str | None = None,
 ) -> Filtered:
     """Leave out of a formatted data directory what the validator or a limit excludes.
@@ -31,7 +32,7 @@ def filter_data(
     is not decoded again.
 
     Args:
-        frames_per_second: encoder frames, which bound the tokens that CTC can align.
+        encoder: its frames bound the tokens that CTC can align (see `l2dual.frontend`).
         left_out_l1: a first language that is left out of training and validation; the test set is
             then of that language alone.
 
@@ -39,7 +40,7 @@ def filter_data(
         DataError: something that only the user can mend, no utterance is left, or nobody's
             first language is ``left_out_l1``.
     """
-    options = Options(frames_per_second=frames_per_second, audio=False)
+    options = Options(encoder=encoder, audio=False)
     directory, found = validate(path, options)
     if not train:
         found = [finding for finding in found if finding.check != "dense"]
