@@ -4,12 +4,17 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from espnet2.asr.frontend.default import DefaultFrontend
 
+from l2dual.bin import collect_stats, configure
 from l2dual.bin.collect_stats import SMALLEST_MODEL
 from l2dual.bin.encoder import main
+from l2dual.corpora import Utterance
+from l2dual.datadir import write_datadir
 from l2dual.errors import UsageError
 from l2dual.frontend import at_rate, chain_of, encoder_frames
 from l2dual.runs import merge, read_yaml
@@ -128,3 +133,38 @@ def test_command_line(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", command)
     main()
     assert capsys.readouterr().out == "256/80 3/2 3/2\n"
+
+
+@pytest.fixture
+def telephone(tmp_path):
+    """Formatted data at 8 kHz: two utterances of a second in train and in valid."""
+    for split in ("train", "valid"):
+        data, utterances = tmp_path / "dump" / split, []
+        data.mkdir(parents=True)
+        for number in range(2):
+            audio = data / f"{number}.flac"
+            noise = np.random.default_rng(number).normal(0, 0.1, 8000)
+            soundfile.write(audio, noise, 8000)
+            utterances.append(Utterance(f"s-{number}", split, "s", audio, "a b", "a b", "a b"))
+        info = {"corpus": "c", "language": "en", "convention": "heard", "sampling_rate": 8000}
+        write_datadir(data, utterances, info | {"audio_format": "flac"})
+        (data / "utts").write_text("s-0\ns-1\n")
+    return tmp_path
+
+
+def test_statistics_and_training_have_one_front_end(telephone, root, monkeypatch):
+    monkeypatch.chdir(telephone)
+    data, config = ["--data", "dump"], ["--train_config", str(root / "conf/train_tiny.yaml")]
+    monkeypatch.setattr(sys, "argv", ["collect_stats", *config, *data, "--out", "stats"])
+    collect_stats.main()
+    system = ["--system", str(root / "conf/systems/do.yaml"), "--seed", "1", "--stats", "stats"]
+    tokens = ["--surface_tokens", "tok", "--meaning_tokens", "tok", "--out", "run"]
+    monkeypatch.setattr(sys, "argv", ["configure", *config, *data, *system, *tokens])
+    configure.main()
+    fronts = [read_yaml(Path(file))["frontend_conf"] for file in ("stats/stats.yaml", "run/train.yaml")]
+    assert fronts[0] == fronts[1] == at_rate(REAL, 8000)["frontend_conf"]
+    assert np.load("stats/train/feats_stats.npz")["sum"].shape == (62,)
+    monkeypatch.setattr(sys, "argv", ["configure", "--train_config", "w.yaml", *data, *system, *tokens])
+    Path("w.yaml").write_text("frontend: pretrained\nfrontend_conf: {path: w}\n")
+    with pytest.raises(UsageError, match="the data are sampled at 8000 Hz"):
+        configure.main()
