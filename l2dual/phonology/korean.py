@@ -29,10 +29,10 @@ from l2dual.phonology.rules import (
     load_rules,
     pick,
 )
-from l2dual.phonology.standard_korean import pronounce, pronunciations, standard
+from l2dual.phonology.standard_korean import nearest, pronounce, pronunciations, standard
 
 __all__ = ["L1S", "VOICE", "canonical", "caveats", "contrasts", "heard", "mispronounce"]
-__all__ += ["others", "phonemes", "pronounce", "pronounced", "pronunciations"]
+__all__ += ["nearest", "others", "phonemes", "pronounce", "pronounced", "pronunciations"]
 __all__ += ["rules", "sentences"]
 
 VOICE = "ko"

@@ -6,7 +6,6 @@ English words come with the phones of english_words.py, written by the rules for
 
 import re
 from functools import cache
-from itertools import product
 from pathlib import Path
 
 import yaml
@@ -19,13 +18,13 @@ LATIN = re.compile(r"\d[A-Za-z]\b|[A-Za-z][A-Za-z']*\d?")
 MOST_LETTERS = 3  # of capitals that are always read by their names
 
 
-def readings(text: str) -> list[str]:
-    """``text`` with its Latin words in Hangul, in every way that is licensed; the default first."""
-    pieces, end = [], 0
-    for found in LATIN.finditer(text):
-        pieces += [(text[end : found.start()],), _read(found[0])]
-        end = found.end()
-    return ["".join(chosen) for chosen in product(*pieces, (text[end:],))]
+def pieces(text: str) -> list[tuple[str, ...]]:
+    """``text`` in pieces, its Latin words in Hangul in every way that is licensed; the default first."""
+    found, end = [], 0
+    for match in LATIN.finditer(text):
+        found += [(text[end : match.start()],), _read(match[0])]
+        end = match.end()
+    return [*found, (text[end:],)]
 
 
 @cache

@@ -5,7 +5,6 @@ Sino-Korean or native by the counter that follows; data/ko.numbers.yaml has the 
 
 import re
 from functools import cache
-from itertools import product
 from pathlib import Path
 
 import yaml
@@ -15,6 +14,7 @@ DATA = Path(__file__).parent / "data" / "ko.numbers.yaml"
 DIGITS = "공일이삼사오육칠팔구"
 NATIVE_ONES = ("", "한", "두", "세", "네", "다섯", "여섯", "일곱", "여덟", "아홉")
 NATIVE_TENS = ("", "열", "스물", "서른", "마흔", "쉰", "예순", "일흔", "여든", "아흔")
+FIRST_EITHER = 20  # from here on, both kinds of numbers stand before a counter
 MOST_DIGITS = 16  # of a number; a longer one is read digit by digit
 
 NUMBER = re.compile(
@@ -23,13 +23,13 @@ NUMBER = re.compile(
 )
 
 
-def readings(text: str) -> list[str]:
-    """``text`` with its numbers written out, in every way that is licensed; the default first."""
-    pieces, end = [], 0
-    for found in NUMBER.finditer(text):
-        pieces += [(text[end : found.start()],), _read(found)]
-        end = found.end()
-    return ["".join(chosen) for chosen in product(*pieces, (text[end:],))]
+def pieces(text: str) -> list[tuple[str, ...]]:
+    """``text`` in pieces, its numbers written out in every way that is licensed; the default first."""
+    found, end = [], 0
+    for match in NUMBER.finditer(text):
+        found += [(text[end : match.start()],), _read(match)]
+        end = match.end()
+    return [*found, (text[end:],)]
 
 
 @cache
@@ -40,7 +40,10 @@ def _data() -> dict:
 
 
 def with_units(text: str) -> str:
-    """``text`` with the units after its numbers in Hangul: 3kg 3킬로그램."""
+    """``text`` with the signs around its numbers in Hangul: 3kg 3킬로그램, 3~4 3에서 4."""
+    text = re.sub(r"(?<=\d)\s*[~∼〜]\s*(?=\d)", "에서 ", text)
+    text = re.sub(r"(?<![\w-])[-−](?=[\d.]+ ?(?:도|℃|°C))", "영하 ", text)
+    text = re.sub(r"(?<![\w-])[-−](?=\d)", "마이너스 ", text)
     units = sorted(_data()["units"], key=len, reverse=True)
     pattern = rf"(?<=\d)\s?({'|'.join(map(re.escape, units))})(?![A-Za-z])"
     text = re.sub(r"\$\s?(\d[\d,.]*\d|\d)", r"\1$", text)
@@ -81,7 +84,8 @@ def _counted(number: str, after: str) -> tuple[str, ...]:
         return (_whole(number), *((native(value),) if 0 < value <= most else ()))
     if counter == "시간" and value > 12 or not 0 < value <= most:
         return (_whole(number),)
-    return (native(value), _whole(number)) if counter in _data()["either"] else (native(value),)
+    either = value >= FIRST_EITHER or counter in _data()["either"]
+    return (native(value), _whole(number)) if either else (native(value),)
 
 
 def _counter(after: str) -> str:

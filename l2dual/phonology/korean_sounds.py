@@ -48,6 +48,8 @@ class Border:
 def sounds(spelled: list[Syllable], borders: list[Border]) -> list[Syllable]:
     """The sounds of one phrase, said without a pause; a Border stands after each syllable but the
     last. As many syllables as are spelled."""
+    if not spelled:
+        return []
     codas, onsets = [], [spelled[0].onset]
     for left, right, border in zip(spelled, spelled[1:], borders):
         coda, onset = _meet(left, right, border)

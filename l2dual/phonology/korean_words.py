@@ -45,8 +45,7 @@ class Morph:
         return self.first[0] in "JE" or self.first in ("XSV", "XSA", "VCP") or suffix
 
 
-Letters = dict[int, Syllable]
-Borders = dict[int, Border]
+Option = tuple[dict[int, Syllable], dict[int, Border]]  # syllables and borders, replaced
 
 
 @dataclass
@@ -56,9 +55,9 @@ class Phrase:
 
     spelled: list[Syllable]
     borders: list[Border]
-    options: list[tuple[Letters, Borders]] = field(default_factory=list)
+    options: list[Option] = field(default_factory=list)
 
-    def with_options(self, chosen: tuple[tuple[Letters, Borders], ...]) -> "Phrase":
+    def with_options(self, chosen: tuple[Option, ...]) -> "Phrase":
         spelled, borders = list(self.spelled), list(self.borders)
         for letters, others in chosen:
             for i, syllable in letters.items():
@@ -71,6 +70,8 @@ class Phrase:
 def phrase(words: list[str], pauses: list[bool], alone: bool = False) -> Phrase:
     """``words``, in Hangul, each with a pause after it or without; ``alone``: a word whose context
     is unknown."""
+    if not words:
+        return Phrase([], [])
     text = "".join(words)
     ends = list(accumulate(map(len, words)))
     starts = {0, *ends[:-1]}
@@ -81,7 +82,7 @@ def phrase(words: list[str], pauses: list[bool], alone: bool = False) -> Phrase:
     for left, right in zip(morphs, morphs[1:]):
         _mark_between(found, left, right, right.start in starts)
     _mark_vowels(found, text, morphs, starts)
-    _respell(found, text, starts, {morph.start for morph in morphs}, alone)
+    _respell(found, text, starts, morphs, alone)
     _pause(found, [end - 1 for end, pause in zip(ends[:-1], pauses) if pause])
     return found
 
@@ -141,7 +142,8 @@ def _mark_within(found: Phrase, morph: Morph) -> None:
         here = morph.start + i
         after_l = len(morph.text) - i - 1 == n_after_l and _lax(found.spelled[here + 1])
         tense = after_l or _sino_tense(found, morph, here)
-        found.borders[here] = Border(WITHIN, morph.first in VERBS, tense)
+        kind = WORD if morph.text[i + 1] == "없" else WITHIN  # article 15: 맛없다 [마덥따]
+        found.borders[here] = Border(kind, morph.first in VERBS, tense)
 
 
 def _mark_between(found: Phrase, left: Morph, right: Morph, apart: bool) -> None:
@@ -149,12 +151,17 @@ def _mark_between(found: Phrase, left: Morph, right: Morph, apart: bool) -> None
     kind = SPACE if apart else ENDING if right.ending else WORD
     tense = _tense_between(found, left, right, kind)
     border = Border(kind, left.last in VERBS, tense)
+    if _says_n_after_n(found.spelled[here], left, right, kind):
+        found.spelled[here + 1] = found.spelled[here + 1]._replace(onset="ㄴ")
     inserted, sure = _inserted(found, left, right, kind)
     found.borders[here] = replace(border, inserted=inserted)
     if not sure:
         found.options.append(({}, {here: replace(border, inserted=not inserted)}))
     if kind == SPACE and tense:
         found.options.append(({}, {here: replace(border, tense=False)}))
+    if kind == WORD and _linking_s(found.spelled[here], left, right):  # article 30
+        without = found.spelled[here]._replace(coda="")
+        found.options.append(({here: without}, {here: replace(border, tense=True)}))
 
 
 def _lax(syllable: Syllable) -> bool:
@@ -182,13 +189,27 @@ def _tense_between(found: Phrase, left: Morph, right: Morph, kind: str) -> bool:
         return before.coda in STEM_CODAS and after.onset != "ㅂ"
     if left.text == "열" and left.last == "NR" and right.first in ("NR", "MM"):
         return True  # 열셋 [열쎋]
-    if left.last == "NR" and left.text[-1] in "일칠팔" and right.first in ("NR", "NNBC"):
-        return all(c in words["sino_after"] for c in right.text[:1]) and len(right.text) == 1
-    if before.coda == "ㄹ" and right.text in words["suffixes_after_l"] and kind != SPACE:
-        return right.first in ("XSN", "NNG")
+    if kind == WORD and left.last == "NR" and left.text[-1] in "일칠팔":  # 칠십 [칠씹]
+        return right.first in ("NR", "NNBC") and right.text in words["sino_after"]
+    if right.first == "XSN" and right.text in words["suffixes"]:
+        return len(left.text) > 1
+    if right.first == "XSN" and right.text in words["suffixes_after_l"]:
+        return before.coda == "ㄹ"
     if kind == WORD and left.last in ("NNG", "NNP") and right.first == "NNG":  # 28
         return before.coda in ("ㄴ", "ㄹ", "ㅁ", "ㅇ") and right.text in words["tense_second"]
     return False
+
+
+def _says_n_after_n(before: Syllable, left: Morph, right: Morph, kind: str) -> bool:
+    """Whether ㄹ of a second part is said ㄴ after ㄴ (article 20): 의견란 [의견난]."""
+    of_word = kind != SPACE and left.first == "NNG" and len(left.text) > 1
+    return of_word and before.coda == "ㄴ" and right.text in lexicon()["said_with_n"]
+
+
+def _linking_s(before: Syllable, left: Morph, right: Morph) -> bool:
+    """Whether ㅅ only links the parts of a compound: 냇가 [낻까], also [내까]."""
+    noun = left.text in lexicon()["nouns_in_s"] or left.first[0] != "N"
+    return before.coda == "ㅅ" and not noun and _lax(decompose(right.text[0]))
 
 
 def _inserted(found: Phrase, left: Morph, right: Morph, kind: str) -> tuple[bool, bool]:
@@ -199,17 +220,20 @@ def _inserted(found: Phrase, left: Morph, right: Morph, kind: str) -> tuple[bool
         return False, True
     if left.last == "NR" and right.first == "NR":  # 스물여섯, 십육, but 십이 [시비]
         return right.text[0] in "여육", True
-    second = after.nucleus in "ㅑㅕㅛㅠ" and right.text not in words["never_inserted"]
+    second = after.nucleus in "ㅑㅕㅛㅠ"
+    second = second and not (kind == WORD and right.text in words["never_inserted"])
     if right.first in ("VV", "VA"):
         second = second or right.text.startswith(tuple(words["inserted_verbs"]))
     elif right.first[0] == "N":
         second = second or right.text in words["inserted_nouns"]
+        work = kind == SPACE or left.text in words["before_work"]
+        second = second and (right.text != "일" or work)  # 막일 [망닐], but 국경일, a day
     if not second or left.last not in (*NOUNS, "ETM"):
         return False, True
     if kind == WORD:
         return right.first in (*NOUNS, "VV", "VA"), True
     verb = right.first in ("VV", "VA")
-    close = left.last in ("ETM", "MM", "NR") or left.text in ("잘", "못")
+    close = left.last in ("ETM", "MM", "NR") or right.first == "NR" or left.text in ("잘", "못")
     return close or verb and left.last in ("NNG", "NNP"), False
 
 
@@ -218,29 +242,31 @@ def _inserted(found: Phrase, left: Morph, right: Morph, kind: str) -> tuple[bool
 
 def _mark_vowels(found: Phrase, text: str, morphs: list[Morph], starts: set[int]) -> None:
     """Article 5: the 의 and ㅖ of 주의 [주이], 우리의 [우리에], 시계 [시게]; 22: 되어 [되여]."""
-    particles = {morph.start for morph in morphs if morph.first[0] == "J"}
+    own = {morph.start for morph in morphs if morph.text == "의"} - starts
     for i, syllable in enumerate(found.spelled):
-        if text[i] == "의" and i in particles:
+        last = i + 1 == len(text) or i + 1 in starts
+        if text[i] == "의" and last and (i in own or i - 1 not in starts and text[i - 1] == "의"):
             found.options.append(({i: decompose("에")}, {}))
         elif text[i] == "의" and i not in starts:
             found.options.append(({i: decompose("이")}, {}))
-        elif syllable.nucleus == "ㅖ" and syllable.onset not in ("", "ㄹ"):
+        elif syllable.nucleus == "ㅖ" and decompose(text[i]).onset not in ("", "ㄹ"):
             found.options.append(({i: syllable._replace(nucleus="ㅔ")}, {}))
         elif i and found.borders[i - 1].verb and found.borders[i - 1].kind == ENDING:
             before = found.spelled[i - 1]
-            if text[i] in "어었오" and before.nucleus in "ㅣㅚㅟ" and not before.coda:
+            if text[i] in "어었오" and before.nucleus in "ㅣㅚㅟㅢ" and not before.coda:
                 glide = {"ㅓ": "ㅕ", "ㅗ": "ㅛ"}[syllable.nucleus]
                 found.options.append(({i: syllable._replace(nucleus=glide)}, {}))
 
 
 def _respell(
-    found: Phrase, text: str, words: set[int], morphs: set[int], alone: bool
+    found: Phrase, text: str, words: set[int], morphs: list[Morph], alone: bool
 ) -> None:
     """Words of the lexicon, written as its rules need them; their other forms become options."""
+    particles = {m.start for m in morphs if m.first in ("JC", "JKB", "JKG", "JKO", "JKS", "VCP")}
     end = 0
-    for start in sorted(words | morphs):
-        entry = _entry(text, start, alone) if start >= end else None
-        if entry is None or any(i in words for i in range(start + 1, start + len(entry[0]))):
+    for start in sorted(words | {morph.start for morph in morphs}):
+        entry = _entry(text, start, words, particles, alone) if start >= end else None
+        if entry is None:
             continue
         spelled, forms = entry
         end = start + len(spelled)
@@ -252,10 +278,14 @@ def _respell(
         found.options += [(other, {}) for other in letters[1:]]
 
 
-def _entry(text: str, start: int, alone: bool) -> tuple[str, list[str]] | None:
-    for kind in ("words", "verbs") if alone else ("words",):
+def _entry(
+    text: str, start: int, words: set[int], particles: set[int], alone: bool
+) -> tuple[str, list[str]] | None:
+    """The longest entry at ``start`` that spans no two words, and no particle (안과 밖)."""
+    for kind, barred in (("verbs", words), ("words", words | particles))[not alone :]:
         for spelled, forms in lexicon()[kind].get(text[start], ()):
-            if text.startswith(spelled, start):
+            inside = range(start + 1, start + len(spelled))
+            if text.startswith(spelled, start) and barred.isdisjoint(inside):
                 return spelled, forms
     return None
 

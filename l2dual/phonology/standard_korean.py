@@ -10,11 +10,13 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import combinations, islice
 
+from rapidfuzz.distance import Levenshtein
+
 from l2dual.errors import DataError
 from l2dual.phonology import korean_latin, korean_numbers
 from l2dual.phonology.hangul import FIRST, LAST, Syllable, compose, decompose
 from l2dual.phonology.korean_sounds import sounds
-from l2dual.phonology.korean_words import phrase
+from l2dual.phonology.korean_words import Option, Phrase, phrase
 
 MOST_FORMS = 64  # of one text; those that are nearest to the default come first
 JAMO = re.compile("[ㄱ-ㆎ]")  # letters by themselves, ㅋㅋ: nothing to say
@@ -25,7 +27,7 @@ PAUSE = "|"
 def standard(word: str) -> list[Syllable]:
     """The pronounced syllables of ``word``, as many as are spelled; DataError unless Hangul."""
     for character in word:
-        decompose(character)
+        decompose(character)  # or an error
     found = phrase([word], [False], alone=True)
     return sounds(found.spelled, found.borders)
 
@@ -47,25 +49,58 @@ def pronunciations(text: str) -> list[str]:
     return list(islice(dict.fromkeys(islice(_forms(text), 4 * MOST_FORMS)), MOST_FORMS))
 
 
+def nearest(text: str, said: str) -> str:
+    """The form that the standard licenses for ``text`` that is nearest to ``said``, in edits of
+    syllables without spaces: what a learner who said it is measured against."""
+    said = said.replace(" ", "")
+
+    def edits(form: str) -> int:
+        return Levenshtein.distance(form.replace(" ", ""), said)
+
+    readings = [_phrase(spelled, text) for spelled in islice(_readings(text), MOST_FORMS)]
+    words, found = min(readings, key=lambda reading: edits(_said(*reading)))
+    chosen: tuple[Option, ...] = ()
+    best = _said(words, found)
+    for option in found.options:  # each is taken if it brings the form nearer
+        form = _said(words, found.with_options((*chosen, option)))
+        if edits(form) < edits(best):
+            chosen, best = (*chosen, option), form
+    return best
+
+
 def _forms(text: str) -> Iterator[str]:
     for spelled in _readings(text):
-        words = _words(spelled, text)
-        if not words:
-            yield ""
-            continue
-        found = phrase([word.rstrip(PAUSE) for word in words], [w.endswith(PAUSE) for w in words])
-        lengths = [len(word.rstrip(PAUSE)) for word in words]
+        words, found = _phrase(spelled, text)
         for n in range(len(found.options) + 1):
             for chosen in combinations(found.options, n):
-                said = found.with_options(chosen)
-                yield _spaced(sounds(said.spelled, said.borders), lengths)
+                yield _said(words, found.with_options(chosen))
+
+
+def _phrase(spelled: str, text: str) -> tuple[list[str], Phrase]:
+    words = _words(spelled, text)
+    bare = [word.rstrip(PAUSE) for word in words]
+    return bare, phrase(bare, [word.endswith(PAUSE) for word in words], alone=len(words) == 1)
+
+
+def _said(words: list[str], found: Phrase) -> str:
+    characters = iter(map(compose, sounds(found.spelled, found.borders)))
+    return " ".join("".join(islice(characters, len(word))) for word in words)
 
 
 def _readings(text: str) -> Iterator[str]:
     """``text`` with numbers and Latin letters written out, in every way."""
     text = JAMO.sub("", unicodedata.normalize("NFC", text))
-    for in_hangul in korean_latin.readings(korean_numbers.with_units(text)):
-        yield from korean_numbers.readings(in_hangul)
+    for in_hangul in _ways(korean_latin.pieces(korean_numbers.with_units(text))):
+        yield from _ways(korean_numbers.pieces(in_hangul))
+
+
+def _ways(pieces: list[tuple[str, ...]]) -> Iterator[str]:
+    """The pieces joined: the first form of each, then with one other form, and so on."""
+    others = [(i, form) for i, forms in enumerate(pieces) for form in forms[1:]]
+    for n in range(len(others) + 1):
+        for chosen in combinations(others, n):
+            if len(dict(chosen)) == n:
+                yield "".join(dict(chosen).get(i, forms[0]) for i, forms in enumerate(pieces))
 
 
 def _words(spelled: str, text: str) -> list[str]:
@@ -81,8 +116,3 @@ def _words(spelled: str, text: str) -> list[str]:
         elif words:
             words[-1] += kept
     return words
-
-
-def _spaced(syllables: list[Syllable], lengths: list[int]) -> str:
-    characters = iter(map(compose, syllables))
-    return " ".join("".join(islice(characters, length)) for length in lengths)
