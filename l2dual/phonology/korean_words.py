@@ -57,6 +57,12 @@ class Phrase:
     borders: list[Border]
     options: list[Option] = field(default_factory=list)
 
+    @property
+    def pauses(self) -> list[Option]:
+        """A pause after each word that has none."""
+        spaces = (i for i, border in enumerate(self.borders) if border.kind == SPACE)
+        return [({}, {i: Border(PAUSE)}) for i in spaces]
+
     def with_options(self, chosen: tuple[Option, ...]) -> "Phrase":
         spelled, borders = list(self.spelled), list(self.borders)
         for letters, others in chosen:
@@ -233,7 +239,7 @@ def _inserted(found: Phrase, left: Morph, right: Morph, kind: str) -> tuple[bool
     if kind == WORD:
         return right.first in (*NOUNS, "VV", "VA"), True
     verb = right.first in ("VV", "VA")
-    close = left.last in ("ETM", "MM", "NR") or right.first == "NR" or left.text in ("잘", "못")
+    close = left.last in ("ETM", "MM", "NR") or right.text == "육" or left.text in ("잘", "못")
     return close or verb and left.last in ("NNG", "NNP"), False
 
 

@@ -51,7 +51,8 @@ def pronunciations(text: str) -> list[str]:
 
 def nearest(text: str, said: str) -> str:
     """The form that the standard licenses for ``text`` that is nearest to ``said``, in edits of
-    syllables without spaces: what a learner who said it is measured against."""
+    syllables without spaces: what a learner who said it is measured against. There may be a pause
+    after any word, which `pronunciations` does not list."""
     said = said.replace(" ", "")
 
     def edits(form: str) -> int:
@@ -61,7 +62,7 @@ def nearest(text: str, said: str) -> str:
     words, found = min(readings, key=lambda reading: edits(_said(*reading)))
     chosen: tuple[Option, ...] = ()
     best = _said(words, found)
-    for option in found.options:  # each is taken if it brings the form nearer
+    for option in (*found.options, *found.pauses):  # each is taken if it brings the form nearer
         form = _said(words, found.with_options((*chosen, option)))
         if edits(form) < edits(best):
             chosen, best = (*chosen, option), form
