@@ -19,7 +19,7 @@ MOST_LETTERS = 3  # of capitals that are always read by their names
 
 
 def pieces(text: str) -> list[tuple[str, ...]]:
-    """``text`` in pieces, its Latin words in Hangul in every way that is licensed; the default first."""
+    """``text`` in pieces, each with every form that is licensed, the default first."""
     found, end = [], 0
     for match in LATIN.finditer(text):
         found += [(text[end : match.start()],), _read(match[0])]

@@ -24,7 +24,7 @@ NUMBER = re.compile(
 
 
 def pieces(text: str) -> list[tuple[str, ...]]:
-    """``text`` in pieces, its numbers written out in every way that is licensed; the default first."""
+    """``text`` in pieces, each with every form that is licensed, the default first."""
     found, end = [], 0
     for match in NUMBER.finditer(text):
         found += [(text[end : match.start()],), _read(match)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from l2dual.errors import DataError
+from l2dual.phonology import korean_words
 from l2dual.phonology.korean_prompts import sentences
 from l2dual.phonology.standard_korean import nearest, pronounce, pronunciations, standard_text
 
@@ -106,6 +107,12 @@ def test_numbers(text, said):
 )
 def test_latin_letters(text, said):
     assert pronounce(text) == said
+
+
+def test_listed_words_keep_their_syllables():
+    for kind in ("words", "verbs"):
+        for spelled, forms in sum(korean_words.lexicon()[kind].values(), []):
+            assert {len(form) for form in forms} == {len(spelled)}
 
 
 def test_what_is_licensed_in_two_ways():
