@@ -21,6 +21,8 @@ NUMBER = re.compile(
     r"(?P<telephone>\d+(?:-\d+)+)|(?P<clock>\d{1,2}:\d{2})(?!\d)|(?P<fraction>\d+/\d+)"
     r"|(?P<date>\d+[·‧]\d+)|(?P<decimal>[\d,]*\d\.\d+)|(?P<whole>\d[\d,]*)(?P<after>\s*[가-힣]*)"
 )
+DATE = re.compile(r"(?<![\d-])(\d{4})[-./](\d{1,2})[-./](\d{1,2})(?![\d-])")
+OF_DATES = ("월", "일", "시", "분", "초")  # 05분 is 오분, where 05 elsewhere is 공오
 
 
 def pieces(text: str) -> list[tuple[str, ...]]:
@@ -41,6 +43,7 @@ def _data() -> dict:
 
 def with_units(text: str) -> str:
     """``text`` with the signs around its numbers in Hangul: 3kg 3킬로그램, 3~4 3에서 4."""
+    text = DATE.sub(r"\1년 \2월 \3일", text)
     text = re.sub(r"(?<=\d)\s*[~∼〜]\s*(?=\d)", "에서 ", text)
     text = re.sub(r"(?<![\w-])[-−](?=[\d.]+ ?(?:도|℃|°C))", "영하 ", text)
     text = re.sub(r"(?<![\w-])[-−](?=\d)", "마이너스 ", text)
@@ -73,6 +76,8 @@ def _read(found: re.Match) -> tuple[str, ...]:
 
 def _counted(number: str, after: str) -> tuple[str, ...]:
     """The readings of ``number`` before the word ``after``."""
+    if after.startswith(OF_DATES):
+        number = number.lstrip("0") or "0"
     value = int(number.replace(",", ""))
     for spelled, read in _data()["special"].items():
         digits, counter = re.fullmatch(r"(\d+)(.+)", spelled).groups()
