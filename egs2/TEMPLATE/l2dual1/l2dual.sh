@@ -228,17 +228,7 @@ system_of() { local run=${1%.seed*}; echo "${run##*.}"; }
 # shellcheck disable=SC2034  # make.sh writes there
 log_dir=${expdir}/log/${audio_tag}.${train_tag}.${tokens_tag}${tested:+.${tested}}
 
-# One run at a time in an expdir ------------------------------------------------------------------
-claim() {  # held until this process and what it has started end
-    command -v flock > /dev/null || return 0
-    mkdir -p "${expdir}"
-    exec {claimed}<> "${expdir}/.run"
-    flock --nonblock --conflict-exit-code 10 "${claimed}" || (($? != 10)) \
-        || die "another run is at work in ${expdir}: $(< "${expdir}/.run"), or what it started." \
-            "Wait for it, stop it, or choose another --expdir"
-    echo "process $$ on ${HOSTNAME} since $(date '+%F %T') (${L2DUAL_COMMAND:-./run.sh})" > "${expdir}/.run"
-}
-claim
+claim "${expdir}"
 
 # The stages: inputs -> outputs, a title, one call ------------------------------------------------
 made_by() {  # made_by PATH: the stage that makes it

@@ -3,6 +3,7 @@
 # Make files from inputs by commands, once. Sourced; the caller sets log_dir, and defines made_by PATH,
 # which prints the stage that makes PATH.
 #
+#   claim DIR                          one run at a time in DIR
 #   plan OUT INPUT... -- COMMAND...    COMMAND makes OUT, which it calls @OUT@
 #   launch NAME LAUNCHER               run what is planned as one job array, logs in log_dir/NAME.*
 #
@@ -11,6 +12,16 @@
 # input that was itself made so counts by its stamp, any other by its content; a directory given as
 # listing:DIR, too large to read, by the names, sizes and times of its files; a data directory given
 # as recordings:DIR by those of the files that its wav.scp names.
+
+claim() {  # held until this process and all that it has started end
+    command -v flock > /dev/null || return 0
+    mkdir -p "$1"
+    exec {claimed}<> "$1/.run"
+    flock --nonblock --conflict-exit-code 10 "${claimed}" || (($? != 10)) \
+        || die "another run is at work in $1: $(< "$1/.run"), or what it started." \
+            "Wait for it, stop it, or choose another --expdir"
+    echo "process $$ on ${HOSTNAME} since $(date '+%F %T') (${L2DUAL_COMMAND:-./run.sh})" > "$1/.run"
+}
 
 planned=()  # outputs of the next launch
 declare -A plan_stamp plan_command
