@@ -21,6 +21,7 @@ corpus=simulated               # a name in conf/corpora.txt
 db=                            # where your copy of that corpus is; default: the path in db.sh
 columns=                       # what corpus table calls its columns, as "meaning=Text,surface=Heard"
 allow_pipes=false              # true: run the commands that stand in a Kaldi corpus's wav.scp
+canonical=given                # where corpus table or kaldi has what is right: given, or from the dictionary
 field_map=                     # YAML file: where the labels of corpus aihub have what
 assume_surface=false           # true: a corpus without a surface is taken to have no errors
 preset=mini                    # size of the simulated corpus: mini, measure or tiny
@@ -83,9 +84,6 @@ tag_of() {  # tag_of FILE: its name without suffix, as part of a directory's nam
     echo "${name%.*}" | tr -c '[:alnum:]\n' -
 }
 
-pipes=()
-[[ ${allow_pipes} == false ]] || pipes=(--allow_pipes true)
-
 conf() {  # conf NAME: the recipe's own conf/NAME, else the one that all recipes share
     if [[ -e conf/$1 ]]; then echo "conf/$1"; else echo "../../conf/$1"; fi
 }
@@ -102,7 +100,20 @@ surface_convention=${surface_convention:-${conventions%%,*}}
 one_of audio_format "${audio_format}" flac wav ark
 one_of assume_surface "${assume_surface}" true false
 one_of allow_pipes "${allow_pipes}" true false
-[[ -z ${columns} || ${corpus} == table ]] || die "--columns is for --corpus table, not ${corpus}"
+one_of canonical "${canonical}" given dictionary
+own_corpus=() pipes=()
+if [[ -n ${columns} ]]; then
+    [[ ${corpus} == table ]] || die "--columns is for --corpus table, not ${corpus}"
+    own_corpus+=(--columns "${columns}")
+fi
+if [[ ${canonical} != given ]]; then
+    [[ ${corpus} == table || ${corpus} == kaldi ]] || die "--canonical is for --corpus table or kaldi, not ${corpus}"
+    own_corpus+=(--canonical "${canonical}")
+fi
+if [[ ${allow_pipes} == true ]]; then
+    [[ ${corpus} == kaldi ]] || die "--allow_pipes is for --corpus kaldi, not ${corpus}"
+    pipes=(--allow_pipes true)
+fi
 one_of cache_features "${cache_features}" true false
 one_of functional "${functional}" true false
 if [[ ${corpus} == simulated ]]; then
@@ -266,7 +277,7 @@ stage_1() {  # a corpus -> data/TAG/{train,valid,test}
         if [[ -n ${prompts} ]]; then inputs+=("${prompts}" "${root}/l2dual/corpora/prompts.py") choices+=(--prompts "${prompts}"); fi
     else
         inputs+=("${root}/l2dual/corpora/splits.py" "listing:${db}")
-        choices+=(--db "${db}" --assume_surface "${assume_surface}" "${pipes[@]}" ${columns:+--columns "${columns}"})
+        choices+=(--db "${db}" --assume_surface "${assume_surface}" "${own_corpus[@]}" "${pipes[@]}")
         if [[ ${assume_surface} == true ]]; then inputs+=("${root}/l2dual/phonology"); fi
         if [[ -n ${field_map} ]]; then inputs+=("${field_map}") choices+=(--field_map "${field_map}"); fi
     fi
@@ -302,7 +313,7 @@ stage_2() {  # data/TAG/train -> data/TAG_sp/train_sp
         return
     fi
     plan "${data}${speed_tag}/${train_set}" "${data}" -- \
-        python -m l2dual.bin.perturb_speed --data "${data}/train" --factors "${speed_factors}" "${pipes[@]}" --out @OUT@
+        python -m l2dual.bin.perturb_speed --data "${data}/train" --factors "${speed_factors}" --out @OUT@
     launch perturb_speed "${train_cmd}"
 }
 
