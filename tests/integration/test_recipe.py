@@ -101,6 +101,26 @@ def test_a_second_run_changes_nothing(finished):
     assert snapshot(checkout.recipe(language)) == before
 
 
+def test_a_copied_tree_is_finished_too_and_trains_in_the_copy(finished, tmp_path):
+    checkout, language, _ = finished
+    if language == "ko":
+        pytest.skip("once is enough")
+    shutil.copytree(checkout.root, tmp_path / "copy", symlinks=True)
+    copy = Checkout.__new__(Checkout)
+    copy.root = tmp_path / "copy"
+    before, original = snapshot(copy.recipe(language)), snapshot(checkout.recipe(language))
+    copy.run(language, *TINY)
+    assert snapshot(copy.recipe(language)) == before
+    [run] = copy.recipe(language).glob("exp/*.do.seed1")
+    for path in run.rglob("*.sh"), run.glob("*.yaml"):
+        assert not any(str(checkout.root) in each.read_text() for each in path)
+    for path in [run / "trained", *run.glob("*.pth")]:
+        path.unlink()
+    copy.run(language, *TINY, "--stage", "8", "--stop_stage", "8")
+    assert (run / "checkpoint.pth").exists() and (run / "trained").exists()
+    assert snapshot(checkout.recipe(language)) == original
+
+
 def test_a_changed_option_redoes_what_depends_on_it_and_no_more(finished):
     checkout, language, _ = finished
     if language == "ko":
