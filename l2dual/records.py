@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from l2dual.analysis.gradients import gradient_records
 from l2dual.datadir import DataDir, has_surface, read_table, write_table
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
@@ -76,6 +75,8 @@ def keep(exp_dir: Path, decode: str, decode_config: str | None = None) -> dict:
     Raises:
         DataError: no run.yaml, or nothing is decoded.
     """
+    from l2dual.analysis.gradients import gradient_records  # imports torch, which no one else needs
+
     run = read_run(exp_dir / "run.yaml")
     hypotheses: dict[str, dict] = {}
     for split in sorted(exp_dir.glob(f"{decode}*/*")):
