@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 
 @contextmanager
-def atomic_write(path: str | Path) -> Iterator[TextIO]:
-    """Open ``path`` for writing text; it appears, complete, only if the block succeeds."""
+def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
+    """Open ``path`` for writing text (``mode`` "wb": bytes); it appears, complete, only if the block succeeds."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as stream:
+        text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+        with open(temporary, mode, **text) as stream:
             yield stream
         temporary.replace(path)
     finally:
