@@ -55,19 +55,15 @@ def _answer(study: Study, output: str) -> str:
     if talk.interval is None:
         said = "" if talk.value is None or not talk.learned else f"{points(talk.value)} points of cross-talk; "
         return f"{output.capitalize()}: {said}not comparable: {talk.reason}."
-    rates = [
-        percent(study.rate("learner_error_rate", system, output).value)
-        for system in (study.dual, talk.baseline)
-    ]
     p = talk.p if talk.p_holm is None else talk.p_holm
     learner, other = (
-        points(study.difference(name, output).value)
-        for name in ("learner_error_rate", "other_error_rate")
+        f"{percent(study.rate(name, study.dual, output).value)} % of {kind} tokens are wrong "
+        f"(alone {percent(study.rate(name, talk.baseline, output).value)} %)"
+        for name, kind in (("learner_error_rate", "the learner’s"), ("other_error_rate", "the other"))
     )
     significant = "significant" if p < LEVEL else "not significant"
     return (
-        f"{output.capitalize()}: sharing the encoder changes the error rate by {learner} points at the "
-        f"learner’s tokens ({rates[0]} against {rates[1]} %) and by {other} at the others: a cross-talk of "
+        f"{output.capitalize()}: with a shared encoder {learner}, and {other}. That is a cross-talk of "
         f"{points(talk.value)} points {ends(talk.interval)}, {significant} (p = {p:.2g} after Holm)."
     )
 
@@ -78,11 +74,11 @@ def beside(study: Study) -> str | None:
     for output, other in SHARING.items():
         one = study.difference("intrusion_rate", output)
         if one is not None and one.value is not None and one.learned:
-            rates = [
+            dual, alone = (
                 percent(study.rate("intrusion_rate", system, output).value)
                 for system in (study.dual, one.baseline)
-            ]
-            said.append(f"the {output} writes the {other}’s token at {rates[0]} % of them ({rates[1]} % alone)")
+            )
+            said.append(f"the {output} has the {other}’s token in {dual} % of cases (alone {alone} %)")
     overall = [
         f"{output} {points(record.value)} {ends(record.interval)}".strip()
         for output in study.outputs
@@ -90,7 +86,10 @@ def beside(study: Study) -> str | None:
     ]
     if not said or not overall:
         return None
-    return f"Where the learner replaced a token, {' and '.join(said)}; over all tokens, in points: {', '.join(overall)}."
+    return (
+        f"Where the learner replaced a token, {' and '.join(said)}. Over all tokens sharing changes the "
+        f"error rate, in points, by: {', '.join(overall)}."
+    )
 
 
 def findings(studies: list[Study]) -> list[tuple[str, list[Finding]]]:
@@ -190,7 +189,7 @@ def _own_way(study: Study) -> Finding:
     if change.interval is None:
         return Finding(NOTHING, change.reason)
     said = (
-        "how far CKA with the baseline’s decoder is below that of two seeds, meaning − surface: "
+        "CKA with the baseline’s decoder, below that of two seeds, meaning − surface: "
         f"{number(change.value, 2, '+')} {ends(change.interval, 1, 2)}"
     )
     if not _below_ceiling(meaning if change.value > 0 else surface):

@@ -51,7 +51,7 @@ class Panels:
         self.context = plt.rc_context(STYLE | dict.fromkeys(INKED, INK) | {"grid.color": LINE})
         self.context.__enter__()
         self.figure, axes = plt.subplots(
-            1, self.count, figsize=(4.0, 2.8), layout="constrained", squeeze=False
+            1, self.count, figsize=(4.0, 2.8), layout="constrained", squeeze=False, sharey=True
         )
         return axes[0]
 
