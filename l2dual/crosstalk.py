@@ -29,21 +29,25 @@ class Mark:
     other: str | None = None
 
 
-def reference_marks(surface: str, canonical: str, meaning: str, unit: str) -> dict[str, list[Mark]]:
-    """Mark the tokens of both references, normalized texts in one alphabet.
+def surface_marks(canonical: str, surface: str, unit: str) -> list[Mark]:
+    """Mark the tokens of a surface; normalized texts."""
+    return [Mark(c != s, c) for c, s in align(canonical, surface, unit) if s is not None]
 
-    Where native rules set the canonical text apart from the meaning, a meaning's token has the mark
-    of the canonical token that it is aligned with.
+
+def meaning_marks(meaning: str, canonical: str, surface: str, unit: str) -> list[Mark]:
+    """Mark the tokens of a meaning; normalized texts in one alphabet.
+
+    Where native rules set the canonical text apart from the meaning, a token of the meaning has the
+    mark of the canonical token that it is aligned with.
     """
     steps = align(canonical, surface, unit)
-    of_surface = [Mark(c != s, c) for c, s in steps if s is not None]
     of_canonical = iter([Mark(c != s, s) for c, s in steps if c is not None])
-    of_meaning = []
+    marks = []
     for token, expected in align(meaning, canonical, unit):
         mark = Mark() if expected is None else next(of_canonical)
         if token is not None:
-            of_meaning.append(mark)
-    return {"surface": of_surface, "meaning": of_meaning}
+            marks.append(mark)
+    return marks
 
 
 def tally(marks: list[Mark], pairs: list[tuple[str | None, str | None]]) -> dict[str, int]:

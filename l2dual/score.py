@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 
 from l2dual import crosstalk, mispronunciation
+from l2dual.crosstalk import meaning_marks, surface_marks
 from l2dual.datadir import DataDir, has_surface, read_table
 from l2dual.divergence import divergences
 from l2dual.errors import DataError
@@ -84,23 +85,24 @@ def score(data: DataDir, hypotheses: Hypotheses, run: Run) -> Scored:
     return Scored(Run(**asdict(run) | {"not_learned": not_learned}), utts, counts, alignments)
 
 
-def one_alphabet(info: Mapping) -> bool:
-    """Whether surface and meaning are written in one alphabet, as under `heard`."""
-    return info["surface_unit"] == info["meaning_unit"]
-
-
 def _learners_marks(data: DataDir, utts: list[str]) -> dict[str, dict[str, list]]:
-    """The marks (`crosstalk.Mark`) of each output's reference tokens, by utterance."""
+    """The marks (`crosstalk.Mark`) of each output's reference tokens, by utterance.
+
+    Those of the meaning come from the table utt2heard, the meaning respelled where the learner
+    erred, if it is there, else from the surface; none where that is in another alphabet.
+    """
     if not has_surface(data.info):
         return {}
-    names = ("surface", "canonical", "meaning" if one_alphabet(data.info) else "canonical")
-    unit = units_of(data.info, "surface")[0]
-    found: dict[str, dict[str, list]] = {"surface": {}, "meaning": {}}
-    for utt in utts:
-        texts = (normalize(data[f"text.{name}"][utt]) for name in names)
-        for output, marks in crosstalk.reference_marks(*texts, unit).items():
-            found[output][utt] = marks
-    return found if one_alphabet(data.info) else {"surface": found["surface"]}
+    text = {name: data[f"text.{name}"] for name in ("surface", "canonical", "meaning")}
+    text = {name: {utt: normalize(table[utt]) for utt in utts} for name, table in text.items()}
+    unit, letters = (units_of(data.info, output)[0] for output in ("surface", "meaning"))
+    found = {"surface": {u: surface_marks(text["canonical"][u], text["surface"][u], unit) for u in utts}}
+    if heard := data.tables.get("utt2heard"):
+        text |= {"canonical": text["meaning"], "surface": {u: normalize(heard[u]) for u in utts}}
+    if heard or unit == letters:
+        rows = {u: (text["meaning"][u], text["canonical"][u], text["surface"][u]) for u in utts}
+        found["meaning"] = {utt: meaning_marks(*row, letters) for utt, row in rows.items()}
+    return found
 
 
 def _truths(data: DataDir, utts: list[str]) -> dict[str, mispronunciation.Marks]:

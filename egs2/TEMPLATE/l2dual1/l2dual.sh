@@ -422,29 +422,40 @@ stage_9() {  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
     launch decode "${decode_cmd} --gpu $((ngpu > 0)) --num_threads ${num_threads}"
 }
 
-stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, RESULTS/{results,statistics}.json
+stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, RESULTS/results.json
     title "Score"
-    local run budget decoded scores
+    local run budget decoded scores also
     for budget in ${budgets}; do
         for run in "${runs[@]}"; do
             decoded=$(decode_dir "${run}" "${budget}")
-            plan "${decoded}/score" "${decoded}/test" "${test_set}" "${root}"/l2dual/{score,text,divergence,datadir}.py -- \
+            plan "${decoded}/score" "${decoded}/test" "${test_set}" \
+                "${root}"/l2dual/{score,crosstalk,mispronunciation,text,divergence,datadir}.py -- \
                 python -m l2dual.bin.score --data "${test_set}" --decode "${decoded}/test" \
-                --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@/score.json
+                --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@
         done
     done
     launch score "${decode_cmd}"
     for budget in ${budgets}; do
-        mapfile -t scores < <(for run in "${runs[@]}"; do echo "$(decode_dir "${run}" "${budget}")/score"; done)
-        plan "$(result_file results "${budget}")" "${scores[@]}" -- \
-            python -m l2dual.bin.merge_scores "${scores[@]/%//score.json}" --out @OUT@
-        plan "$(result_file statistics "${budget}")" "${scores[@]}" "${test_set}" \
-            "${root}"/l2dual/{inference,mispronunciation,stats,outputs,datadir}.py -- \
-            python -m l2dual.bin.statistics "${scores[@]}" --data "${test_set}" --out @OUT@
+        scores=() also=()
+        for run in "${runs[@]}"; do scores+=("$(decode_dir "${run}" "${budget}")/score"); done
+        mapfile -t also < <(earlier_scores "${budget}")
+        plan "$(result_file results "${budget}")" "${scores[@]}" "${also[@]}" "${test_set}" \
+            "${root}"/l2dual/{outcomes,results,stats,outputs}.py -- \
+            python -m l2dual.bin.results "${scores[@]}" --data "${test_set}" --also "${also[@]}" --out @OUT@
     done
     launch results "${decode_cmd}"
-    [[ ${budgets} == *half* ]] || rm -f "${resultdir}"/{results,statistics}_half.json  # of other runs
+    [[ ${budgets} == *half* ]] || rm -f "${resultdir}"/results_half.json  # of other runs
     for budget in ${budgets}; do python -m l2dual.bin.summary "$(result_file results "${budget}")"; done
+}
+
+earlier_scores() {  # earlier_scores BUDGET: those of other systems and seeds, scored by earlier calls
+    local run score
+    for run in "${expdir}/${audio_tag}.${train_tag}.${tokens_tag}".*.seed*; do
+        score=$(decode_dir "${run}" "$1")/score
+        if [[ ${run} =~ \.seed[0-9]+$ && " ${runs[*]} " != *" ${run} "* && -e ${score}/run.json ]]; then
+            echo "${score}"
+        fi
+    done
 }
 
 result_file() {  # result_file NAME BUDGET
@@ -488,10 +499,10 @@ plan_analysis() {  # plan_analysis WHAT [OPTION...]: EXP/WHAT.json
 stage_12() {  # all of the above -> RESULTS/report.html, EXP/RUN/model.zip
     title "Report and pack"
     local run file optional=()
-    for file in "${resultdir}"/{{results,statistics}_half,cka,gradients,functional,decoders,subspaces,probes,swap}.json; do
+    for file in "${resultdir}"/{results_half,cka,gradients,functional,decoders,subspaces,probes,swap}.json; do
         if [[ -e ${file} ]]; then optional+=("${file}"); fi
     done
-    plan "${resultdir}/report.html" "${resultdir}"/{results,statistics}.json "${optional[@]}" \
+    plan "${resultdir}/report.html" "${resultdir}/results.json" "${optional[@]}" \
         "${test_set}" "${root}"/l2dual/{report,divergence.py} -- \
         python -m l2dual.bin.report --exp "${resultdir}" --data "${test_set}" --out @OUT@
     launch report "${decode_cmd}"
