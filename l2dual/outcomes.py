@@ -7,6 +7,7 @@ has a value per seed, and an influence per utterance (`l2dual.stats`), which add
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from l2dual.datadir import DataDir, has_surface, surface_of
 from l2dual.divergence import BINS, divergences
 from l2dual.errors import DataError
 from l2dual.outputs import baseline_of
-from l2dual.results import Meta, Record, Results
+from l2dual.results import Meta, Record, Results, Run
 from l2dual.score import COUNTS, ERRORS, NOT_LEARNED, Scored, units_of
 from l2dual.text import NORMALIZER
 
@@ -104,19 +105,19 @@ def gather(data: DataDir, scored: list[Scored]) -> Study:
     """Put the scores of all runs beside their references.
 
     Raises:
-        DataError: no run; runs that may not be compared: other training data, configuration or
-            search, other utterances, the same system and seed twice.
+        DataError: no run; runs that may not be compared: other training data, configuration,
+            search or budget, other utterances, the same system and seed twice.
     """
     if not scored:
         raise DataError("no run to compare: name the scores of one at least")
     utts, first, runs = sorted(data["text.meaning"]), scored[0].run, {}
     for one in scored:
         run = one.run
-        for key in ("trained_on", "train_config", "decode_config"):
-            if getattr(run, key) != getattr(first, key):
+        for key, value in _settings(first).items():
+            if _settings(run)[key] != value:
                 raise DataError(
-                    f"{run.decode_dir}: {key} is {getattr(run, key)}, of {first.decode_dir} it is "
-                    f"{getattr(first, key)}: compare runs on the same data and settings only"
+                    f"{run.decode_dir}: {key} is {_settings(run)[key]}, of {first.decode_dir} it is "
+                    f"{value}: compare runs on the same data and settings only"
                 )
         if (run.system, run.seed) in runs:
             raise DataError(f"{run.decode_dir}: {run.system} with seed {run.seed} is a duplicate: keep one")
@@ -133,6 +134,12 @@ def gather(data: DataDir, scored: list[Scored]) -> Study:
     study = Study(data, runs, utts, clusters, edits, bins)
     _check_references(study)
     return study
+
+
+def _settings(run: Run) -> dict[str, str | None]:
+    """What all runs of a comparison have alike; the decoding says which budget and test set."""
+    names = ("trained_on", "train_config", "decode_config")
+    return {n: getattr(run, n) for n in names} | {"decoding": Path(run.decode_dir).parent.name}
 
 
 def _check_references(study: Study) -> None:

@@ -32,20 +32,22 @@ def main() -> None:
     elif args.data is None:
         raise UsageError("records keep: give --data, the data directory of the references")
     else:
-        keep(args.paths, DataDir.load(args.data), args)
+        keep(args.paths, DataDir.load(args.data), args.to, args.decode, args.decode_config)
 
 
-def keep(exp_dirs: list[Path], data: DataDir, args: argparse.Namespace) -> None:
+def keep(
+    exp_dirs: list[Path], data: DataDir, to: Path, decode: str, decode_config: str | None
+) -> None:
     """Write the records of runs, and of their references where these are not there."""
-    references, file = records.keep_references(data), args.to / f"{records.REFERENCES}{records.SUFFIX}"
+    references, file = records.keep_references(data), to / f"{records.REFERENCES}{records.SUFFIX}"
     if file.exists() and records.read_references(file).tables != references["tables"]:
         raise DataError(f"{file}: has other references than {data.path}: choose another --to")
-    found = {path.name: records.keep(path, args.decode, args.decode_config) for path in exp_dirs}
-    if len(found) < len(exp_dirs):
+    if len({path.name for path in exp_dirs}) < len(exp_dirs):
         raise UsageError("records keep: two runs have one name: keep them in a directory each")
+    found = {path.name: records.keep(path, decode, decode_config) for path in exp_dirs}
     records.write(references, file)
     for name, record in found.items():
-        records.write(record, args.to / f"{name}{records.SUFFIX}")
+        records.write(record, to / f"{name}{records.SUFFIX}")
 
 
 def restore(studies: list[Path], to: Path) -> None:

@@ -44,7 +44,7 @@ cache_features=false           # true: run a frozen pretrained front-end once ov
 train_config=                  # model and training: conf/train_*.yaml
 decode_config=                 # searches: conf/decode.yaml
 budgets=whole                  # what is decoded: the model at the whole, the half, or "half whole" of its training
-functional=false               # true: stage 11 trains fresh decoders on frozen encoders
+retrained=false                # true: stage 11 trains new decoders on frozen encoders too
 expdir=exp                     # where experiments and results go
 nj=2                           # processes that prepare data
 num_threads=1                  # threads of each training and decoding job
@@ -88,7 +88,7 @@ surface_convention=${surface_convention:-${conventions%%,*}}
 one_of audio_format "${audio_format}" flac wav ark
 one_of assume_surface "${assume_surface}" true false
 one_of cache_features "${cache_features}" true false
-one_of functional "${functional}" true false
+one_of retrained "${retrained}" true false
 if [[ ${corpus} == simulated ]]; then
     one_of preset "${preset}" mini measure tiny
     one_of errors "${errors}" rules random
@@ -462,24 +462,22 @@ result_file() {  # result_file NAME BUDGET
     if [[ $2 == half ]]; then echo "${resultdir}/$1_half.json"; else echo "${resultdir}/$1.json"; fi
 }
 
-stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,probes,swap,gradients}.json
+stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,probes,gradients}.json
     title "Analyse entanglement"
     if [[ -n ${test_data} ]]; then
         echo "left as it is: encoders are analysed on their own data (without --test_data)"
         return
     fi
-    if [[ ${functional} == true ]]; then  # the long ones first
-        plan_analysis functional --fit_data "${feats}/train" --max_utts 1000 --decode_config "${decode_config}"
+    if [[ ${retrained} == true ]]; then  # the long ones first
+        plan_analysis retrained --fit_data "${feats}/train" --max_utts 1000 --decode_config "${decode_config}"
     fi
     if [[ -f ${dump}/train/text.surface ]]; then  # else there is one output, and nothing to set it beside
-        plan_analysis swap --fit_data "${feats}/train" --max_utts 200 --decode_config "${decode_config}"
         plan_analysis probes --fit_data "${feats}/valid"
         plan_analysis decoders --max_utts 2000
         plan_analysis subspaces
     fi
     plan_analysis cka --max_utts 2000
-    plan "${expdir}/gradients.json" "${runs[@]/%//trained}" -- \
-        python -m l2dual.bin.gradients --exp "${runs[@]}" --out @OUT@
+    plan_analysis gradients
     launch analyse "${decode_cmd} --num_threads ${num_threads}"
     tell analyse
 }
@@ -499,7 +497,7 @@ plan_analysis() {  # plan_analysis WHAT [OPTION...]: EXP/WHAT.json
 stage_12() {  # all of the above -> RESULTS/report.html, EXP/RUN/model.zip
     title "Report and pack"
     local run file optional=()
-    for file in "${resultdir}"/{results_half,cka,gradients,functional,decoders,subspaces,probes,swap}.json; do
+    for file in "${resultdir}"/{results_half,cka,gradients,retrained,decoders,subspaces,probes}.json; do
         if [[ -e ${file} ]]; then optional+=("${file}"); fi
     done
     plan "${resultdir}/report.html" "${resultdir}/results.json" "${optional[@]}" \
