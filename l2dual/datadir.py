@@ -19,6 +19,7 @@ SURFACE_TEXTS = ("text.surface", "text.canonical")  # both or neither
 TABLES = ("wav.scp", *TEXTS, "utt2spk", "utt2l1")
 UNKNOWN = "unknown"
 LINE = re.compile("[^\n\r\ud800-\udfff]*")  # one line of a table
+SCP_TYPE = "recording"  # how ESPnet reads wav.scp: through l2dual.speech
 ASSUMPTIONS = {"heard": "the text as written", "pronounced": "standard pronunciation of the text"}
 
 
@@ -73,7 +74,7 @@ class DataDir:
         """
         path = Path(path)
         info = read_info(path)
-        names = [name for name in TABLES if has_surface(info) or name not in SURFACE_TEXTS]
+        names = [name for name in TABLES if is_wanted(name, info)]
         names += sorted(found.name for found in path.glob("utt2*") if found.name not in TABLES)
         tables = {name: read_table(path / name) for name in names}
         ids = set(tables["wav.scp"])
@@ -112,10 +113,17 @@ class DataDir:
         return self.subset(np.random.default_rng(0).permutation(sorted(self["wav.scp"]))[:count].tolist())
 
     def write(self, path: str | Path) -> None:
-        """Write all tables and corpus.yaml to ``path``."""
+        """Write all tables and corpus.yaml to ``path``; for Kaldi's readers, text and segments."""
         path = Path(path)
         for name, table in self.tables.items():
             write_table(path / name, table)
+        for name in ("text.surface", "text.meaning"):  # the meaning, where there is one
+            if name in self.tables:
+                write_table(path / "text", self.tables[name])
+        if "utt2segment" in self.tables:
+            parts = self.tables["utt2segment"]
+            whole = {utt: "0 -1" if part == UNKNOWN else part for utt, part in parts.items()}
+            write_table(path / "segments", {utt: f"{utt} {whole[utt]}" for utt in whole})
         write_info(path, self.info)
 
 
@@ -137,9 +145,22 @@ def has_surface(info: Mapping) -> bool:
     return surface_of(info) != "none"
 
 
+def has_meaning(info: Mapping) -> bool:
+    """Whether the corpus says what was intended."""
+    return info.get("meaning") != "none"
+
+
+def is_wanted(table: str, info: Mapping) -> bool:
+    """Whether a data directory with these facts has the table."""
+    if table == "text.meaning":
+        return has_meaning(info)
+    return has_surface(info) or table not in SURFACE_TEXTS
+
+
 def outputs_of(info: Mapping) -> tuple[str, ...]:
     """The outputs that the corpus has texts for."""
-    return OUTPUTS if has_surface(info) else ("meaning",)
+    has = {"surface": has_surface(info), "meaning": has_meaning(info)}
+    return tuple(output for output in OUTPUTS if has[output])
 
 
 def convention_of(info: Mapping) -> str:
@@ -148,11 +169,6 @@ def convention_of(info: Mapping) -> str:
         return "no surface"
     assumed = f" (assumed: {ASSUMPTIONS[info['convention']]})"
     return info["convention"] + (assumed if surface_of(info) == "assumed" else "")
-
-
-def scp_type(info: Mapping) -> str:
-    """ESPnet's name for how wav.scp is read."""
-    return "kaldi_ark" if info["audio_format"] in ("ark", "features") else "sound"
 
 
 def write_info(path: str | Path, info: Mapping) -> None:
@@ -197,10 +213,11 @@ def _row(utterance: Utterance) -> dict[str, str]:
     """What each table has on an utterance."""
     row = {
         "wav.scp": str(utterance.audio),
-        "text.meaning": utterance.meaning,
         "utt2spk": utterance.speaker,
         "utt2l1": utterance.l1,
     }
+    if utterance.meaning is not None:
+        row["text.meaning"] = utterance.meaning
     if utterance.surface is not None:
         row |= {"text.surface": utterance.surface, "text.canonical": utterance.canonical}
     if utterance.segment is not None:

@@ -15,8 +15,15 @@ def main() -> None:
     parser.add_argument("--format", choices=FORMATS, default="flac")
     parser.add_argument("--fs", type=positive_int, default=16000, help="sampling rate in Hz")
     parser.add_argument("--nj", type=positive_int, default=1)
+    parser.add_argument(
+        "--allow_pipes",
+        choices=("true", "false"),
+        default="false",
+        help="run the commands in wav.scp (CMD |) and read the WAV that they write",
+    )
     args = parser.parse_args()
-    format_audio(DataDir.load(args.data), args.out, args.format, args.fs, args.nj)
+    pipes = args.allow_pipes == "true"
+    format_audio(DataDir.load(args.data), args.out, args.format, args.fs, args.nj, pipes)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""l2dual validate DIR: check data directories; docs/validate.md has every check."""
+"""l2dual validate DIR: check data directories, or preview a table; docs/validate.md has every check."""
 
 import argparse
 import json
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TextIO
 
 from l2dual.bin import positive_float, positive_int, run
+from l2dual.corpora.preview import preview
+from l2dual.corpora.spreadsheet import parse_columns
 from l2dual.datadir import write_table
 from l2dual.errors import L2DualError, UsageError, one_line
 from l2dual.findings import CHECKS, ERROR, LEFT, Finding
@@ -48,6 +50,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--fs", type=positive_int, default=16000, help="least sampling rate in Hz")
     parser.add_argument("--nj", type=positive_int, default=1, help="processes that decode audio")
+    parser.add_argument(
+        "--allow_pipes",
+        choices=("true", "false"),
+        default="false",
+        help="run the commands in wav.scp (CMD |) and read the WAV that they write",
+    )
+    parser.add_argument("--columns", default="", help="of a table: OURS=THEIRS,...")
     parser.set_defaults(call=call)
 
 
@@ -71,6 +80,9 @@ def call(args: argparse.Namespace) -> None:
         if records and args.format == "text":
             print()
         try:
+            if path.is_file():
+                failed |= not preview(path, parse_columns(args.columns))
+                continue
             record, is_good = check(path, args)
         except L2DualError as error:
             print(f"l2dual: error: {one_line(str(error))}", file=sys.stderr)
@@ -86,7 +98,13 @@ def call(args: argparse.Namespace) -> None:
 
 def check(path: Path, args: argparse.Namespace) -> tuple[dict, bool]:
     """Check one directory and report on it; return what JSON says, and whether no error is left."""
-    options = Options(dict(args.tokens), args.frames_per_second, args.fs, True, args.nj)
+    options = Options(
+        tokens=dict(args.tokens),
+        frames_per_second=args.frames_per_second,
+        rate=args.fs,
+        nj=args.nj,
+        allow_pipes=args.allow_pipes == "true",
+    )
     directory, findings = validate(path, options)
     most = None if args.all else EXAMPLES
     if args.format == "text":
