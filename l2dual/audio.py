@@ -15,6 +15,7 @@ import soxr
 
 from l2dual.datadir import UNKNOWN, DataDir, write_table
 from l2dual.errors import DataError
+from l2dual.files import file_name
 from l2dual.recording import MATRIX, Sound, Unusable, is_pipe, locate, read
 
 FORMATS = ("flac", "wav", "ark")
@@ -243,7 +244,7 @@ def _format_chunk(job: Job) -> Formatted:
             elif speed == 1.0 and segment is None and _is_as_wanted(sound, job):
                 done.paths[utt] = source
             else:
-                name = f"{utt}.{job.audio_format}"
+                name = file_name(utt, f".{job.audio_format}")
                 soundfile.write(job.out / "audio" / name, whole, job.rate, subtype="PCM_16")
                 done.paths[utt] = str(final / name)
     if vectors:

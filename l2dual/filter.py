@@ -6,7 +6,9 @@ from typing import NamedTuple
 from l2dual.audio import BAD_AUDIO
 from l2dual.datadir import DataDir, read_table
 from l2dual.errors import DataError
-from l2dual.validate import REPAIRED, Finding, Options, repair, validate
+from l2dual.findings import REPAIRED, Finding
+from l2dual.repair import repair
+from l2dual.validate import Options, validate
 
 
 class Filtered(NamedTuple):

@@ -1,5 +1,6 @@
 """The outputs of a system, and how its configuration weighs their losses."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 from l2dual.errors import UsageError
@@ -45,14 +46,16 @@ def active_outputs(loss_weights: LossWeights) -> tuple[str, ...]:
     with zero weights the single-output model.
 
     Raises:
-        UsageError: an unknown output or loss, a negative weight, CTC without attention, or
-            no weight at all.
+        UsageError: an unknown output or loss, a weight that is no finite number or negative, CTC
+            without attention, or no weight at all.
     """
     for output, weights in loss_weights.items():
         if output not in OUTPUTS:
             raise UsageError(f"loss_weights: unknown output '{output}': use {' or '.join(OUTPUTS)}")
         if set(weights) != {"ctc", "attention"}:
             raise UsageError(f"loss_weights of {output}: give ctc and attention, got {weights}")
+        if not all(isinstance(w, int | float) and abs(w) < math.inf for w in weights.values()):
+            raise UsageError(f"loss_weights of {output}: a weight is not a finite number: {weights}")
         if min(weights.values()) < 0:
             raise UsageError(f"loss_weights of {output}: a weight is negative: {weights}")
         if weights["attention"] == 0 and weights["ctc"] > 0:

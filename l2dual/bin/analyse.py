@@ -21,7 +21,7 @@ from l2dual.analysis.functional import functional
 from l2dual.analysis.probes import probe
 from l2dual.analysis.subspaces import overlaps
 from l2dual.analysis.swap import swap
-from l2dual.bin import run
+from l2dual.bin import natural, positive_int, run
 from l2dual.decode import SearchOptions
 from l2dual.errors import UsageError
 from l2dual.load import CHECKPOINT
@@ -55,11 +55,11 @@ def main() -> None:
     parser.add_argument("--fit_data", type=Path, help="split to fit probes, maps or decoders on")
     parser.add_argument("--exp", type=Path, nargs="+", required=True, help="trained runs")
     parser.add_argument("--checkpoint", default=CHECKPOINT)
-    parser.add_argument("--batch", type=int, default=8, help="utterances in a batch")
-    parser.add_argument("--max_utts", type=int, help="utterances of each split at most (all)")
-    parser.add_argument("--epochs", type=int, default=10, help="of a fresh decoder")
+    parser.add_argument("--batch", type=positive_int, default=8, help="utterances in a batch")
+    parser.add_argument("--max_utts", type=positive_int, help="utterances of each split at most (all)")
+    parser.add_argument("--epochs", type=positive_int, default=10, help="of a fresh decoder")
     parser.add_argument("--decode_config", type=Path, help="beam searches (conf/decode.yaml)")
-    parser.add_argument("--ngpu", type=int, default=0)
+    parser.add_argument("--ngpu", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
     made_by = made_by_command("analyse")

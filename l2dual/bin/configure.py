@@ -9,7 +9,7 @@ import argparse
 import os
 from pathlib import Path
 
-from l2dual.bin import run
+from l2dual.bin import natural, positive_int, run
 from l2dual.datadir import SCP_TYPE, read_info, surface_of
 from l2dual.errors import UsageError
 from l2dual.outputs import OUTPUTS, active_outputs
@@ -20,13 +20,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train_config", type=Path, required=True)
     parser.add_argument("--system", type=Path, required=True)
-    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--seed", type=natural, required=True)
     parser.add_argument("--data", type=Path, required=True, help="has train, valid and test")
     parser.add_argument("--stats", type=Path, required=True)
     for output in OUTPUTS:
         parser.add_argument(f"--{output}_tokens", type=Path, help=f"if the system has {output}")
         parser.add_argument(f"--{output}_token_type", default="char")
-    parser.add_argument("--num_threads", type=int, default=1, help="of the training")
+    parser.add_argument("--num_threads", type=positive_int, default=1, help="of the training")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     exp = args.out.with_name(args.out.name.removesuffix(".tmp"))

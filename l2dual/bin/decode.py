@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from l2dual.bin import run
+from l2dual.bin import natural, run
 from l2dual.datadir import DataDir, write_table
 from l2dual.decode import DualDecoder, SearchOptions
 from l2dual.load import CHECKPOINT, load_model
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--checkpoint", default=CHECKPOINT)
-    parser.add_argument("--ngpu", type=int, default=0)
+    parser.add_argument("--ngpu", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     device = "cuda" if args.ngpu > 0 else "cpu"
