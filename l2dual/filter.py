@@ -9,6 +9,7 @@ from l2dual.errors import DataError
 from l2dual.findings import REPAIRED, Finding
 from l2dual.repair import repair
 from l2dual.validate import Options, validate
+from l2dual.frontend import Encoder
 
 
 class Filtered(NamedTuple):
@@ -24,7 +25,7 @@ def filter_data(
     train: bool,
     min_seconds: float,
     max_seconds: float,
-    frames_per_second: float,
+    encoder: Encoder,
     left_out_l1: str | None = None,
 ) -> Filtered:
     """Leave out of a formatted data directory what the validator or a limit excludes.
@@ -34,7 +35,7 @@ def filter_data(
     left out what can't be used; that counts as dropped here.
 
     Args:
-        frames_per_second: encoder frames, which bound the tokens that CTC can align.
+        encoder: its frames bound the tokens that CTC can align (see `l2dual.frontend`).
         left_out_l1: a first language that is left out of training and validation; the test set is
             then of that language alone.
 
@@ -42,7 +43,7 @@ def filter_data(
         DataError: something that only the user can mend, no utterance is left, or nobody's
             first language is ``left_out_l1``.
     """
-    options = Options(frames_per_second=frames_per_second, audio=False)
+    options = Options(encoder=encoder, audio=False)
     directory, found = validate(path, options)
     if not train:
         found = [finding for finding in found if finding.check != "dense"]

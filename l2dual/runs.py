@@ -1,5 +1,6 @@
 """An experiment directory: what is trained, on what, and the script that trains or resumes it."""
 
+import os
 import shlex
 import stat
 import subprocess
@@ -16,24 +17,31 @@ RUN_SCRIPT = """\
 # Train {name}, or resume it from its last whole epoch. Options go to ESPnet.
 # --num_nodes N --ngpu N: on so many nodes of the cluster, with so many GPUs on each.
 set -euo pipefail
-cd {recipe}
+exp=$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd)
+cd "${{exp}}" && cd {recipe}
+if [[ ! -f path.sh ]]; then
+    echo "l2dual: error: ${{exp}}/run.sh: ${{PWD}} is no recipe: move the run to where it was made," \\
+        "exp/{name} of a recipe" >&2
+    exit 1
+fi
+exp=${{exp#"${{PWD}}/"}}
 . ./path.sh
 if [[ -f cmd.sh ]]; then . ./cmd.sh; fi
 if [[ ${{1:-}} == --num_nodes ]]; then  # by ESPnet's launcher, to which Slurm is slurm.pl
-    trap 'rm -f {exp}/.rendezvous.*' EXIT
+    trap 'rm -f "${{exp}}"/.rendezvous.*' EXIT
     python -m espnet2.bin.launch --cmd "${{cuda_cmd/#slurm.py/slurm.pl}} --retries 0" \\
-        --log {exp}/launch.log --init_file_prefix {exp}/.rendezvous. "$@" -- {exp}/run.sh
+        --log "${{exp}}/launch.log" --init_file_prefix "${{exp}}/.rendezvous." "$@" -- "${{exp}}/run.sh"
 elif [[ ${{cmd_backend:-local}} == local || -n ${{L2DUAL_JOB:-}} ]]; then
-    export L2DUAL_LOG={exp}/train.log
+    export L2DUAL_LOG=${{exp}}/train.log
     rank=${{RANK:-${{SLURM_PROCID:-0}}}}  # of a worker that an srun, or you, started
-    if ((rank)); then L2DUAL_LOG={exp}/train.${{rank}}.log; fi
+    if ((rank)); then L2DUAL_LOG=${{exp}}/train.${{rank}}.log; fi
     export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{num_threads}}} MKL_NUM_THREADS=${{MKL_NUM_THREADS:-{num_threads}}}
-    python -m l2dual.bin.train --config {exp}/train.yaml --resume true \\
+    python -m l2dual.bin.train --config "${{exp}}/train.yaml" --output_dir "${{exp}}" --resume true \\
         --multiprocessing_distributed true "$@" 2>&1 | tee -a "${{L2DUAL_LOG}}"
 else  # one job on the cluster, with as many GPUs as --ngpu says
     gpus=$(sed -nE 's/.*--ngpu[= ]([0-9]+).*/\\1/p' <<< "$*")
-    echo "${{cmd_backend}}: "{exp}"/run.sh, log: "{exp}"/resume.log"
-    ${{cuda_cmd}} --gpu "${{gpus:-0}}" --num_threads {num_threads} {exp}/resume.log bash {exp}/run.sh "$@"
+    echo "${{cmd_backend}}: ${{exp}}/run.sh, log: ${{exp}}/resume.log"
+    ${{cuda_cmd}} --gpu "${{gpus:-0}}" --num_threads {num_threads} "${{exp}}/resume.log" bash "${{exp}}/run.sh" "$@"
 fi
 """
 
@@ -76,14 +84,17 @@ def write_run_script(directory: Path, exp: Path, recipe: Path, num_threads: int)
     With as many threads as it began with: others add up in another order, and the model that
     comes of it is another one.
 
-    It goes where cmd.sh sends trainings; as a job of stage 8 it is there already, and trains.
+    It goes where cmd.sh sends trainings; as a job of stage 8 it is there already, and trains. It
+    finds the run where it lies itself, and from there the recipe, so that a copy trains in the copy.
+    An ``exp`` given as an absolute path lies elsewhere: it keeps the absolute path of the recipe.
     """
+    if not exp.is_absolute():
+        recipe = Path(os.path.relpath(recipe, recipe / exp))
     script = directory / "run.sh"
     with atomic_write(script) as stream:
         stream.write(
             RUN_SCRIPT.format(
                 name=exp.name,
-                exp=shlex.quote(str(exp)),
                 recipe=shlex.quote(str(recipe)),
                 num_threads=num_threads,
             )

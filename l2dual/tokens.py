@@ -86,9 +86,15 @@ def _train_sentencepiece(lines: Sequence[str], out: Path, nbpe: int | None) -> s
     return str(out / "bpe.model")
 
 
-def tokens_to_text(tokens: Sequence[str], token_type: str, bpemodel: str | None = None) -> str:
-    """The text that ``tokens`` write; phones and words are separated by spaces."""
+def tokens_to_text(tokens: Sequence[str], token_type: str) -> str:
+    """The text that ``tokens`` write; phones and words are separated by spaces.
+
+    An unknown token stays `<unk>` (sentencepiece would write " ⁇ ").
+    """
     if token_type in ("phn", "word"):
         return " ".join(tokens)
-    tokenizer = build_tokenizer(token_type, bpemodel)
-    return " ".join(tokenizer.tokens2text(tokens).split())
+    if token_type == "bpe":
+        text = "".join(tokens).replace("▁", " ")
+    else:
+        text = build_tokenizer(token_type).tokens2text(tokens)
+    return " ".join(text.split())

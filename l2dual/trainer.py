@@ -1,15 +1,18 @@
 """ESPnet's trainer, with its silent failures turned into errors."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
+from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from espnet2.train.trainer import Trainer
 
 from l2dual.distributed import watched
-from l2dual.errors import UsageError
+from l2dual.errors import DataError, UsageError
 
+SHOWN = 20  # utterances that an error names
+REMEDY = "check them with `l2dual validate`, or lower the learning rate"
 HALF = "half.pth"  # the model when half of the training's batches are done
 
 
@@ -23,6 +26,7 @@ class L2DualTrainer(Trainer):
         Raises:
             UsageError: ``best_model_criterion`` names what the model does not report, or several
                 workers are to plot attention.
+            DataError: a loss or a gradient is not finite, or a file can't be written.
         """
         for phase, name, _ in trainer_options.best_model_criterion:
             if phase not in ("train", "valid") or name not in model.statistics():
@@ -32,7 +36,7 @@ class L2DualTrainer(Trainer):
                 )
         if distributed_option.distributed and kwargs["plot_attention_iter_factory"] is not None:
             raise UsageError("num_att_plot must be 0 with several workers: one would plot alone")
-        with atomic_saves(), watched():
+        with atomic_saves(), watched(), finite(model, scaled=trainer_options.use_amp):
             super().run(
                 model=model,
                 trainer_options=trainer_options,
@@ -45,7 +49,8 @@ class L2DualTrainer(Trainer):
         """Train one epoch, and print which for the job launcher's progress.
 
         Raises:
-            UsageError: the epoch has fewer batches than ``accum_grad``, so no step would be taken.
+            UsageError: the epoch has fewer batches than ``accum_grad``, or no finite gradients, so
+                that no step was taken.
         """
         if len(iterator) < options.accum_grad:
             raise UsageError(
@@ -57,9 +62,32 @@ class L2DualTrainer(Trainer):
         if kwargs["distributed_option"].dist_rank in (None, 0):
             print(f"progress: {run} epoch {reporter.epoch} of {options.max_epoch}", flush=True)
             batches = saving_at_half(iterator, model, reporter.epoch, options)
-        return super().train_one_epoch(
+        if super().train_one_epoch(
             model=model, iterator=batches, reporter=reporter, options=options, **kwargs
-        )
+        ):
+            raise UsageError(
+                f"no batch of epoch {reporter.epoch} had finite gradients: lower the learning rate, "
+                "or set use_amp: false"
+            )
+        return False
+
+    @staticmethod
+    def resume(checkpoint: Path, reporter, **kwargs) -> None:
+        """Resume from ``checkpoint``, and write its epoch's model where that is missing.
+
+        ESPnet saves the checkpoint, the epoch's model and the links to it one after another; a
+        training that was killed between them, or whose disk was full, has the first alone.
+        """
+        Trainer.resume(checkpoint=checkpoint, reporter=reporter, **kwargs)
+        folder, epoch = checkpoint.parent, reporter.get_epoch()
+        model = folder / f"{epoch}epoch.pth"
+        if torch.distributed.is_initialized() and torch.distributed.get_rank():
+            return
+        if not model.exists():
+            torch.save(safe_torch_load(checkpoint, map_location="cpu")["model"], model)
+        link = folder / "latest.pth"
+        link.unlink(missing_ok=True)
+        link.symlink_to(model.name)
 
 
 def saving_at_half(iterator, model: torch.nn.Module, epoch: int, options) -> Iterable:
@@ -77,6 +105,58 @@ def saving_at_half(iterator, model: torch.nn.Module, epoch: int, options) -> Ite
 
 
 @contextmanager
+def finite(model: torch.nn.Module, scaled: bool) -> Iterator[None]:
+    """Within the block, a loss or gradient of ``model`` that is not finite is an error.
+
+    ESPnet skips such a step with a warning. It looks at both values right after, so that looking at
+    them costs no wait for the GPU.
+
+    Args:
+        scaled: gradients are scaled (use_amp), and too large a scale makes some infinite; these
+            steps are skipped and the scale is lowered, so only losses are looked at.
+
+    Raises:
+        DataError: names the utterances of the step.
+    """
+    utts: list[str] = []  # of the batches since the last step
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def check_loss(module, _args, batch, output):
+        loss = output[0].detach()
+        if not torch.isfinite(loss).all():
+            bad = [u for u, x in zip(batch["utt_id"], batch["speech"]) if not x.isfinite().all()]
+            if bad:
+                raise DataError(
+                    f"the audio of {named(bad)} has values that are NaN or infinite: replace or "
+                    "remove it, and run all stages again"
+                )
+            raise DataError(f"the loss is {loss.item()} at {named(batch['utt_id'])}: {REMEDY}")
+        if module.training:
+            utts.extend(batch["utt_id"])
+
+    def check_norm(*args, **kwargs):
+        norm = clip(*args, **kwargs)
+        if not scaled and not torch.isfinite(norm):
+            raise DataError(f"the norm of the gradients is {norm} at {named(utts)}: {REMEDY}")
+        utts.clear()
+        return norm
+
+    hook = model.register_forward_hook(check_loss, with_kwargs=True)
+    torch.nn.utils.clip_grad_norm_ = check_norm
+    try:
+        yield
+    finally:
+        torch.nn.utils.clip_grad_norm_ = clip
+        hook.remove()
+
+
+def named(utts: list[str]) -> str:
+    """The utterances of a step, as an error names them."""
+    more = f" and {len(utts) - SHOWN} more" if len(utts) > SHOWN else ""
+    return f"utterance {', '.join(utts[:SHOWN])}{more}"
+
+
+@contextmanager
 def atomic_saves() -> Iterator[None]:
     """Let ``torch.save`` write a temporary file and rename it.
 
@@ -88,11 +168,35 @@ def atomic_saves() -> Iterator[None]:
         if not isinstance(f, (str, Path)):
             return save(obj, f, *args, **kwargs)
         temporary = Path(f"{f}.tmp")
-        save(obj, temporary, *args, **kwargs)
-        temporary.replace(f)
+        try:
+            save(obj, temporary, *args, **kwargs)
+            temporary.replace(f)
+        except (OSError, RuntimeError) as error:
+            reason = unwritable(temporary)
+            if reason is None:
+                raise
+            raise DataError(
+                f"{f}: not saved: {reason}: correct that, then run the same again: the training "
+                "resumes from its last whole epoch"
+            ) from error
 
     torch.save = save_and_rename
     try:
         yield
     finally:
         torch.save = save
+
+
+def unwritable(path: Path) -> str | None:
+    """Why ``path`` takes no more, such as a full disk, and it is removed; None where it does.
+
+    What torch says is "unexpected pos".
+    """
+    try:
+        with open(path, "ab") as stream:
+            stream.write(bytes(1 << 20))
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink()
+        return error.strerror
+    return None

@@ -15,6 +15,7 @@ from l2dual.datadir import TABLES, UNKNOWN, is_wanted, outputs_of
 from l2dual.errors import DataError, UsageError
 from l2dual.files import is_id, leads_out, parse_yaml, read_text
 from l2dual.findings import CHECKS, Finding
+from l2dual.frontend import RATE, Encoder, encoder_frames
 from l2dual.recording import Recording, decode, is_pipe
 
 SHORTEST = 0.1  # seconds: 8 frames of 10 ms and a window, for subsampling by 4
@@ -41,7 +42,7 @@ class Options:
 
     Attributes:
         tokens: the token list (tokens.txt) of an output, by its name.
-        frames_per_second: encoder frames, which bound the tokens that CTC can align.
+        encoder: its frames bound the tokens that CTC can align (see `l2dual.frontend`).
         rate: Hz that stage 3 needs at least; corpus.yaml's sampling_rate wins.
         audio: whether to decode the recordings; else utt2dur has the durations.
         nj: processes that decode.
@@ -49,7 +50,7 @@ class Options:
     """
 
     tokens: Mapping[str, Path] = field(default_factory=dict)
-    frames_per_second: float = 25.0
+    encoder: Encoder = 25.0
     rate: int = 16000
     audio: bool = True
     nj: int = 1
@@ -379,21 +380,22 @@ def _lengths(directory: Directory, options: Options) -> Iterator[Finding]:
         if seconds < SHORTEST and utt in directory.tables.get("wav.scp", {}):
             line = directory.tables["wav.scp"][utt].line
             yield Finding("short", "wav.scp", line, utt, f"{seconds:.3f} s")
+    rate = directory.info.get("sampling_rate", options.rate)
     for output in outputs_of(directory.info):
         name, unit = f"text.{output}", directory.info.get(f"{output}_unit", "char")
         for utt, row in directory.values(name):
             seconds = directory.seconds.get(utt, 0)
             if seconds >= SHORTEST:
-                yield from _pace(name, unit, utt, row, seconds, options.frames_per_second)
+                yield from _pace(name, unit, utt, row, seconds, options.encoder, rate)
 
 
 def _pace(
-    name: str, unit: str, utt: str, row: Row, seconds: float, frames_per_second: float
+    name: str, unit: str, utt: str, row: Row, seconds: float, encoder: Encoder, hertz: int = RATE
 ) -> Iterator[Finding]:
     """Compare text and duration: can CTC align it, would someone speak so?"""
     units = letters(row.value, unit)
     needed = len(units) + sum(a == b for a, b in zip(units, units[1:]))
-    frames = int(seconds * frames_per_second)
+    frames = encoder_frames(round(seconds * hertz), hertz, encoder)
     rate = sum(unit != " " for unit in units) / seconds
     if needed > frames:
         yield Finding("dense", name, row.line, utt, f"{needed} frames needed, {frames} there")

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Set l2dual up, without root and without questions: the pinned packages and l2dual itself, into
 # .venv at the root of the repository, or, if you have activated an environment of your own with
-# Python 3.12 or 3.13, into that one (where packages you already have keep their versions).
+# Python 3.12 or 3.13, into that one (where packages you already have keep their versions), which
+# it names first. To have .venv instead, deactivate yours.
 # A second run does nothing unless tools/requirements.txt, setup.py or the Python has changed.
 #
 # Usage: tools/setup.sh
@@ -124,7 +125,7 @@ pip_install() {
     if ! wait "${pip_pid}"; then
         echo "setup: pip failed; the last lines of ${log}:" >&2
         tail -n 15 "${log}" | sed 's/^/    /' >&2
-        fail "run tools/setup.sh again when that is mended"
+        fail "fix that, then run tools/setup.sh again"
     fi
 }
 
@@ -174,11 +175,14 @@ if ! ${own}; then
     fi
 fi
 
+if ${own}; then
+    say "installing l2dual, and the packages it lacks, into your active environment ${prefix}"
+    say "(for .venv instead: interrupt this, deactivate that environment, run this again)"
+fi
 touch "${unfinished}"
 rm -f "${stamp}"
 : >"${log}"
 if ${own}; then
-    say "installing what is missing into your environment ${prefix}"
     missing_pins >"${prefix}/l2dual.constraints"
     pip_install --constraint "${prefix}/l2dual.constraints" --editable ".[test]"
 else

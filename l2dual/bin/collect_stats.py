@@ -7,7 +7,8 @@ import argparse
 from pathlib import Path
 
 from l2dual.bin import run
-from l2dual.datadir import SCP_TYPE
+from l2dual.datadir import SCP_TYPE, read_info
+from l2dual.frontend import RATE, at_rate
 from l2dual.runs import merge, read_yaml, write_yaml
 from l2dual.task import L2DualTask
 from l2dual.tokens import BLANK, SOS_EOS, UNKNOWN
@@ -25,7 +26,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    config = merge(read_yaml(args.train_config), SMALLEST_MODEL) | {
+    rate = read_info(args.data / "train").get("sampling_rate", RATE)
+    config = at_rate(merge(read_yaml(args.train_config), SMALLEST_MODEL), rate) | {
         "collect_stats": True,
         "batch_type": "unsorted",
         "batch_size": 16,

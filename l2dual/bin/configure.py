@@ -12,6 +12,7 @@ from pathlib import Path
 from l2dual.bin import natural, positive_int, run
 from l2dual.datadir import SCP_TYPE, read_info, surface_of
 from l2dual.errors import UsageError
+from l2dual.frontend import RATE, at_rate
 from l2dual.outputs import OUTPUTS, active_outputs
 from l2dual.runs import commit, merge, read_yaml, write_run_script, write_yaml
 
@@ -33,6 +34,7 @@ def main() -> None:
     config = merge(read_yaml(args.train_config), read_yaml(args.system))
     outputs = _outputs(config, args.system)
     info = read_info(args.data / "train")
+    config = at_rate(config, info.get("sampling_rate", RATE))
     if "normalize" not in config:
         config |= _normalization(args.stats)
     write_yaml(args.out / "train.yaml", config | _data_options(args, exp, outputs))

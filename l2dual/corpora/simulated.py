@@ -283,6 +283,9 @@ def _make(task: Task) -> Utterance:
     samples = _record(speech, task.speaker, of, _generator(of.seed, task.id))
     name = file_name(task.id, ".flac")
     _write_flac(of.write_to / name, samples)
+    facts = {"error_scale": f"{task.speaker.error_scale:.3f}", "voice": task.speaker.voice}
+    if of.convention == "pronounced":  # which letters of the meaning were not said right
+        facts["heard"] = phonology.load(of.language).heard(task.text, speech)
     return Utterance(
         id=task.id,
         split=task.split,
@@ -292,7 +295,7 @@ def _make(task: Task) -> Utterance:
         meaning=task.text,
         canonical=canonical,
         l1=task.speaker.l1,
-        facts={"error_scale": f"{task.speaker.error_scale:.3f}", "voice": task.speaker.voice},
+        facts=facts,
     )
 
 

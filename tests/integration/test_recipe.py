@@ -4,7 +4,13 @@ import base64
 import csv
 import fcntl
 import json
+import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -93,6 +99,26 @@ def test_a_second_run_changes_nothing(finished):
     before = snapshot(checkout.recipe(language))
     checkout.run(language, *TINY)
     assert snapshot(checkout.recipe(language)) == before
+
+
+def test_a_copied_tree_is_finished_too_and_trains_in_the_copy(finished, tmp_path):
+    checkout, language, _ = finished
+    if language == "ko":
+        pytest.skip("once is enough")
+    shutil.copytree(checkout.root, tmp_path / "copy", symlinks=True)
+    copy = Checkout.__new__(Checkout)
+    copy.root = tmp_path / "copy"
+    before, original = snapshot(copy.recipe(language)), snapshot(checkout.recipe(language))
+    copy.run(language, *TINY)
+    assert snapshot(copy.recipe(language)) == before
+    [run] = copy.recipe(language).glob("exp/*.do.seed1")
+    for path in run.rglob("*.sh"), run.glob("*.yaml"):
+        assert not any(str(checkout.root) in each.read_text() for each in path)
+    for path in [run / "trained", *run.glob("*.pth")]:
+        path.unlink()
+    copy.run(language, *TINY, "--stage", "8", "--stop_stage", "8")
+    assert (run / "checkpoint.pth").exists() and (run / "trained").exists()
+    assert snapshot(checkout.recipe(language)) == original
 
 
 def test_a_changed_option_redoes_what_depends_on_it_and_no_more(finished):
@@ -190,7 +216,7 @@ def test_what_is_trained_is_tested_on_other_data(finished):
     recipe = checkout.recipe(language)
     other, options = "dump/simulated_tiny_heard_double", (*TINY, "--test_data")
     refused = checkout.run(language, "--stage", "9", *options, other, check=False)
-    assert refused.returncode == 1 and f"{other}/test: not there" in refused.stderr
+    assert refused.returncode == 1 and f"{other}/test: not found: prepare that data" in refused.stderr
     checkout.run(language, *TINY, "--dial", "double", "--stop_stage", "4")
     refusals = {
         "then add --stage 9": (other,),
@@ -268,6 +294,14 @@ def test_an_assumed_surface_is_labelled(finished):
     [
         (["--stagge", "1"], "unknown option --stagge"),
         (["--stage", "0"], "stages are 1 to 12"),
+        (["--preset=huge"], "--preset must be one of: mini measure tiny; it is 'huge'"),
+        (["--nj", "0"], "--nj must be 1 or more, not '0'"),
+        (["--num-threads=0"], "--num_threads must be 1 or more, not '0'"),
+        (["--speed_factors", "0.9 nan"], "--speed_factors must be a number above 0, as 0.9, not 'nan'"),
+        (["--max_seconds", "inf"], "--max_seconds must be a number above 0"),
+        (["--columns", "meaning=Text"], "--columns is for --corpus table, not simulated"),
+        (["--canonical", "dictionary"], "--canonical is for --corpus table or kaldi"),
+        (["--allow_pipes", "true"], "--allow_pipes is for --corpus kaldi, not simulated"),
         (["--stage", "9", "--stop_stage", "8"], "stages are 1 to 12, not 9 to 8"),
         (["--ngpu", "two"], "--ngpu must be a whole number, not 'two'"),
         (["--seeds", "1 1"], "so_surface.seed1"),
@@ -291,6 +325,63 @@ def test_bad_options_are_one_line(checkout, options, fault):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_a_gpu_that_is_not_there_is_refused_at_once(checkout):
+    done = checkout.run("en", *TINY, "--ngpu", "2", check=False, CUDA_VISIBLE_DEVICES="3")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "l2dual: error: --ngpu 2: this machine has 1 GPU(s) to use\n"
+
+
+def test_decoding_without_models_names_the_stage_that_makes_them(checkout):
+    done = checkout.run("en", *TINY, "--stage", "9", "--expdir", "exp none", check=False)
+    assert done.returncode == 1
+    assert re.search("error: exp none/.*seed1/trained: not found: run stage 8 first", done.stderr)
+
+
+def test_an_interrupted_run_is_not_called_failed(checkout):
+    recipe = checkout.recipe("ko")
+    process = subprocess.Popen(
+        [recipe / "run.sh", *TINY, "--data_seed", "7", "--expdir", "exp stop"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run behind &
+    )
+    deadline = time.monotonic() + 60
+    while not list(recipe.glob("exp stop/log/*/prepare.1.log")):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode in (130, -signal.SIGINT)
+    assert "l2dual: stage 1 was stopped. Finished work is kept. To go on, run ./run.sh" in error
+    assert "failed" not in error and "Traceback" not in error
+    assert not (recipe / "data/simulated_tiny_heard_data7").exists()
+
+
+def test_run_all_passes_its_options_to_both_recipes(tmp_path):
+    """And refuses unknown ones before it sets anything up."""
+    root, checkout = Path(__file__).parents[2], Checkout(tmp_path)
+    run_all = shutil.copy(root / "run_all.sh", tmp_path)
+    for option, fault in (("--presett", "did you mean --preset?"), ("--expdir", "relative to each")):
+        done = subprocess.run([run_all, option, "/x"], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (1, "") and fault in done.stderr
+    (tmp_path / "tools").unlink()
+    (tmp_path / "tools").mkdir()
+    for name in ("activate.sh", "launch"):
+        (tmp_path / "tools" / name).symlink_to(root / "tools" / name)
+    (tmp_path / "tools/setup.sh").symlink_to("/bin/true")  # this environment is set up
+    done = subprocess.run(
+        [run_all, "--preset", "tiny", "--stop_stage", "1", "--expdir=exp all"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"VIRTUAL_ENV": sys.prefix},
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"=== (\w\w), stage (\d+)", done.stdout) == [("en", "1"), ("ko", "1")]
+    assert (checkout.recipe("ko") / "data/simulated_tiny_heard/test/wav.scp").exists()
+
+
 def test_bad_data_is_named_and_what_was_made_stays(finished):
     checkout, language, _ = finished
     recipe = checkout.recipe(language)
@@ -306,7 +397,8 @@ def test_bad_data_is_named_and_what_was_made_stays(finished):
     (recipe / path).write_bytes(audio)
     assert done.returncode == 1
     assert re.search(rf"l2dual: error: .*unreadable audio \(utterance {utt}\)", done.stderr)
-    hint = re.search("stage 3 failed.* mend it, then (.*)", done.stderr)[1]
+    assert re.search(r"failed: exp/log/.*/format_audio\.\d\.log, its last lines:", done.stderr)
+    hint = re.search(r"stage 3 failed\. .* kept\. Fix the error, then run (.*)", done.stderr)[1]
     assert hint.count("--stage ") == 1 and hint.endswith("--stop_stage 3 --stage 3")
     assert not (recipe / "dump/simulated_tiny_heard_wav/formatted/test").exists()
     assert (recipe / "exp/results.json").read_bytes() == results

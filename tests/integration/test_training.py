@@ -1,6 +1,7 @@
 """Configuring and training a run through the real command line: guards, resume, kill."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,9 +86,11 @@ def configure(recipe: Path, name: str, system: str = "do", **changes) -> Path:
     return exp
 
 
-def train(recipe: Path, exp: Path, check=True) -> str:
+def train(recipe: Path, exp: Path, check=True, **more: str) -> str:
     command = ["bash", str(exp / "run.sh")]
-    done = subprocess.run(command, cwd=recipe, env=environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=recipe, env=environment() | more, capture_output=True, text=True
+    )
     assert done.returncode == 0 or not check, done.stdout[-3000:]
     return done.stdout
 
@@ -154,6 +157,72 @@ def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(recipe, traine
     resumed = torch.load(recipe / exp / "3epoch.pth", weights_only=True)
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
+
+
+# Kills the process in place of the rename of the second epoch's model.
+KILLER = """\
+import os, signal
+replace = os.replace
+def kill_or_replace(source, target):
+    if str(target).endswith("2epoch.pth"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+os.replace = kill_or_replace
+"""
+
+
+@pytest.mark.parametrize("fault", ["killed", "full disk"])
+def test_a_training_whose_model_was_not_saved_beside_its_checkpoint_resumes(
+    recipe, trained, tmp_path, fault
+):
+    exp = configure(recipe, fault, keep_nbest_models=3)  # all are averaged
+    if fault == "killed":
+        (tmp_path / "sitecustomize.py").write_text(KILLER)
+        train(recipe, exp, check=False, PYTHONPATH=f"{tmp_path}:{environment()['PYTHONPATH']}")
+    else:
+        (recipe / exp / "2epoch.pth.tmp").symlink_to("/dev/full")
+        last = train(recipe, exp, check=False).splitlines()[-1]
+        assert last.startswith(f"l2dual: error: {exp}/2epoch.pth: not saved: No space left on device")
+    left = {path.name for path in (recipe / exp).glob("*.pth")}
+    assert {"checkpoint.pth", "1epoch.pth"} <= left and "2epoch.pth" not in left
+    assert "The training was resumed" in train(recipe, exp)
+    assert (recipe / exp / "2epoch.pth").exists()
+    assert (recipe / exp / "valid.acc.ave_3best.pth").exists()
+    whole, resumed = (
+        torch.load(folder / "3epoch.pth", weights_only=True) for folder in (trained, recipe / exp)
+    )
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+def test_a_recording_that_is_not_finite_ends_the_training_and_is_named(recipe):
+    data = recipe / "dump"
+    table = data / "train" / "wav.scp"
+    good = table.read_text()
+    samples = np.sin(np.arange(RATE) / 10).astype(np.float32)
+    samples[RATE // 2] = np.nan
+    soundfile.write(data / "nan.wav", samples, RATE, subtype="FLOAT")
+    table.write_text(good.replace(str(data / "train/s-03.flac"), str(data / "nan.wav")))
+    exp = configure(recipe, "nan")
+    last = train(recipe, exp, check=False).strip().splitlines()[-1]
+    table.write_text(good)
+    assert last.startswith("l2dual: error: the audio of utterance s-03 has values that are NaN")
+    assert not (recipe / exp / "checkpoint.pth").exists()
+
+
+def test_a_copied_recipe_trains_in_the_copy(recipe, tmp_path):
+    exp = configure(recipe, "copied", max_epoch=1)
+    copy = tmp_path / "a copy"
+    shutil.copytree(recipe, copy)
+    done = subprocess.run(
+        ["bash", copy / exp / "run.sh"], cwd="/", env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert (copy / exp / "1epoch.pth").exists() and (copy / exp / "train.log").exists()
+    assert not list((recipe / exp).glob("*.pth")) and not (recipe / exp / "train.log").exists()
+    (copy / exp).rename(tmp_path / "moved")
+    done = subprocess.run(["bash", tmp_path / "moved/run.sh"], capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "is no recipe: move the run to where it was made, exp/copied of a recipe" in done.stderr
 
 
 def test_a_save_that_is_cut_off_leaves_the_last_checkpoint(tmp_path):

@@ -83,6 +83,19 @@ def test_setup_installs_then_does_nothing_then_follows_a_change(tree):
     assert (tree / ".venv" / "l2dual.unfinished").exists()
 
 
+def test_an_active_environment_is_named_before_it_is_changed(tree, tmp_path):
+    own = tmp_path / "own"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", own], check=True)
+    before = (tree / ".venv" / "pyvenv.cfg").stat()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tree), "VIRTUAL_ENV": str(own)}
+    done = run([tree / "tools" / "setup.sh"], tree, **environment)
+    assert done.returncode == 1  # it has no pip, and nothing else is changed
+    named, instead = done.stdout.splitlines()[:2]
+    assert named.endswith(f"into your active environment {own}")
+    assert instead.startswith("setup: (for .venv instead: ") and "deactivate" in instead
+    assert (tree / ".venv" / "pyvenv.cfg").stat() == before
+
+
 def test_no_python_says_how_to_get_one(tmp_path, bare_path):
     shutil.copytree(ROOT / "tools", tmp_path / "tools")
     shutil.copy(ROOT / "setup.py", tmp_path)

@@ -20,6 +20,16 @@ def test_tokens_of_each_unit():
     assert tokens("", "char") == tokens("", "word") == []
 
 
+def test_an_unknown_token_is_one_token_and_one_error():
+    assert tokens("<unk> a<unk>", "char") == ["<unk>", " ", "a", "<unk>"]
+    assert align("found", "fou<unk>d", "char") == [
+        ("f", "f"), ("o", "o"), ("u", "u"), ("n", "<unk>"), ("d", "d")
+    ]  # fmt: skip
+    assert distance("found", "fou<unk>d", "char") == distance("found", "fou<unk>d", "word") == 1
+    assert distance("n", "<unk>", "char") == distance("n", "<unk>", "phone") == 1
+    assert tokens("a <b> <un", "char") == list("a <b> <un")
+
+
 def test_align_marks_each_kind_of_edit():
     assert align("abc", "axc", "char") == [("a", "a"), ("b", "x"), ("c", "c")]
     assert align("ah b", "ah", "phone") == [("ah", "ah"), ("b", None)]

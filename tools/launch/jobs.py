@@ -17,7 +17,8 @@ CONTRACT = """\
 JOB is replaced by the job's number in the log's name and in every argument. The command is run as
 it stands, without a shell: paths with spaces need no more quoting, and a pipe needs `bash -c`.
 A line `progress: ...` that a job prints is shown in the progress of the array.
-Status 0 if every job ended with 0, else 1. Interrupted or terminated, it ends all its jobs."""
+Status 0 if every job ended with 0, else 1. Interrupted, terminated or killed, it ends all its jobs;
+also when the process $L2DUAL_PARENT, which called it, was killed."""
 
 
 class UsageError(Exception):
@@ -221,14 +222,46 @@ def catch_signals():
     return received
 
 
-def run_jobs(launcher, jobs):
+def keep(launcher, jobs):
+    """Run all jobs in a session of its own, which outlives a SIGKILL to this one; return the status.
+
+    The keeper ends the jobs when this process is gone. Until then it holds what it inherited, such
+    as the lock of a run.
+    """
+    received, parent, front = catch_signals(), os.getppid(), os.getpid()
+    called = os.environ.get("L2DUAL_PARENT") == str(parent)
+    sys.stdout.flush()
+    keeper = os.fork()
+    if keeper == 0:
+        os.setsid()
+        failed = run_jobs(launcher, jobs, received, front)
+        if failed:
+            report_failure(launcher, failed, len(jobs))
+        return 1 if failed else 0
+    status = None
+    while status is None:
+        if called and os.getppid() != parent:
+            called = False
+            received.append(signal.SIGTERM)
+        while received:
+            os.kill(keeper, received.pop(0))
+        time.sleep(0.02)
+        ended, code = os.waitpid(keeper, os.WNOHANG)
+        status = os.waitstatus_to_exitcode(code) if ended else None
+    if status < 0:
+        launcher.say(f"killed by signal {-status}: its jobs may still run")
+    return status if status >= 0 else 128 - status
+
+
+def run_jobs(launcher, jobs, received, front):
     """Run all jobs to their ends; return the failed ones in the order in which they failed."""
-    received = catch_signals()
     progress = Progress(jobs, launcher.options.progress)
     active, failed = list(jobs), []
     try:
         launcher.start(jobs)
         while active:
+            if os.getppid() != front:
+                received.append(signal.SIGTERM)
             if received:
                 name = signal.Signals(received[0]).name
                 print(file=sys.stderr)
@@ -287,9 +320,7 @@ def main(launcher_class):
         options = parse_arguments(launcher_class, sys.argv[1:])
         jobs = expand_jobs(options.words)
         launcher = launcher_class(options)
-        failed = run_jobs(launcher, jobs)
+        status = keep(launcher, jobs)
     except (UsageError, OSError) as error:
         sys.exit(f"{launcher_class.name}: error: {error}")
-    if failed:
-        report_failure(launcher, failed, len(jobs))
-        sys.exit(1)
+    sys.exit(status)

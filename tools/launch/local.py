@@ -41,6 +41,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=environment,
                 start_new_session=True,
+                close_fds=False,  # a job holds the lock of the run that it belongs to
             )
         except OSError as error:
             self.write(f"{job.command[0]}: {error.strerror}")

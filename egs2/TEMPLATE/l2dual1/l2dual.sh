@@ -19,6 +19,9 @@ seeds=1                        # seeds of each system, as "1 2 3"
 language=                      # en or ko; the recipe says which
 corpus=simulated               # a name in conf/corpora.txt
 db=                            # where your copy of that corpus is; default: the path in db.sh
+columns=                       # what corpus table calls its columns, as "meaning=Text,surface=Heard"
+allow_pipes=false              # true: run the commands that stand in a Kaldi corpus's wav.scp
+canonical=given                # where corpus table or kaldi has what is right: given, or from the dictionary
 field_map=                     # YAML file: where the labels of corpus aihub have what
 assume_surface=false           # true: a corpus without a surface is taken to have no errors
 preset=mini                    # size of the simulated corpus: mini, measure or tiny
@@ -44,7 +47,7 @@ cache_features=false           # true: run a frozen pretrained front-end once ov
 train_config=                  # model and training: conf/train_*.yaml
 decode_config=                 # searches: conf/decode.yaml
 budgets=whole                  # what is decoded: the model at the whole, the half, or "half whole" of its training
-functional=false               # true: stage 11 trains fresh decoders on frozen encoders
+retrained=false                # true: stage 11 trains new decoders on frozen encoders too
 expdir=exp                     # where experiments and results go
 nj=2                           # processes that prepare data
 num_threads=1                  # threads of each training and decoding job
@@ -59,11 +62,20 @@ parse_options "${BASH_SOURCE[0]}" "$@"
 
 is_number stage "${stage}"
 is_number stop_stage "${stop_stage}"
-for name in num_nodes nj num_threads ngpu nbpe data_seed fs; do is_number "${name}" "${!name}"; done
+for name in ngpu data_seed; do is_number "${name}" "${!name}"; done
+for name in num_nodes nj num_threads nbpe fs; do is_positive "${name}" "${!name}"; done
+for name in min_seconds max_seconds frames_per_second; do is_decimal "${name}" "${!name}"; done
+for factor in ${speed_factors}; do is_decimal speed_factors "${factor}"; done
+for number in ${skip_stages}; do is_positive skip_stages "${number}"; done
+number=
 ((num_nodes == 1)) || [[ ${cuda_cmd} == slurm.py* ]] \
     || die "--num_nodes ${num_nodes} needs Slurm: set cmd_backend=slurm in cmd.sh"
 ((1 <= stage && stage <= stop_stage && stop_stage <= 12)) \
     || die "stages are 1 to 12, not ${stage} to ${stop_stage}"
+if ((ngpu > 0 && stage <= 9 && stop_stage >= 7)) && [[ ${cuda_cmd} == local.py* ]]; then
+    fault=$(local.py --gpu "${ngpu}" /dev/null true 2>&1) || die "--ngpu ${ngpu}: ${fault##*: }"
+fi
+expdir=${expdir#"${PWD}/"}  # a recipe that is copied with its experiments names its own
 
 # The choices that follow from others -------------------------------------------------------------
 tag_of() {  # tag_of FILE: its name without suffix, as part of a directory's name
@@ -84,11 +96,26 @@ read -r _ languages conventions corpus_surface <<< "$(printf '%s\n' "${corpora[@
     || die "corpus ${corpus} is in ${languages}: run it in egs2/l2_${languages}"
 surface_convention=${surface_convention:-${conventions%%,*}}
 [[ ,${conventions}, == *,${surface_convention},* ]] \
-    || die "corpus ${corpus} has its surface ${conventions//,/ or }: --surface_convention ${surface_convention} can't be had"
+    || die "corpus ${corpus} has its surface ${conventions//,/ or }: not ${surface_convention}"
 one_of audio_format "${audio_format}" flac wav ark
 one_of assume_surface "${assume_surface}" true false
+one_of allow_pipes "${allow_pipes}" true false
+one_of canonical "${canonical}" given dictionary
+own_corpus=() pipes=()
+if [[ -n ${columns} ]]; then
+    [[ ${corpus} == table ]] || die "--columns is for --corpus table, not ${corpus}"
+    own_corpus+=(--columns "${columns}")
+fi
+if [[ ${canonical} != given ]]; then
+    [[ ${corpus} == table || ${corpus} == kaldi ]] || die "--canonical is for --corpus table or kaldi, not ${corpus}"
+    own_corpus+=(--canonical "${canonical}")
+fi
+if [[ ${allow_pipes} == true ]]; then
+    [[ ${corpus} == kaldi ]] || die "--allow_pipes is for --corpus kaldi, not ${corpus}"
+    pipes=(--allow_pipes true)
+fi
 one_of cache_features "${cache_features}" true false
-one_of functional "${functional}" true false
+one_of retrained "${retrained}" true false
 if [[ ${corpus} == simulated ]]; then
     one_of preset "${preset}" mini measure tiny
     one_of errors "${errors}" rules random
@@ -176,10 +203,10 @@ if [[ -n ${test_data} ]]; then
     [[ ${cache_features} == false ]] || die "--test_data is not for cached features (--cache_features false)"
     ((stage >= 9)) || die "--test_data tests what is trained: train without it, then add --stage 9"
     [[ -f ${test_data}/test/corpus.yaml ]] \
-        || die "${test_data}/test: not there: prepare that data with stages 1 to 4"
+        || die "${test_data}/test: not found: prepare that data with --stop_stage 4"
     for fact in "language: ${language}" "convention: ${surface_convention}" "sampling_rate: ${fs}"; do
         grep -qx "${fact}" "${test_data}/test/corpus.yaml" \
-            || die "${test_data}/test/corpus.yaml: it has not '${fact}', as what the systems are trained on: prepare such data"
+            || die "${test_data}/test/corpus.yaml: has not '${fact}', which the systems were trained on: prepare such data"
     done
     tested=on_${test_data#dump/}
     test_set=${test_data}/test tested_feats=${test_data}/test resultdir=${expdir}/${tested}
@@ -212,19 +239,30 @@ system_of() { local run=${1%.seed*}; echo "${run##*.}"; }
 # shellcheck disable=SC2034  # make.sh writes there
 log_dir=${expdir}/log/${audio_tag}.${train_tag}.${tokens_tag}${tested:+.${tested}}
 
-# One run at a time in an expdir ------------------------------------------------------------------
-claim() {  # held until this process and what it has started end
-    command -v flock > /dev/null || return 0
-    mkdir -p "${expdir}"
-    exec {claimed}<> "${expdir}/.run"
-    flock --nonblock --conflict-exit-code 10 "${claimed}" || (($? != 10)) \
-        || die "another run is at work in ${expdir}: $(< "${expdir}/.run"), or what it started." \
-            "Wait for it, stop it, or choose another --expdir"
-    echo "process $$ on ${HOSTNAME} since $(date '+%F %T') (${L2DUAL_COMMAND:-./run.sh})" > "${expdir}/.run"
-}
-claim
+claim "${expdir}"
 
 # The stages: inputs -> outputs, a title, one call ------------------------------------------------
+made_by() {  # made_by PATH: the stage that makes it
+    case $1 in
+        "${data}" | "${data}"/*) echo 1 ;;
+        data/*) echo 2 ;;
+        */formatted/*) echo 3 ;;
+        */tokens/*) echo 5 ;;
+        */cached_* | "${expdir}"/stats/*) echo 7 ;;
+        dump/*) echo 4 ;;
+        */trained) echo 8 ;;
+        */score | */results*.json | */statistics*.json) echo 10 ;;
+        *) echo 9 ;;
+    esac
+}
+
+splits() {  # what the corpus has of train, valid and test; all of them before stage 1
+    local split
+    for split in train valid test; do
+        if [[ ! -e ${data} || -s ${data}/${split}/wav.scp ]]; then echo "${split}"; fi
+    done
+}
+
 title() { echo "=== ${language}, stage ${number}: $1 ($(date +%H:%M:%S))"; }
 
 stage_1() {  # a corpus -> data/TAG/{train,valid,test}
@@ -239,7 +277,7 @@ stage_1() {  # a corpus -> data/TAG/{train,valid,test}
         if [[ -n ${prompts} ]]; then inputs+=("${prompts}" "${root}/l2dual/corpora/prompts.py") choices+=(--prompts "${prompts}"); fi
     else
         inputs+=("${root}/l2dual/corpora/splits.py" "listing:${db}")
-        choices+=(--db "${db}" --assume_surface "${assume_surface}")
+        choices+=(--db "${db}" --assume_surface "${assume_surface}" "${own_corpus[@]}" "${pipes[@]}")
         if [[ ${assume_surface} == true ]]; then inputs+=("${root}/l2dual/phonology"); fi
         if [[ -n ${field_map} ]]; then inputs+=("${field_map}") choices+=(--field_map "${field_map}"); fi
     fi
@@ -251,11 +289,11 @@ stage_1() {  # a corpus -> data/TAG/{train,valid,test}
 
 check_surface() {  # systems with a surface need a corpus that says what was pronounced
     local system
-    if grep -qsx 'surface: none' "${data}/train/corpus.yaml"; then corpus_surface=none; fi
+    if grep -qsx 'surface: none' "${data}"/*/corpus.yaml; then corpus_surface=none; fi
     [[ ${corpus_surface} == none && ${assume_surface} == false ]] || return 0
     for system in ${systems}; do
         if grep -q '^ *surface:' "$(conf "systems/${system}.yaml")"; then
-            die "corpus ${corpus} does not say what was pronounced, so ${system} can't be trained: choose" \
+            die "corpus ${corpus} does not say what was pronounced, which ${system} needs: choose" \
                 "--systems so_meaning, or take speakers to make no errors with --assume_surface true"
         fi
     done
@@ -270,8 +308,8 @@ texts_of() {  # the outputs that the corpus has texts for
 
 stage_2() {  # data/TAG/train -> data/TAG_sp/train_sp
     title "Perturb speed"
-    if [[ -z ${speed_factors} ]]; then
-        echo "no speed perturbation asked for (--speed_factors)"
+    if [[ -z ${speed_factors} || $(splits) != *train* ]]; then
+        echo "no speed perturbation asked for (--speed_factors), or no training data"
         return
     fi
     plan "${data}${speed_tag}/${train_set}" "${data}" -- \
@@ -281,15 +319,16 @@ stage_2() {  # data/TAG/train -> data/TAG_sp/train_sp
 
 stage_3() {  # data/TAG -> dump/TAG/formatted/{train,valid,test}: one rate, one format
     title "Format audio"
-    local split source input
-    for split in train valid test; do
-        source=${data}/${split} input=${data}
+    local split source input recordings
+    for split in $(splits); do
+        source=${data}/${split} input=${data} recordings=()
         if [[ ${split} == train && -n ${speed_factors} ]]; then
             source=${data}${speed_tag}/${train_set} input=${source}
         fi
-        plan "${dump}/formatted/${split}" "${input}" -- \
+        if [[ ${corpus} != simulated ]]; then recordings=("recordings:${source}"); fi  # its own are no inputs
+        plan "${dump}/formatted/${split}" "${input}" "${recordings[@]}" -- \
             python -m l2dual.bin.format_audio --data "${source}" --out @OUT@ \
-            --format "${audio_format}" --fs "${fs}" --nj "${nj}"
+            --format "${audio_format}" --fs "${fs}" "${pipes[@]}" --nj "${nj}"
     done
     launch format_audio "${train_cmd} --num_threads ${nj} --max_jobs 1"
 }
@@ -297,7 +336,7 @@ stage_3() {  # data/TAG -> dump/TAG/formatted/{train,valid,test}: one rate, one 
 stage_4() {  # dump/TAG/formatted -> dump/TAG/{train,valid,test}, and what was dropped and why
     title "Filter"
     local split
-    for split in train valid test; do
+    for split in $(splits); do
         plan "${dump}/${split}" "${dump}/formatted/${split}" -- \
             python -m l2dual.bin.filter --data "${dump}/formatted/${split}" --split "${split}" \
             --min_seconds "${min_seconds}" --max_seconds "${max_seconds}" \
@@ -309,6 +348,8 @@ stage_4() {  # dump/TAG/formatted -> dump/TAG/{train,valid,test}, and what was d
 
 stage_5() {  # dump/TAG/train -> dump/TAG/tokens/OUTPUT_TYPE
     title "Make token lists"
+    [[ $(splits) == *train* ]] || die "${data}: has no training data: decode it with trained systems," \
+        "by --stage 9 --test_data ${dump} and the other options that they were trained with"
     local output joint=()
     for output in $(texts_of); do
         if [[ ${token_joint} == true ]]; then
@@ -422,53 +463,62 @@ stage_9() {  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
     launch decode "${decode_cmd} --gpu $((ngpu > 0)) --num_threads ${num_threads}"
 }
 
-stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, RESULTS/{results,statistics}.json
+stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, RESULTS/results.json
     title "Score"
-    local run budget decoded scores
+    local run budget decoded scores also
     for budget in ${budgets}; do
         for run in "${runs[@]}"; do
             decoded=$(decode_dir "${run}" "${budget}")
-            plan "${decoded}/score" "${decoded}/test" "${test_set}" "${root}"/l2dual/{score,text,divergence,datadir}.py -- \
+            plan "${decoded}/score" "${decoded}/test" "${test_set}" \
+                "${root}"/l2dual/{score,crosstalk,mispronunciation,text,divergence,datadir}.py -- \
                 python -m l2dual.bin.score --data "${test_set}" --decode "${decoded}/test" \
-                --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@/score.json
+                --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@
         done
     done
     launch score "${decode_cmd}"
     for budget in ${budgets}; do
-        mapfile -t scores < <(for run in "${runs[@]}"; do echo "$(decode_dir "${run}" "${budget}")/score"; done)
-        plan "$(result_file results "${budget}")" "${scores[@]}" -- \
-            python -m l2dual.bin.merge_scores "${scores[@]/%//score.json}" --out @OUT@
-        plan "$(result_file statistics "${budget}")" "${scores[@]}" "${test_set}" \
-            "${root}"/l2dual/{inference,mispronunciation,stats,outputs,datadir}.py -- \
-            python -m l2dual.bin.statistics "${scores[@]}" --data "${test_set}" --out @OUT@
+        scores=() also=()
+        for run in "${runs[@]}"; do scores+=("$(decode_dir "${run}" "${budget}")/score"); done
+        mapfile -t also < <(earlier_scores "${budget}")
+        plan "$(result_file results "${budget}")" "${scores[@]}" "${also[@]}" "${test_set}" \
+            "${root}"/l2dual/{outcomes,results,stats,outputs}.py -- \
+            python -m l2dual.bin.results "${scores[@]}" --data "${test_set}" --also "${also[@]}" --out @OUT@
     done
     launch results "${decode_cmd}"
-    [[ ${budgets} == *half* ]] || rm -f "${resultdir}"/{results,statistics}_half.json  # of other runs
+    [[ ${budgets} == *half* ]] || rm -f "${resultdir}"/results_half.json  # of other runs
     for budget in ${budgets}; do python -m l2dual.bin.summary "$(result_file results "${budget}")"; done
+}
+
+earlier_scores() {  # earlier_scores BUDGET: those of other systems and seeds, scored by earlier calls
+    local run score
+    for run in "${expdir}/${audio_tag}.${train_tag}.${tokens_tag}".*.seed*; do
+        score=$(decode_dir "${run}" "$1")/score
+        if [[ ${run} =~ \.seed[0-9]+$ && " ${runs[*]} " != *" ${run} "* && -e ${score}/run.json ]]; then
+            echo "${score}"
+        fi
+    done
 }
 
 result_file() {  # result_file NAME BUDGET
     if [[ $2 == half ]]; then echo "${resultdir}/$1_half.json"; else echo "${resultdir}/$1.json"; fi
 }
 
-stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,probes,swap,gradients}.json
+stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,probes,gradients}.json
     title "Analyse entanglement"
     if [[ -n ${test_data} ]]; then
         echo "left as it is: encoders are analysed on their own data (without --test_data)"
         return
     fi
-    if [[ ${functional} == true ]]; then  # the long ones first
-        plan_analysis functional --fit_data "${feats}/train" --max_utts 1000 --decode_config "${decode_config}"
+    if [[ ${retrained} == true ]]; then  # the long ones first
+        plan_analysis retrained --fit_data "${feats}/train" --max_utts 1000 --decode_config "${decode_config}"
     fi
     if [[ -f ${dump}/train/text.surface ]]; then  # else there is one output, and nothing to set it beside
-        plan_analysis swap --fit_data "${feats}/train" --max_utts 200 --decode_config "${decode_config}"
         plan_analysis probes --fit_data "${feats}/valid"
         plan_analysis decoders --max_utts 2000
         plan_analysis subspaces
     fi
     plan_analysis cka --max_utts 2000
-    plan "${expdir}/gradients.json" "${runs[@]/%//trained}" -- \
-        python -m l2dual.bin.gradients --exp "${runs[@]}" --out @OUT@
+    plan_analysis gradients
     launch analyse "${decode_cmd} --num_threads ${num_threads}"
     tell analyse
 }
@@ -488,10 +538,10 @@ plan_analysis() {  # plan_analysis WHAT [OPTION...]: EXP/WHAT.json
 stage_12() {  # all of the above -> RESULTS/report.html, EXP/RUN/model.zip
     title "Report and pack"
     local run file optional=()
-    for file in "${resultdir}"/{{results,statistics}_half,cka,gradients,functional,decoders,subspaces,probes,swap}.json; do
+    for file in "${resultdir}"/{results_half,cka,gradients,retrained,decoders,subspaces,probes}.json; do
         if [[ -e ${file} ]]; then optional+=("${file}"); fi
     done
-    plan "${resultdir}/report.html" "${resultdir}"/{results,statistics}.json "${optional[@]}" \
+    plan "${resultdir}/report.html" "${resultdir}/results.json" "${optional[@]}" \
         "${test_set}" "${root}"/l2dual/{report,divergence.py} -- \
         python -m l2dual.bin.report --exp "${resultdir}" --data "${test_set}" --out @OUT@
     launch report "${decode_cmd}"
@@ -505,14 +555,14 @@ stage_12() {  # all of the above -> RESULTS/report.html, EXP/RUN/model.zip
     echo "report: $(readlink -f "${resultdir}/report.html")"
 }
 
-trap 'failed $?' EXIT
-failed() {  # failed STATUS: where the recipe stopped, and how it goes on
-    if (($1)) && [[ -n ${number:-} ]]; then
-        local again
-        again=$(sed -E 's/ --stage [0-9]+//g' <<< "${L2DUAL_COMMAND:-./run.sh}")
-        echo "l2dual: stage ${number} failed. What is made is kept: mend it, then ${again} --stage ${number}" >&2
-        ((number != 8)) || echo "l2dual: or resume one training alone by its exp/RUN/run.sh" >&2
-    fi
+trap 'ended $?' EXIT
+ended() {  # ended STATUS: where the recipe failed or was stopped, and how it goes on
+    (($1)) && [[ -n ${number} ]] || return 0
+    local again how=failed remedy="Fix the error, then run"
+    case $1 in 129 | 130 | 143) how="was stopped" remedy="To go on, run" ;; esac
+    again=$(sed -E 's/ --stage[ =][0-9]+//g' <<< "${L2DUAL_COMMAND:-./run.sh}")
+    echo "l2dual: stage ${number} ${how}. Finished work is kept. ${remedy} ${again} --stage ${number}" >&2
+    ((number != 8)) || echo "l2dual: or resume one training alone by its exp/RUN/run.sh" >&2
 }
 check_surface
 main() {  # read as a whole before it runs, so that this file may be edited meanwhile

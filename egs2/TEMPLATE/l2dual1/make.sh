@@ -1,14 +1,27 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154
-# Make files from inputs by commands, once. Sourced; the caller sets log_dir.
+# Make files from inputs by commands, once. Sourced; the caller sets log_dir, and defines made_by PATH,
+# which prints the stage that makes PATH.
 #
+#   claim DIR                          one run at a time in DIR
 #   plan OUT INPUT... -- COMMAND...    COMMAND makes OUT, which it calls @OUT@
 #   launch NAME LAUNCHER               run what is planned as one job array, logs in log_dir/NAME.*
 #
 # OUT, a file or a directory, is written under a temporary name and renamed. Beside it lies a stamp,
 # the hash of the command and of its inputs; a plan whose stamp would be the same is left out. An
 # input that was itself made so counts by its stamp, any other by its content; a directory given as
-# listing:DIR, too large to read, by the names, sizes and times of its files.
+# listing:DIR, too large to read, by the names, sizes and times of its files; a data directory given
+# as recordings:DIR by those of the files that its wav.scp names.
+
+claim() {  # held until this process and all that it has started end
+    command -v flock > /dev/null || return 0
+    mkdir -p "$1"
+    exec {claimed}<> "$1/.run"
+    flock --nonblock --conflict-exit-code 10 "${claimed}" || (($? != 10)) \
+        || die "another run is at work in $1: $(< "$1/.run"), or what it started." \
+            "Wait for it, stop it, or choose another --expdir"
+    echo "process $$ on ${HOSTNAME} since $(date '+%F %T') (${L2DUAL_COMMAND:-./run.sh})" > "$1/.run"
+}
 
 planned=()  # outputs of the next launch
 declare -A plan_stamp plan_command
@@ -26,15 +39,23 @@ signature() {  # signature COMMAND INPUT...
                 cat "${stamp}"
             elif [[ ${input} == listing:* && -e ${input#listing:} ]]; then
                 find -L "${input#listing:}" -type f -printf '%P %s %T@\n' | sort
+            elif [[ ${input} == recordings:* && -e ${input#recordings:} ]]; then
+                recordings_of "${input#recordings:}"
             elif [[ -d ${input} ]]; then
                 (cd "${input}" && find -L . -type f -not -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum)
             elif [[ -e ${input} ]]; then
                 sha256sum < "${input}"
             else
-                die "${input#listing:}: no such file or directory: run the stage that makes it"
+                input=${input#*:}
+                die "${input}: not found: run stage $(made_by "${input}") first"
             fi
         done
     } | sha256sum | cut -d ' ' -f 1
+}
+
+recordings_of() {  # recordings_of DATA: name, size and time of each file in its wav.scp, or in an ark there
+    cut -d ' ' -f 2- "$1/wav.scp" | sed -E 's/:[0-9]+$//' | sort -u | tr '\n' '\0' \
+        | { xargs -0 -r stat -L --format '%n %s %.Y' 2> /dev/null || true; }
 }
 
 plan() {
@@ -70,11 +91,11 @@ launch() {
     planned=()
     while [[ ${log_dir} == *${array}* ]]; do array+=_; done  # a path with JOB in it
     # shellcheck disable=SC2086  # a launcher is a command with options
-    ${launcher} "${array}=1:${count}" "${log_dir}/${name}.${array}.log" \
+    L2DUAL_PARENT=$$ ${launcher} "${array}=1:${count}" "${log_dir}/${name}.${array}.log" \
         bash "${log_dir}/${name}.${array}.sh"
 }
 
-job_script() {  # job_script OUT: what makes OUT, renames it and stamps it
+job_script() {  # job_script OUT: what makes OUT, renames it and stamps it; it may be killed at any line
     local out tmp old stamp
     out=$(printf %q "$1") tmp=$(printf %q "$1.tmp") old=$(printf %q "$1.old")
     stamp=$(printf %q "$(stamp_file "$1")")
@@ -84,7 +105,7 @@ export L2DUAL_COMMAND=$(printf %q "${L2DUAL_COMMAND:-}")
 rm -rf ${tmp}
 mkdir -p $(printf %q "$(dirname "$1")")
 ${plan_command[$1]}
-rm -rf ${old}
+rm -rf ${stamp} ${old}  # the stamp goes first: without one, OUT is made again
 if [[ -e ${out} ]]; then mv ${out} ${old}; fi
 mv ${tmp} ${out}
 echo ${plan_stamp[$1]} > ${stamp}

@@ -11,19 +11,46 @@ option_block() {  # option_block SCRIPT: its lines `name=default # what it is`
 }
 
 parse_options() {  # parse_options SCRIPT ARGUMENT...: set the options that SCRIPT declares
-    local script=$1 name
+    local script=$1 option name names
     shift
+    mapfile -t names < <(option_block "${script}" | sed 's/=.*//')
     while (($#)); do
-        case $1 in
+        option=$1
+        shift
+        case ${option} in
             -h | --help) usage "${script}"; exit 0 ;;
-            --*) name=${1#--} ;;
-            *) die "unexpected argument '$1': options are --name value, see --help" ;;
+            --*=*) set -- "${option#*=}" "$@"; option=${option%%=*} ;;
+            --*) ;;
+            *) die "unexpected argument '${option}': options are --name value, see --help" ;;
         esac
-        option_block "${script}" | grep -q "^${name}=" || die "unknown option $1: see --help"
-        (($# > 1)) || die "option $1 needs a value"
-        printf -v "${name}" %s "$2"
-        shift 2
+        name=${option#--} name=${name//-/_}
+        [[ ${name} =~ ^[a-z0-9_]+$ && " ${names[*]} " == *" ${name} "* ]] \
+            || die "unknown option ${option}: did you mean --$(nearest "${name}" "${names[@]}")? See --help"
+        (($#)) && [[ $1 != --* ]] || die "option ${option} needs a value"
+        printf -v "${name}" %s "$1"
+        shift
     done
+}
+
+nearest() {  # nearest NAME CHOICE...: the choice that is fewest letters away
+    printf '%s\n' "${@:2}" | NAME=${1:0:40} awk '
+        function min(a, b) { return a < b ? a : b }
+        BEGIN { name = ENVIRON["NAME"] }
+        {
+            for (j = 0; j <= length(name); j++) row[j] = j
+            for (i = 1; i <= length($0); i++) {
+                diagonal = row[0]
+                row[0] = i
+                for (j = 1; j <= length(name); j++) {
+                    above = row[j]
+                    differ = substr($0, i, 1) != substr(name, j, 1)
+                    row[j] = min(min(above, row[j - 1]) + 1, diagonal + differ)
+                    diagonal = above
+                }
+            }
+            if (NR == 1 || row[length(name)] < least) { least = row[length(name)]; best = $0 }
+        }
+        END { print best }'
 }
 
 usage() {  # usage SCRIPT
@@ -35,6 +62,15 @@ usage() {  # usage SCRIPT
 
 is_number() {  # is_number NAME VALUE
     [[ $2 =~ ^[0-9]+$ ]] || die "--$1 must be a whole number, not '$2'"
+}
+
+is_positive() {  # is_positive NAME VALUE: a whole number above 0
+    is_number "$1" "$2"
+    [[ $2 =~ [1-9] ]] || die "--$1 must be 1 or more, not '$2'"
+}
+
+is_decimal() {  # is_decimal NAME VALUE: a number above 0, as 0.9
+    [[ $2 =~ ^[0-9]*\.?[0-9]+$ && $2 =~ [1-9] ]] || die "--$1 must be a number above 0, as 0.9, not '$2'"
 }
 
 one_of() {  # one_of NAME VALUE CHOICE...
