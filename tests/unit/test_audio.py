@@ -13,8 +13,9 @@ from l2dual.bin.perturb_speed import perturb_speed
 from l2dual.datadir import UNKNOWN, DataDir, read_table
 from l2dual.errors import DataError
 from l2dual.filter import filter_data
+from l2dual.repair import repair
 from l2dual.speech import batches
-from l2dual.validate import repair, validate
+from l2dual.validate import validate
 from tests.recordings import RATE, cut, film, noise, pcm, tone
 
 
@@ -264,7 +265,7 @@ def test_a_pipe_runs_only_where_it_is_allowed(data, tmp_path, capfd, audio_forma
     assert not (tmp_path / "ran").exists()
     format_audio(data, tmp_path / "out", audio_format, RATE, nj=1, allow_pipes=True)
     assert (tmp_path / "ran").exists()
-    assert f"running the command of wav.scp: {pipe.removesuffix(' |')}\n" in capfd.readouterr().out
+    assert f"running the command of wav.scp: {pipe.removesuffix(' |')}\n" in capfd.readouterr().err
     formatted = DataDir.load(tmp_path / "out")
     assert "|" not in formatted["wav.scp"]["s-a"] and formatted["utt2dur"]["s-a"] == "1.0000"
     assert str(tmp_path / "out") in formatted["wav.scp"]["s-a"]
@@ -285,7 +286,7 @@ def test_the_validator_reads_a_pipe_where_it_is_allowed(faulty):
     refused = subprocess.run(command, capture_output=True, text=True)
     assert refused.returncode == 1 and "--allow_pipes true" in refused.stdout
     allowed = subprocess.run([*command, "--allow_pipes", "true"], capture_output=True, text=True)
-    assert allowed.returncode == 0 and "running the command of wav.scp: cat" in allowed.stdout
+    assert allowed.returncode == 0 and "running the command of wav.scp: cat" in allowed.stderr
 
 
 @pytest.mark.parametrize("factors", ["nan", "0.9 inf", "0", "-1", "", "fast"])
