@@ -18,7 +18,7 @@ TEXTS = ("text.surface", "text.meaning", "text.canonical")
 SURFACE_TEXTS = ("text.surface", "text.canonical")  # both or neither
 TABLES = ("wav.scp", *TEXTS, "utt2spk", "utt2l1")
 UNKNOWN = "unknown"
-LINE = re.compile("[^\0\n\r\ud800-\udfff]*")  # one line of a table
+LINE = re.compile("[^\n\r\ud800-\udfff]*")  # one line of a table
 SCP_TYPE = "recording"  # how ESPnet reads wav.scp: through l2dual.speech
 ASSUMPTIONS = {"heard": "the text as written", "pronounced": "standard pronunciation of the text"}
 
@@ -27,7 +27,7 @@ def read_table(path: str | Path) -> dict[str, str]:
     """Read `<utterance> <value>` lines, as ESPnet does; a value may be empty or hold spaces.
 
     Raises:
-        DataError: no regular file, not UTF-8, a NUL, a blank line, or a duplicate utterance.
+        DataError: no regular file, not UTF-8, a blank line, or a duplicate utterance.
     """
     path = Path(path)
     text = read_text(path)
@@ -37,8 +37,6 @@ def read_table(path: str | Path) -> dict[str, str]:
         key, *value = line.split(maxsplit=1) or [""]
         if not key:
             raise DataError(f"{path}, line {number}: the line is blank: remove it")
-        if "\0" in line:
-            raise DataError(f"{path}, line {number}: has a NUL character: remove it")
         if key in table:
             raise DataError(f"{path}, line {number}: utterance {key} is a duplicate: remove one")
         table[key] = "".join(value).strip()

@@ -5,7 +5,6 @@ where it can. An error is repaired, or its utterance dropped, or it is for the u
 warning is repaired where nothing is lost by it, and else left.
 """
 
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -62,7 +61,9 @@ class Finding:
 
     def more(self) -> str:
         """The detail in brackets, on one line; nothing where there is none."""
-        short = textwrap.shorten(self.detail, DETAIL) if len(self.detail) > DETAIL else self.detail
+        short = self.detail
+        if len(short) > DETAIL:
+            short = f"{short[: DETAIL // 2]} ... {short[-DETAIL // 2 :]}"
         return f" ({one_line(short)})" if short else ""
 
     def describe(self, folder: Path) -> str:

@@ -109,7 +109,7 @@ def test_any_bytes_as_a_table(tmp_path_factory, content):
     except L2DualError as error:
         assert "\n" not in str(error)
     else:
-        assert all(key and key == key.strip() and not set(key) & set(" \n\0") for key in table)
+        assert all(key and key == key.strip() and not set(key) & set(" \n") for key in table)
 
 
 @hostile
@@ -119,7 +119,7 @@ def test_a_table_that_is_written_reads_as_it_was_or_is_refused(tmp_path_factory,
     try:
         write_table(file, table)
     except DataError:
-        assert any(set(value) & set("\0\r\n") for value in table.values())
+        assert any(set(value) & set("\r\n") for value in table.values())
     else:
         assert read_table(file) == {key: value.strip() for key, value in table.items()}
 

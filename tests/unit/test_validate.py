@@ -15,7 +15,7 @@ import yaml
 
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError
-from l2dual.findings import CHECKS, LEFT, markdown
+from l2dual.findings import CHECKS, LEFT, Finding, markdown
 from l2dual.recording import decode
 from l2dual.repair import repair
 from l2dual.validate import Options, validate
@@ -331,6 +331,11 @@ def test_a_report_in_a_narrow_encoding(good, options, encoding):
     )
     assert done.returncode == 1 and b"utterance s3-08" in done.stdout and not done.stderr
     assert b"\\u0301" in done.stdout  # of é
+
+
+def test_a_long_detail_keeps_its_ends(good):
+    found = Finding("audio", "wav.scp", 1, "s1-01", "9" * 5000 + ": no such file")
+    assert len(found.describe(good)) < 500 and "999: no such file): replace" in found.describe(good)
 
 
 def test_what_a_directory_says_cannot_steer_the_terminal(good):
