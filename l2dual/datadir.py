@@ -1,5 +1,6 @@
 """Kaldi-style data directories: tables of `<utterance> <value>` that list the same utterances."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,13 +11,15 @@ import yaml
 
 from l2dual.corpora import Utterance
 from l2dual.errors import DataError
-from l2dual.files import atomic_write
+from l2dual.files import atomic_write, is_id, read_text, read_yaml
 from l2dual.outputs import OUTPUTS
 
 TEXTS = ("text.surface", "text.meaning", "text.canonical")
 SURFACE_TEXTS = ("text.surface", "text.canonical")  # both or neither
 TABLES = ("wav.scp", *TEXTS, "utt2spk", "utt2l1")
 UNKNOWN = "unknown"
+LINE = re.compile("[^\0\n\r\ud800-\udfff]*")  # one line of a table
+SCP_TYPE = "recording"  # how ESPnet reads wav.scp: through l2dual.speech
 ASSUMPTIONS = {"heard": "the text as written", "pronounced": "standard pronunciation of the text"}
 
 
@@ -24,32 +27,36 @@ def read_table(path: str | Path) -> dict[str, str]:
     """Read `<utterance> <value>` lines, as ESPnet does; a value may be empty or hold spaces.
 
     Raises:
-        DataError: no such file, not UTF-8, a blank line, or an utterance that stands twice.
+        DataError: no regular file, not UTF-8, a NUL, a blank line, or a duplicate utterance.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file: run the stage that makes it")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 (byte {error.start}): convert it") from error
+    text = read_text(path)
     table = {}
     lines = text.removesuffix("\n").split("\n") if text else []
     for number, line in enumerate(lines, 1):
         key, *value = line.split(maxsplit=1) or [""]
         if not key:
             raise DataError(f"{path}, line {number}: the line is blank: remove it")
+        if "\0" in line:
+            raise DataError(f"{path}, line {number}: has a NUL character: remove it")
         if key in table:
-            raise DataError(f"{path}, line {number}: utterance {key} stands twice: remove one")
+            raise DataError(f"{path}, line {number}: utterance {key} is a duplicate: remove one")
         table[key] = "".join(value).strip()
     return table
 
 
 def write_table(path: str | Path, table: Mapping[str, object]) -> None:
-    """Write a table sorted by utterance."""
+    """Write a table sorted by utterance.
+
+    Raises:
+        DataError: a value that would not be one line of UTF-8.
+    """
     with atomic_write(path) as stream:
         for key in sorted(table):
-            stream.write(f"{key} {table[key]}".rstrip() + "\n")
+            line = f"{key} {table[key]}".rstrip()
+            if not LINE.fullmatch(line):
+                raise DataError(f"{path}: {line!r} is not one line of text: correct the corpus")
+            stream.write(line + "\n")
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ class DataDir:
         """
         path = Path(path)
         info = read_info(path)
-        names = [name for name in TABLES if has_surface(info) or name not in SURFACE_TEXTS]
+        names = [name for name in TABLES if is_wanted(name, info)]
         names += sorted(found.name for found in path.glob("utt2*") if found.name not in TABLES)
         tables = {name: read_table(path / name) for name in names}
         ids = set(tables["wav.scp"])
@@ -77,7 +84,7 @@ class DataDir:
             for utt in sorted(ids ^ set(table))[:1]:
                 lacks, has = (name, "wav.scp") if utt in ids else ("wav.scp", name)
                 raise DataError(
-                    f"{path / lacks}: utterance {utt} is missing, but stands in {has}: "
+                    f"{path / lacks}: utterance {utt} is missing, but {has} has it: "
                     "add it, or remove it from the other tables"
                 )
         return cls(path, tables, info)
@@ -108,10 +115,17 @@ class DataDir:
         return self.subset(np.random.default_rng(0).permutation(sorted(self["wav.scp"]))[:count].tolist())
 
     def write(self, path: str | Path) -> None:
-        """Write all tables and corpus.yaml to ``path``."""
+        """Write all tables and corpus.yaml to ``path``; for Kaldi's readers, text and segments."""
         path = Path(path)
         for name, table in self.tables.items():
             write_table(path / name, table)
+        for name in ("text.surface", "text.meaning"):  # the meaning, where there is one
+            if name in self.tables:
+                write_table(path / "text", self.tables[name])
+        if "utt2segment" in self.tables:
+            parts = self.tables["utt2segment"]
+            whole = {utt: "0 -1" if part == UNKNOWN else part for utt, part in parts.items()}
+            write_table(path / "segments", {utt: f"{utt} {whole[utt]}" for utt in whole})
         write_info(path, self.info)
 
 
@@ -120,7 +134,7 @@ def read_info(path: str | Path) -> dict:
     file = Path(path) / "corpus.yaml"
     if not file.is_file():
         raise DataError(f"{file}: no such file: run stage 1")
-    return yaml.safe_load(file.read_text(encoding="utf-8"))
+    return read_yaml(file)
 
 
 def surface_of(info: Mapping) -> str:
@@ -133,9 +147,22 @@ def has_surface(info: Mapping) -> bool:
     return surface_of(info) != "none"
 
 
+def has_meaning(info: Mapping) -> bool:
+    """Whether the corpus says what was intended."""
+    return info.get("meaning") != "none"
+
+
+def is_wanted(table: str, info: Mapping) -> bool:
+    """Whether a data directory with these facts has the table."""
+    if table == "text.meaning":
+        return has_meaning(info)
+    return has_surface(info) or table not in SURFACE_TEXTS
+
+
 def outputs_of(info: Mapping) -> tuple[str, ...]:
     """The outputs that the corpus has texts for."""
-    return OUTPUTS if has_surface(info) else ("meaning",)
+    has = {"surface": has_surface(info), "meaning": has_meaning(info)}
+    return tuple(output for output in OUTPUTS if has[output])
 
 
 def convention_of(info: Mapping) -> str:
@@ -144,11 +171,6 @@ def convention_of(info: Mapping) -> str:
         return "no surface"
     assumed = f" (assumed: {ASSUMPTIONS[info['convention']]})"
     return info["convention"] + (assumed if surface_of(info) == "assumed" else "")
-
-
-def scp_type(info: Mapping) -> str:
-    """ESPnet's name for how wav.scp is read."""
-    return "kaldi_ark" if info["audio_format"] in ("ark", "features") else "sound"
 
 
 def write_info(path: str | Path, info: Mapping) -> None:
@@ -161,11 +183,17 @@ def write_datadir(path: str | Path, utterances: Iterable[Utterance], info: Mappi
     """Write the utterances of one split as a data directory.
 
     Raises:
-        DataError: two utterances share an id, an id does not begin with its speaker, or there
-            is no utterance.
+        DataError: two utterances share an id, an id or a speaker has a character that it may not
+            have, an id does not begin with its speaker, or there is no utterance.
     """
     tables: dict[str, dict[str, str]] = defaultdict(dict)
     for utterance in utterances:
+        for name in (utterance.speaker, utterance.id):
+            if not is_id(name):
+                raise DataError(
+                    f"{path}: utterance {utterance.id!r}: {name!r} is no name for an utterance or a "
+                    "speaker: use letters, digits and . _ - + = @, no . at the start, 255 bytes at most"
+                )
         if utterance.id in tables["wav.scp"]:
             raise DataError(f"{path}: two utterances have the id {utterance.id}: make ids unique")
         if not utterance.id.startswith(f"{utterance.speaker}-"):
@@ -187,10 +215,11 @@ def _row(utterance: Utterance) -> dict[str, str]:
     """What each table has on an utterance."""
     row = {
         "wav.scp": str(utterance.audio),
-        "text.meaning": utterance.meaning,
         "utt2spk": utterance.speaker,
         "utt2l1": utterance.l1,
     }
+    if utterance.meaning is not None:
+        row["text.meaning"] = utterance.meaning
     if utterance.surface is not None:
         row |= {"text.surface": utterance.surface, "text.canonical": utterance.canonical}
     if utterance.segment is not None:

@@ -3,10 +3,9 @@
 import unicodedata
 from dataclasses import dataclass
 
-from l2dual.datadir import DataDir, convention_of, has_surface, surface_of
+from l2dual.datadir import DataDir, convention_of, has_meaning, has_surface, surface_of
 from l2dual.text import NAMES, NORMALIZER, distance, normalize, tokens
 
-TEXTS = ("text.surface", "text.canonical", "text.meaning")
 BINS = ("0", "1-3", "4-10", "11+")
 POOLED = "1+"  # the bin of all that diverge, where a bin above 0 has too few
 NO_SURFACE = "the corpus does not say what was pronounced"
@@ -50,14 +49,14 @@ def divergences(data: DataDir) -> dict[str, Divergence]:
     if not has_surface(data.info):
         return {}
     unit = data.info["surface_unit"]
-    one_alphabet = data.info["meaning_unit"] == unit
+    one_alphabet = has_meaning(data.info) and data.info["meaning_unit"] == unit
     syllables = data.info["language"] == "ko" and unit == "char"
     found = {}
     for utt in data["text.surface"]:
-        surface, canonical, meaning = (normalize(data[name][utt]) for name in TEXTS)
+        surface, canonical = (normalize(data[f"text.{name}"][utt]) for name in ("surface", "canonical"))
         found[utt] = Divergence(
             distance(surface, canonical, unit),
-            distance(canonical, meaning, unit) if one_alphabet else None,
+            distance(canonical, normalize(data["text.meaning"][utt]), unit) if one_alphabet else None,
             distance(in_jamo(surface), in_jamo(canonical), unit) if syllables else None,
             len(tokens(surface, unit)),
         )

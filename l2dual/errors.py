@@ -1,4 +1,4 @@
-"""Errors a user can mend: one line that names the file and the utterance and says what to do."""
+"""Errors a user can correct: one line: which file and utterance, what is wrong, what to do."""
 
 
 class L2DualError(ValueError):
@@ -15,3 +15,10 @@ class UsageError(L2DualError):
 
 class WorkerError(L2DualError):
     """A worker of a training ended before its time."""
+
+
+def one_line(text: str) -> str:
+    """``text`` as a terminal may show it: control characters and line ends are escaped."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )

@@ -10,6 +10,7 @@ import torch
 from l2dual.audio import save_ark
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError
+from l2dual.frontend import RATE, at_rate
 from l2dual.pretrained import PretrainedFrontend
 from l2dual.speech import reader
 
@@ -23,7 +24,11 @@ def cache_features(data: DataDir, frontend_conf: dict, out: Path, nj: int, devic
 
     They are what ``PretrainedFrontend.frozen_states`` gives, in Kaldi arks of 32-bit floats. Paths
     name the final place of ``out``, without the suffix `.tmp`.
+
+    Raises:
+        UsageError: the data are not sampled at the front-end's rate.
     """
+    at_rate({"frontend": "pretrained"}, data.info.get("sampling_rate", RATE))
     utts = sorted(data["wav.scp"])
     chunks = [utts[start : start + CHUNK] for start in range(0, len(utts), CHUNK)]
     (out / "features").mkdir(parents=True)

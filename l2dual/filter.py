@@ -3,9 +3,13 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from l2dual.datadir import DataDir
+from l2dual.audio import BAD_AUDIO
+from l2dual.datadir import DataDir, read_table
 from l2dual.errors import DataError
-from l2dual.validate import REPAIRED, Finding, Options, repair, validate
+from l2dual.findings import REPAIRED, Finding
+from l2dual.repair import repair
+from l2dual.validate import Options, validate
+from l2dual.frontend import Encoder
 
 
 class Filtered(NamedTuple):
@@ -21,17 +25,17 @@ def filter_data(
     train: bool,
     min_seconds: float,
     max_seconds: float,
-    frames_per_second: float,
+    encoder: Encoder,
     left_out_l1: str | None = None,
 ) -> Filtered:
     """Leave out of a formatted data directory what the validator or a limit excludes.
 
     A test utterance is dropped only where no system could be scored on it: limits on duration
-    and on alignment apply to training and validation (``train``). Stage 3 decoded the audio; it
-    is not decoded again.
+    and on alignment apply to training and validation (``train``). Stage 3 decoded the audio and
+    left out what can't be used; that counts as dropped here.
 
     Args:
-        frames_per_second: encoder frames, which bound the tokens that CTC can align.
+        encoder: its frames bound the tokens that CTC can align (see `l2dual.frontend`).
         left_out_l1: a first language that is left out of training and validation; the test set is
             then of that language alone.
 
@@ -39,11 +43,12 @@ def filter_data(
         DataError: something that only the user can mend, no utterance is left, or nobody's
             first language is ``left_out_l1``.
     """
-    options = Options(frames_per_second=frames_per_second, audio=False)
+    options = Options(encoder=encoder, audio=False)
     directory, found = validate(path, options)
     if not train:
         found = [finding for finding in found if finding.check != "dense"]
     data, dropped = repair(directory, found)
+    dropped |= left_out_audio(path)
     if train:
         for utt, seconds in data["utt2dur"].items():
             if float(seconds) < min_seconds:
@@ -54,6 +59,13 @@ def filter_data(
         dropped |= drop_l1(data, left_out_l1, train)
     kept = data.subset(set(data["wav.scp"]) - set(dropped))
     return Filtered(kept, dropped, [finding for finding in found if finding.fix == REPAIRED])
+
+
+def left_out_audio(path: Path) -> dict[str, str]:
+    """The reason for each utterance whose recording stage 3 left out."""
+    table = path / BAD_AUDIO
+    reasons = read_table(table) if table.is_file() else {}
+    return {utt: f"{Finding('audio', 'wav.scp').reason}: {why}" for utt, why in reasons.items()}
 
 
 def drop_l1(data: DataDir, left_out: str, train: bool) -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""Load a trained model from its experiment directory."""
+"""Load a trained model from its experiment directory, or from an archive of stage 12, unpacked."""
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import yaml
@@ -10,6 +11,7 @@ from espnet2.text.token_id_converter import TokenIDConverter
 
 from l2dual.errors import DataError
 from l2dual.model import L2DualModel
+from l2dual.outputs import OUTPUTS
 from l2dual.pretrained import Upstream
 from l2dual.task import L2DualTask
 from l2dual.tokens import UNKNOWN, build_tokenizer, tokens_to_text
@@ -21,10 +23,17 @@ SINGLE_OUTPUT = {"ctc": 0.2, "attention": 0.8}  # the losses of so_surface and s
 def load_model(exp_dir: str | Path, checkpoint: str = CHECKPOINT) -> L2DualModel:
     """Trained model in evaluation mode, on the CPU.
 
+    Args:
+        exp_dir: a run; or where an archive of one was unpacked, which needs no recipe beside it.
+        checkpoint: a file of the run; by default the one that an archive holds, whatever its name.
+
     Raises:
         DataError: config.yaml or the checkpoint is missing, broken, or does not fit.
     """
     model_file = Path(exp_dir) / checkpoint
+    archive = _archive(exp_dir)
+    if archive and checkpoint == CHECKPOINT:
+        model_file = archive.model_file
     if not model_file.exists():
         raise DataError(f"{model_file}: no such checkpoint: train this system first (stage 8)")
     model = L2DualTask.build_model(_train_args(exp_dir))
@@ -72,9 +81,8 @@ def text_to_ids(exp_dir: str | Path, output: str) -> Callable[[str], list[int]]:
 
 def tokens_to_text_of(exp_dir: str | Path, output: str) -> Callable[[list[str]], str]:
     """Tokens that a search gives -> the text that they write."""
-    args = _train_args(exp_dir)
-    kind, model = getattr(args, f"{output}_token_type"), getattr(args, f"{output}_bpemodel")
-    return lambda tokens: tokens_to_text(tokens, kind, model)
+    kind = getattr(_train_args(exp_dir), f"{output}_token_type")
+    return lambda tokens: tokens_to_text(tokens, kind)
 
 
 def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> L2DualModel:
@@ -95,14 +103,60 @@ def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> 
     return L2DualTask.build_model(args)
 
 
+class _Archive(NamedTuple):
+    """An unpacked archive: its directory, and the files that its meta.yaml names."""
+
+    root: Path
+    model_file: Path
+    config: Path
+
+
+def _archive(path: str | Path) -> _Archive | None:
+    """The archive that was unpacked at ``path`` or holds the run ``path``, if there is one."""
+    path = Path(path).resolve()
+    for root in (path, *path.parents):
+        if not (root / "meta.yaml").is_file():
+            continue
+        try:
+            meta = yaml.safe_load((root / "meta.yaml").read_text(encoding="utf-8"))
+            names = meta["files"]["model_file"], meta["yaml_files"]["train_config"]
+        except (UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+            continue  # not ESPnet's
+        found = [_below(root, str(name)) for name in names]
+        if all(found) and path in (root, found[1].parent):
+            return _Archive(root, *found)
+    return None
+
+
+def _below(root: Path, name: str) -> Path | None:
+    """The file in ``root`` with the longest end of a path, wherever that path began."""
+    parts = [part for part in Path(name).parts if part not in ("/", "..")]
+    ends = (root.joinpath(*parts[start:]) for start in range(len(parts)))
+    return next((end for end in ends if end.is_file()), None)
+
+
 def _train_args(exp_dir: str | Path) -> argparse.Namespace:
-    config = Path(exp_dir) / "config.yaml"
+    archive = _archive(exp_dir)
+    config = archive.config if archive else Path(exp_dir) / "config.yaml"
     if not config.exists():
         raise DataError(f"{config}: no such file: train this system first (stage 8)")
     args = yaml.safe_load(config.read_text(encoding="utf-8"))
-    stats = (args.get("normalize_conf") or {}).get("stats_file")
-    if stats and not Path(stats).is_file():
-        raise DataError(
-            f"{stats}: no such file, which {config} names: run stage 7, or work in the recipe's directory"
-        )
+    for place, name, file in named_files(args):
+        if archive:
+            place[name] = file = str(_below(archive.root, file) or file)
+        if not Path(file).is_file():
+            raise DataError(
+                f"{file}: no such file, which {config} names: run the stage that makes it (5 or 7), "
+                "or work in the recipe's directory"
+            )
     return argparse.Namespace(**args)
+
+
+def named_files(config: dict) -> list[tuple[dict, str, str]]:
+    """The files that a run's configuration needs: the mapping and key that name each, and its name.
+
+    They are the statistics of the features and the models of bpe tokens.
+    """
+    places = [(config.get("normalize_conf") or {}, "stats_file")]
+    places += [(config, f"{output}_bpemodel") for output in OUTPUTS]
+    return [(place, name, place[name]) for place, name in places if place.get(name)]

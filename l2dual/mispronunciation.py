@@ -1,18 +1,11 @@
-"""Mispronunciation detection and diagnosis from a system's two transcriptions.
+"""Mispronunciation detection and diagnosis (MDD) from a system's surface and the reference prompt.
 
-What was to be said is the *prompt*, what was said the surface; where they differ, the learner
-erred. The annotation says so by canonical and surface of the reference, a system by its own
-surface and a prompt:
-
-- ``given``: the canonical text of the reference, as a tutor knows it in read speech. Defined for
-  every system with a surface, under both conventions;
-- ``own``: its own meaning, as in free speech. Defined where surface and meaning are in one alphabet
-  (`heard`); for single-output systems it takes two, and is that of the pair so_surface, so_meaning.
-
-The unit of decision is a canonical token (character and word under `heard`, phone or character
-under `pronounced`). Insertions count at the place between two canonical tokens where they stand,
-where annotation or system has one; empty places are no decisions. Counts and measures are those of
-Qian, Meng & Soong 2010 (ISCSLP) and Leung, Liu & Meng 2019 (ICASSP, section 4.2):
+The prompt is the canonical text of the reference, as a tutor knows it in read speech. Where prompt
+and surface of the reference differ, the learner erred; where prompt and surface of the system
+differ, the system says so. The unit of decision is a canonical token. Insertions count at the place
+between two canonical tokens where they stand, if annotation or system has one; empty places are no
+decisions. Counts and measures are those of Qian, Meng & Soong 2010 (ISCSLP) and Leung, Liu & Meng
+2019 (ICASSP, section 4.2):
 
                      system: wrong                       system: right
     learner erred    true rejection (diagnosed or not)   false acceptance
@@ -26,7 +19,6 @@ with CD and DE the true rejections whose annotation names what was said, where t
 same (correct diagnosis) and where it says something else (diagnosis error).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 
@@ -69,30 +61,6 @@ def mark(prompt: str, surface: str, unit: str) -> Marks:
     return Marks(said, [tuple(gap) for gap in inserted])
 
 
-def project(canonical: str, prompt: str, marks: Marks, unit: str) -> Marks:
-    """Carry the marks on ``prompt``, a system's own meaning, to the tokens of ``canonical``.
-
-    A canonical token counts as said right where the system has no token for it, or has another
-    than was meant but finds no error in it: the system reports nothing there. Errors found in
-    tokens that were not meant at all are kept as insertions where these stand.
-    """
-    said: list[Said] = []
-    inserted: list[list[str]] = [list(marks.inserted[0])]
-    position = 0
-    for expected, own in align(canonical, prompt, unit):
-        heard, after = (own,), ()
-        if own is not None:
-            heard, after = marks.said[position], marks.inserted[position + 1]
-            position += 1
-        if expected is None:
-            inserted[-1] += () if heard == (own,) else (own, *heard)
-            inserted[-1] += after
-        else:
-            said.append((expected,) if heard == (own,) else heard)
-            inserted.append(list(after))
-    return Marks(said, [tuple(gap) for gap in inserted])
-
-
 def count(canonical: str, truth: Marks, system: Marks, unit: str) -> dict[str, int]:
     """Count the decisions (COUNTS) of a system on one utterance.
 
@@ -112,22 +80,6 @@ def count(canonical: str, truth: Marks, system: Marks, unit: str) -> dict[str, i
     return counts
 
 
-def judge(
-    canonical: str, truth: Marks, heard: str, own: str | None, unit: str
-) -> dict[str, int]:
-    """Count the decisions (COUNTS) on one utterance.
-
-    Args:
-        canonical: of the reference, normalized.
-        truth: the marks of the reference's surface on ``canonical``.
-        heard: the system's surface, normalized.
-        own: the system's meaning for prompt ``own``; None for prompt ``given``.
-    """
-    if own is None:
-        return count(canonical, truth, mark(canonical, heard, unit), unit)
-    return count(canonical, truth, project(canonical, own, mark(own, heard, unit), unit), unit)
-
-
 def has_unnamed(truth: Marks) -> bool:
     """Say whether a phone of the utterance is marked as wrong without its name."""
     return UNNAMED in chain(*truth.said, *truth.inserted)
@@ -142,28 +94,3 @@ def names_errors(canonical: str, truth: Marks, unit: str) -> bool:
         return False
     places = zip(tokens(canonical, unit), truth.said, strict=True)
     return any(said and said != (token,) for token, said in places)
-
-
-def trivial(counts: Mapping[str, float]) -> dict[str, dict[str, float | None]]:
-    """Return each measure of two systems that do not listen, given the totals of COUNTS.
-
-    ``all_correct`` accepts everything. ``random`` rejects each token with the probability that one
-    is wrong: its measures are expectations (of f1, the ratio of the expected counts).
-    """
-    wrong, right = counts["TR"] + counts["FA"], counts["FR"] + counts["TA"]
-    rate = wrong / (wrong + right) if wrong + right else 0
-    accepted = {"TR": 0, "FA": wrong, "FR": 0, "TA": right}
-    drawn = {"TR": rate * wrong, "FA": (1 - rate) * wrong}
-    drawn |= {"FR": rate * right, "TA": (1 - rate) * right}
-    return {
-        name: {"all_correct": measure(name, accepted), "random": measure(name, drawn)}
-        for name in MEASURES
-    }
-
-
-def measure(name: str, counts: Mapping[str, float]) -> float | None:
-    """Return a measure from counts; None where it has no denominator."""
-    above, below = (
-        sum(times * counts.get(key, 0) for key, times in part.items()) for part in MEASURES[name]
-    )
-    return above / below if below else None

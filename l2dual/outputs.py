@@ -1,5 +1,6 @@
 """The outputs of a system, and how its configuration weighs their losses."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 from l2dual.errors import UsageError
@@ -12,7 +13,6 @@ MATCHED = {  # dual-output systems whose CTC : attention is not that of so_OUTPU
     "do_equal": {"surface": CONTROL["surface"]},
     "do_ctc_meaning": {"meaning": CONTROL["meaning"]},
 }
-PAIRS = {"so": SINGLE, "so_ctc": CONTROL}  # two systems taken as one with both outputs
 LossWeights = Mapping[str, Mapping[str, float]]
 
 
@@ -21,21 +21,16 @@ def is_single(system: str) -> bool:
     return system.startswith("so_")
 
 
-def name_of(system: str) -> str:
-    """A system's name in a table; of a pair, its two systems."""
-    return " and ".join(PAIRS[system].values()) if system in PAIRS else system
+def baseline_of(system: str, output: str, scored: Iterable[str]) -> str | None:
+    """The single-output system that a dual-output one's output is set beside; None if not scored.
 
-
-def baselines(system: str, output: str, scored: Iterable[str]) -> list[str]:
-    """The single-output systems that a system's output is set beside: so_OUTPUT, then controls.
-
-    A control is a single-output system with other losses, as so_surface_ctc. ``scored`` are the
-    systems that have the output.
+    It has the same CTC : attention where such a one is among ``scored``, the systems that have the
+    output; else it is so_OUTPUT.
     """
-    if system == SINGLE[output]:
-        return []
-    controls = sorted(name for name in set(scored) - {SINGLE[output]} if is_single(name))
-    return [SINGLE[output], *([] if is_single(system) else controls)]
+    if is_single(system):
+        return None
+    wanted = (MATCHED.get(system, {}).get(output), SINGLE[output])
+    return next((name for name in wanted if name in set(scored)), None)
 
 
 def active_outputs(loss_weights: LossWeights) -> tuple[str, ...]:
@@ -45,14 +40,16 @@ def active_outputs(loss_weights: LossWeights) -> tuple[str, ...]:
     with zero weights the single-output model.
 
     Raises:
-        UsageError: an unknown output or loss, a negative weight, CTC without attention, or
-            no weight at all.
+        UsageError: an unknown output or loss, a weight that is no finite number or negative, CTC
+            without attention, or no weight at all.
     """
     for output, weights in loss_weights.items():
         if output not in OUTPUTS:
             raise UsageError(f"loss_weights: unknown output '{output}': use {' or '.join(OUTPUTS)}")
         if set(weights) != {"ctc", "attention"}:
             raise UsageError(f"loss_weights of {output}: give ctc and attention, got {weights}")
+        if not all(isinstance(w, int | float) and abs(w) < math.inf for w in weights.values()):
+            raise UsageError(f"loss_weights of {output}: a weight is not a finite number: {weights}")
         if min(weights.values()) < 0:
             raise UsageError(f"loss_weights of {output}: a weight is negative: {weights}")
         if weights["attention"] == 0 and weights["ctc"] > 0:

@@ -7,7 +7,8 @@ The weights are a local directory in Hugging Face's format (config.json, preproc
 model.safetensors); a hub is asked only where the configuration says so.
 """
 
-from pathlib import Path
+import logging
+from itertools import islice
 
 import torch
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
@@ -15,16 +16,17 @@ from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from espnet2.legacy.nets.pytorch_backend.nets_utils import make_pad_mask
 
 from l2dual.errors import DataError, UsageError
+from l2dual.frontend import RATE, pretrained_config
 
-SAMPLING_RATE = 16000
-WAVEFORM_MODELS = ("wav2vec2", "hubert", "wavlm")
+SAMPLING_RATE = RATE
 Layers = str | int | list[int]
 
 
 class Upstream(torch.nn.Module):
     """A pretrained encoder that gives the hidden states of its layers.
 
-    Padding does not change what an utterance gives: Whisper's convolutions and attention are
+    Whisper takes 30 s: longer speech passes in equal pieces of at most that, and their states are
+    joined. Padding does not change what an utterance gives: Whisper's convolutions and attention are
     masked; so is the attention of the others, but the group normalization over time of the base
     wav2vec 2.0 and HuBERT models is not (they were trained so): there a batch differs from single
     utterances, which is why :class:`PretrainedFrontend` passes them one by one where it is frozen.
@@ -38,20 +40,12 @@ class Upstream(torch.nn.Module):
     """
 
     def __init__(self, path: str, download: bool = False):
-        from transformers import AutoConfig, AutoFeatureExtractor, AutoModel  # takes seconds
+        from transformers import AutoFeatureExtractor, AutoModel  # takes seconds
 
         super().__init__()
-        if not download and not (Path(path) / "config.json").is_file():
-            raise UsageError(
-                f"{path}: no config.json: give the directory of a model in Hugging Face's format, "
-                "or its name on the hub with `download: true`"
-            )
+        kind = pretrained_config(path, download).model_type
         try:
             local = {"local_files_only": not download}
-            kind = AutoConfig.from_pretrained(path, **local).model_type
-            if kind not in ("whisper", *WAVEFORM_MODELS):
-                known = ", ".join(("whisper", *WAVEFORM_MODELS))
-                raise UsageError(f"{path}: a {kind} model; l2dual knows {known}")
             self.extract = AutoFeatureExtractor.from_pretrained(path, **local)
             model = AutoModel.from_pretrained(path, dtype=torch.float32, **local)
         except (OSError, ValueError) as error:
@@ -90,8 +84,10 @@ class Upstream(torch.nn.Module):
         return self._from_waveform(speech, lengths)
 
     def _whisper(self, speech, lengths):
-        config, encoder = self.encoder.config, self.encoder
-        mels = [self._features(wave[:length]) for wave, length in zip(speech, lengths)]  # (C, M)
+        encoder = self.encoder
+        waves = (wave[:length] for wave, length in zip(speech, lengths))
+        pieces = [self._pieces(self._features(wave)) for wave in waves]
+        mels = [piece for each in pieces for piece in each]  # (C, M)
         frames = torch.tensor([mel.size(1) for mel in mels], device=speech.device)
         states = torch.nn.utils.rnn.pad_sequence([mel.T for mel in mels], batch_first=True)
         states = states.transpose(1, 2).to(speech.device)  # (B, C, M)
@@ -99,16 +95,23 @@ class Upstream(torch.nn.Module):
         states = states.masked_fill(make_pad_mask(frames, states, 2), 0.0)
         states = torch.nn.functional.gelu(encoder.conv2(states)).transpose(1, 2)  # (B, F, D)
         frames = (frames + 1) // 2
-        if states.size(1) > config.max_source_positions:
-            most = config.max_source_positions * 320 // SAMPLING_RATE
-            raise DataError(f"Whisper takes at most {most} s of speech: set --max_seconds {most}")
         states = states + encoder.embed_positions.weight[: states.size(1)]
         states = torch.nn.functional.dropout(states, encoder.dropout, self.training)
         found = [states]
         for block in encoder.layers:
             found.append(block(found[-1], _attention_mask(frames, states)))
         found[-1] = encoder.layer_norm(found[-1])
-        return found, frames
+        counts = [len(each) for each in pieces]
+        return _joined(found, frames, counts) if sum(counts) > len(counts) else (found, frames)
+
+    def _pieces(self, mel: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The log-mel frames (C, M) of an utterance in as few equal pieces as Whisper takes."""
+        most = 2 * self.encoder.config.max_source_positions  # two of them make a position
+        number = max(1, -(-mel.size(1) // most))
+        if number > 1:
+            seconds = mel.size(1) // 100
+            logging.warning("Whisper takes %d s of speech in %d equal pieces", seconds, number)
+        return mel.split(2 * -(-mel.size(1) // (2 * number)), dim=1)
 
     def _from_waveform(self, speech, lengths):
         waves = [self._features(wave[:length]) for wave, length in zip(speech, lengths)]
@@ -129,6 +132,18 @@ class Upstream(torch.nn.Module):
             truncation=False,
         )
         return given["input_features" if self.is_whisper else "input_values"][0]
+
+
+def _joined(
+    states: list[torch.Tensor], frames: torch.Tensor, counts: list[int]
+) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """States (P, F, D) and frames (P,) of pieces, so many an utterance, as those of utterances."""
+    found = []
+    for state in states:
+        pieces = iter([piece[:length] for piece, length in zip(state, frames)])
+        whole = [torch.cat(list(islice(pieces, count))) for count in counts]
+        found.append(torch.nn.utils.rnn.pad_sequence(whole, batch_first=True))
+    return found, torch.stack([part.sum() for part in frames.split(counts)])
 
 
 def _attention_mask(frames: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
@@ -178,17 +193,9 @@ class PretrainedFrontend(AbsFrontend):
             self.layer_weights = torch.nn.Parameter(torch.zeros(len(self.layers)))
 
     def _size(self) -> tuple[int, int]:
-        from transformers import AutoConfig  # takes seconds
-
         if not self.frozen:
             return self.trained_upstream.width, len(self.trained_upstream.blocks)
-        try:
-            config = AutoConfig.from_pretrained(self.path, local_files_only=not self.download)
-        except (OSError, ValueError) as error:
-            raise UsageError(
-                f"{self.path}: {str(error).splitlines()[0]}: give the directory of a model in "
-                "Hugging Face's format as frontend_conf: path"
-            ) from error
+        config = pretrained_config(self.path, self.download)
         return config.hidden_size, config.num_hidden_layers
 
     def output_size(self) -> int:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from l2dual.errors import UsageError
-from l2dual.files import atomic_write
+from l2dual.files import atomic_write, read_yaml  # noqa: F401: read beside write_yaml
 
 RUN_SCRIPT = """\
 #!/usr/bin/env bash
@@ -45,23 +44,6 @@ else  # one job on the cluster, with as many GPUs as --ngpu says
     ${{cuda_cmd}} --gpu "${{gpus:-0}}" --num_threads {num_threads} "${{exp}}/resume.log" bash "${{exp}}/run.sh" "$@"
 fi
 """
-
-
-def read_yaml(path: Path) -> dict:
-    """A YAML file that holds a mapping.
-
-    Raises:
-        UsageError: no such file, not YAML, or not a mapping.
-    """
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file: check the option that names it")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"{path}: must hold `key: value` lines")
-    return content
 
 
 def merge(base: Mapping, overlay: Mapping) -> dict:

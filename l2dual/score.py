@@ -1,35 +1,59 @@
-"""Error rates of one decoding, per output, unit and divergence bin."""
+"""Score one decoding: errors of each utterance, and what of them stands at learner's tokens."""
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import yaml
 
-from l2dual.datadir import DataDir, has_surface, read_table, surface_of
-from l2dual.divergence import BINS, Divergence, divergences
+from l2dual import crosstalk, mispronunciation
+from l2dual.crosstalk import meaning_marks, surface_marks
+from l2dual.datadir import DataDir, has_surface, read_table
+from l2dual.divergence import divergences
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
-from l2dual.text import NORMALIZER, UNITS, align, normalize, pad, width
+from l2dual.results import Run
+from l2dual.text import UNITS, align, normalize, pad, width
 
 Pairs = list[tuple[str | None, str | None]]
+Hypotheses = Mapping[str, Mapping[str, str]]  # output: utterance: text
 
-# Of utterances.tsv. cluster is what intervals draw (`DataDir.clusters`). divergence is in edits, and
-# surface_length in tokens, of the surface's unit; both and bin are empty where there is no surface.
-# The last four are counts in the row's own unit.
-COLUMNS = tuple(
-    "utt speaker cluster l1 output unit divergence surface_length bin n_ref substitutions deletions "
-    "insertions".split()
-)
+ERRORS = ("substitutions", "deletions", "insertions")
+# Of each utterance, output and unit. All but the first four are counted in the output's finer unit.
+COUNTS = ("n_ref", *ERRORS, *crosstalk.COUNTS, *mispronunciation.COUNTS)
+# Of utterances.tsv. cluster is what intervals draw (`DataDir.clusters`); divergence is in learner's
+# edits, in the surface's unit; it and bin are empty where there is no surface.
+COLUMNS = ("utt", "speaker", "cluster", "l1", "divergence", "bin", "output", "unit", *COUNTS)
+RUN_KEYS = "system seed outputs corpus language convention data train_config command commit".split()
+NOT_LEARNED = 0.9  # error rate from which on a system has learned nothing
 
 
-def score(
-    data: DataDir, decode: Path, run_file: Path, decode_config: str | None, out: Path
-) -> list[dict]:
-    """Score the hypotheses ``decode/text.<output>`` against the references in ``data``.
+@dataclass(frozen=True)
+class Scored:
+    """The counts of one run.
 
-    Writes align.<output>.txt and utterances.tsv to the directory ``out``. ``run_file`` is the run's
-    run.yaml; ``decode_config`` is only recorded.
+    Attributes:
+        run: which.
+        counts: of each (output, unit), (U, len(COUNTS)), in the order of ``utts``.
+        alignments: of each output in its finer unit, the pairs of each utterance.
+    """
+
+    run: Run
+    utts: list[str]
+    counts: dict[tuple[str, str], np.ndarray]
+    alignments: dict[str, dict[str, Pairs]]
+
+
+def units_of(info: Mapping, output: str) -> tuple[str, ...]:
+    """The units that an output is scored in, the finer first."""
+    return UNITS[info[f"{output}_unit"]]
+
+
+def score(data: DataDir, hypotheses: Hypotheses, run: Run) -> Scored:
+    """Count the errors of one run's hypotheses against the references in ``data``.
 
     Errors are counted with the fewest edits, and of those alignments the one with the fewest
     substitutions (`l2dual.text.align`). NIST's sclite weighs a substitution 4, a deletion and an
@@ -37,133 +61,168 @@ def score(
     900 random utterances each at 15, 30 and 60 % errors it was in none, none and 5
     (drawn as in tests/unit/test_sclite.py).
 
-    Returns:
-        One record per output, unit and bin (``all`` and, where there is a surface, BINS).
-
     Raises:
-        DataError: hypotheses and references do not have the same utterances, or ``data`` is of
-            another language or convention than the run was trained on, or lacks its surface.
+        DataError: hypotheses and references do not have the same utterances.
     """
-    run, speakers = read_run(run_file), data["utt2spk"]
-    check_comparable(run, run_file, data)
-    found = divergences(data)
-    bins = {utt: divergence.bin for utt, divergence in found.items()}
-    names = ("all", *BINS) if has_surface(data.info) else ("all",)
-    common = {
-        "kind": "error_rate",
-        **{key: data.info[key] for key in ("corpus", "language", "convention")},
-        **{key: run[key] for key in ("system", "seed")},
-        "surface": surface_of(data.info),
-        "split": data.path.name,
-        "data": str(data.path.parent),
-        "trained_on": run["data"],
-        "seen_sentences": seen_sentences(data, Path(run["data"])),
-        "exp_dir": str(run_file.parent),
-        "decode_dir": str(decode),
-        "normalizer": NORMALIZER,
-        "commit": run["commit"],
-        "config": run["train_config"],
-        "decode_config": decode_config,
-        "command": run["command"],
-    }
-    records, rows = [], []
-    for output in run["outputs"]:
-        references, hypotheses = read_pair(data, decode, output)
-        for unit in UNITS[data.info[f"{output}_unit"]]:
-            pairs = {utt: align(references[utt], hypotheses[utt], unit) for utt in references}
-            if unit != "word":
-                write_alignments(out / f"align.{output}.txt", pairs, unit)
-            rows += utterance_rows(data, found, output, unit, pairs)
-            for name in names:
-                utts = [utt for utt in pairs if name in ("all", bins.get(utt))]
-                records.append(
-                    common
-                    | {"output": output, "unit": unit, "bin": name, "n_utts": len(utts)}
-                    | {"n_speakers": len({speakers[utt] for utt in utts})}
-                    | error_rate(pair for utt in utts for pair in pairs[utt])
-                )
-    write_utterances(out / "utterances.tsv", rows)
-    return records
+    utts = sorted(data["text.meaning"])
+    marks, truths = _learners_marks(data, utts), _truths(data, utts)
+    counts, alignments, not_learned = {}, {}, {}
+    for output in run.outputs:
+        references, texts = normalized_pair(data, hypotheses[output], output, run.decode_dir)
+        for unit in units_of(data.info, output):
+            pairs = {utt: align(references[utt], texts[utt], unit) for utt in utts}
+            rows = {utt: count_errors(pairs[utt]) for utt in utts}
+            if unit == units_of(data.info, output)[0]:
+                alignments[output] = pairs
+                for utt, marked in marks.get(output, {}).items():
+                    rows[utt] |= crosstalk.tally(marked, pairs[utt])
+                if output == "surface":
+                    _add_decisions(rows, data, truths, texts, unit)
+                if reason := _nothing_learned(rows, references, texts):
+                    not_learned[output] = reason
+            table = [[rows[utt].get(name, 0) for name in COUNTS] for utt in utts]
+            counts[output, unit] = np.array(table, dtype=float)
+    return Scored(Run(**asdict(run) | {"not_learned": not_learned}), utts, counts, alignments)
 
 
-def check_comparable(run: dict, run_file: Path, data: DataDir) -> None:
+def _learners_marks(data: DataDir, utts: list[str]) -> dict[str, dict[str, list]]:
+    """The marks (`crosstalk.Mark`) of each output's reference tokens, by utterance.
+
+    Those of the meaning come from the table utt2heard, the meaning respelled where the learner
+    erred, if it is there, else from the surface; none where that is in another alphabet.
+    """
+    if not has_surface(data.info):
+        return {}
+    text = {name: data[f"text.{name}"] for name in ("surface", "canonical", "meaning")}
+    text = {name: {utt: normalize(table[utt]) for utt in utts} for name, table in text.items()}
+    unit, letters = (units_of(data.info, output)[0] for output in ("surface", "meaning"))
+    found = {"surface": {u: surface_marks(text["canonical"][u], text["surface"][u], unit) for u in utts}}
+    if heard := data.tables.get("utt2heard"):
+        text |= {"canonical": text["meaning"], "surface": {u: normalize(heard[u]) for u in utts}}
+    if heard or unit == letters:
+        rows = {u: (text["meaning"][u], text["canonical"][u], text["surface"][u]) for u in utts}
+        found["meaning"] = {utt: meaning_marks(*row, letters) for utt, row in rows.items()}
+    return found
+
+
+def _truths(data: DataDir, utts: list[str]) -> dict[str, mispronunciation.Marks]:
+    """What was said for each canonical token; empty without a surface."""
+    if not has_surface(data.info):
+        return {}
+    unit = units_of(data.info, "surface")[0]
+    texts = (data["text.canonical"], data["text.surface"])
+    pairs = {utt: [normalize(table[utt]) for table in texts] for utt in utts}
+    return {utt: mispronunciation.mark(*pair, unit) for utt, pair in pairs.items()}
+
+
+def _add_decisions(
+    rows: dict[str, dict], data: DataDir, truths: dict, texts: dict[str, str], unit: str
+) -> None:
+    """Add the decisions on mispronunciations to the counts of each utterance."""
+    canonical = {utt: normalize(data["text.canonical"][utt]) for utt in truths}
+    named = any(
+        mispronunciation.names_errors(canonical[utt], truth, unit) for utt, truth in truths.items()
+    )
+    for utt, truth in truths.items():
+        heard = mispronunciation.mark(canonical[utt], texts[utt], unit)
+        decisions = mispronunciation.count(canonical[utt], truth, heard, unit)
+        rows[utt] |= decisions if named else decisions | {"CD": 0, "DE": 0}
+
+
+def _nothing_learned(rows: dict, references: dict, texts: dict[str, str]) -> str | None:
+    """Say why hypotheses are those of a system that has learned nothing."""
+    n_ref = sum(row["n_ref"] for row in rows.values())
+    errors = sum(row[kind] for row in rows.values() for kind in ERRORS)
+    if len(set(references.values())) > 1 and len(set(texts.values())) == 1:
+        return "all its hypotheses are alike"
+    if n_ref and errors >= NOT_LEARNED * n_ref:
+        return f"{errors / n_ref:.0%} errors"
+    return None
+
+
+def describe(run_file: Path, decode: Path, decode_config: str | None) -> Run:
+    """The facts of a run, from its run.yaml and log, and of the decoding ``decode``."""
+    run = read_run(run_file)
+    parameters, seconds = training_facts(run_file.parent)
+    return run_of(run, run_file.parent.name, str(decode), decode_config, parameters, seconds)
+
+
+def training_facts(exp_dir: Path) -> tuple[int | None, float | None]:
+    """The parameters of a run's model and the seconds of its epochs, from its log; None if unknown.
+
+    An epoch that was trained again after a stop counts once.
+    """
+    log = exp_dir / "train.log"
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    size = re.search(r"Total Number of model parameters: ([\d.]+) ?([KMG]?)", text)
+    epochs = dict(re.findall(r" (\d+)epoch results: (.*)", text))
+    spans = [span for line in epochs.values() for span in re.findall(r"[ ,]time=([^,]*)", line)]
+    seconds = [
+        float(number) * {"second": 1, "minute": 60, "hour": 3600, "day": 86400}[unit]
+        for span in spans
+        for number, unit in re.findall(r"([\d.]+) (second|minute|hour|day)", span)
+    ]
+    factor = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
+    return round(float(size[1]) * factor[size[2]]) if size else None, sum(seconds) or None
+
+
+def run_of(
+    run: Mapping,
+    name: str,
+    decode_dir: str,
+    decode_config: str | None = None,
+    parameters: int | None = None,
+    train_seconds: float | None = None,
+) -> Run:
+    """The facts of a run, given the content of its run.yaml."""
+    return Run(
+        name=name,
+        **{key: run[key] for key in ("system", "seed", "outputs", "train_config", "commit", "command")},
+        trained_on=run["data"],
+        decode_config=decode_config,
+        decode_dir=decode_dir,
+        parameters=parameters,
+        train_seconds=train_seconds,
+    )
+
+
+def check_comparable(run: Mapping, name: object, data: DataDir) -> None:
     """Refuse references of another language, or convention of a surface, than a run writes."""
     surface = "surface" in run["outputs"]
     if surface and not has_surface(data.info):
         raise DataError(
-            f"{data.path}: does not say what was pronounced, which {run_file} writes: score so_meaning on it"
+            f"{data.path}: does not say what was pronounced, which {name} writes: score so_meaning on it"
         )
     for key in ("language", *(["convention"] if surface else [])):
         if run[key] != data.info[key]:
             raise DataError(
-                f"{data.path}: its {key} is {data.info[key]}, but {run_file} was trained on "
+                f"{data.path}: its {key} is {data.info[key]}, but {name} was trained on "
                 f"{run[key]}: score on data of its own {key}"
             )
 
 
-def seen_sentences(data: DataDir, trained_on: Path) -> int | None:
-    """How many utterances have a meaning that other data, ``trained_on``, have in training, too.
-
-    None where they are that data's own test set, or it is not there.
-    """
-    train = trained_on / "train/text.meaning"
-    if data.path.parent == trained_on or not train.is_file():
-        return None
-    seen = {normalize(text) for text in read_table(train).values()}
-    return sum(normalize(text) in seen for text in data["text.meaning"].values())
-
-
-def utterance_rows(
-    data: DataDir, found: dict[str, Divergence], output: str, unit: str, pairs: dict[str, Pairs]
-) -> list[tuple]:
-    """Return the row of utterances.tsv (COLUMNS) of each utterance, sorted by utterance."""
-    rows = []
-    for utt in sorted(pairs):
-        edits, counts = found.get(utt), error_rate(pairs[utt])
-        divergence = (edits.learner, edits.length, edits.bin) if edits else ("", "", "")
-        errors = (counts["n_ref"], counts["substitutions"], counts["deletions"])
-        who = (utt, data["utt2spk"][utt], data.clusters[utt], data["utt2l1"][utt])
-        rows.append((*who, output, unit, *divergence, *errors, counts["insertions"]))
-    return rows
-
-
-def write_utterances(path: Path, rows: list[tuple]) -> None:
-    """Write the counts of each utterance, tab-separated under COLUMNS."""
-    with atomic_write(path) as stream:
-        for row in (COLUMNS, *rows):
-            stream.write("\t".join(map(str, row)) + "\n")
-
-
-def read_utterances(path: Path) -> list[dict[str, str]]:
-    """Read utterances.tsv: a row of COLUMNS per utterance, output and unit.
-
-    Raises DataError if the file is absent or its columns are others.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: not found: score this run again (stage 10)")
-    header, *lines = path.read_text(encoding="utf-8").splitlines()
-    if tuple(header.split("\t")) != COLUMNS:
-        raise DataError(f"{path}: columns are not {' '.join(COLUMNS)}; score again (stage 10)")
-    return [dict(zip(COLUMNS, line.split("\t"), strict=True)) for line in lines]
-
-
-def read_pair(data: DataDir, decode: Path, output: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Read one output's references and hypotheses, normalized.
+def normalized_pair(
+    data: DataDir, hypotheses: Mapping[str, str], output: str, decode: object
+) -> tuple[dict[str, str], dict[str, str]]:
+    """One output's references and hypotheses, normalized.
 
     Raises DataError naming an utterance that only one of them has.
     """
     name = f"text.{output}"
-    ours, theirs = data[name], read_table(decode / name)
-    for utt in sorted(ours.keys() ^ theirs.keys())[:1]:
+    ours = data[name]
+    for utt in sorted(ours.keys() ^ hypotheses.keys())[:1]:
         lacks, has = (decode, data.path) if utt in ours else (data.path, decode)
         raise DataError(
-            f"{lacks / name}: utterance {utt} is missing, but stands in {has / name}: "
+            f"{lacks}/{name}: utterance {utt} is missing, but {has}/{name} has it: "
             "decode this split again (stage 9)"
         )
-    references, hypotheses = (
-        {utt: normalize(texts[utt]) for utt in ours} for texts in (ours, theirs)
-    )
-    return references, hypotheses
+    references, texts = ({utt: normalize(t[utt]) for utt in ours} for t in (ours, hypotheses))
+    return references, texts
+
+
+def read_pair(data: DataDir, decode: Path, output: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Read one output's references and hypotheses, normalized; DataError as `normalized_pair`."""
+    return normalized_pair(data, read_table(decode / f"text.{output}"), output, decode)
 
 
 def read_run(path: Path) -> dict:
@@ -171,31 +230,19 @@ def read_run(path: Path) -> dict:
     if not path.is_file():
         raise DataError(f"{path}: not found; train this system first (stage 8)")
     run = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    keys = "system seed outputs corpus language convention data train_config command commit"
-    for key in keys.split():
+    for key in RUN_KEYS:
         if key not in run:
             raise DataError(f"{path}: no '{key}'; train this system again (stage 8)")
     return run
 
 
-def error_rate(pairs: Iterable[tuple[str | None, str | None]]) -> dict:
-    """Count the errors among aligned pairs; the rate is their share of the reference tokens.
-
-    The rate is null, with the reason, where there is no reference token.
-    """
+def count_errors(pairs: Iterable[tuple[str | None, str | None]]) -> dict[str, int]:
+    """Count n_ref and ERRORS among aligned pairs."""
     counts = {"hits": 0, "substitutions": 0, "deletions": 0, "insertions": 0}
     for pair in pairs:
         counts[kind_of(*pair)] += 1
     hits = counts.pop("hits")
-    n_ref = hits + counts["substitutions"] + counts["deletions"]
-    errors = sum(counts.values())
-    return {
-        "errors": errors,
-        **counts,
-        "n_ref": n_ref,
-        "error_rate": errors / n_ref if n_ref else None,
-        "reason": None if n_ref else "no reference token in this bin",
-    }
+    return {"n_ref": hits + counts["substitutions"] + counts["deletions"]} | counts
 
 
 def kind_of(reference: str | None, hypothesis: str | None) -> str:
@@ -207,12 +254,49 @@ def kind_of(reference: str | None, hypothesis: str | None) -> str:
     return "insertions" if reference is None else "substitutions"
 
 
+def write_scored(scored: Scored, data: DataDir, out: Path) -> None:
+    """Write align.OUTPUT.txt, utterances.tsv and run.json to the directory ``out``."""
+    for output, pairs in scored.alignments.items():
+        write_alignments(out / f"align.{output}.txt", pairs, units_of(data.info, output)[0])
+    found = divergences(data)
+    with atomic_write(out / "utterances.tsv") as stream:
+        stream.write("\t".join(COLUMNS) + "\n")
+        for (output, unit), table in scored.counts.items():
+            for utt, counts in zip(scored.utts, table.astype(int), strict=True):
+                edits = found.get(utt)
+                who = (utt, data["utt2spk"][utt], data.clusters[utt], data["utt2l1"][utt])
+                divergence = (edits.learner, edits.bin) if edits else ("", "")
+                row = (*who, *divergence, output, unit, *counts)
+                stream.write("\t".join(map(str, row)) + "\n")
+    with atomic_write(out / "run.json") as stream:
+        json.dump(asdict(scored.run), stream, ensure_ascii=False, indent=1)
+
+
+def read_scored(path: Path) -> Scored:
+    """Read what `write_scored` wrote, without the alignments; DataError if it is not that."""
+    file = path / "utterances.tsv"
+    if not file.is_file() or not (path / "run.json").is_file():
+        raise DataError(f"{path}: holds no scores: score this run (stage 10)")
+    header, *lines = file.read_text(encoding="utf-8").splitlines()
+    if tuple(header.split("\t")) != COLUMNS:
+        raise DataError(f"{file}: columns are not {' '.join(COLUMNS)}: score again (stage 10)")
+    tables: dict[tuple[str, str], dict[str, list[float]]] = {}
+    first = COLUMNS.index("n_ref")
+    for line in lines:
+        row = line.split("\t")
+        key = row[COLUMNS.index("output")], row[COLUMNS.index("unit")]
+        tables.setdefault(key, {})[row[0]] = [float(value) for value in row[first:]]
+    run = Run(**json.loads((path / "run.json").read_text(encoding="utf-8")))
+    utts = list(next(iter(tables.values()), {}))
+    return Scored(run, utts, {k: np.array(list(t.values())) for k, t in tables.items()}, {})
+
+
 def write_alignments(path: Path, pairs: dict[str, Pairs], unit: str) -> None:
     """Write reference over hypothesis per utterance, with S, D or I under each error."""
     space = "" if unit == "char" else " "
     with atomic_write(path) as stream:
         for utt, steps in pairs.items():
-            counts = error_rate(steps)
+            counts = count_errors(steps)
             rows: dict[str, list[str]] = {"ref": [], "hyp": [], "   ": []}
             for reference, hypothesis in steps:
                 mark = kind_of(reference, hypothesis)[0].upper().replace("H", " ")
@@ -220,7 +304,7 @@ def write_alignments(path: Path, pairs: dict[str, Pairs], unit: str) -> None:
                 columns = max(map(width, cells))
                 for row, cell in zip(rows.values(), cells, strict=True):
                     row.append(pad(cell, columns))
-            sdi = " ".join(f"{k[0].upper()}={counts[k]}" for k in list(counts)[1:4])
+            sdi = " ".join(f"{kind[0].upper()}={counts[kind]}" for kind in ERRORS)
             stream.write(f"{utt}  {sdi} of {counts['n_ref']}\n")
             for name, row in rows.items():
                 stream.write(f"{name}  {space.join(row)}".rstrip() + "\n")
@@ -232,30 +316,16 @@ def gap(token: str | None, other: str | None) -> str:
     return "*" * width(other or "") if token is None else token
 
 
-def merge(paths: list[Path]) -> list[dict]:
-    """Join the records of several score files; DataError if two score the same decoding."""
-    records: list[dict] = []
-    seen: dict[str, Path] = {}
-    for path in paths:
-        new = read_records(path)
-        for decode in {record["decode_dir"] for record in new}:
-            if decode in seen:
-                raise DataError(f"{path}: {decode} is in {seen[decode]} too; name it once")
-            seen[decode] = path
-        records += new
-    return records
-
-
 def read_records(path: Path) -> list[dict]:
     """Read a JSON list of records; DataError if the file is absent or not such a list."""
     if not path.is_file():
-        raise DataError(f"{path}: not found; score first (stage 10)")
+        raise DataError(f"{path}: not found: run the stage that writes it")
     try:
         records = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error}); score again (stage 10)") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON ({error}): run the stage that writes it again") from error
     if not isinstance(records, list):
-        raise DataError(f"{path}: not a list of records; score again (stage 10)")
+        raise DataError(f"{path}: not a list of records: run the stage that writes it again")
     return records
 
 

@@ -1,12 +1,37 @@
-"""The speech of a data directory, or its cached features, through ESPnet's own readers."""
+"""The speech of a data directory, or its cached features, read by l2dual.recording.
 
-from collections.abc import Callable, Iterator
+ESPnet's own readers of wav.scp run commands and unpickle; importing this module adds the type
+SCP_TYPE to them, which does neither.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
-from espnet2.train.dataset import ESPnetDataset
+from espnet2.train import dataset
 
-from l2dual.datadir import DataDir, scp_type
+from l2dual.audio import read_values
+from l2dual.datadir import SCP_TYPE, DataDir, read_table
+
+
+class SpeechReader(Mapping):
+    """wav.scp as ESPnet reads it: utterance to samples (T,), or to cached features (F, D)."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.places = read_table(path)
+
+    def __getitem__(self, utt: str) -> np.ndarray:
+        return read_values(self.places[utt], f"{self.path}, utterance {utt}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+dataset.DATA_TYPES[SCP_TYPE] = {"func": SpeechReader, "kwargs": [], "help": SpeechReader.__doc__}
 
 
 def batches(
@@ -28,6 +53,4 @@ def batches(
 
 def reader(data: DataDir) -> Callable[[str], np.ndarray]:
     """A function that gives the samples (T,) of an utterance, or its cached features (F, D)."""
-    files = [(str(data.path / "wav.scp"), "speech", scp_type(data.info))]
-    dataset = ESPnetDataset(files)
-    return lambda utt: np.array(dataset[utt][1]["speech"], dtype=np.float32)
+    return SpeechReader(str(data.path / "wav.scp")).__getitem__

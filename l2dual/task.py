@@ -30,6 +30,7 @@ from espnet2.utils.get_default_kwargs import get_default_kwargs
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str_or_none
 
+import l2dual.speech  # noqa: F401  ESPnet reads recordings through it
 from l2dual.bin import run
 from l2dual.distributed import announce
 from l2dual.encoder import SlimConformerEncoder

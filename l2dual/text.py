@@ -3,6 +3,7 @@
 Characters include the space between words, as in ESPnet's character error rate.
 """
 
+import re
 import unicodedata
 
 from rapidfuzz.distance import Levenshtein
@@ -10,6 +11,7 @@ from rapidfuzz.distance import Levenshtein
 NORMALIZER = "NFC, lower case, single spaces"
 NAMES = {"char": "characters", "word": "words", "phone": "phones"}
 EDIT = 1 << 20  # what an edit costs against a substitution's extra 1
+CHARACTER = re.compile("<unk>|.", re.DOTALL)
 UNITS = {"char": ("char", "word"), "phone": ("phone",)}  # of the text: what it is scored in
 
 
@@ -20,8 +22,11 @@ def normalize(text: str) -> str:
 
 
 def tokens(text: str, unit: str) -> list[str]:
-    """Split a normalized text into units: ``char``, or ``word`` and ``phone`` at the spaces."""
-    return list(text) if unit == "char" else text.split()
+    """Split a normalized text into units: ``char``, or ``word`` and ``phone`` at the spaces.
+
+    ``<unk>``, which a model writes for a token that it does not know, is one character.
+    """
+    return CHARACTER.findall(text) if unit == "char" else text.split()
 
 
 def align(reference: str, hypothesis: str, unit: str) -> list[tuple[str | None, str | None]]:

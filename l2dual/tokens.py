@@ -10,6 +10,7 @@ from espnet2.text import build_tokenizer as espnet_tokenizers
 from espnet2.text.abs_tokenizer import AbsTokenizer
 from espnet2.text.char_tokenizer import CharTokenizer
 
+from l2dual.datadir import read_table
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
 
@@ -48,9 +49,9 @@ def write_tokens(
     `<sos/eos>`.
 
     Raises:
-        DataError: the vocabulary asked for is larger than the texts allow.
+        DataError: a text is no table, or the vocabulary asked for is larger than the texts allow.
     """
-    lines = [line.partition(" ")[2].strip() for text in texts for line in _lines(text)]
+    lines = [line for text in texts for line in read_table(text).values()]
     out.mkdir(parents=True, exist_ok=True)
     model = None
     if token_type == "bpe":
@@ -63,10 +64,6 @@ def write_tokens(
     with atomic_write(out / "tokens.txt") as stream:
         stream.writelines(f"{token}\n" for token in tokens)
     return tokens
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
 
 
 def _train_sentencepiece(lines: Sequence[str], out: Path, nbpe: int | None) -> str:
@@ -89,9 +86,15 @@ def _train_sentencepiece(lines: Sequence[str], out: Path, nbpe: int | None) -> s
     return str(out / "bpe.model")
 
 
-def tokens_to_text(tokens: Sequence[str], token_type: str, bpemodel: str | None = None) -> str:
-    """The text that ``tokens`` write; phones and words are separated by spaces."""
+def tokens_to_text(tokens: Sequence[str], token_type: str) -> str:
+    """The text that ``tokens`` write; phones and words are separated by spaces.
+
+    An unknown token stays `<unk>` (sentencepiece would write " ⁇ ").
+    """
     if token_type in ("phn", "word"):
         return " ".join(tokens)
-    tokenizer = build_tokenizer(token_type, bpemodel)
-    return " ".join(tokenizer.tokens2text(tokens).split())
+    if token_type == "bpe":
+        text = "".join(tokens).replace("▁", " ")
+    else:
+        text = build_tokenizer(token_type).tokens2text(tokens)
+    return " ".join(text.split())

@@ -1,35 +1,27 @@
-"""Check a data directory: what is wrong, in which line, and what to do; repair what is safe.
+"""Check a data directory: what is wrong, and in which line."""
 
-A finding is of a kind in CHECKS (checks.yaml): an *error* where the utterance or the directory
-can't be used as it is, a *warning* where it can. An error is repaired, or its utterance dropped,
-or it is for the user to mend; a warning is repaired where nothing is lost by it, and else left.
-"""
-
-import re
+import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from l2dual.audio import FORMATS, OVERSHOOT
-from l2dual.datadir import SURFACE_TEXTS, TABLES, UNKNOWN, DataDir, has_surface, outputs_of
+from l2dual.datadir import TABLES, UNKNOWN, is_wanted, outputs_of
 from l2dual.errors import DataError, UsageError
-from l2dual.recording import Recording, decode
-
-REPAIRED, DROPPED, BY_HAND, LEFT = "repaired", "dropped", "by hand", "left"  # fixes
-ERROR = "error"
-FOLDER = Path(__file__).parent
+from l2dual.files import is_id, leads_out, parse_yaml, read_text
+from l2dual.findings import CHECKS, Finding
+from l2dual.frontend import RATE, Encoder, encoder_frames
+from l2dual.recording import Recording, decode, is_pipe
 
 SHORTEST = 0.1  # seconds: 8 frames of 10 ms and a window, for subsampling by 4
 DURATION_TOLERANCE = 0.01  # seconds between utt2dur and the recording
 SPEECH_RATES = (0.5, 25.0)  # letters or phones a second; speechocean762 has 1 to 12
 BOM = b"\xef\xbb\xbf"
-ID = re.compile(r"[\w.+=@-]+")
 NO_FACTS = ("wav.scp", "utt2spk", "utt2dur", "utt2segment", "utt2speed")
 FACTS = {  # of corpus.yaml; None: any value
     "corpus": None,
@@ -44,71 +36,25 @@ CHOICES = {  # of corpus.yaml, where they are given
 }
 
 
-class Check(NamedTuple):
-    """One kind of finding: what is wrong, what to do, how bad it is and what --fix does."""
-
-    problem: str
-    remedy: str
-    severity: str
-    fix: str
-
-
-CHECKS = {
-    name: Check(**entry)
-    for name, entry in yaml.safe_load((FOLDER / "checks.yaml").read_text("utf-8")).items()
-}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What is wrong in one place; ``check`` is a key of CHECKS."""
-
-    check: str
-    file: str
-    line: int | None = None
-    utterance: str | None = None
-    detail: str = ""
-
-    @property
-    def severity(self) -> str:
-        return CHECKS[self.check].severity
-
-    @property
-    def fix(self) -> str:
-        return CHECKS[self.check].fix
-
-    @property
-    def reason(self) -> str:
-        """File and problem, alike for all utterances that have it."""
-        return f"{self.file}: {CHECKS[self.check].problem}"
-
-    def describe(self, folder: Path) -> str:
-        """One line: file, line, utterance, what is wrong and what to do."""
-        line = "" if self.line is None else f", line {self.line}"
-        utterance = "" if self.utterance is None else f", utterance {self.utterance}"
-        check = CHECKS[self.check]
-        detail = f" ({self.detail})" if self.detail else ""
-        where = f"{folder / self.file}{line}{utterance}"
-        return f"{where}: {check.severity}: {check.problem}{detail}: {check.remedy}"
-
-
 @dataclass(frozen=True)
 class Options:
     """What to check against.
 
     Attributes:
         tokens: the token list (tokens.txt) of an output, by its name.
-        frames_per_second: encoder frames, which bound the tokens that CTC can align.
+        encoder: its frames bound the tokens that CTC can align (see `l2dual.frontend`).
         rate: Hz that stage 3 needs at least; corpus.yaml's sampling_rate wins.
         audio: whether to decode the recordings; else utt2dur has the durations.
         nj: processes that decode.
+        allow_pipes: whether to run the commands (`CMD |`) in wav.scp.
     """
 
     tokens: Mapping[str, Path] = field(default_factory=dict)
-    frames_per_second: float = 25.0
+    encoder: Encoder = 25.0
     rate: int = 16000
     audio: bool = True
     nj: int = 1
+    allow_pipes: bool = False
 
 
 class Row(NamedTuple):
@@ -151,7 +97,8 @@ def validate(path: str | Path, options: Options = Options()) -> tuple[Directory,
     found += [*_audio(directory, options), *_durations(directory), *_lengths(directory, options)]
     for output, tokens in options.tokens.items():
         found += _outside(directory, output, tokens)
-    names = ["corpus.yaml", *dict.fromkeys([*TABLES, *directory.tables]), "spk2utt"]
+    others = sorted({finding.file for finding in found} - {"spk2utt"})
+    names = list(dict.fromkeys(["corpus.yaml", *TABLES, *others, "spk2utt"]))
     checks = list(CHECKS)
     return directory, sorted(
         found,
@@ -161,22 +108,24 @@ def validate(path: str | Path, options: Options = Options()) -> tuple[Directory,
 
 def _read_info(directory: Directory) -> Iterator[Finding]:
     file = directory.path / "corpus.yaml"
+    if leads_out(file, directory.path):
+        yield Finding("link", file.name)
+        return
     try:
-        text = file.read_text(encoding="utf-8-sig") if file.is_file() else ""
-        info = yaml.safe_load(text)
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        yield Finding("facts", file.name, detail=" ".join(str(error).split()))
+        text = read_text(file, "utf-8-sig")
+        info = parse_yaml(text)
+    except ValueError as error:  # a DataError is one too
+        yield Finding("facts", file.name, detail=str(error).removeprefix(f"{file}: "))
         return
     if not isinstance(info, dict):
-        detail = "no `key: value` lines" if file.is_file() else "no such file"
-        yield Finding("facts", file.name, detail=detail)
+        yield Finding("facts", file.name, detail="no `key: value` lines")
         return
     directory.info = info
     for key, allowed in (FACTS | CHOICES).items():
         if key not in info and key in FACTS:
             yield Finding("facts", file.name, detail=f"no {key}")
-        elif key in info and allowed and info[key] not in allowed:
-            detail = f"{key} is {info[key]}, not {' or '.join(allowed)}"
+        elif key in info and not (info[key] in allowed if allowed else isinstance(info[key], str)):
+            detail = f"{key} is {info[key]!s:.99}, not {' or '.join(allowed or ['a name'])}"
             yield Finding("facts", file.name, _line_of(key, text), detail=detail)
 
 
@@ -186,20 +135,35 @@ def _line_of(key: str, text: str) -> int | None:
 
 
 def _read_tables(directory: Directory) -> Iterator[Finding]:
-    there = {file.name for file in directory.path.glob("utt2*")}
-    there |= {name for name in TABLES if (directory.path / name).is_file()}
+    path = directory.path
+    there = {file.name for file in path.glob("utt2*")}
+    there |= {name for name in TABLES if os.path.lexists(path / name)}
     for name in dict.fromkeys([*TABLES, *sorted(there)]):
-        wanted = has_surface(directory.info) or name not in SURFACE_TEXTS
+        wanted = is_wanted(name, directory.info)
         if name in there and not wanted:
             yield Finding("unexpected", name)
             continue
-        rows = (yield from _read_table(directory.path / name)) if name in there else {}
+        if name in there and (odd := _not_a_table(directory, name)):
+            yield odd
+            continue
+        rows = (yield from _read_table(path / name)) if name in there else {}
         if rows or (wanted and name == "utt2l1"):
             directory.tables[name] = rows
         elif wanted:
             yield Finding("table", name)
-    if (directory.path / "spk2utt").is_file():
-        directory.speakers = yield from _read_table(directory.path / "spk2utt")
+    if os.path.lexists(path / "spk2utt"):
+        if odd := _not_a_table(directory, "spk2utt"):
+            yield odd
+        else:
+            directory.speakers = yield from _read_table(path / "spk2utt")
+
+
+def _not_a_table(directory: Directory, name: str) -> Finding | None:
+    """What is there instead of a table: it is not read, as it could be anything, without an end."""
+    file = directory.path / name
+    if leads_out(file, directory.path):
+        return Finding("link", name)
+    return None if file.is_file() else Finding("table", name, detail="not a regular file")
 
 
 def _read_table(path: Path) -> Generator[Finding, None, dict[str, Row]]:
@@ -265,17 +229,13 @@ def _ids(directory: Directory) -> Iterator[Finding]:
         for utt, row in rows.items():
             places.setdefault(utt, (name, row.line))
     for utt, (name, line) in places.items():
-        if not _is_id(utt):
+        if not is_id(utt):
             yield Finding("id", name, line, utt)
     for utt, row in directory.values("utt2spk"):
-        if not _is_id(row.value):
+        if not is_id(row.value):
             yield Finding("id", "utt2spk", row.line, utt, f"speaker {row.value}")
         elif not utt.startswith(row.value):
             yield Finding("prefix", "utt2spk", row.line, utt, f"speaker {row.value}")
-
-
-def _is_id(name: str) -> bool:
-    return bool(ID.fullmatch(name)) and unicodedata.is_normalized("NFC", name)
 
 
 def _missing(directory: Directory) -> Iterator[Finding]:
@@ -338,13 +298,14 @@ def _audio(directory: Directory, options: Options) -> Iterator[Finding]:
     """Check the recordings, and measure the utterances' seconds."""
     rows = dict(directory.values("wav.scp"))
     for utt, row in rows.items():
-        if " " in row.value and not row.value.endswith("|"):
+        if " " in row.value and not is_pipe(row.value):
             yield Finding("path", "wav.scp", row.line, utt)
     if not options.audio or directory.info.get("audio_format") == "features":
         return
     paths = list(dict.fromkeys(row.value for row in rows.values()))
     with ProcessPoolExecutor(options.nj) as pool:
-        recordings = dict(zip(paths, pool.map(decode, paths, chunksize=50), strict=True))
+        found = pool.map(partial(decode, allow_pipes=options.allow_pipes), paths, chunksize=50)
+        recordings = dict(zip(paths, found, strict=True))
     known = Counter(r.rate for r in recordings.values() if isinstance(r, Recording) and r.rate)
     usual = known.most_common(1)[0][0] if known else options.rate
     heard: dict[tuple, str] = {}
@@ -419,21 +380,22 @@ def _lengths(directory: Directory, options: Options) -> Iterator[Finding]:
         if seconds < SHORTEST and utt in directory.tables.get("wav.scp", {}):
             line = directory.tables["wav.scp"][utt].line
             yield Finding("short", "wav.scp", line, utt, f"{seconds:.3f} s")
+    rate = directory.info.get("sampling_rate", options.rate)
     for output in outputs_of(directory.info):
         name, unit = f"text.{output}", directory.info.get(f"{output}_unit", "char")
         for utt, row in directory.values(name):
             seconds = directory.seconds.get(utt, 0)
             if seconds >= SHORTEST:
-                yield from _pace(name, unit, utt, row, seconds, options.frames_per_second)
+                yield from _pace(name, unit, utt, row, seconds, options.encoder, rate)
 
 
 def _pace(
-    name: str, unit: str, utt: str, row: Row, seconds: float, frames_per_second: float
+    name: str, unit: str, utt: str, row: Row, seconds: float, encoder: Encoder, hertz: int = RATE
 ) -> Iterator[Finding]:
     """Compare text and duration: can CTC align it, would someone speak so?"""
     units = letters(row.value, unit)
     needed = len(units) + sum(a == b for a, b in zip(units, units[1:]))
-    frames = int(seconds * frames_per_second)
+    frames = encoder_frames(round(seconds * hertz), hertz, encoder)
     rate = sum(unit != " " for unit in units) / seconds
     if needed > frames:
         yield Finding("dense", name, row.line, utt, f"{needed} frames needed, {frames} there")
@@ -449,9 +411,9 @@ def letters(text: str, unit: str) -> list[str]:
 def _outside(directory: Directory, output: str, path: Path) -> Iterator[Finding]:
     """Compare a text with a token list: by phones or words, or else by letters."""
     try:
-        tokens = set(Path(path).read_text(encoding="utf-8").split("\n"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: no readable token list: {error}: mend --tokens") from error
+        tokens = set(read_text(Path(path)).split("\n"))
+    except (OSError, DataError) as error:
+        raise UsageError(f"{path}: no readable token list: {error}: correct --tokens") from error
     by_letters = "<space>" in tokens or any("▁" in token for token in tokens)
     alphabet = set("".join(t for t in tokens if not t.startswith("<") or t == "<")) | {" "}
     name = f"text.{output}"
@@ -463,50 +425,3 @@ def _outside(directory: Directory, output: str, path: Path) -> Iterator[Finding]
             lacks = sorted(set(row.value.split()) - tokens)
         if lacks:
             yield Finding("tokens", name, row.line, utt, " ".join(lacks))
-
-
-def repair(directory: Directory, findings: Iterable[Finding]) -> tuple[DataDir, dict[str, str]]:
-    """Apply what CHECKS says of the findings: repair tables, leave utterances out.
-
-    Returns:
-        The repaired data, and the reason for each utterance that was left out.
-
-    Raises:
-        DataError: a finding that only the user can mend, or no utterance is left.
-    """
-    findings, path = list(findings), directory.path
-    stop = [finding for finding in findings if finding.fix == BY_HAND]
-    if stop:
-        more = f" (and {len(stop) - 1} more: l2dual validate {path})" if stop[1:] else ""
-        raise DataError(stop[0].describe(path) + more)
-    dropped: dict[str, str] = {}
-    for finding in findings:
-        if finding.fix == DROPPED:
-            dropped.setdefault(finding.utterance, finding.reason)
-    kept = [utt for utt in directory.tables["wav.scp"] if utt not in dropped]
-    if not kept:
-        raise DataError(f"{path}: no utterance is left: {dict(Counter(dropped.values()))}")
-    tables = {
-        name: {utt: rows.get(utt, Row(0, "")).value or UNKNOWN for utt in kept}
-        for name, rows in directory.tables.items()
-    }
-    for finding in findings:
-        if finding.check == "duration" and finding.utterance in tables["utt2dur"]:
-            tables["utt2dur"][finding.utterance] = f"{directory.seconds[finding.utterance]:.4f}"
-    new = {
-        finding.utterance: f"{tables['utt2spk'][finding.utterance]}-{finding.utterance}"
-        for finding in findings
-        if finding.check == "prefix" and finding.utterance not in dropped
-    }
-    tables = {
-        name: {new.get(utt, utt): value for utt, value in table.items()}
-        for name, table in tables.items()
-    }
-    return DataDir(path, tables, directory.info), dropped
-
-
-def markdown() -> str:
-    """The table of docs/validate.md."""
-    rows = [("check", "what is wrong", "remedy", "severity", "`--fix`"), ["---"] * 5]
-    rows += [(f"`{name}`", *check) for name, check in CHECKS.items()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

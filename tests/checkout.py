@@ -16,6 +16,7 @@ class Checkout:
 
     def __init__(self, folder: Path):
         self.root = folder
+        folder.mkdir(exist_ok=True)
         for name in ("l2dual", "tools", "conf"):
             (folder / name).symlink_to(ROOT / name)
         if (ROOT / ".venv").exists():

@@ -26,12 +26,12 @@ from l2dual.analysis.entanglement import (
     ENCODER_CONFIG,
     Options,
     architecture,
-    made_by,
+    head_of_pair,
     read_comparable,
     set_beside,
 )
 from l2dual.analysis.positions import Positions, pooled_set, shared_vocabulary_sets
-from l2dual.analysis.similarity import mark_disagreement
+from l2dual.analysis.records import Similarity
 from l2dual.datadir import DataDir, has_surface
 from l2dual.errors import UsageError
 from l2dual.load import load_model, random_model, text_to_ids, vocabulary
@@ -42,7 +42,7 @@ from l2dual.speech import batches
 Ids = dict[str, dict[str, list[int]]]  # of each output, token ids of each utterance
 
 
-def compare_decoders(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict]:
+def compare_decoders(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Similarity]:
     """Compare the decoders of trained systems, pair by pair and layer by layer.
 
     Args:
@@ -90,13 +90,11 @@ def compare_decoders(data_dir: Path, exp_dirs: list[Path], options: Options) -> 
             },
         )
         for x, y in _pairs(sides, runs):
-            head = _head(runs, x, y) | {"set": chosen.name}
+            head = head_of_pair(runs[x[0]], runs[y[0]]) | {"output_x": x[1], "output_y": y[1]}
+            head["positions"] = chosen.name
             records += [
-                {"kind": "decoder cka", **head, **block}
-                | made_by(data, runs, options, x=x[0], y=y[0])
-                for block in table.blocks(_name(*x), _name(*y))
+                Similarity(**head, **block) for block in table.blocks(_name(*x), _name(*y))
             ]
-    mark_disagreement(records)
     return records
 
 
@@ -112,13 +110,6 @@ def _pairs(sides: list[tuple[Path, str]], runs: dict[Path, dict]) -> list[tuple]
         for x, y in itertools.combinations(sides, 2)
         if task[x] != task[y] and set_beside(task[x][0], task[y][0])
     ]
-
-
-def _head(runs: dict[Path, dict], x: tuple[Path, str], y: tuple[Path, str]) -> dict:
-    head = {key: runs[x[0]][key] for key in ("corpus", "language", "convention")}
-    for key in ("system", "seed"):
-        head |= {f"{key}_x": runs[x[0]][key], f"{key}_y": runs[y[0]][key]}
-    return head | {"output_x": x[1], "output_y": y[1]}
 
 
 def token_ids(data: DataDir, runs: dict[Path, dict]) -> tuple[Ids, bool]:
@@ -213,25 +204,14 @@ def force(
     decoder = model.decoders[output]
     if not isinstance(decoder, BaseTransformerDecoder):
         raise UsageError(f"{type(decoder).__name__} gives no layers: use decoder: transformer")
-    given, _, token_lengths = teacher_forcing(model, output, ids, states.device)
-    (_, layers), _ = decoder(states, lengths, given, token_lengths, return_all_hs=True)
-    return layers
-
-
-def teacher_forcing(
-    model: L2DualModel, output: str, ids: list[list[int]], device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What a decoder is given to be forced on texts, what it is to say, and their lengths.
-
-    Returns:
-        Tokens after sos, (B, L + 1); tokens before eos, likewise, IGNORE_ID beyond the end; (B,).
-    """
     tokens = torch.nn.utils.rnn.pad_sequence(
         [torch.tensor(one, dtype=torch.long) for one in ids], True, IGNORE_ID
     )
     sos_eos = model.sos_eos(output)
-    given, wanted = add_sos_eos(tokens.to(device), sos_eos, sos_eos, IGNORE_ID)
-    return given, wanted, torch.tensor([len(one) + 1 for one in ids], device=device)
+    given, _ = add_sos_eos(tokens.to(states.device), sos_eos, sos_eos, IGNORE_ID)
+    token_lengths = torch.tensor([len(one) + 1 for one in ids], device=states.device)
+    (_, layers), _ = decoder(states, lengths, given, token_lengths, return_all_hs=True)
+    return layers
 
 
 class _Sample:

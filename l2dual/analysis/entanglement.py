@@ -1,17 +1,18 @@
 """How alike the encoders of the systems are, block by block: records of exp/cka.json.
 
-Task similarity compares so_surface with so_meaning; pull compares a dual-output encoder with
-each of the two. l2dual.analysis.comparison says what stands beside each value.
+so_surface is compared with so_meaning (task similarity), and each dual-output encoder with the two.
+l2dual.analysis.comparison says what stands beside each value.
 """
 
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from l2dual.analysis.activations import Activations, collect
 from l2dual.analysis.comparison import Comparison, Side
-from l2dual.analysis.similarity import mark_disagreement
+from l2dual.analysis.records import Similarity
 from l2dual.datadir import DataDir
 from l2dual.decode import SearchOptions
 from l2dual.errors import DataError, UsageError
@@ -33,8 +34,8 @@ class Options:
         checkpoint: file in each experiment directory.
         batch_size: utterances in a batch.
         device: torch device of the models.
-        max_utts: utterances at most, of each split, drawn by a fixed seed, of what samples, decodes or
-            trains (all but probes and subspaces, which bound themselves); None for all.
+        max_utts: utterances of each split at most, drawn by a fixed seed; None for all. Probes and
+            subspaces bound themselves.
         epochs: of the training of a fresh decoder.
         search: of the beam searches.
     """
@@ -47,7 +48,7 @@ class Options:
     search: SearchOptions = field(default_factory=SearchOptions)
 
 
-def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict]:
+def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Similarity]:
     """Compare the encoders of trained systems.
 
     Args:
@@ -56,9 +57,7 @@ def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict
         options: see :class:`Options`.
 
     Returns:
-        One record per pair of encoders and block; ``cka_across`` is a row of the block x block
-        matrix: this block of x with each block of y. A value that can't be had is None, with the
-        reason. The list is empty where no two systems are to be compared.
+        One record per pair of encoders and block; [] without two systems to compare.
 
     Raises:
         DataError: a missing or broken run.yaml, config or checkpoint, or audio.
@@ -66,54 +65,33 @@ def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict
             different numbers of frames.
     """
     runs = read_comparable(exp_dirs, data_dir)
-    comparisons = _comparisons(runs)
-    if not comparisons:
+    pairs = _pairs(runs)
+    if not pairs:
         return []
-    wanted = sorted({exp_dir for _, *pair in comparisons for exp_dir in pair}, key=exp_dirs.index)
+    wanted = sorted({exp_dir for pair in pairs for exp_dir in pair}, key=exp_dirs.index)
     data = DataDir.load(data_dir).sample(options.max_utts)
-    samples: dict[Path, Activations] = {}
+    random, sides = RandomSamples(data, options), {}
     for exp_dir in wanted:
-        model = load_model(exp_dir, options.checkpoint)
-        samples[exp_dir] = _sample(model, exp_dir, data, options)
-        _check_frames(exp_dir, samples[exp_dir], wanted[0], samples[wanted[0]])
-    random = RandomSamples(data, options)
-    sides = {
-        str(exp_dir): Side(
+        sample = _sample(load_model(exp_dir, options.checkpoint), exp_dir, data, options)
+        sides[str(exp_dir)] = Side(
             str(exp_dir),
             runs[exp_dir]["system"],
             runs[exp_dir]["seed"],
-            samples[exp_dir],
+            sample,
             lambda seed, exp_dir=exp_dir: random(exp_dir, seed),
         )
-        for exp_dir in wanted
-    }
+        _check_frames(exp_dir, sample, wanted[0], sides[str(wanted[0])].sample)
     table = Comparison(data, sides)
-    records = [
-        {"kind": "cka", "comparison": name, **_head(runs[x], runs[y]), **block}
-        | made_by(data, runs, options, x=x, y=y)
-        for name, x, y in comparisons
+    return [
+        Similarity(**head_of_pair(runs[x], runs[y]), **block)
+        for x, y in pairs
         for block in table.blocks(str(x), str(y))
     ]
-    mark_disagreement(records)
-    return records
 
 
-def _head(x: dict, y: dict) -> dict:
-    facts = {key: x[key] for key in ("corpus", "language", "convention")}
-    systems = {"system_x": x["system"], "system_y": y["system"]}
-    return facts | systems | {"seed_x": x["seed"], "seed_y": y["seed"]}
-
-
-def made_by(data: DataDir, runs: dict[Path, dict], options: Options, **sides: Path) -> dict:
-    """What a record's numbers come from; ``exp_SIDE`` and ``commit_SIDE`` for each side.
-
-    Of cached features it is the data that they are of, as in exp/results.json.
-    """
-    source = data.info.get("features_of", str(data.path.parent))
-    facts = {"split": data.path.name, "data": source}
-    facts |= {f"exp_{side}": str(exp_dir) for side, exp_dir in sides.items()}
-    facts |= {"checkpoint": options.checkpoint}
-    return facts | {f"commit_{side}": runs[exp_dir]["commit"] for side, exp_dir in sides.items()}
+def head_of_pair(x: dict, y: dict) -> dict:
+    """The fields of a record that name two runs."""
+    return {f"{key}_{side}": run[key] for side, run in (("x", x), ("y", y)) for key in ("system", "seed")}
 
 
 class RandomSamples:
@@ -195,8 +173,8 @@ def _check_frames(exp_dir: Path, sample: Activations, first_dir: Path, first: Ac
         )
 
 
-def _comparisons(runs: dict[Path, dict]) -> list[tuple[str, Path, Path]]:
-    """(comparison, x, y) for every pair of seeds."""
+def _pairs(runs: dict[Path, dict]) -> list[tuple[Path, Path]]:
+    """Surface with meaning encoders, and dual-output ones with either, for every pair of seeds."""
     surface, meaning, dual = (
         sorted(
             (exp_dir for exp_dir, run in runs.items() if set(run["outputs"]) == outputs),
@@ -204,5 +182,4 @@ def _comparisons(runs: dict[Path, dict]) -> list[tuple[str, Path, Path]]:
         )
         for outputs in ({"surface"}, {"meaning"}, {"surface", "meaning"})
     )
-    similarity = [("task similarity", x, y) for x in surface for y in meaning]
-    return similarity + [("pull", x, y) for x in dual for y in (*surface, *meaning)]
+    return [*product(surface, meaning), *product(dual, [*surface, *meaning])]

@@ -1,9 +1,12 @@
-"""What the training of the dual-output systems logged of their gradients: exp/gradients.json."""
+"""What the training of the dual-output systems logged: gradient cosines, for exp/gradients.json."""
 
+import math
 from pathlib import Path
 from statistics import mean
 
-from l2dual.analysis.curves import read_scalars
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from l2dual.analysis.records import Cosine
 from l2dual.gradients import PREFIX
 from l2dual.score import read_run
 
@@ -13,7 +16,7 @@ NO_LOG = (
 )
 
 
-def gradient_records(exp_dirs: list[Path]) -> list[dict]:
+def cosines(exp_dirs: list[Path]) -> list[Cosine]:
     """One record per dual-output run and layer of its encoder.
 
     ``steps`` and ``cosines`` are the single measurements, each of one batch, so they scatter:
@@ -28,34 +31,47 @@ def gradient_records(exp_dirs: list[Path]) -> list[dict]:
         run = read_run(exp_dir / "run.yaml")
         if len(run["outputs"]) < 2:
             continue
-        keys = ("corpus", "language", "convention", "data", "system", "seed", "commit")
-        head = {"kind": "gradient_cosine", **{key: run[key] for key in keys}}
-        head |= {"exp_dir": str(exp_dir)}
-        records += [head | _summary(*curve) for curve in _curves(exp_dir / "tensorboard")] or [
-            head | {"layer": None, "mean": None, "reason": NO_LOG}
-        ]
+        head, log = {"system": run["system"], "seed": run["seed"]}, exp_dir / "tensorboard"
+        ends = read_scalars(log / "valid", "loss").get("", {})  # ESPnet logs an epoch's means there
+        curves = {
+            layer: {step: value for step, value in curve.items() if step not in ends}
+            for layer, curve in read_scalars(log / "train", PREFIX).items()
+        }
+        found = [Cosine(**head, **_summary(*curve)) for curve in curves.items() if curve[1]]
+        empty = dict.fromkeys(("layer", "mean", "first_half", "second_half"))
+        records += found or [Cosine(**head, **empty, steps=[], cosines=[], reason=NO_LOG)]
     return records
 
 
-def _curves(log: Path) -> list[tuple[str, dict[int, float]]]:
-    """Measurements per layer; the means that ESPnet logs at an epoch's end are left out."""
-    ends = read_scalars(log / "valid", "loss").get("", {})
-    return [
-        (layer, {step: value for step, value in curve.items() if step not in ends})
-        for layer, curve in read_scalars(log / "train", PREFIX).items()
-        if curve.keys() - ends.keys()
-    ]
-
-
 def _summary(layer: str, curve: dict[int, float]) -> dict:
-    cosines, half = list(curve.values()), len(curve) // 2
+    values, half = list(curve.values()), len(curve) // 2
     return {
         "layer": layer,
-        "n": len(cosines),
-        "mean": mean(cosines),
-        "first_half": mean(cosines[:half]) if half else None,
-        "second_half": mean(cosines[half:]),
+        "mean": mean(values),
+        "first_half": mean(values[:half]) if half else None,
+        "second_half": mean(values[half:]),
         "steps": list(curve),
-        "cosines": [round(value, 4) for value in cosines],
+        "cosines": [round(value, 4) for value in values],
         "reason": None,
     }
+
+
+def read_scalars(log: Path, prefix: str) -> dict[str, dict[int, float]]:
+    """TensorBoard's scalars whose names begin with ``prefix``, without it: ``{name: {step: value}}``.
+
+    Values that are nan (not measured since the last entry) are left out, and names without any
+    value. Empty if there is no log.
+    """
+    if not log.is_dir():
+        return {}
+    events = EventAccumulator(str(log), size_guidance={"scalars": 0}).Reload()
+    curves = {
+        name.removeprefix(prefix): {
+            event.step: event.value
+            for event in events.Scalars(name)
+            if not math.isnan(event.value)
+        }
+        for name in sorted(events.Tags()["scalars"])
+        if name.startswith(prefix)
+    }
+    return {name: curve for name, curve in curves.items() if curve}

@@ -1,6 +1,6 @@
 """How far the two decoders of one dual-output encoder read the same subspace of its output.
 
-Entanglement (b): records of kind ``subspace overlap`` in exp/subspaces.json. A layer of a decoder
+Records of exp/subspaces.json. A layer of a decoder
 reads the encoder's output x through a cross-attention projection, keys or values: W x. With C the
 covariance of x over all frames, W C^(1/2) says how much of each direction of the whitened output
 is read; the right singular vectors that hold 90 % of it span what is read. The overlap of two
@@ -11,14 +11,11 @@ one rank, the larger of the two.
 
     null        the meaning decoder's projection turned by a random rotation: the mean of 50
     floor       two randomly initialized decoders on the trained encoder's covariance
-    normalized  (value - null) / (1 - null)
-    read_cka    second opinion without a rank: linear CKA of all that the two read,
-                ``||W_s C W_m'||_F^2 / (||W_s C W_s'||_F ||W_m C W_m'||_F)``
 
-``interval``: 95 % jackknife over speakers or voices of the value, the rank held fixed. Layers count
-from 1.
+The interval holds the rank fixed.
 """
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +24,9 @@ from espnet2.asr.decoder.transformer_decoder import BaseTransformerDecoder
 
 from l2dual.analysis.activations import SPACING
 from l2dual.analysis.cka import jackknife_interval
-from l2dual.analysis.comparison import FRAMES_PER_DIM, MIN_SPAN, RANDOM_SEEDS, too_few_clusters
-from l2dual.analysis.entanglement import Options, made_by, read_comparable
+from l2dual.analysis.comparison import FRAMES_PER_DIM, RANDOM_SEEDS, too_few_clusters
+from l2dual.analysis.entanglement import Options, read_comparable
+from l2dual.analysis.records import Overlap
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError, UsageError
 from l2dual.load import load_model, random_model
@@ -40,7 +38,7 @@ ROTATIONS = 50
 PROJECTIONS = ("key", "value")
 
 
-def overlaps(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dict]:
+def overlaps(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Overlap]:
     """Records of every dual-output run, decoder layer and projection; [] without such a run.
 
     Raises:
@@ -55,22 +53,16 @@ def overlaps(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[dic
         model = load_model(exp_dir, options.checkpoint).to(options.device)
         moments = Moments.collect(model, data, options.batch_size)
         print(f"progress: encoded with {exp_dir.name}", flush=True)
-        head = {key: run[key] for key in ("corpus", "language", "convention", "system", "seed")}
         random = [random_model(exp_dir, seed) for seed in RANDOM_SEEDS]
-        for layer in range(min(depth(model, output) for output in OUTPUTS)):
-            for projection in PROJECTIONS:
-                trained = [weights(model, output, layer, projection) for output in OUTPUTS]
-                floor = [
-                    weights(one, output, layer, projection)
-                    for one, output in zip(random, OUTPUTS, strict=True)
-                ]
-                place = {"layer": layer + 1, "projection": projection}
-                records.append(
-                    {"kind": "subspace overlap", **head, **place}
-                    | {"n_frames": int(moments.counts.sum()), "n_clusters": len(moments.counts)}
-                    | _values(trained, floor, moments)
-                    | made_by(data, runs, options, x=exp_dir)
-                )
+        layers = range(min(depth(model, output) for output in OUTPUTS))
+        for layer, projection in product(layers, PROJECTIONS):
+            trained, floor = (
+                [weights(one, output, layer, projection) for one, output in zip(models, OUTPUTS, strict=True)]
+                for models in ([model, model], random)
+            )
+            place = {"system": run["system"], "seed": run["seed"], "layer": layer + 1}
+            values = _values(trained, floor, moments)
+            records.append(Overlap(**place, projection=projection, **values))
     return records
 
 
@@ -169,13 +161,6 @@ def overlap(one: np.ndarray, other: np.ndarray, whitener: np.ndarray, size: int)
     return float(((spans[0] @ spans[1].T) ** 2).sum() / size)
 
 
-def read_cka(one: np.ndarray, other: np.ndarray, whitener: np.ndarray) -> float:
-    """Linear CKA of what two projections read, from the covariance alone."""
-    one, other = one @ whitener, other @ whitener
-    norms = [np.linalg.norm(a @ b.T) for a, b in ((one, other), (one, one), (other, other))]
-    return float(norms[0] ** 2 / (norms[1] * norms[2]))
-
-
 def rotation(size: int, rng: np.random.Generator) -> np.ndarray:
     """A random rotation or reflection (size, size), uniform (Haar)."""
     q, r = np.linalg.qr(rng.normal(size=(size, size)))
@@ -183,38 +168,25 @@ def rotation(size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _values(trained: list[np.ndarray], floor: list[np.ndarray], moments: Moments) -> dict:
-    names = "value null null_sd floor normalized interval read_cka read_cka_floor rank dim"
-    values = dict.fromkeys(names.split()) | {"dim": trained[0].shape[1], "ceiling": 1.0}
-    frames, least = int(moments.counts.sum()), FRAMES_PER_DIM * SPACING * values["dim"]
-    if frames < least:
+    """The numbers of a record, and the reason for those that are None."""
+    frames, dim, n_clusters = int(moments.counts.sum()), trained[0].shape[1], len(moments.counts)
+    values = dict.fromkeys("rank value null floor interval reason".split())
+    values |= {"n_frames": frames, "n_clusters": n_clusters, "dim": dim}
+    if frames < (least := FRAMES_PER_DIM * SPACING * dim):
         reason = f"{frames} adjacent frames; needs {least}, four times {SPACING} a dimension"
         return values | {"reason": reason}
     whitener = root(moments.covariance())
     size = max(rank(weight, whitener) for weight in trained)
-    values |= {"rank": size, "value": overlap(*trained, whitener, size)}
     rng, (surface, meaning) = np.random.default_rng(0), trained
     turned = [
-        overlap(surface, meaning @ rotation(values["dim"], rng), whitener, size)
-        for _ in range(ROTATIONS)
+        overlap(surface, meaning @ rotation(dim, rng), whitener, size) for _ in range(ROTATIONS)
     ]
-    null = float(np.mean(turned))
-    values |= {"null": null, "null_sd": float(np.std(turned, ddof=1))}
-    values |= {"floor": overlap(*floor, whitener, size)}
-    values |= {
-        "read_cka": read_cka(*trained, whitener),
-        "read_cka_floor": read_cka(*floor, whitener),
-    }
-    reasons = []
-    if 1 - null >= MIN_SPAN:
-        values["normalized"] = (values["value"] - null) / (1 - null)
-    else:
-        reasons.append(f"not normalized: 1 - null is below {MIN_SPAN}")
-    if few := too_few_clusters(len(moments.counts)):
-        reasons.append(few)
-    else:
-        rest = [
-            overlap(*trained, root(moments.covariance(cluster)), size)
-            for cluster in range(len(moments.counts))
-        ]
-        values["interval"] = jackknife_interval(np.array([values["value"], *rest]), moments.counts)
-    return values | {"reason": "; ".join(reasons) or None}
+    values |= {"rank": size, "value": overlap(*trained, whitener, size)}
+    values |= {"null": float(np.mean(turned)), "floor": overlap(*floor, whitener, size)}
+    if few := too_few_clusters(n_clusters):
+        return values | {"reason": few}
+    rest = [
+        overlap(*trained, root(moments.covariance(cluster)), size) for cluster in range(n_clusters)
+    ]
+    interval = jackknife_interval(np.array([values["value"], *rest]), moments.counts)
+    return values | {"interval": interval}

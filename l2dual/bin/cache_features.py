@@ -7,20 +7,19 @@ import argparse
 import shutil
 from pathlib import Path
 
-import yaml
-
-from l2dual.bin import run
+from l2dual.bin import natural, positive_int, run
 from l2dual.datadir import DataDir
 from l2dual.errors import UsageError
 from l2dual.features import cache_features
+from l2dual.files import parse_yaml
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frontend_conf", type=yaml.safe_load, required=True, help="YAML")
+    parser.add_argument("--frontend_conf", type=parse_yaml, required=True, help="YAML")
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--nj", type=int, default=1)
-    parser.add_argument("--ngpu", type=int, default=0)
+    parser.add_argument("--nj", type=positive_int, default=1)
+    parser.add_argument("--ngpu", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     if not args.frontend_conf.get("frozen", True):

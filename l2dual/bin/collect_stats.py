@@ -7,7 +7,8 @@ import argparse
 from pathlib import Path
 
 from l2dual.bin import run
-from l2dual.datadir import read_info, scp_type
+from l2dual.datadir import SCP_TYPE, read_info
+from l2dual.frontend import RATE, at_rate
 from l2dual.runs import merge, read_yaml, write_yaml
 from l2dual.task import L2DualTask
 from l2dual.tokens import BLANK, SOS_EOS, UNKNOWN
@@ -25,7 +26,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    config = merge(read_yaml(args.train_config), SMALLEST_MODEL) | {
+    rate = read_info(args.data / "train").get("sampling_rate", RATE)
+    config = at_rate(merge(read_yaml(args.train_config), SMALLEST_MODEL), rate) | {
         "collect_stats": True,
         "batch_type": "unsorted",
         "batch_size": 16,
@@ -33,8 +35,8 @@ def main() -> None:
     }
     for split in ("train", "valid"):
         data = args.data / split
-        kind = scp_type(read_info(data))
-        config[f"{split}_data_path_and_name_and_type"] = [[str(data / "wav.scp"), "speech", kind]]
+        scp = [str(data / "wav.scp"), "speech", SCP_TYPE]
+        config[f"{split}_data_path_and_name_and_type"] = [scp]
         config[f"{split}_shape_file"] = [str(data / "utts")]
     write_yaml(args.out / "stats.yaml", config)
     L2DualTask.main(cmd=["--config", str(args.out / "stats.yaml")])

@@ -9,9 +9,10 @@ import argparse
 import os
 from pathlib import Path
 
-from l2dual.bin import run
-from l2dual.datadir import read_info, scp_type, surface_of
+from l2dual.bin import natural, positive_int, run
+from l2dual.datadir import SCP_TYPE, read_info, surface_of
 from l2dual.errors import UsageError
+from l2dual.frontend import RATE, at_rate
 from l2dual.outputs import OUTPUTS, active_outputs
 from l2dual.runs import commit, merge, read_yaml, write_run_script, write_yaml
 
@@ -20,22 +21,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train_config", type=Path, required=True)
     parser.add_argument("--system", type=Path, required=True)
-    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--seed", type=natural, required=True)
     parser.add_argument("--data", type=Path, required=True, help="has train, valid and test")
     parser.add_argument("--stats", type=Path, required=True)
     for output in OUTPUTS:
         parser.add_argument(f"--{output}_tokens", type=Path, help=f"if the system has {output}")
         parser.add_argument(f"--{output}_token_type", default="char")
-    parser.add_argument("--num_threads", type=int, default=1, help="of the training")
+    parser.add_argument("--num_threads", type=positive_int, default=1, help="of the training")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     exp = args.out.with_name(args.out.name.removesuffix(".tmp"))
     config = merge(read_yaml(args.train_config), read_yaml(args.system))
     outputs = _outputs(config, args.system)
     info = read_info(args.data / "train")
+    config = at_rate(config, info.get("sampling_rate", RATE))
     if "normalize" not in config:
         config |= _normalization(args.stats)
-    write_yaml(args.out / "train.yaml", config | _data_options(args, exp, outputs, info))
+    write_yaml(args.out / "train.yaml", config | _data_options(args, exp, outputs))
     write_yaml(args.out / "run.yaml", _facts(args, outputs, info))
     write_run_script(args.out, exp, Path.cwd(), args.num_threads)
 
@@ -55,15 +57,13 @@ def _normalization(stats: Path) -> dict:
     return {"normalize": "global_mvn", "normalize_conf": {"stats_file": stats_file}}
 
 
-def _data_options(
-    args: argparse.Namespace, exp: Path, outputs: tuple[str, ...], info: dict
-) -> dict:
+def _data_options(args: argparse.Namespace, exp: Path, outputs: tuple[str, ...]) -> dict:
     options: dict = {"output_dir": str(exp), "seed": args.seed}
     for split in ("train", "valid"):
         data = args.data / split
         options[f"{split}_shape_file"] = [str(args.stats / split / "speech_shape")]
         options[f"{split}_data_path_and_name_and_type"] = [
-            [str(data / "wav.scp"), "speech", scp_type(info)],
+            [str(data / "wav.scp"), "speech", SCP_TYPE],
             *([str(data / f"text.{output}"), output, "text"] for output in outputs),
         ]
     for output in outputs:

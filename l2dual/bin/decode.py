@@ -9,13 +9,12 @@ from pathlib import Path
 
 import torch
 
-from l2dual.bin import run
+from l2dual.bin import natural, run
 from l2dual.datadir import DataDir, write_table
 from l2dual.decode import DualDecoder, SearchOptions
-from l2dual.load import CHECKPOINT, load_model
+from l2dual.load import CHECKPOINT, load_model, tokens_to_text_of
 from l2dual.runs import made_by_command, read_yaml, write_yaml
 from l2dual.speech import batches
-from l2dual.tokens import tokens_to_text
 
 
 def main() -> None:
@@ -24,21 +23,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--config", type=Path, required=True)
     parser.add_argument("--checkpoint", default=CHECKPOINT)
-    parser.add_argument("--ngpu", type=int, default=0)
+    parser.add_argument("--ngpu", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     device = "cuda" if args.ngpu > 0 else "cpu"
     options = SearchOptions.from_config(read_yaml(args.config), str(args.config))
     decoder = DualDecoder(load_model(args.exp, args.checkpoint).to(device), options)
-    train = read_yaml(args.exp / "config.yaml")
+    to_text = {output: tokens_to_text_of(args.exp, output) for output in decoder.model.outputs}
     data = DataDir.load(args.data)
     hypotheses: dict[str, dict[str, str]] = {output: {} for output in decoder.model.outputs}
     start = time.monotonic()
     for utts, speech, lengths in batches(data, options.batch_size):
         for output, tokens in decoder(speech.to(device), lengths.to(device)).items():
-            kind, bpemodel = (train[f"{output}_{name}"] for name in ("token_type", "bpemodel"))
             for utt, sequence in zip(utts, tokens):
-                hypotheses[output][utt] = tokens_to_text(sequence, kind, bpemodel)
+                hypotheses[output][utt] = to_text[output](sequence)
         done = len(hypotheses[decoder.model.outputs[0]])
         print(f"progress: decoded {done} of {len(data['wav.scp'])} utterances", flush=True)
     seconds = time.monotonic() - start

@@ -4,10 +4,11 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from l2dual.bin import run
+from l2dual.bin import non_negative_float, positive_float, run
 from l2dual.datadir import write_table
 from l2dual.errors import DataError
 from l2dual.filter import filter_data
+from l2dual.frontend import read_chain
 
 
 def main() -> None:
@@ -15,12 +16,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--split", choices=("train", "valid", "test"), required=True)
-    parser.add_argument("--min_seconds", type=float, default=0.3)
-    parser.add_argument("--max_seconds", type=float, default=20.0)
-    parser.add_argument("--frames_per_second", type=float, default=25.0)
+    parser.add_argument("--min_seconds", type=non_negative_float, default=0.3)
+    parser.add_argument("--max_seconds", type=positive_float, default=20.0)
+    parser.add_argument("--frames_per_second", type=positive_float, default=25.0)
+    parser.add_argument("--encoder", help="what l2dual.bin.encoder prints; wins over the former")
     parser.add_argument("--leave_out_l1", help="train without it, test on it alone")
     args = parser.parse_args()
-    limits = args.min_seconds, args.max_seconds, args.frames_per_second
+    encoder = read_chain(args.encoder) if args.encoder else args.frames_per_second
+    limits = args.min_seconds, args.max_seconds, encoder
     train = args.split != "test"
     kept, dropped, repaired = filter_data(args.data, train, *limits, args.leave_out_l1)
     n_kept = len(kept["wav.scp"])
@@ -35,8 +38,7 @@ def main() -> None:
         raise DataError(f"{args.data}: no utterance is left: {Counter(dropped.values())}")
     kept.write(args.out)
     write_table(args.out / "dropped", dropped)
-    shape = "".join(f"{utt}\n" for utt in sorted(kept["wav.scp"]))
-    (args.out / "utts").write_text(shape, encoding="utf-8")
+    write_table(args.out / "utts", dict.fromkeys(kept["wav.scp"], ""))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from l2dual.audio import FORMATS, format_audio
-from l2dual.bin import run
+from l2dual.bin import positive_int, run
 from l2dual.datadir import DataDir
 
 
@@ -13,10 +13,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--format", choices=FORMATS, default="flac")
-    parser.add_argument("--fs", type=int, default=16000, help="sampling rate in Hz")
-    parser.add_argument("--nj", type=int, default=1)
+    parser.add_argument("--fs", type=positive_int, default=16000, help="sampling rate in Hz")
+    parser.add_argument("--nj", type=positive_int, default=1)
+    parser.add_argument(
+        "--allow_pipes",
+        choices=("true", "false"),
+        default="false",
+        help="run the commands in wav.scp (CMD |) and read the WAV that they write",
+    )
     args = parser.parse_args()
-    format_audio(DataDir.load(args.data), args.out, args.format, args.fs, args.nj)
+    pipes = args.allow_pipes == "true"
+    format_audio(DataDir.load(args.data), args.out, args.format, args.fs, args.nj, pipes)
 
 
 if __name__ == "__main__":

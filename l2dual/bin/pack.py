@@ -6,11 +6,11 @@ The archive is ESPnet's: espnet2.bin.pack and espnet_model_zoo unpack it.
 import argparse
 from pathlib import Path
 
-import yaml
 from espnet2.main_funcs.pack_funcs import pack
 
 from l2dual.bin import run
-from l2dual.load import CHECKPOINT, load_model
+from l2dual.load import CHECKPOINT, load_model, named_files
+from l2dual.runs import read_yaml
 
 
 def main() -> None:
@@ -21,13 +21,12 @@ def main() -> None:
     args = parser.parse_args()
     load_model(args.exp, args.checkpoint)  # an archive must hold a model that loads
     config = args.exp / "config.yaml"
-    normalization = yaml.safe_load(config.read_text(encoding="utf-8"))["normalize_conf"]
-    stats = [normalization["stats_file"]] if "stats_file" in normalization else []
+    named = named_files(read_yaml(config))
     archive = args.out.with_name(f"{args.out.name}.zip")  # ESPnet takes the format from the name
     pack(
         files={"model_file": str(args.exp / args.checkpoint)},
         yaml_files={"train_config": str(config)},
-        option=[*stats, str(args.exp / "run.yaml")],
+        option=[*dict.fromkeys(file for _, _, file in named), str(args.exp / "run.yaml")],
         outpath=str(archive),
     )
     archive.replace(args.out)

@@ -4,18 +4,22 @@ python -m l2dual.bin.prepare --corpus simulated --language en --convention heard
     --preset FILE --out DIR
 python -m l2dual.bin.prepare --corpus pansori --language ko --convention pronounced \
     --db PATH --assume_surface true --out DIR
+python -m l2dual.bin.prepare --corpus table --language en --convention heard \
+    --db FILE.csv --columns "meaning=Text,surface=What they said" --out DIR
 """
 
 import argparse
 import shutil
+import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 from l2dual import phonology
-from l2dual.bin import run
-from l2dual.corpora import SPLITS, Request, Utterance
+from l2dual.bin import natural, positive_int, run
+from l2dual.corpora import SPLITS, Request, Utterance, edits
+from l2dual.corpora.spreadsheet import parse_columns
 from l2dual.datadir import write_datadir
 from l2dual.errors import DataError, UsageError
 from l2dual.runs import read_yaml
@@ -28,12 +32,15 @@ def main() -> None:
     parser.add_argument("--corpus", required=True, help="a module of l2dual/corpora")
     parser.add_argument("--language", choices=("en", "ko"), required=True)
     parser.add_argument("--convention", choices=("heard", "pronounced"), required=True)
-    parser.add_argument("--seed", type=int, default=1, help="of a split, or of the simulation")
-    parser.add_argument("--nj", type=int, default=1)
+    parser.add_argument("--seed", type=natural, default=1, help="of a split, or of the simulation")
+    parser.add_argument("--nj", type=positive_int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     real = parser.add_argument_group("a real corpus")
     real.add_argument("--db", type=Path, help="where it is")
     real.add_argument("--field_map", type=Path, help="YAML file: where its labels have what")
+    real.add_argument("--columns", default="", help="of a table: OURS=THEIRS,...")
+    real.add_argument("--canonical", choices=("given", "dictionary"), default="given")
+    real.add_argument("--allow_pipes", choices=("true", "false"), default="false")
     real.add_argument("--assume_surface", choices=("true", "false"), default="false")
     simulated = parser.add_argument_group("the simulated corpus")
     simulated.add_argument("--preset", type=Path, help="YAML file")
@@ -42,6 +49,12 @@ def main() -> None:
     simulated.add_argument("--engine", default="espeak")
     simulated.add_argument("--prompts", type=Path, help="sentences, one a line")
     args = parser.parse_args()
+    if args.columns and args.corpus != "table":
+        raise UsageError(f"--columns: for corpus table only; {args.corpus} has none")
+    if args.canonical != "given" and args.corpus not in ("table", "kaldi"):
+        raise UsageError(f"--canonical: for corpus table or kaldi; {args.corpus} says what is right")
+    if args.allow_pipes == "true" and args.corpus != "kaldi":
+        raise UsageError(f"--allow_pipes: for corpus kaldi only; {args.corpus} names files")
     shutil.rmtree(args.out, ignore_errors=True)
     utterances, facts = read_simulated(args) if args.corpus == "simulated" else read_real(args)
     utterances = list(utterances)
@@ -49,12 +62,15 @@ def main() -> None:
     if surface == "assumed":
         utterances = assume_surface(utterances, args.language, args.convention)
     info = describe(args, utterances, surface) | facts
-    for split in SPLITS:
+    test_only = {utterance.split for utterance in utterances} == {"test"}
+    for split in ("test",) if test_only else SPLITS:
         chosen = [utterance for utterance in utterances if utterance.split == split]
         write_datadir(args.out / split, chosen, info)
         print(f"{split}: {len(chosen)} utterances, {len({u.speaker for u in chosen})} speakers")
-    for line in left_out(facts):
+    for line in [*said(facts), *edits.report(utterances, info["surface_unit"])]:
         print(line)
+    if test_only:
+        print("test only: nothing to train on; decode it by --test_data, with stages 3, 4, 9, 10, 12")
 
 
 def read_simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
@@ -80,9 +96,21 @@ def read_simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]
 
 def read_real(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
     corpus = import_module(f"l2dual.corpora.{args.corpus}")
-    return corpus.prepare(
-        args.db, Request(args.language, args.convention, args.seed, args.field_map)
+    request = Request(
+        args.language,
+        args.convention,
+        args.seed,
+        args.field_map,
+        parse_columns(args.columns),
+        args.canonical,
+        args.allow_pipes == "true",
     )
+    try:
+        return corpus.prepare(args.db, request)
+    except DataError as error:
+        for fault in getattr(error, "__notes__", ()):
+            print(fault, file=sys.stderr)
+        raise
 
 
 def surface_state(utterances: list[Utterance], assume: bool) -> str:
@@ -117,11 +145,13 @@ def describe(args: argparse.Namespace, utterances: list[Utterance], surface: str
     """The facts that every corpus has."""
     by_split = {name: [u for u in utterances if u.split == name] for name in SPLITS}
     phones = (args.language, args.convention) == ("en", "pronounced")
+    meaning = {"meaning": "none"} if all(u.meaning is None for u in utterances) else {}
     return {
         "corpus": args.corpus,
         "language": args.language,
         "convention": args.convention,
         "surface": surface,
+        **meaning,
         "surface_unit": "phone" if phones else "char",
         "meaning_unit": "char",
         "seed": args.seed,
@@ -130,10 +160,16 @@ def describe(args: argparse.Namespace, utterances: list[Utterance], surface: str
     }
 
 
-def left_out(facts: dict) -> list[str]:
-    """What a corpus says of utterances that it left out, and of overlap between its splits."""
-    keys = [key for key in facts if key.startswith(("left_out", "dropped", "overlap"))]
-    return [f"{key.replace('_', ' ')}: {facts[key]}" for key in keys if facts[key]]
+def said(facts: dict) -> list[str]:
+    """What a corpus says of its reading, of utterances left out and of overlap of its splits."""
+    lines = [f"note: {note}" for note in facts.get("notes", ())]
+    for key in facts:
+        if key.startswith(("left_out", "dropped")) and facts[key]:
+            lines.append(f"{key.replace('_', ' ')}: {facts[key]}")
+        if key.startswith("overlap"):
+            shared = {pair: n for pair, n in facts[key].items() if n["speakers"] or n["prompts"]}
+            lines.append(f"{key.replace('_', ' ')}: {shared or 'none'}")
+    return lines
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from l2dual.bin import run
 from l2dual.files import atomic_write
-from l2dual.report.page import gather, render
+from l2dual.report.page import page
 
 
 def main() -> None:
@@ -18,13 +18,10 @@ def main() -> None:
     parser.add_argument("--exp", type=Path, required=True, help="has results.json and cka.json")
     parser.add_argument("--data", type=Path, required=True, help="the split that was scored")
     parser.add_argument("--out", type=Path, required=True, help="HTML file to write")
-    parser.add_argument("--results_md", type=Path, help="Markdown file to write beside it")
     args = parser.parse_args()
-    content = gather(args.exp, args.data)
-    for path, template in ((args.out, "page.html"), (args.results_md, "results.md.jinja")):
-        if path:
-            with atomic_write(path) as stream:
-                stream.write(render(template, content))
+    content = page(args.exp, args.data)
+    with atomic_write(args.out) as stream:
+        stream.write(content)
 
 
 if __name__ == "__main__":

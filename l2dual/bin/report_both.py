@@ -8,8 +8,7 @@ from pathlib import Path
 
 from l2dual.bin import run
 from l2dual.files import atomic_write
-from l2dual.report.both import gather_both
-from l2dual.report.page import render
+from l2dual.report.page import page_over
 
 
 def main() -> None:
@@ -18,13 +17,10 @@ def main() -> None:
     )
     parser.add_argument("exps", type=Path, nargs="+", metavar="EXP", help="has results.json")
     parser.add_argument("--out", type=Path, required=True, help="HTML file to write")
-    parser.add_argument("--results_md", type=Path, help="Markdown file to write beside it")
     args = parser.parse_args()
-    content = gather_both(args.exps)
-    for path, template in ((args.out, "both.html"), (args.results_md, "both.md.jinja")):
-        if path:
-            with atomic_write(path) as stream:
-                stream.write(render(template, content))
+    content = page_over(args.exps)
+    with atomic_write(args.out) as stream:
+        stream.write(content)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,15 @@
-"""Score one decoding (stage 10): error rates as JSON; align.<output>.txt, utterances.tsv beside it.
+"""Score one decoding (stage 10): align.OUTPUT.txt, utterances.tsv and run.json.
 
     python -m l2dual.bin.score --data dump/DATA/test --decode exp/RUN/decode/test \\
-        --run exp/RUN/run.yaml --decode_config conf/decode.yaml \\
-        --out exp/RUN/decode/score/score.json
+        --run exp/RUN/run.yaml --decode_config conf/decode.yaml --out exp/RUN/decode/score
 """
 
 import argparse
 from pathlib import Path
 
 from l2dual.bin import run
-from l2dual.datadir import DataDir
-from l2dual.runs import commit
-from l2dual.score import score, write_records
+from l2dual.datadir import DataDir, read_table
+from l2dual.score import check_comparable, describe, read_run, score, write_scored
 
 
 def main() -> None:
@@ -22,12 +20,13 @@ def main() -> None:
     parser.add_argument("--decode", type=Path, required=True, help="directory with text.<output>")
     parser.add_argument("--run", type=Path, required=True, help="the run's run.yaml")
     parser.add_argument("--decode_config", help="what the decoding was made with, to be recorded")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--out", type=Path, required=True, help="directory to write to")
     args = parser.parse_args()
     data = DataDir.load(args.data)
-    records = score(data, args.decode, args.run, args.decode_config, args.out.parent)
-    by = {"scored_commit": commit()}
-    write_records(args.out, [record | by for record in records])
+    check_comparable(read_run(args.run), args.run, data)
+    facts = describe(args.run, args.decode, args.decode_config)
+    texts = {output: read_table(args.decode / f"text.{output}") for output in facts.outputs}
+    write_scored(score(data, texts, facts), data, args.out)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from l2dual.bin import run  # noqa: E402
 from l2dual.corpora.fit_dial import obtained  # noqa: E402
 from l2dual.corpora.simulated import ERRORS  # noqa: E402
 from l2dual.divergence import BINS, PAPER  # noqa: E402
+from l2dual.files import atomic_write  # noqa: E402
 from l2dual.phonology import MODULES  # noqa: E402
 from l2dual.phonology.dial import SETTINGS, load_dial  # noqa: E402
 from l2dual.report.plots import STYLE  # noqa: E402
@@ -46,7 +47,9 @@ def main() -> None:
         for setting in SETTINGS
     }
     text = table(found)
-    PAGE.write_text(PLACE.sub(lambda _: text, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    page = PLACE.sub(lambda _: text, PAGE.read_text(encoding="utf-8"))
+    with atomic_write(PAGE) as stream:
+        stream.write(page)
     plot(found, PLOT)
     print(text)
 

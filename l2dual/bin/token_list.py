@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from l2dual.bin import run
+from l2dual.bin import positive_int, run
 from l2dual.tokens import TOKEN_TYPES, write_tokens
 
 
@@ -11,7 +11,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--text", type=Path, action="append", required=True)
     parser.add_argument("--token_type", choices=TOKEN_TYPES, required=True)
-    parser.add_argument("--nbpe", type=int, default=500, help="sentencepiece vocabulary")
+    parser.add_argument("--nbpe", type=positive_int, default=500, help="sentencepiece vocabulary")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     tokens = write_tokens(args.text, args.token_type, args.out, args.nbpe)

@@ -1,26 +1,27 @@
-"""l2dual validate DIR: check data directories; docs/validate.md has every check."""
+"""l2dual validate DIR: check data directories, or preview a table; docs/validate.md has every check."""
 
 import argparse
+import json
+import os
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TextIO
 
+from l2dual.bin import positive_float, positive_int, run
+from l2dual.corpora.preview import preview
+from l2dual.corpora.spreadsheet import parse_columns
 from l2dual.datadir import write_table
-from l2dual.errors import UsageError
+from l2dual.errors import L2DualError, UsageError, one_line
+from l2dual.findings import CHECKS, ERROR, LEFT, Finding
 from l2dual.outputs import OUTPUTS
-from l2dual.score import write_records
-from l2dual.validate import (
-    ERROR,
-    LEFT,
-    Directory,
-    Finding,
-    Options,
-    repair,
-    utterances_of,
-    validate,
-)
+from l2dual.repair import repair
+from l2dual.validate import Directory, Options, utterances_of, validate
+
+EXAMPLES = 5  # of each kind of finding
 
 
 def add_parser(commands) -> None:
@@ -28,8 +29,14 @@ def add_parser(commands) -> None:
     parser = commands.add_parser(
         "validate", help="check data directories", description=__doc__.partition(": ")[2]
     )
+    add_options(parser)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directories", type=Path, nargs="+", metavar="DIR")
     parser.add_argument("--fix", action="store_true", help="repair or drop; DIR is backed up")
+    parser.add_argument("--all", action="store_true", help=f"all findings, not {EXAMPLES} of a kind")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument(
         "--tokens",
         type=_token_list,
@@ -38,10 +45,18 @@ def add_parser(commands) -> None:
         metavar="OUTPUT=FILE",
         help="token list of an output, as in surface=dump/DATA/tokens/surface_phn/tokens.txt",
     )
-    parser.add_argument("--frames_per_second", type=float, default=25.0, help="of the encoder")
-    parser.add_argument("--fs", type=int, default=16000, help="least sampling rate in Hz")
-    parser.add_argument("--nj", type=int, default=1, help="processes that decode audio")
-    parser.add_argument("--json", type=Path, help="file to write the findings to as well")
+    parser.add_argument(
+        "--frames_per_second", type=positive_float, default=25.0, help="of the encoder"
+    )
+    parser.add_argument("--fs", type=positive_int, default=16000, help="least sampling rate in Hz")
+    parser.add_argument("--nj", type=positive_int, default=1, help="processes that decode audio")
+    parser.add_argument(
+        "--allow_pipes",
+        choices=("true", "false"),
+        default="false",
+        help="run the commands in wav.scp (CMD |) and read the WAV that they write",
+    )
+    parser.add_argument("--columns", default="", help="of a table: OURS=THEIRS,...")
     parser.set_defaults(call=call)
 
 
@@ -52,45 +67,119 @@ def _token_list(choice: str) -> tuple[str, Path]:
     return output, Path(file)
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    call(parser.parse_args())
+
+
 def call(args: argparse.Namespace) -> None:
     """Check, report, repair if asked; exit with status 1 where errors are left."""
-    options = Options(dict(args.tokens), args.frames_per_second, args.fs, True, args.nj)
     records, failed = [], False
     for path in args.directories:
-        directory, findings = validate(path, options)
-        records += [
-            {"directory": str(path), "severity": f.severity, "fix": f.fix} | asdict(f)
-            for f in findings
-        ]
-        for finding in findings:
-            print(finding.describe(path))
-        print(summary(directory, findings))
-        if args.fix:
-            fix(directory, findings)
-        failed |= not args.fix and any(f.severity == ERROR for f in findings)
-    if args.json:
-        write_records(args.json, records)
+        if records and args.format == "text":
+            print()
+        try:
+            if path.is_file():
+                failed |= not preview(path, parse_columns(args.columns))
+                continue
+            record, is_good = check(path, args)
+        except L2DualError as error:
+            print(f"l2dual: error: {one_line(str(error))}", file=sys.stderr)
+            failed = True
+            continue
+        records.append(record)
+        failed |= not is_good
+    if args.format == "json":
+        print(json.dumps(records, indent=1))
     if failed:
         sys.exit(1)
 
 
-def summary(directory: Directory, findings: list[Finding]) -> str:
-    """How many findings of what severity there are."""
+def check(path: Path, args: argparse.Namespace) -> tuple[dict, bool]:
+    """Check one directory and report on it; return what JSON says, and whether no error is left."""
+    options = Options(
+        tokens=dict(args.tokens),
+        frames_per_second=args.frames_per_second,
+        rate=args.fs,
+        nj=args.nj,
+        allow_pipes=args.allow_pipes == "true",
+    )
+    directory, findings = validate(path, options)
+    most = None if args.all else EXAMPLES
+    if args.format == "text":
+        say(summary(directory, findings))
+        if not args.fix:
+            say(examples(directory, findings, most))
+    if args.fix:
+        say(fix(directory, findings, most), sys.stderr if args.format == "json" else None)
+    return as_json(directory, findings), args.fix or all(f.severity != ERROR for f in findings)
+
+
+def say(lines: Iterable[str], stream: TextIO | None = None) -> None:
+    """Print lines, each on one line whatever names it has; to stdout where there is no ``stream``."""
+    for line in lines:
+        print(one_line(line), file=stream)
+
+
+def by_kind(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Findings by check: errors first, then in the order of CHECKS."""
+    kinds = {name: [f for f in findings if f.check == name] for name in CHECKS}
+    errors_first = sorted(kinds, key=lambda name: CHECKS[name].severity != ERROR)
+    return {name: kinds[name] for name in errors_first if kinds[name]}
+
+
+def summary(directory: Directory, findings: list[Finding]) -> list[str]:
+    """How many findings there are, and a line for each kind: how many, what is wrong, what to do."""
     counts = Counter(finding.severity for finding in findings)
     number = len(directory.tables.get("wav.scp", {}))
-    found = ", ".join(f"{n} {name}{'s' if n > 1 else ''}" for name, n in sorted(counts.items()))
-    return f"{directory.path}: {number} utterances: {found or 'nothing found'}"
+    found = ", ".join(_count(n, severity) for severity, n in sorted(counts.items()))
+    lines = [f"{directory.path}: {number} utterances: {found or 'nothing found'}"]
+    for name, some in by_kind(findings).items():
+        kind = CHECKS[name]
+        lines.append(f"  {_count(len(some), kind.severity)}: {name}: {kind.problem}: {kind.remedy}")
+    return lines
 
 
-def fix(directory: Directory, findings: list[Finding]) -> None:
-    """Repair the directory in place; its files, as they were, are copied to DIR.backupN."""
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'s' if number > 1 else ''}"
+
+
+def examples(directory: Directory, findings: list[Finding], most: int | None) -> Iterable[str]:
+    """The places of each kind of finding, ``most`` of them (None: all)."""
+    for name, some in by_kind(findings).items():
+        yield from ("", f"{name} ({CHECKS[name].severity}):")
+        yield from (f"  {f.where(directory.path)}{f.more()}" for f in some[:most])
+        yield from _rest(some, most, "  ")
+
+
+def _rest(some: list[Finding], most: int | None, before: str) -> list[str]:
+    hidden = len(some) - len(some[:most])
+    return [f"{before}and {hidden} more: --all"] if hidden else []
+
+
+def as_json(directory: Directory, findings: list[Finding]) -> dict:
+    """A directory and all findings in it, as `--format json` prints them."""
+    return {
+        "directory": str(directory.path),
+        "utterances": len(directory.tables.get("wav.scp", {})),
+        "findings": [asdict(f) | CHECKS[f.check]._asdict() for f in findings],
+    }
+
+
+def fix(directory: Directory, findings: list[Finding], most: int | None) -> Iterable[str]:
+    """Repair the directory in place; its files, as they were, are copied to DIR.backupN.
+
+    Yields:
+        What was done: ``most`` lines for each kind of finding (None: all).
+    """
     path = directory.path
     if all(finding.fix == LEFT for finding in findings):
-        print(f"{path}: nothing to repair")
+        yield f"{path}: nothing to repair"
         return
     if made_by_a_stage(path):
         raise UsageError(
-            f"{path}: a stage made it, and would not see a change: mend what it was made from "
+            f"{path}: a stage made it, and would not see a change: correct its source "
             "(or go on: stage 4 repairs and drops the same)"
         )
     data, dropped = repair(directory, findings)
@@ -98,10 +187,11 @@ def fix(directory: Directory, findings: list[Finding]) -> None:
     data.write(path)
     if directory.speakers is not None:
         write_table(path / "spk2utt", utterances_of(data["utt2spk"]))
-    for finding in findings:
-        if finding.fix != LEFT:
-            print(f"{finding.fix}: {finding.describe(path)}")
-    print(f"{path}: {len(data['wav.scp'])} utterances, {len(dropped)} dropped; as it was: {backup}")
+    for name, some in by_kind(findings).items():
+        if CHECKS[name].fix != LEFT:
+            yield from (f"{finding.fix}: {finding.describe(path)}" for finding in some[:most])
+            yield from _rest(some, most, f"{CHECKS[name].fix}: {name}: ")
+    yield f"{path}: {len(data['wav.scp'])} utterances, {len(dropped)} dropped; as it was: {backup}"
 
 
 def made_by_a_stage(path: Path) -> bool:
@@ -111,12 +201,16 @@ def made_by_a_stage(path: Path) -> bool:
 
 
 def back_up(path: Path) -> Path:
-    """Copy the files of a directory (not its folders) beside it, under a new name."""
+    """Copy the files of a directory (not its folders; links as links) beside it, by a new name."""
     whole, number = path.resolve(), 1
-    while (backup := whole.with_name(f"{whole.name}.backup{number}")).exists():
+    while os.path.lexists(backup := whole.with_name(f"{whole.name}.backup{number}")):
         number += 1
     backup.mkdir()
     for file in path.iterdir():
-        if file.is_file():
-            shutil.copy2(file, backup)
+        if file.is_file() or file.is_symlink():
+            shutil.copy2(file, backup, follow_symlinks=False)
     return backup
+
+
+if __name__ == "__main__":
+    run(main)

@@ -24,6 +24,8 @@ class Utterance:
     `heard`, its standard pronunciation under `pronounced`; None where ``surface`` is. A native
     speaker makes no learner's errors, so there ``canonical`` is ``surface``.
 
+    ``audio`` is a file, or a command (`CMD |`) where the user allows it. ``meaning`` is None where only ``surface`` and ``canonical`` are known.
+
     ``segment``: start and end in seconds, of a longer recording. ``facts``: more that is known of
     it, by name: ``age``, ``gender``, ``level``, ...; each becomes a table ``utt2<name>``.
     """
@@ -31,9 +33,9 @@ class Utterance:
     id: str
     split: str
     speaker: str
-    audio: Path
+    audio: Path | str
     surface: str | None
-    meaning: str
+    meaning: str | None
     canonical: str | None
     l1: str = "unknown"
     segment: tuple[float, float] | None = None
@@ -45,9 +47,15 @@ class Request:
     """What a recipe asks of a corpus.
 
     ``field_map``: YAML file that says where a corpus's labels have what (AI-Hub's sets differ).
+    ``columns``: a table's own name of a column, by ours. ``canonical``: `dictionary` where the
+    dictionary may say what is right, in a corpus of the user's own that does not. ``allow_pipes``:
+    a Kaldi directory may name commands.
     """
 
     language: str
     convention: str
     seed: int = 1
     field_map: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    canonical: str = "given"
+    allow_pipes: bool = False

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from l2dual.corpora import SPLITS, Request, Utterance, splits
 from l2dual.corpora.cleaning import plain
+from l2dual.corpora.disk import files, whole
 from l2dual.errors import DataError, UsageError
 from l2dual.runs import read_yaml
 
@@ -112,7 +113,7 @@ class FieldMap:
         if not self.splits:
             return ""
         for folder, split in self.splits.items():
-            if any(folder in part for part in label.parts[:-1]):
+            if any(folder in whole(part) for part in label.parts[:-1]):
                 return split
         raise DataError(
             f"{label}: in no folder named {' or '.join(self.splits)}; give --db the folder above "
@@ -157,7 +158,7 @@ def read_labels(db: Path, field_map: FieldMap) -> tuple[list[Utterance], dict]:
     """Return the utterances of all labels, and how many were left out or changed."""
     recordings = defaultdict(list)
     for path in find(db, field_map, "audio"):
-        recordings[path.stem].append(path)
+        recordings[whole(path.stem)].append(path)
     labels = find(db, field_map, "labels")
     utterances, left_out, respaced = [], Counter(), 0
     lacking: Counter[str] = Counter()  # labels without a field
@@ -174,7 +175,7 @@ def read_labels(db: Path, field_map: FieldMap) -> tuple[list[Utterance], dict]:
                 lacking[name] += 1
                 fault.setdefault(name, str(error))
         meaning, surface = (field_map.text(found[name]) for name in ("meaning", "surface"))
-        stem = Path(found.get("audio", "").replace("\\", "/")).stem or file.stem
+        stem = Path(found.get("audio", "").replace("\\", "/")).stem or whole(file.stem)
         if not meaning or not surface:
             left_out["no text to read" if not meaning else "no text heard"] += 1
         elif stem not in recordings:
@@ -196,7 +197,7 @@ def read_labels(db: Path, field_map: FieldMap) -> tuple[list[Utterance], dict]:
 def find(db: Path, field_map: FieldMap, name: str) -> list[Path]:
     """Return the files that the map's pattern ``name`` matches, sorted."""
     pattern = getattr(field_map, name)
-    paths = sorted(db.glob(pattern))
+    paths = files(db, pattern)
     if not paths:
         raise DataError(
             f"{db}: no file {pattern}; unpack the set there, or mend `{name}` in {field_map.file}"
@@ -221,7 +222,7 @@ def make_utterance(
     if not speaker:
         raise DataError(f"{file}: the speaker is empty; mend the label")
     return Utterance(
-        id=f"{speaker}-{name_safely(found.get('id') or audio.stem)}",
+        id=f"{speaker}-{name_safely(found.get('id') or whole(audio.stem))}",
         split=split,
         speaker=speaker,
         audio=audio,
@@ -235,7 +236,7 @@ def make_utterance(
 
 def read_json(file: Path) -> object:
     try:
-        return json.loads(file.read_text(encoding="utf-8-sig"))
+        return json.loads(whole(file.read_text(encoding="utf-8-sig")))
     except ValueError as error:  # UnicodeDecodeError is one
         raise DataError(f"{file}: not JSON in UTF-8 ({error}); get the file again") from None
 

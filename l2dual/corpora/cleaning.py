@@ -4,14 +4,22 @@ import re
 import unicodedata
 
 MARKS = re.compile(
-    r"[^\w\s'%.]"  # all but letters, digits, spaces and the signs that are spoken or join
+    r"[^\w\s'%./]"  # all but letters, digits, spaces and the signs that are spoken or join
     r"|_"
     r"|(?<!\w)'|'(?!\w)"  # a quote; within a word (don't) it stays
-    r"|(?<!\d)\.|\.(?!\d)"  # a full stop; within a number (3.5) it stays
+    r"|(?<!\d)[./]|[./](?!\d)"  # a full stop, a slash; within a number (3.5, 1/3) they stay
 )
+THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")  # 1,000 is one number
+APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´", "'"))
 
 
 def plain(text: str) -> str:
     """Return ``text`` in NFC and lower case, without punctuation, with single spaces."""
-    text = unicodedata.normalize("NFC", text).replace("’", "'")
-    return " ".join(MARKS.sub(" ", text).lower().split())
+    text = unicodedata.normalize("NFC", text).translate(APOSTROPHES)
+    text = "".join(char for char in text if unicodedata.category(char) != "Cf")  # soft hyphens
+    return " ".join(MARKS.sub(" ", THOUSANDS.sub("", text)).lower().split())
+
+
+def prompt(text: str) -> str:
+    """What all ways to write one sentence have in common: its letters and digits, in order."""
+    return re.sub("[ '.%]", "", plain(text)) or " ".join(text.split())

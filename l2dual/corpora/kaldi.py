@@ -6,19 +6,20 @@ and ``gender`` by utterance (``utt2l1``) or by speaker (``spk2l1``). docs/corpor
 more. A data directory that l2dual wrote is read too.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from l2dual.corpora import Request, Utterance
+from l2dual.corpora import Request, Utterance, own
 from l2dual.corpora.kaldi_table import read_table
-from l2dual.corpora.own import FACTS, SPLITS, finish, make
+from l2dual.datadir import UNKNOWN
 from l2dual.errors import DataError
 
 OPTIONAL = {
-    "text.": ("surface", "canonical"),
-    "spk2": ("l1", *FACTS),
-    "utt2": ("l1", *FACTS, "split"),  # wins over spk2
+    "spk2": ("l1", *own.FACTS),
+    "utt2": ("l1", *own.FACTS, "split"),  # wins over spk2
 }
-REMEDY = "mend the data directory"
+REMEDY = "correct the data directory"
 
 
 def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
@@ -31,76 +32,100 @@ def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
             the seed draws the splits where none are given.
 
     Raises:
-        DataError: a table is missing, does not fit the others, or names audio that is no file.
+        DataError: a table is missing, or utterances are not as they must be; names them all.
     """
     db = Path(db)
-    below = {name: db / name for name in SPLITS if (db / name / "wav.scp").is_file()}
+    below = {name: db / name for name in own.SPLITS if (db / name / "wav.scp").is_file()}
     if (db / "wav.scp").is_file():
         below = {"": db}
     if not below:
-        raise DataError(f"{db}: no wav.scp here, nor in train, valid and test below it; mend --db")
-    utterances, without_text = [], 0
-    for split, path in below.items():
-        some, spare = read_directory(path, split, request)
-        utterances += some
-        without_text += spare
-    utterances, info = finish(utterances, request, db)
+        raise DataError(f"{db}: no wav.scp here, nor in train, valid and test below it; correct --db")
+    directories = [Directory.load(path, split, request) for split, path in below.items()]
+    entries = [entry for directory in directories for entry in directory.entries()]
+    utterances, faults = own.make_all(entries, request)
+    utterances, info = own.finish(utterances, faults, request, db)
+    without_text = sum(directory.without_text() for directory in directories)
     return utterances, info | {"left_out": {"audio without text": without_text}}
 
 
-def read_directory(path: Path, split: str, request: Request) -> tuple[list[Utterance], int]:
-    """The utterances of one data directory, and how many others it has audio of."""
-    text_file = "text.meaning" if (path / "text.meaning").is_file() else "text"
-    tables = {file: read_table(path / file, REMEDY) for file in (text_file, "utt2spk", "wav.scp")}
-    parts_file, parts = read_parts(path, tables["wav.scp"])
-    optional = {
-        (kind, name): read_table(path / f"{kind}{name}", REMEDY)
-        for kind, names in OPTIONAL.items()
-        for name in names
-        if (path / f"{kind}{name}").is_file()
-    }
+@dataclass(frozen=True)
+class Directory:
+    """The tables of one data directory by file; ``parts`` by utterance, from ``parts_file``."""
 
-    def entry(table: dict, key: str, file: str):
+    path: Path
+    split: str
+    texts: dict[str, str]  # file of each text
+    tables: dict[str, dict[str, str]]
+    parts_file: str
+    parts: dict[str, tuple[str, str, str]]
+
+    @classmethod
+    def load(cls, path: Path, split: str, request: Request) -> "Directory":
+        texts = {name: f"text.{name}" for name in own.TEXTS if (path / f"text.{name}").is_file()}
+        if "meaning" not in texts and (path / "text").is_file():
+            texts["meaning"] = "text"
+        if texts:
+            own.check_truth(texts, request, path, "text.canonical")
+        facts = [f"{kind}{name}" for kind, names in OPTIONAL.items() for name in names]
+        files = [*(texts.values() or ["text.meaning"]), "utt2spk", "wav.scp"]
+        files += [file for file in facts if (path / file).is_file()]
+        tables = {file: read_table(path / file, REMEDY) for file in files}
+        return cls(path, split, texts, tables, *read_parts(path, tables["wav.scp"]))
+
+    @property
+    def text_file(self) -> str:
+        """The file whose utterances are read."""
+        return self.texts.get("meaning", "text.surface")
+
+    def without_text(self) -> int:
+        return len(self.parts.keys() - self.tables[self.text_file].keys())
+
+    def entries(self) -> Iterator[own.Entry]:
+        for utterance in self.tables[self.text_file]:
+            row, fault = {}, ""
+            try:
+                row = self.row(utterance)
+            except DataError as error:
+                fault = str(error)
+            where = f"{self.path}, utterance {utterance}"
+            yield own.Entry(where, row, (self.path, Path()), fault)
+
+    def row(self, utterance: str) -> dict[str, str]:
+        """What the tables have on an utterance; DataError if one of them lacks it."""
+        speaker = self.find("utt2spk", utterance)
+        row = {"id": utterance, "speaker": speaker, "split": self.split}
+        row |= {name: self.find(file, utterance) for name, file in self.texts.items()}
+        for kind, names in OPTIONAL.items():
+            for name in names:
+                if f"{kind}{name}" in self.tables:
+                    key = speaker if kind == "spk2" else utterance
+                    row[name] = self.find(f"{kind}{name}", key)
+        recording, row["start"], row["end"] = self.find(self.parts_file, utterance, self.parts)
+        row["audio"] = self.find("wav.scp", recording)
+        return row
+
+    def find(self, file: str, key: str, table: dict | None = None):
+        table = self.tables[file] if table is None else table
         if key not in table:
-            raise DataError(f"{path / file}: {key} is missing, but {text_file} needs it; {REMEDY}")
+            raise DataError(f"{file}: {key} is missing, but {self.text_file} needs it; {REMEDY}")
         return table[key]
-
-    utterances = []
-    for utterance, meaning in tables[text_file].items():
-        row = {"id": utterance, "meaning": meaning, "split": split}
-        row["speaker"] = speaker = entry(tables["utt2spk"], utterance, "utt2spk")
-        for (kind, name), table in optional.items():
-            key = speaker if kind == "spk2" else utterance
-            row[name] = entry(table, key, f"{kind}{name}")
-        recording, row["start"], row["end"] = entry(parts, utterance, parts_file)
-        audio = find_audio(path, recording, entry(tables["wav.scp"], recording, "wav.scp"))
-        utterances.append(make(row, request, audio, f"{path}, utterance {utterance}"))
-    return utterances, len(parts.keys() - tables[text_file].keys())
 
 
 def read_parts(path: Path, recordings: dict) -> tuple[str, dict[str, tuple[str, str, str]]]:
     """The file that says so, and the recording, start and end of each utterance ("": the whole)."""
-    if (path / "segments").is_file():
-        parts = read_table(path / "segments", REMEDY)
-    elif (path / "utt2segment").is_file():  # as l2dual writes it: of the utterance's own recording
+    if (path / "utt2segment").is_file():  # as l2dual writes it: of the utterance's own recording
         parts = read_table(path / "utt2segment", REMEDY)
-        parts = {utterance: f"{utterance} {part}" for utterance, part in parts.items()}
+        parts = {utt: f"{utt} {'0 -1' if part == UNKNOWN else part}" for utt, part in parts.items()}
+    elif (path / "segments").is_file():
+        parts = read_table(path / "segments", REMEDY)
     else:
         return "wav.scp", {recording: (recording, "", "") for recording in recordings}
+    found = {}
     for utterance, part in parts.items():
-        if len(part.split()) != 3:
+        recording, *times = part.split()
+        if len(times) != 2:
             raise DataError(
                 f"{path / 'segments'}: {utterance}: no `<recording> <start> <end>`; {REMEDY}"
             )
-    return "segments", {utterance: tuple(part.split()) for utterance, part in parts.items()}
-
-
-def find_audio(path: Path, recording: str, name: str) -> Path:
-    """The audio file that ``wav.scp`` names."""
-    if name.endswith("|"):
-        raise DataError(
-            f"{path / 'wav.scp'}: {recording}: a command (|) is not run; "
-            "write what it gives to an audio file and name that"
-        )
-    beside = path / name
-    return beside if beside.is_file() else Path(name)
+        found[utterance] = (recording, *(("", "") if times == ["0", "-1"] else times))
+    return "segments", found

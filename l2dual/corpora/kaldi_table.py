@@ -9,7 +9,7 @@ def read_table(path: Path, remedy: str) -> dict[str, str]:
     """Return the value of each key; ``remedy`` says what to do where the file is not right.
 
     Raises:
-        DataError: no such file, not UTF-8, a line without a value, or a key that stands twice.
+        DataError: no such file, not UTF-8, a line without a value, or a duplicate key.
     """
     if not path.is_file():
         raise DataError(f"{path}: missing; {remedy}")
@@ -23,6 +23,6 @@ def read_table(path: Path, remedy: str) -> dict[str, str]:
         if len(fields) != 2:
             raise DataError(f"{path}, line {number}: no `<key> <value>`; {remedy}")
         if fields[0] in table:
-            raise DataError(f"{path}, line {number}: {fields[0]} stands twice; {remedy}")
+            raise DataError(f"{path}, line {number}: {fields[0]} is a duplicate; {remedy}")
         table[fields[0]] = fields[1].strip()
     return table

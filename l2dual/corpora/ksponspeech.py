@@ -14,6 +14,7 @@ in a transcript            becomes
 ``어/``                    ``어``, a filler
 ``전+ 전처럼``             ``전 전처럼``, a repeated word
 ``그거*``                  ``그거``, not heard well
+``(1/3)/(삼 분의 일)``     ``1/3`` in meaning: within a number ``/`` is no mark
 =========================  =====================================================================
 """
 
@@ -24,13 +25,13 @@ from pathlib import Path
 
 from l2dual.corpora import Request, Utterance
 from l2dual.corpora.cleaning import plain
+from l2dual.corpora.disk import as_on_disk
 from l2dual.corpora.splits import overlap
 from l2dual.errors import DataError
 
 SETS = {"train": "train", "dev": "valid", "eval_clean": "test", "eval_other": "test"}
 DUAL = re.compile(r"\(([^()]*)\)\s*/\s*\(([^()]*)\)")
 NOISE = re.compile(r"(?<![a-zA-Z])[blonu]/")
-MARKS = re.compile(r"[/+*]")
 AUDIO_SUFFIXES = (".pcm", ".wav", ".flac")
 
 
@@ -110,8 +111,9 @@ def find_audio(db: Path, name: str, where: str) -> Path:
     """Return the recording that a script names, with its set's first folder or without."""
     for path in (db / name, db / name.partition("/")[2]):
         for suffix in AUDIO_SUFFIXES:
-            if path.with_suffix(suffix).is_file():
-                return path.with_suffix(suffix)
+            audio = as_on_disk(path.with_suffix(suffix))
+            if audio.is_file():
+                return audio
     raise DataError(f"{where}: {db / name} is missing, as .wav and .flac too; get the corpus again")
 
 
@@ -120,5 +122,5 @@ def read_dual(text: str) -> tuple[str, str] | None:
     sides = [DUAL.sub(rf"\{side}", text) for side in (1, 2)]
     if any("(" in side or ")" in side for side in sides):
         return None
-    meaning, surface = (plain(MARKS.sub("", NOISE.sub(" ", side))) for side in sides)
+    meaning, surface = (plain(NOISE.sub(" ", side).replace("*", "")) for side in sides)
     return meaning, surface

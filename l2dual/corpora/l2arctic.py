@@ -36,6 +36,7 @@ from praatio.utilities.constants import Interval
 from praatio.utilities.errors import PraatioException
 
 from l2dual.corpora import Request, Utterance, cleaning
+from l2dual.corpora.disk import files
 from l2dual.corpora.phones import PHONES, perceived, plain
 from l2dual.corpora.splits import overlap
 from l2dual.errors import DataError
@@ -116,8 +117,8 @@ def read_scripted(
     path: Path, speaker: str, not_annotated: list[str], unusable: list[str]
 ) -> Iterator[Utterance]:
     """The annotated utterances of one speaker's prompts; notes down which it leaves out."""
-    grids = {grid.stem: grid for grid in (path / "annotation").glob("*.TextGrid")}
-    recordings = {wav.stem: wav for wav in (path / "wav").glob("*.wav")}
+    grids = {grid.stem: grid for grid in files(path / "annotation", "*.TextGrid")}
+    recordings = {wav.stem: wav for wav in files(path / "wav", "*.wav")}
     not_annotated += sorted(recordings.keys() - grids.keys())
     for name, grid in sorted(grids.items()):
         transcript = path / "transcript" / f"{name}.txt"
@@ -136,8 +137,8 @@ def read_scripted(
 
 def read_spontaneous(path: Path, unusable: list[str]) -> Iterator[Utterance]:
     """The utterances that the annotated spontaneous recordings are cut into."""
-    recordings = {wav.stem.upper(): wav for wav in (path / "wav").glob("*.wav")}
-    for grid in sorted((path / "annotation").glob("*.TextGrid")):
+    recordings = {wav.stem.upper(): wav for wav in files(path / "wav", "*.wav")}
+    for grid in files(path / "annotation", "*.TextGrid"):
         speaker = grid.stem.upper()
         if speaker not in SPEAKERS or speaker not in recordings:
             raise DataError(f"{grid}: no audio of a known speaker has this name; {REMEDY}")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from l2dual.corpora import Request, Utterance, splits
 from l2dual.corpora.cleaning import plain
+from l2dual.corpora.disk import as_on_disk, files, whole
 from l2dual.errors import DataError
 
 TEST_SHARE = 0.25  # a tenth of so few speakers would be two
@@ -35,7 +36,7 @@ def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
     Raises:
         DataError: no talk, a text without its recording, or a line that is not of its talk.
     """
-    transcripts = sorted(Path(db).glob("data/*/*/*.trans.txt"))
+    transcripts = files(Path(db), "data/*/*/*.trans.txt")
     if not transcripts:
         raise DataError(
             f"{db}: no data/SPEAKER/TALK/*.trans.txt; give the directory of Pansori TEDxKR by --db"
@@ -57,18 +58,18 @@ def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
 def read_talk(transcript: Path, left_out: Counter[str]) -> list[Utterance]:
     """Return the utterances of one talk; count in ``left_out`` those that it leaves out."""
     folder = transcript.parent
-    speaker = folder.parent.name
+    speaker, talk = whole(folder.parent.name), whole(folder.name)
     facts = read_facts(folder / "README.md")
     utterances, listed = [], set()
     for number, line in enumerate(transcript.read_text(encoding="utf-8").splitlines(), 1):
-        utterance, _, text = line.partition(" ")
-        if not utterance.startswith(f"{speaker}-{folder.name}-"):
+        utterance, _, text = whole(line).partition(" ")
+        if not utterance.startswith(f"{speaker}-{talk}-"):
             raise DataError(
                 f"{transcript}, line {number}: '{utterance}' is no utterance of {speaker}, talk "
-                f"{folder.name}; get the file again"
+                f"{talk}; get the file again"
             )
         listed.add(utterance)
-        audio = folder / f"{utterance}.flac"
+        audio = as_on_disk(folder / f"{utterance}.flac")
         if not audio.is_file():
             raise DataError(
                 f"{audio}: missing, but its text is line {number} of {transcript.name}; "
@@ -93,7 +94,7 @@ def read_talk(transcript: Path, left_out: Counter[str]) -> list[Utterance]:
                     facts=facts,
                 )
             )
-    left_out["no text"] += sum(path.stem not in listed for path in folder.glob("*.flac"))
+    left_out["no text"] += sum(whole(path.stem) not in listed for path in files(folder, "*.flac"))
     return utterances
 
 

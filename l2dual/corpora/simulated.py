@@ -11,6 +11,7 @@ errors is the same audio at every dial, the number of jobs changes nothing, and 
 describe the same audio.
 """
 
+import io
 import sys
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from l2dual import engines, phonology
 from l2dual.corpora import SPLITS, Utterance
 from l2dual.corpora.prompts import read_prompts
 from l2dual.errors import UsageError
+from l2dual.files import atomic_write, file_name
 from l2dual.phonology.audible import read_table
 from l2dual.phonology.dial import Dial, load_dial
 
@@ -279,17 +281,21 @@ def _make(task: Task) -> Utterance:
     of = task.settings
     speech, surface, canonical = say_text(task)
     samples = _record(speech, task.speaker, of, _generator(of.seed, task.id))
-    _write_flac(of.write_to / f"{task.id}.flac", samples)
+    name = file_name(task.id, ".flac")
+    _write_flac(of.write_to / name, samples)
+    facts = {"error_scale": f"{task.speaker.error_scale:.3f}", "voice": task.speaker.voice}
+    if of.convention == "pronounced":  # which letters of the meaning were not said right
+        facts["heard"] = phonology.load(of.language).heard(task.text, speech)
     return Utterance(
         id=task.id,
         split=task.split,
         speaker=task.speaker.name,
-        audio=of.audio / f"{task.id}.flac",
+        audio=of.audio / name,
         surface=surface,
         meaning=task.text,
         canonical=canonical,
         l1=task.speaker.l1,
-        facts={"error_scale": f"{task.speaker.error_scale:.3f}", "voice": task.speaker.voice},
+        facts=facts,
     )
 
 
@@ -331,6 +337,7 @@ def coloured_noise(n_samples: int, slope: float, rng: np.random.Generator) -> np
 
 
 def _write_flac(path: Path, samples: np.ndarray) -> None:
-    temporary = path.with_suffix(".tmp")
-    soundfile.write(temporary, samples, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
-    temporary.replace(path)
+    flac = io.BytesIO()  # libsndfile would not say that a disk is full
+    soundfile.write(flac, samples, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
+    with atomic_write(path, "wb") as stream:
+        stream.write(flac.getbuffer())

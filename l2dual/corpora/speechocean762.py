@@ -21,6 +21,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 
 from l2dual.corpora import SPLITS, Request, Utterance
+from l2dual.corpora.disk import as_on_disk
 from l2dual.corpora.kaldi_table import read_table
 from l2dual.corpora.phones import perceived, plain
 from l2dual.corpora.splits import drop_shared_prompts, hold_out, overlap
@@ -150,8 +151,9 @@ def find_audio(db: Path, utterance: str, name: str) -> Path:
     """Return the recording that ``wav.scp`` names, whatever its format is in this copy."""
     named = db / name
     for path in (named, *(named.with_suffix(suffix) for suffix in AUDIO_SUFFIXES)):
-        if path.is_file():
-            return path
+        audio = as_on_disk(path)
+        if audio.is_file():
+            return audio
     raise DataError(
         f"{named}: the audio of utterance {utterance} is missing, with .opus and .flac too; "
         "get the corpus again"

@@ -1,7 +1,7 @@
 """Splits that share neither speakers nor prompts, and the overlap of those that do.
 
-A prompt is an utterance's meaning, normalized (`l2dual.text.normalize`): two utterances share a
-prompt if these are equal.
+Two utterances share a prompt if their meanings are equal but for case, punctuation and spaces
+(`l2dual.corpora.cleaning.prompt`).
 """
 
 import random
@@ -14,11 +14,13 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from l2dual.corpora import SPLITS, Utterance
+from l2dual.corpora import SPLITS, Utterance, cleaning
+from l2dual.corpora.edits import erring
 from l2dual.errors import DataError
-from l2dual.text import normalize
+from l2dual.stats import MIN_CLUSTERS
 
 SHARE = 0.1  # of the speakers, in valid and in test
+TRIES = 12  # sizes of a test set that has too few speakers with errors
 HELD_OUT = ("test", "valid")
 
 
@@ -32,7 +34,8 @@ def assign(
     utterance is lost. Else speakers are drawn, those first who read the same prompts as the
     speakers drawn before them; each prompt goes to the split whose speakers read it most, but
     `test` and `valid` keep at least their share of what their speakers read; an utterance whose
-    speaker and prompt lie in different splits is dropped.
+    speaker and prompt lie in different splits is dropped. Where `test` has fewer than MIN_CLUSTERS
+    speakers with errors, it gets more, up to a third of all.
 
     Args:
         utterances: their order, and the splits they may have, play no part.
@@ -47,34 +50,64 @@ def assign(
         DataError: fewer than three speakers, or too few prompts to give each split one.
     """
     utterances = sorted(utterances, key=lambda utterance: utterance.id)
-    shares = {"test": test, "valid": valid}
-    counts, speakers, prompts = _count(utterances)
-    if len(speakers) < 3:
+    number = len({utterance.speaker for utterance in utterances})
+    if number < 3:
         raise DataError(
-            f"{len(speakers)} speaker(s), but train, valid and test need one each: "
+            f"{number} speaker(s), but train, valid and test need one each: "
             "add speakers, or give the splits yourself"
         )
-    rng = random.Random(seed)
-    choice = _components(counts, shares, rng)
-    method = "whole groups of speakers and prompts"
-    if choice is None:
-        choice = _speakers_then_prompts(counts, shares, rng)
-        method = "speakers, then prompts"
-    of_speaker, of_prompt = choice
-    kept = [
-        replace(utterance, split=of_speaker[speakers[utterance.speaker]])
-        for utterance in utterances
-        if of_speaker[speakers[utterance.speaker]] == of_prompt[prompts[_prompt(utterance)]]
-    ]
+    sizes = range(max(1, round(test * number)), number // 3 + 1)[:TRIES]
+    best, reached = None, -1
+    for size in sizes or [1]:
+        shares = {"test": max(test, size / number), "valid": valid}
+        found = _assign(utterances, seed, shares, test)
+        enough = min(MIN_CLUSTERS, _testable(found[0]))
+        if best is None or (enough, len(found[0])) > (reached, len(best[0])):
+            best, reached = found, enough
+        if size == sizes[0] and enough == MIN_CLUSTERS:
+            break
+    kept, method = best
     for split in SPLITS:
         if all(utterance.split != split for utterance in kept):
+            prompts = len({prompt_of(utterance) for utterance in utterances})
             raise DataError(
-                f"{len(speakers)} speakers share {len(prompts)} prompt(s): no utterance is left "
+                f"{number} speakers share {prompts} prompt(s): no utterance is left "
                 f"for {split} when splits share no prompt; give the splits yourself"
             )
     dropped = len(utterances) - len(kept)
     why = "speaker and prompt in different splits"
     return kept, {"method": method, "dropped": {why: dropped} if dropped else {}}
+
+
+def _testable(utterances: list[Utterance]) -> int:
+    """How many speakers of `test` have errors; how many it has, where there is no surface."""
+    test = [utterance for utterance in utterances if utterance.split == "test"]
+    if all(utterance.surface is None for utterance in test):
+        return len({utterance.speaker for utterance in test})
+    return len(erring(test))
+
+
+def _assign(
+    utterances: list[Utterance], seed: int, shares: dict[str, float], prompts_of_test: float
+) -> tuple[list[Utterance], str]:
+    """The utterances that are kept, with their splits, and the method.
+
+    ``shares`` of the speakers; of the prompts, `test` gets ``prompts_of_test``.
+    """
+    counts, speakers, prompts = _count(utterances)
+    rng = random.Random(seed)
+    choice = _components(counts, shares, rng)
+    method = "whole groups of speakers and prompts"
+    if choice is None:
+        choice = _speakers_then_prompts(counts, shares, rng, shares | {"test": prompts_of_test})
+        method = "speakers, then prompts"
+    of_speaker, of_prompt = choice
+    kept = [
+        replace(utterance, split=of_speaker[speakers[utterance.speaker]])
+        for utterance in utterances
+        if of_speaker[speakers[utterance.speaker]] == of_prompt[prompts[prompt_of(utterance)]]
+    ]
+    return kept, method
 
 
 def hold_out(
@@ -110,17 +143,18 @@ def drop_shared_prompts(utterances: Iterable[Utterance]) -> tuple[list[Utterance
     taken, dropped = set(), {}
     for split in ("test", "valid", "train"):
         own = [u for u in utterances if u.split == split]
-        gone = {u.id for u in own if _prompt(u) in taken}
+        gone = {u.id for u in own if prompt_of(u) in taken}
         dropped[split] = len(gone)
         utterances = [u for u in utterances if u.split != split or u.id not in gone]
-        taken |= {_prompt(u) for u in own}
+        taken |= {prompt_of(u) for u in own}
     return utterances, {split: dropped[split] for split in ("valid", "train")}
 
 
 def settle(utterances: Iterable[Utterance], seed: int) -> tuple[list[Utterance], dict]:
     """Keep the splits that the utterances have, or assign them where none has one ("").
 
-    Where the splits given lack `valid`, a tenth of the speakers of `train` is held out.
+    Where the splits given lack `valid`, a tenth of the speakers of `train` is held out. A corpus
+    whose utterances are all of `test` is for testing what other data trained.
 
     Returns:
         The utterances and the facts ``splits`` (its ``method``), ``overlap`` and, where they were
@@ -131,14 +165,17 @@ def settle(utterances: Iterable[Utterance], seed: int) -> tuple[list[Utterance],
     """
     utterances = list(utterances)
     given = Counter(utterance.split for utterance in utterances)
-    if set(given) <= {""}:
+    if set(given) == {"test"}:
+        facts = {"splits": {"method": "as given; test only"}}
+    elif set(given) <= {""}:
         utterances, how = assign(utterances, seed)
         facts = {"splits": {"method": how["method"]}, "dropped": how["dropped"]}
     else:
         if "" in given:
-            lacking = next(u.id for u in utterances if not u.split)
+            lacking = [u.id for u in utterances if not u.split]
             raise DataError(
-                f"utterance {lacking}: it has no split, but others have: give all or none"
+                f"utterance {lacking[0]}: it has no split, but others have (of {given['']} "
+                f"utterances of {len(utterances)}): give all or none"
             )
         for split in ("train", "test"):
             if split not in given:
@@ -162,22 +199,24 @@ def overlap(utterances: Iterable[Utterance]) -> dict[str, dict[str, int]]:
     for one, other in combinations(SPLITS, 2):
         first, second = ([u for u in utterances if u.split == name] for name in (one, other))
         speakers = {u.speaker for u in first} & {u.speaker for u in second}
-        prompts = {_prompt(u) for u in first} & {_prompt(u) for u in second}
+        prompts = {prompt_of(u) for u in first} & {prompt_of(u) for u in second}
         result[f"{one}-{other}"] = {
             "speakers": len(speakers),
             "prompts": len(prompts),
-            "utterances": sum(u.speaker in speakers or _prompt(u) in prompts for u in second),
+            "utterances": sum(u.speaker in speakers or prompt_of(u) in prompts for u in second),
         }
     return result
 
 
-def _prompt(utterance: Utterance) -> str:
-    return normalize(utterance.meaning)
+def prompt_of(utterance: Utterance) -> str:
+    """What an utterance's prompt is known by; of the canonical text where there is no meaning."""
+    meaning = utterance.canonical if utterance.meaning is None else utterance.meaning
+    return cleaning.prompt(meaning)
 
 
 def _count(utterances: list[Utterance]) -> tuple[csr_array, dict[str, int], dict[str, int]]:
     """Utterances per speaker and prompt (S, P), and the row and column of each by name."""
-    texts = [_prompt(utterance) for utterance in utterances]
+    texts = [prompt_of(utterance) for utterance in utterances]
     speakers = {name: i for i, name in enumerate(sorted({u.speaker for u in utterances}))}
     prompts = {text: i for i, text in enumerate(sorted(set(texts)))}
     cells = ([speakers[u.speaker] for u in utterances], [prompts[text] for text in texts])
@@ -215,7 +254,7 @@ def _components(
 
 
 def _speakers_then_prompts(
-    counts: csr_array, shares: dict[str, float], rng: random.Random
+    counts: csr_array, shares: dict[str, float], rng: random.Random, of_prompts: dict[str, float]
 ) -> tuple[list[str], list[str]]:
     """The split of each speaker and of each prompt; see `assign`."""
     of_speaker = _draw_speakers(counts, shares, rng)
@@ -228,7 +267,7 @@ def _speakers_then_prompts(
     of_prompt = [max(kept, key=lambda split: kept[split][prompt]) for prompt in range(len(order))]
     for split in HELD_OUT:
         own = kept[split]
-        missing = shares[split] * own.sum() - sum(
+        missing = of_prompts[split] * own.sum() - sum(
             own[prompt] for prompt in order if of_prompt[prompt] == split
         )
         # What it costs to move a prompt here, in utterances dropped per utterance gained

@@ -1,95 +1,87 @@
-"""A corpus of your own as one table: CSV or TSV, a line per utterance.
+"""A corpus of your own as one table, a row per utterance, as spreadsheets save it.
 
-Columns, in any order: ``audio``, ``meaning``, ``speaker``; and, where there is one, ``surface``,
+Columns: ``audio``, ``speaker``; ``meaning`` or ``surface`` or both; and, where there is one,
 ``canonical``, ``id``, ``l1``, ``level``, ``age``, ``gender``, ``split``, ``start``, ``end``.
-docs/corpora/table.md says what each holds.
+docs/corpora/table.md says what each holds, and under what other names it is understood.
 """
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from l2dual.corpora import Request, Utterance
-from l2dual.corpora.own import FACTS, finish, make
+from l2dual.corpora import Request, Utterance, own
+from l2dual.corpora.cleaning import plain
+from l2dual.corpora.spreadsheet import SEPARATORS, Sheet, read
 from l2dual.errors import DataError
-
-REQUIRED = ("audio", "meaning", "speaker")
-COLUMNS = (*REQUIRED, "surface", "canonical", "id", "l1", *FACTS, "split", "start", "end")
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
 
 def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
     """Read the table.
 
     Args:
-        db: the file, its name ending in .csv or .tsv; UTF-8, with a line of column names.
-            Audio paths are relative to its directory.
+        db: the file. Audio paths are relative to its directory.
         request: language and convention decide what is due where no ``canonical`` is given; the
-            seed draws the splits where none are given.
+            seed draws the splits where none are given; ``columns`` has the file's own names.
 
     Raises:
-        DataError: the file or a line of it is not as it must be; names both.
+        DataError: the file or rows of it are not as they must be; names them all.
     """
-    path = Path(db)
-    if path.suffix.lower() not in DELIMITERS or not path.is_file():
-        raise DataError(f"{path}: no such table; give a file .csv or .tsv by --db")
-    lines = {}
-    utterances = []
-    for number, row in read_rows(path):
-        utterance = make(row, request, path.parent / row["audio"], f"{path}, line {number}")
-        if utterance.id in lines:
+    sheet = read(Path(db), request.language, request.columns)
+    check_columns(sheet, request)
+    utterances, faults = own.make_all(entries(sheet), request)
+    utterances, info = own.finish(utterances, faults, request, sheet.path)
+    return utterances, info | {"notes": notes(sheet, request)}
+
+
+def check_columns(sheet: Sheet, request: Request) -> None:
+    """Raise a DataError if a needed column is missing."""
+    for name in ("audio", "speaker"):
+        if name not in sheet.columns:
+            there = ", ".join(f"'{column}'" for column in [*sheet.columns.values(), *sheet.ignored])
             raise DataError(
-                f"{path}, line {number}: id {utterance.id} stands in line {lines[utterance.id]} "
-                "too; give a column id with unlike ids"
+                f"{sheet.path}, line 1: no column '{name}' among {there}; add it, or say which it "
+                f"is: --columns {name}=NAME"
             )
-        lines[utterance.id] = number
-        utterances.append(utterance)
-    return finish(utterances, request, path)
+    texts = [name for name in own.TEXTS if name in sheet.columns]
+    own.check_truth(texts, request, sheet.path, "a column canonical")
 
 
-def read_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each line's number and its values by column, with single spaces."""
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, delimiter=DELIMITERS[path.suffix.lower()], strict=True)
-        try:
-            columns = [name.strip().lower() for name in next(reader, [])]
-            check_columns(path, columns)
-            for values in reader:
-                if not any(values):
-                    continue
-                if len(values) != len(columns):
-                    raise DataError(
-                        f"{path}, line {reader.line_num}: {len(values)} values for "
-                        f"{len(columns)} columns; quote values that hold the delimiter"
-                    )
-                row = dict(zip(columns, (" ".join(value.split()) for value in values), strict=True))
-                if "id" not in row:
-                    row["id"] = default_id(row)
-                yield reader.line_num, row
-        except csv.Error as error:
-            raise DataError(f"{path}, line {reader.line_num}: {error}; mend the quotes") from None
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8") from None
-
-
-def check_columns(path: Path, columns: list[str]) -> None:
-    """Raise a DataError if one is missing, unknown or stands twice."""
-    for name in REQUIRED:
-        if name not in columns:
-            raise DataError(f"{path}, line 1: no column '{name}'; add it")
-    for name in columns:
-        if name not in COLUMNS:
-            raise DataError(f"{path}, line 1: unknown column '{name}'; known: {', '.join(COLUMNS)}")
-        if columns.count(name) > 1:
-            raise DataError(f"{path}, line 1: column '{name}' stands twice; remove one")
+def entries(sheet: Sheet) -> Iterator[own.Entry]:
+    """The rows as `own` takes them, each with its file and line; none of an Apple double."""
+    for row in sheet.rows:
+        values = row.values
+        if own.is_apple_double(values.get("audio", "")):
+            continue
+        if "id" not in values and not row.fault:
+            values = values | {"id": default_id(values)}
+        yield own.Entry(f"{sheet.path}, line {row.line}", values, (sheet.path.parent,), row.fault)
 
 
 def default_id(row: dict[str, str]) -> str:
-    """The audio file's name, and its start in milliseconds where the line has one."""
-    name = "_".join(Path(row["audio"]).stem.split())
-    start = row.get("start", "")
+    """The audio file's name, and its start in milliseconds where the row has one."""
+    name = Path(row["audio"].replace("\\", "/")).stem
+    start = row.get("start", "").replace(",", ".")
     return f"{name}-{round(1000 * float(start)):07d}" if is_number(start) else name
 
 
 def is_number(text: str) -> bool:
     return text.replace(".", "", 1).isdecimal()
+
+
+def notes(sheet: Sheet, request: Request) -> list[str]:
+    """What was guessed of the table, and what was left out."""
+    separator = SEPARATORS.get(sheet.separator, sheet.separator)
+    named = ", ".join(
+        ours if ours == theirs else f"{ours} is '{theirs}'" for ours, theirs in sheet.columns.items()
+    )
+    lines = [f"separator {separator}, encoding {sheet.encoding}; columns: {named}"]
+    if sheet.ignored:
+        lines.append(f"columns not used: {', '.join(sheet.ignored)}")
+    for name in own.TEXTS:
+        texts = [row.values[name] for row in sheet.rows if row.values.get(name)]
+        changed = sum(plain(text) != text.lower() for text in texts)
+        if changed and (name == "meaning" or not own.in_phones(request)):
+            lines.append(f"{name}: punctuation removed from {changed} of {len(texts)} texts")
+    doubles = sum(own.is_apple_double(row.values.get("audio", "")) for row in sheet.rows)
+    if doubles:
+        lines.append(f"{doubles} rows left out: '._' files of macOS are no recordings")
+    return lines + sheet.notes

@@ -3,7 +3,7 @@
 It has no pitch of its own: ``pitch`` is how fast its samples are played. A step moves the
 fundamental and the formants, as a shorter or longer vocal tract would, and the tempo, by half a
 per cent. It has no noise either: ``seed`` changes nothing. Its voices are of nine languages but not
-Korean; any voice says any phonemes, with an accent. docs/engines.md says how well.
+Korean; any voice says any phonemes, with an accent. docs/simulator.md says how well.
 """
 
 import hashlib

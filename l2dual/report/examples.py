@@ -2,16 +2,17 @@
 
 import base64
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import kaldiio
 import soundfile
 
+from l2dual.audio import read_values
 from l2dual.datadir import DataDir
 from l2dual.divergence import BINS, bin_of, divergences
 from l2dual.errors import DataError
-from l2dual.report.rates import Comparison
+from l2dual.report.study import Study
 from l2dual.score import kind_of, read_pair
 from l2dual.text import align, normalize
 
@@ -38,10 +39,15 @@ class Block:
     words: list[list[list[Mark]]]  # word, column, row
 
 
-def examples(comparison: Comparison, data: DataDir, number: int = 6) -> list[dict]:
-    """Choose test utterances over the bins and lay out what each system made of them."""
+def examples(study: Study, data: DataDir, number: int = 6) -> list[dict]:
+    """Choose test utterances over the bins and lay out what ``dual`` and its baselines made of them.
+
+    The first is the one whose divergence is least, but not 0, where there is one.
+    """
     found = {utt: divergence.learner for utt, divergence in divergences(data).items()}
-    hypotheses = read_hypotheses(comparison, data)
+    hypotheses = read_hypotheses(study, data)
+    shown = choose(dict.fromkeys(data["text.meaning"], 0) | found, data["utt2spk"], number)
+    shown.sort(key=lambda utt: (found.get(utt) or math.inf, utt))
     return [
         {
             "id": utt,
@@ -56,10 +62,10 @@ def examples(comparison: Comparison, data: DataDir, number: int = 6) -> list[dic
                     normalize(data["text.canonical"][utt]) if output == "surface" else None,
                     {name: table[utt] for name, table in hypotheses[output].items()},
                 )
-                for output in comparison.units
+                for output in study.outputs
             ],
         }
-        for utt in choose(dict.fromkeys(data["wav.scp"], 0) | found, data["utt2spk"], number)
+        for utt in shown
     ]
 
 
@@ -76,25 +82,19 @@ def choose(found: dict[str, int], speakers: dict[str, str], number: int) -> list
     return sorted(chosen[:number], key=lambda utt: (found[utt], utt))
 
 
-def read_hypotheses(comparison: Comparison, data: DataDir) -> dict:
-    """Read text.<output> of each system's first seed: {output: {system: {utt: text}}}."""
-    tables: dict[str, dict] = {output: {} for output in comparison.units}
-    for record in sorted(comparison.records, key=lambda record: record["seed"]):
-        system, output = record["system"], record["output"]
-        if system not in tables[output]:
-            _, tables[output][system] = read_pair(data, Path(record["decode_dir"]), output)
-    return {
-        output: {system: table[system] for system in comparison.systems if system in table}
-        for output, table in tables.items()
-    }
+def read_hypotheses(study: Study, data: DataDir) -> dict[str, dict[str, dict[str, str]]]:
+    """The texts of each output by the first seed of each system that is shown, by utterance."""
+    tables: dict[str, dict] = {output: {} for output in study.outputs}
+    for system in study.trio():
+        run = study.runs_of(system)[0]
+        for output in run.outputs:
+            _, tables[output][system] = read_pair(data, Path(run.decode_dir), output)
+    return tables
 
 
 def embed_audio(path: str, rate: int) -> str:
     """Return an audio file of wav.scp (or a place in a Kaldi ark) as a data: URI, FLAC."""
-    try:
-        samples = kaldiio.load_mat(path) if ".ark:" in path else soundfile.read(path)[0]
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise DataError(f"{path}: unreadable audio: {error}: format it again (stage 3)") from error
+    samples = read_values(path, "the report's examples")
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format="FLAC", subtype="PCM_16")
     return "data:audio/flac;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,265 +1,248 @@
-"""The paper's findings (Cho & Kim 2026), held against the result files of both recipes."""
+"""What a study answers, and the paper's five findings (Cho & Kim 2026): made here for every report."""
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from statistics import mean
 
-from l2dual.errors import DataError
-from l2dual.outputs import MATCHED, SINGLE
-from l2dual.report.ceilings import below_ceiling, cka, over_seeds, shortfall
-from l2dual.report.entanglement import mean_of, of_group, unlike_seeds
-from l2dual.report.rates import RATE, Comparison, comparisons, points
-from l2dual.report.verdict import (
-    LEVEL,
-    LOG_RATIO,
-    PER_EDIT,
-    bracket,
-    errors_found,
-    errors_lack,
-    lacks,
-    scope,
-    seeds,
-    slope_lacks,
-    slope_numbers,
-    slope_record,
-    with_interval,
-)
-from l2dual.score import read_records
-from l2dual.stats import holm
+from scipy import stats
 
-HOLDS, FAILS, OPEN = "holds", "does not hold", "can’t be told"
-WHOLE = " at the whole training, the only one that was analysed"
+from l2dual.analysis.records import Similarity
+from l2dual.outputs import SINGLE
+from l2dual.report.study import Study, ends, number, percent, points
+from l2dual.results import Record
+
+HOLDS, FAILS = "holds", "does not hold"
+OPEN, NOTHING = "inconclusive", "not comparable"
+LEVEL = 0.05
+MIN_SEEDS = 3
+SHARING = {"surface": "meaning", "meaning": "surface"}  # whose token an intrusion is
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """A dual-output system and the single-output one that each of its outputs is set beside."""
+class Finding:
+    """One finding of the paper in one study.
 
-    system: str
-    baselines: Mapping[str, str]
-    words: str = ""
+    Attributes:
+        verdict: HOLDS, FAILS, OPEN or NOTHING.
+        said: the number with its interval, or why there is none.
+    """
 
-
-DO = Contrast("do", SINGLE)
-DO_CTC = Contrast("do_ctc", MATCHED["do_ctc"], "with more CTC on both sides")
-DO_PAPER = Contrast("do_paper", SINGLE, "with the paper’s loss weights")
+    verdict: str
+    said: str
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """The comparison of one recipe, at the whole and at half the budget, and where its files are."""
+class Estimate:
+    """A value with its 95 % interval over seeds, or the reason why there is none."""
 
-    exp: Path
-    group: Comparison
-    half: Comparison | None
-
-
-def recipe_of(exp: Path) -> Recipe:
-    """Read a recipe's result files; of several comparisons, the first.
-
-    Raises:
-        DataError: no results.json, or nothing in it.
-    """
-    groups = comparisons(read_records(exp / "results.json"), optional(exp / "statistics.json"))
-    if not groups:
-        raise DataError(f"{exp}/results.json: no result in it: score first (stage 10)")
-    return Recipe(exp, groups[0], half_of(groups[0], at_half(exp)))
+    value: float | None = None
+    interval: tuple[float, float] | None = None
+    reason: str | None = None
 
 
-def optional(path: Path) -> list[dict]:
-    """The records of a result file that may be absent."""
-    return read_records(path) if path.is_file() else []
+def answer(study: Study) -> list[str]:
+    """Two sentences, of surface and meaning; what must be known first where a study has none."""
+    if study.dual is None:
+        return ["No dual-output system was scored: train one too (--systems “so_surface so_meaning do”)."]
+    return [_answer(study, output) for output in study.outputs]
 
 
-def at_half(exp: Path) -> list[Comparison]:
-    """The comparisons at half the training budget; [] without their files."""
-    return comparisons(
-        optional(exp / "results_half.json"), optional(exp / "statistics_half.json")
+def _answer(study: Study, output: str) -> str:
+    talk = study.difference("cross_talk", output)
+    if talk is None:
+        return f"{output.capitalize()}: not comparable: no baseline of {study.dual} was scored."
+    if talk.interval is None:
+        said = "" if talk.value is None or not talk.learned else f"{points(talk.value)} points of cross-talk; "
+        return f"{output.capitalize()}: {said}not comparable: {talk.reason}."
+    p = talk.p if talk.p_holm is None else talk.p_holm
+    learner, other = (
+        f"{percent(study.rate(name, study.dual, output).value)} % of {kind} tokens are wrong "
+        f"(alone {percent(study.rate(name, talk.baseline, output).value)} %)"
+        for name, kind in (("learner_error_rate", "the learner’s"), ("other_error_rate", "the other"))
+    )
+    significant = "significant" if p < LEVEL else "not significant"
+    return (
+        f"{output.capitalize()}: with a shared encoder {learner}, and {other}. That is a cross-talk of "
+        f"{points(talk.value)} points {ends(talk.interval)}, {significant} (p = {p:.2g} after Holm)."
     )
 
 
-def half_of(group: Comparison, halves: list[Comparison]) -> Comparison | None:
-    """The same systems at half the training budget."""
-    keys = ("data", "split", "config", "decode_config")
-    same = (h for h in halves if all(getattr(h, key) == getattr(group, key) for key in keys))
-    return next(same, None)
-
-
-def findings(recipes: list[Recipe]) -> list[dict]:
-    """What the paper found, and per recipe whether it holds here, with the numbers, or why not told.
-
-    What is said of error rates is said of ``do``, then of other contrasts that were scored.
-    """
-    matched, all_three = (DO, DO_CTC), (DO, DO_CTC, DO_PAPER)
-    helps, hurts = partial(differs, "meaning", -1), partial(differs, "surface", +1)
-    costs, beyond, worsens = (
-        partial(grows, measure, output)
-        for measure, output in ((PER_EDIT, "surface"), (LOG_RATIO, "surface"), (PER_EDIT, "meaning"))
+def beside(study: Study) -> str | None:
+    """One sentence on intrusions and the overall error rate; None where neither is measured."""
+    said = []
+    for output, other in SHARING.items():
+        one = study.difference("intrusion_rate", output)
+        if one is not None and one.value is not None and one.learned:
+            dual, alone = (
+                percent(study.rate("intrusion_rate", system, output).value)
+                for system in (study.dual, one.baseline)
+            )
+            said.append(f"the {output} has the {other}’s token in {dual} % of cases (alone {alone} %)")
+    overall = [
+        f"{output} {points(record.value)} {ends(record.interval)}".strip()
+        for output in study.outputs
+        if (record := study.difference("error_rate", output)) and record.value is not None
+    ]
+    if not said or not overall:
+        return None
+    return (
+        f"Where the learner replaced a token, {' and '.join(said)}. Over all tokens sharing changes the "
+        f"error rate, in points, by: {', '.join(overall)}."
     )
-    leans = "The surface leans to the meaning: it misses more of the learner’s errors (ours)"
-    parts = "What sharing does to the meaning gets worse with divergence (ours)"
-    rows = [
-        *_rows("Sharing the encoder helps the meaning", helps, all_three, recipes),
-        *_rows("Sharing the encoder hurts the surface", hurts, all_three, recipes),
-        *_rows("What sharing costs the surface grows with divergence", costs, all_three, recipes),
-        *_rows("… and more than in proportion to the errors (ours)", beyond, matched, recipes),
+
+
+def findings(studies: list[Study]) -> list[tuple[str, list[Finding]]]:
+    """The paper's five findings, each with what it comes to in every study."""
+    rows: list[tuple[str, Callable[[Study], Finding]]] = [
+        ("Sharing the encoder helps the meaning", lambda s: _signed(s, "error_rate", "meaning", -1)),
+        ("Sharing the encoder hurts the surface", lambda s: _signed(s, "error_rate", "surface", +1)),
+        (
+            "What sharing costs the surface grows with divergence",
+            lambda s: _signed(s, "slope", "surface", +1),
+        ),
         (
             "The single-output encoders are more alike in English than in Korean, but for the last block",
-            lambda r: alike(r, recipes),
+            lambda s: _more_alike(studies),
         ),
-        ("Sharing changes the meaning’s decoder more than the surface’s", own_way),
-        *_rows(leans, misses, matched, recipes),
-        *_rows(parts, worsens, matched, recipes),
+        ("Sharing changes the meaning’s decoder more than the surface’s", _own_way),
     ]
-    return [{"finding": name, "verdicts": [judge(r) for r in recipes]} for name, judge in rows]
+    return [(claim, [judge(study) for study in studies]) for claim, judge in rows]
 
 
-def _rows(
-    name: str,
-    judge: Callable[[Contrast, Recipe], tuple[str, str]],
-    contrasts: tuple[Contrast, ...],
-    recipes: list[Recipe],
-) -> list[tuple[str, Callable[[Recipe], tuple[str, str]]]]:
-    """A finding of each contrast whose system was scored in a recipe, ``do`` in any case."""
-    scored = {system for recipe in recipes for system in recipe.group.systems}
-    return [
-        (f"… {one.words} ({one.system})" if one.words else name, partial(judge, one))
-        for one in contrasts
-        if one is DO or one.system in scored
-    ]
+def _signed(study: Study, measure: str, output: str, sign: int) -> Finding:
+    """Whether a difference to the baseline has this sign."""
+    record = study.difference(measure, output) if study.dual else None
+    if record is None:
+        return Finding(NOTHING, f"no dual-output system beside a baseline of the {output}")
+    said = f"{record.system} − {record.baseline}: {in_points(record)}"
+    if record.interval is None:
+        return Finding(NOTHING, f"{said}: {record.reason}" if record.learned else record.reason)
+    return Finding(_verdict(record.interval, sign), said)
 
 
-def differs(output: str, sign: int, contrast: Contrast, recipe: Recipe) -> tuple[str, str]:
-    """Whether a dual-output system differs from the single-output one with this sign."""
-    if output not in recipe.group.units:
-        return OPEN, f"no {output}"
-    unit = recipe.group.units[output][0]
-    system, baseline = contrast.system, contrast.baselines[output]
-    cell = recipe.group.degradation(system, output, unit, "all", baseline)
-    if cell.mean is None:
-        return OPEN, cell.reason
-    said = f"{system} − {baseline}: {points(cell.mean)} points {RATE[unit]}{bracket(cell)}, {seeds(cell)}"
-    lacking = lacks(recipe.group, recipe.half, system, output, baseline)
-    if lacking:
-        return OPEN, f"{said}: {lacking}"
-    return (HOLDS if cell.mean * sign > 0 else FAILS) + scope(cell.p_joint), said
+def in_points(record: Record) -> str:
+    """A difference in points with its interval; of a slope, in points an edit."""
+    if record.value is None:
+        return "–"
+    slope = record.measure == "slope"
+    value = number(100 * record.value, 2 if slope else 1, "+")
+    unit = "points an edit" if slope else "points"
+    return f"{value} {unit} {ends(record.interval, decimals=2 if slope else 1)}".rstrip()
 
 
-def grows(measure: str, output: str, contrast: Contrast, recipe: Recipe) -> tuple[str, str]:
-    """Whether the degradation of an output, or its log rate ratio, rises with divergence."""
-    if output not in recipe.group.units:
-        return OPEN, f"no {output}"
-    place = contrast.system, output, contrast.baselines[output], measure
-    record = slope_record(recipe.group, *place)
-    if record is None or record["value"] is None or not record["interval"]:
-        return OPEN, record["reason"] if record else "no slope was fitted"
-    said = f"slope {slope_numbers(record)}"
-    lacking = slope_lacks(recipe.group, recipe.half, *place)
-    if lacking:
-        return OPEN, f"{said}: {lacking}"
-    return (HOLDS if record["value"] > 0 else FAILS) + scope(record["p_joint_holm"]), said
+def _verdict(interval: tuple[float, float], sign: int = 1) -> str:
+    low, high = sorted(sign * end for end in interval)
+    return HOLDS if low > 0 else FAILS if high < 0 else OPEN
 
 
-def misses(contrast: Contrast, recipe: Recipe) -> tuple[str, str]:
-    """Whether a system finds fewer of the learner's errors than the single-output one, the prompt given."""
-    pair = contrast.system, contrast.baselines["surface"]
-    measured = errors_found(recipe.group, *pair)
-    if measured is None:
-        return OPEN, "not measured"
-    record, said = measured
-    if lacking := errors_lack(recipe.group, recipe.half, *pair):
-        return OPEN, f"recall {said}: {lacking}"
-    return (HOLDS if record["value"] < 0 else FAILS) + scope(record["p_joint_holm"]), f"recall {said}"
+def _more_alike(studies: list[Study]) -> Finding:
+    """English less Korean similarity of so_surface and so_meaning, mean of all blocks but the last."""
+    of = {study.results.meta.language: blocks(study) for study in studies}
+    english, korean = of.get("en"), of.get("ko")
+    if not (english and korean):
+        return Finding(NOTHING, "CKA of so_surface and so_meaning is needed in both languages")
+    if len(english) != len(korean):
+        return Finding(NOTHING, "the encoders have not the same number of blocks")
+
+    def change(where: slice) -> Estimate:
+        sides = english[where], korean[where]
+        return over_seeds(
+            lambda seed: mean(cka(block, seed) for block in sides[0])
+            - mean(cka(block, seed) for block in sides[1]),
+            [record for side in sides for block in side for record in block],
+        )
+
+    before, last = change(slice(-1)), change(slice(-1, None))
+    if before.interval is None or last.interval is None:
+        return Finding(NOTHING, before.reason or last.reason)
+    said = f"CKA, English − Korean, all blocks but the last: {number(before.value, 2, '+')} "
+    said += f"{ends(before.interval, 1, 2)}; last {number(last.value, 2, '+')}"
+    if not all(_below_ceiling(block) for block in (*english, *korean)):
+        return Finding(OPEN, f"{said}; in a block, the two may be as alike as two seeds of one system")
+    verdicts = {_verdict(before.interval), _verdict(last.interval, -1)}
+    return Finding(FAILS if FAILS in verdicts else verdicts.pop() if len(verdicts) == 1 else OPEN, said)
 
 
-def alike(recipe: Recipe, recipes: list[Recipe]) -> tuple[str, str]:
-    """Whether English minus Korean task similarity has the paper's sign in every block.
-
-    Block by block a jackknife over seeds, Holm over the blocks; speakers are fixed. Nothing is told
-    where, in a block of either language, two tasks may be as alike as two seeds of one.
-    """
-    of = {r.group.language: task_similarity(r) for r in recipes}
-    own = of[recipe.group.language]
-    if not own:
-        return OPEN, "so_surface and so_meaning were not compared"
-    said = f"first block to last, {numbers(own)}"
-    if not (of.get("en") and of.get("ko")):
-        return OPEN, f"{said}: it takes both languages"
-    if len(of["en"]) != len(of["ko"]):
-        return OPEN, f"{said}: the encoders are not of one depth"
-    pairs = list(zip(of["en"], of["ko"], strict=True))
-    blocks = [
-        over_seeds(lambda seed, en=en, ko=ko: cka(en, seed) - cka(ko, seed), en, ko)
-        for en, ko in pairs
-    ]
-    if any(block.p is None for block in blocks):
-        return OPEN, f"{said}: {next(block.reason for block in blocks if block.p is None)}"
-    p_values = holm([block.p for block in blocks])
-    said += f"; English − Korean {', '.join(with_interval(b.value, b.interval) for b in blocks)}"
-    if not all(below_ceiling(records) for pair in pairs for records in pair):
-        return OPEN, f"{said}: in a block, two tasks may be as alike as two seeds of one"
-    signs = [block.value * (1 if block is not blocks[-1] else -1) > 0 for block in blocks]
-    shown = [p < LEVEL for p in p_values]
-    if any(here and not sign for here, sign in zip(shown, signs, strict=True)):
-        return FAILS + WHOLE, said
-    return (HOLDS + WHOLE, said) if all(shown) else (OPEN, f"{said}: not shown in every block")
+def blocks(study: Study) -> list[list[Similarity]]:
+    """The records of so_surface and so_meaning of unlike seeds, block by block."""
+    found: dict[int, list[Similarity]] = {}
+    for record in study.analyses["cka"].records if "cka" in study.analyses else []:
+        pair = {record.system_x, record.system_y}
+        if pair == set(SINGLE.values()) and record.seed_x != record.seed_y and record.cka is not None:
+            found.setdefault(record.layer, []).append(record)
+    return [found[layer] for layer in sorted(found)]
 
 
-def task_similarity(recipe: Recipe) -> list[list[dict]]:
-    """The records of so_surface and so_meaning, block by block."""
-    blocks: dict[int, list[dict]] = {}
-    for r in unlike_seeds(of_group(recipe.exp / "cka.json", recipe.group, "cka")):
-        if {r["system_x"], r["system_y"]} == set(SINGLE.values()) and r["cka"] is not None:
-            blocks.setdefault(r["layer_x"], []).append(r)
-    return [blocks[block] for block in sorted(blocks)]
-
-
-def numbers(places: list[list[dict]]) -> str:
-    """CKA with its null, floor and ceiling, means over the records of each place in turn."""
-    said = []
-    for key, name in (("cka", "CKA"), ("null", "null"), ("floor", "floor"), ("ceiling", "ceiling")):
-        means = [mean_of(records, key) for records in places]
-        values = " ".join("–" if value is None else f"{value:.2f}" for value in means)
-        said.append(f"{name} {values}")
-    return "; ".join(said)
-
-
-def own_way(recipe: Recipe) -> tuple[str, str]:
-    """Whether do's decoder of the meaning is less like the single one than that of the surface.
-
-    The last decoder layer, utterances of divergence 0: how far each output is below its ceiling,
-    two seeds of the single system; a jackknife over seeds. Nothing is told of a decoder that may be
-    at the ceiling.
-    """
-    found = {output: kept(recipe, output) for output in SINGLE}
-    if not all(found.values()):
-        return OPEN, "the decoders were not compared"
-    said = "do’s last decoder layer and the single one’s: " + "; ".join(
-        f"{output}: {numbers([records])}" for output, records in found.items()
-    )
-    surface, meaning = found.values()
+def _own_way(study: Study) -> Finding:
+    """Whether the dual system's decoder of the meaning is less like its baseline's than the surface's."""
+    if "decoders" not in study.analyses or study.dual is None:
+        return Finding(NOTHING, "decoders were not compared (stage 11)")
+    found = {output: _last_layers(study, output) for output in study.outputs}
+    if len(found) < 2 or not all(found.values()):
+        reasons = [r.reason for r in study.analyses["decoders"].records if r.reason]
+        return Finding(NOTHING, reasons[0] if reasons else "one of the decoders was not compared")
+    surface, meaning = found["surface"], found["meaning"]
     change = over_seeds(
-        lambda seed: shortfall(meaning, seed) - shortfall(surface, seed), surface, meaning
+        lambda seed: shortfall(meaning, seed) - shortfall(surface, seed), [*surface, *meaning]
     )
-    if change.p is None:
-        return OPEN, f"{said}: {change.reason}"
-    said += f"; shortfall, meaning − surface {with_interval(change.value, change.interval)} over seeds"
-    if not below_ceiling(meaning if change.value > 0 else surface):
-        return OPEN, f"{said}: both may be as alike as two seeds of one system"
-    if change.p >= LEVEL:
-        return OPEN, f"{said}: not shown"
-    return (HOLDS if change.value > 0 else FAILS) + WHOLE, said
+    if change.interval is None:
+        return Finding(NOTHING, change.reason)
+    said = (
+        "CKA with the baseline’s decoder, below that of two seeds, meaning − surface: "
+        f"{number(change.value, 2, '+')} {ends(change.interval, 1, 2)}"
+    )
+    if not _below_ceiling(meaning if change.value > 0 else surface):
+        return Finding(OPEN, f"{said}; both may be as alike as two seeds of one system")
+    return Finding(_verdict(change.interval), said)
 
 
-def kept(recipe: Recipe, output: str) -> list[dict]:
-    """How alike the last layers of do's and of the single system's decoder are: a record a pair."""
-    records = [
+def _last_layers(study: Study, output: str) -> list[Similarity]:
+    pair = {(study.dual, output), (study.baseline(output), output)}
+    found = [
         r
-        for r in unlike_seeds(of_group(recipe.exp / "decoders.json", recipe.group, "decoder cka"))
-        if {(r["system_x"], r["output_x"]), (r["system_y"], r["output_y"])}
-        == {("do", output), (SINGLE[output], output)}
-        and r["set"] == "divergence 0"
+        for r in study.analyses["decoders"].records
+        if {(r.system_x, r.output_x), (r.system_y, r.output_y)} == pair
+        and r.positions == "divergence 0"
+        and r.seed_x != r.seed_y
+        and r.cka is not None
     ]
-    last = max((r["layer_x"] for r in records if r["layer_x"]), default=None)
-    return [r for r in records if r["layer_x"] == last and r["cka"] is not None]
+    return [r for r in found if r.layer == max(one.layer for one in found)]
+
+
+def cka(records: list[Similarity], without: int | None = None) -> float:
+    """Mean CKA of the pairs without a seed; nan where none is left."""
+    values = [r.cka for r in records if without not in (r.seed_x, r.seed_y)]
+    return mean(values) if values else math.nan
+
+
+def shortfall(records: list[Similarity], without: int | None = None) -> float:
+    """How far the pairs without a seed are below their ceiling; nan where there is none."""
+    ceiling = records[0].ceiling
+    if without is not None:
+        ceiling = (records[0].ceiling_without or {}).get(str(without))
+    return math.nan if ceiling is None else ceiling - cka(records, without)
+
+
+def _below_ceiling(records: list[Similarity]) -> bool:
+    """Whether the pairs are shown to be less alike than two seeds of one system."""
+    short = over_seeds(lambda seed: shortfall(records, seed), records)
+    return short.interval is not None and short.interval[0] > 0
+
+
+def over_seeds(value: Callable[[int | None], float], records: list[Similarity]) -> Estimate:
+    """Estimate ``value(None)``, where ``value(seed)`` is the value without that seed.
+
+    A t-interval of the jackknife's pseudo-values: pairs that share a seed are not independent, seeds
+    are (Arvesen 1969, Annals of Mathematical Statistics 40). The speakers are held fixed.
+    """
+    seeds = sorted({seed for record in records for seed in (record.seed_x, record.seed_y)})
+    if len(seeds) < MIN_SEEDS:
+        return Estimate(reason=f"{len(seeds)} seeds, fewer than {MIN_SEEDS}")
+    whole, without = value(None), [value(seed) for seed in seeds]
+    if not all(map(math.isfinite, (whole, *without))):
+        return Estimate(reason="without one of the seeds a value or its ceiling is missing")
+    pseudo = [len(seeds) * whole - (len(seeds) - 1) * one for one in without]
+    error = stats.sem(pseudo)
+    reach = float(stats.t.ppf(0.975, len(seeds) - 1) * error)
+    return Estimate(mean(pseudo), (mean(pseudo) - reach, mean(pseudo) + reach))

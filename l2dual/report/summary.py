@@ -1,39 +1,53 @@
-"""The table on the terminal: one line per system, and where each report is."""
+"""The last lines on the terminal: the rates of each system, where things are, what to do next."""
 
 from pathlib import Path
 
-from l2dual.report.rates import RATE, Comparison, comparisons
-from l2dual.score import read_records
+from l2dual.report.page import nothing_learned
+from l2dual.report.study import Study, percent, points, read_study
 
-HEAD = ("language", "corpus", "convention", "system", "seeds", "surface", "meaning")
+HEAD = ("", "system", "seeds", "surface", "meaning", "cross-talk: surface", "meaning")
+MOST = 6  # systems of one study; the report has all
 
 
 def summary(paths: list[Path]) -> str:
-    """Lay the overall error rates of several results.json out, with the report beside each."""
-    lines, reports = [HEAD], []
-    for path in paths:
-        records = [r for r in read_records(path) if r["kind"] == "error_rate"]
-        for group in comparisons(records):
-            lines += [row(group, system) for system in group.systems]
-        report = path.with_name("report.html")
-        if report.is_file():
-            reports.append(f"report: {report.resolve()}")
+    """Lay the results files of one or two recipes out in about ten lines."""
+    lines, places, studies = [HEAD], [], [read_study(path.parent) for path in paths]
+    for path, study in zip(paths, studies, strict=True):
+        lines += [_row(study, system) for system in study.systems[:MOST]]
+        places.append(_places(path.parent))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
-    rows.insert(1, "  ".join("-" * columns for columns in widths))
-    return "\n".join([*rows, *reports])
+    warnings = dict.fromkeys(warning for study in studies for warning in study.results.meta.warnings)
+    return "\n".join([*warnings, *rows, *places, f"next: {_next(studies)}"])
 
 
-def row(group: Comparison, system: str) -> tuple[str, ...]:
-    """One system's line; the mean over seeds, with their standard deviation from two on."""
-    rates = []
+def _row(study: Study, system: str) -> tuple[str, ...]:
+    rates, talks = [], []
     for output in ("surface", "meaning"):
-        unit = group.units.get(output, ["char"])[0]
-        cell = group.cell(system, output, unit, "all")
-        if cell is None or cell.mean is None:
-            rates.append("-")
-        else:
-            spread = f" (sd {cell.sd:.1f})" if cell.sd is not None else ""
-            rates.append(f"{RATE[unit]} {cell.mean:.1f} %{spread}")
-    seeds = " ".join(map(str, group.seeds))
-    return (group.language, group.corpus, group.surface_convention, system, seeds, *rates)
+        scored = output in study.outputs
+        rate = study.rate("error_rate", system, output) if scored else None
+        talk = study.difference("cross_talk", output, system=system) if scored else None
+        rates.append(f"{study.unit(output)} {percent(rate.value)} %" if rate else "")
+        known = talk is not None and talk.value is not None and talk.learned
+        talks.append(points(talk.value) if known else "")
+    seeds = " ".join(str(run.seed) for run in study.runs_of(system))
+    return (study.results.meta.language, system, seeds, *rates, *talks)
+
+
+def _places(exp: Path) -> str:
+    """Where the report, hypotheses, alignments and models are."""
+    report = (exp / "report.html").resolve()
+    folder = f"{exp.resolve()}/RUN"
+    said = f"report: {report}\n" if report.is_file() else ""
+    return (
+        f"{said}hypotheses: {folder}/decode/test/text.OUTPUT; alignments: {folder}/decode/score/; "
+        f"models: {folder}/model.zip"
+    )
+
+
+def _next(studies: list[Study]) -> str:
+    if any(map(nothing_learned, studies)):
+        return "./run.sh --preset mini (a corpus that systems learn from; half an hour)"
+    if min(len({run.seed for run in study.results.meta.runs}) for study in studies) < 3:
+        return './run.sh --seeds "1 2 3" (intervals need three seeds)'
+    return "open the report"

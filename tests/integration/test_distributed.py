@@ -145,7 +145,7 @@ def test_two_processes_give_the_gradients_of_one(by_two, case, record_property):
 
 
 def test_the_gap_of_batch_normalization_is_reported(by_two, record_property):
-    """Each process normalizes by its own utterances: a limit that docs/distributed.md states."""
+    """Each process normalizes by its own utterances: a limit that docs/cluster.md states."""
     expected = two_steps("conformer")["gradients"]
     gaps = [gap(worker["conformer"]["gradients"], expected) for worker in by_two]
     size = max(float(gradient.abs().max()) for gradient in expected.values())

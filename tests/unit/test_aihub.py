@@ -10,6 +10,7 @@ from l2dual.corpora import SPLITS, Request
 from l2dual.corpora.aihub import CONF, FIELD_MAPS, FieldMap, prepare
 from l2dual.datadir import DataDir, write_datadir
 from l2dual.errors import DataError, UsageError
+from tests.mac import from_a_mac, without_audio
 
 REQUEST = Request("ko", "heard")
 EDUCATIONAL = replace(REQUEST, field_map=CONF / "aihub_educational.yaml")
@@ -123,6 +124,14 @@ def test_utterance_of_505(set505):
     assert first.audio.is_file() and "TS_4. 중국어" in str(first.audio)
 
 
+def test_a_copy_from_a_mac(set505):
+    utterances, info = prepare(set505, REQUEST)
+    from_a_mac(set505)
+    same, facts = prepare(set505, REQUEST)
+    assert without_audio(same) == without_audio(utterances) and facts == info
+    assert all(utterance.audio.is_file() for utterance in same)
+
+
 def test_surface_is_meaning_where_nothing_was_mispronounced(set505):
     utterances, info = prepare(set505, REQUEST)
     texts = {u.meaning.split(" ", 1)[1]: u.surface.split(" ", 1)[1] for u in utterances}
@@ -130,6 +139,12 @@ def test_surface_is_meaning_where_nothing_was_mispronounced(set505):
     assert texts["할수 있다"] == "할수 있다"  # spaces alone
     assert texts["그 그 사람"] == "그 그 싸람"
     assert info["spaces_as_in_meaning"] == 5
+
+
+@pytest.mark.parametrize("field_map", [FIELD_MAPS["ko"], EDUCATIONAL.field_map])
+def test_marks_are_no_part_of_a_number(field_map):
+    text = FieldMap.load(field_map).text("어/ 1/3 명, 1,000원 그+그 사람* 3.5%")
+    assert text == "어 1/3 명 1000원 그 그 사람 3.5%"
 
 
 def test_official_folders_of_505(set505):

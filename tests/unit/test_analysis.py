@@ -1,4 +1,3 @@
-import json
 import sys
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ from l2dual.analysis.activations import (
 from l2dual.analysis.cka import debiased_cka
 from l2dual.analysis.comparison import Comparison, Side
 from l2dual.analysis.entanglement import Options, analyse
+from l2dual.analysis.records import read_analysis
 from l2dual.bin import run
 from l2dual.bin.analyse import main
 from l2dual.datadir import DataDir
@@ -100,79 +100,46 @@ def test_records(data, runs, two_seeds):
     records = two_seeds
     assert len(records) == 3 * 4 * 2  # comparisons, pairs of seeds, blocks
     wanted = ("so_surface", 1, "so_meaning", 2, 2)
-    keys = ("system_x", "seed_x", "system_y", "seed_y", "layer_x")
-    (record,) = (r for r in records if tuple(r[key] for key in keys) == wanted)
+    keys = ("system_x", "seed_x", "system_y", "seed_y", "layer")
+    (record,) = (r for r in records if tuple(getattr(r, key) for key in keys) == wanted)
     directory = DataDir.load(data)
     samples = {pair: collect(load_model(exp), directory, 8) for pair, exp in runs.items()}
     layers = {pair: sample.layers[1] for pair, sample in samples.items()}
     cka = debiased_cka(layers["so_surface", 1], layers["so_meaning", 2])
     ceilings = [debiased_cka(layers[s, 1], layers[s, 2]) for s in ("so_surface", "so_meaning")]
-    assert record["cka"] == pytest.approx(cka, abs=1e-9)
-    assert record["ceiling"] == pytest.approx(np.sqrt(np.prod(ceilings)), abs=1e-9)
-    assert record["ceiling_without"] == {"1": None, "2": None}  # a pair takes both
-    assert record["layer_y"] == 2 and record["comparison"] == "task similarity"
-    assert record["n_clusters"] == 12 and record["n_utts"] == 36 and record["dim"] == WIDTH
-    assert record["n_frames"] == len(samples["do", 1].rows) >= 4 * WIDTH
-    assert record["null_sd"] > 0 and record["null"] < cka
-    low, high = record["interval"]
+    assert record.cka == pytest.approx(cka, abs=1e-9)
+    assert record.ceiling == pytest.approx(np.sqrt(np.prod(ceilings)), abs=1e-9)
+    assert record.ceiling_without == {"1": None, "2": None}  # a pair takes both
+    assert record.n_clusters == 12 and record.n_utts == 36 and record.dim == WIDTH
+    assert record.n_frames == len(samples["do", 1].rows) >= 4 * WIDTH
+    assert record.null < cka
+    low, high = record.interval
     assert -1 < low < high < 1.5
-    assert {r["comparison"] for r in records if r["system_x"] == "do"} == {"pull"}
-    assert record["split"] == "test" and record["exp_x"] == str(runs["so_surface", 1])
+    pairs = {(r.system_x, r.system_y) for r in records}
+    assert pairs == {("so_surface", "so_meaning"), ("do", "so_surface"), ("do", "so_meaning")}
 
 
 def test_value_lies_between_null_and_one(two_seeds):
     """The two encoders of one seed start alike, those of two seeds do not."""
     same, other = [], []
     for record in two_seeds:
-        assert abs(record["null"]) < 0.3 and 0 < record["floor"] < 0.999
-        (same if record["seed_x"] == record["seed_y"] else other).append(record["cka"])
+        assert abs(record.null) < 0.3 and 0 < record.floor < 0.999
+        (same if record.seed_x == record.seed_y else other).append(record.cka)
     assert np.mean(other) < np.mean(same) < 1
 
 
 def test_normalized_only_across_seeds(two_seeds):
     for record in two_seeds:
-        span = record["ceiling"] - record["null"]
-        if record["seed_x"] == record["seed_y"]:
-            assert record["normalized"] is None and "seeds differ" in record["reason"]
+        span = record.ceiling - record.null
+        if record.seed_x == record.seed_y:
+            assert record.normalized is None and "seeds differ" in record.reason
         elif span < 0.1:
-            assert record["normalized"] is None and "below 0.1" in record["reason"]
+            assert record.normalized is None and "below 0.1" in record.reason
         else:
-            expected = (record["cka"] - record["null"]) / span
-            assert record["normalized"] == pytest.approx(expected)
-            low, high = record["normalized_interval"]
-            assert low < high and record["reason"] is None
-    assert any(record["normalized"] is not None for record in two_seeds)
-
-
-def test_across_blocks(data, runs, two_seeds):
-    directory = DataDir.load(data)
-    x = collect(load_model(runs["do", 1]), directory, 8).layers
-    y = collect(load_model(runs["so_surface", 2]), directory, 8).layers
-    wanted = ("do", 1, "so_surface", 2)
-    keys = ("system_x", "seed_x", "system_y", "seed_y")
-    records = [record for record in two_seeds if tuple(record[key] for key in keys) == wanted]
-    matrix = [[debiased_cka(one, other) for other in y] for one in x]
-    np.testing.assert_allclose([r["cka_across"] for r in records], matrix, atol=1e-4)
-    np.testing.assert_allclose([r["cka"] for r in records], np.diag(matrix), atol=1e-9)
-    for layer, record in enumerate(records):  # the diagonal is the record's own values
-        for name in ("null", "ceiling", "normalized", "interval", "normalized_interval"):
-            np.testing.assert_allclose(record[f"{name}_across"][layer], record[name], atol=1e-4)
-    low, high = records[0]["interval_across"][1]
-    assert low < high and records[0]["null_across"][1] < matrix[0][1]
-
-
-def test_ceiling_of_unlike_blocks(data, runs, two_seeds):
-    """Two seeds of one task at these two blocks, the mean of either way round."""
-    directory = DataDir.load(data)
-    layers = {pair: collect(load_model(exp), directory, 8).layers for pair, exp in runs.items()}
-    ceilings = []
-    for system in ("do", "so_surface"):
-        one, other = layers[system, 1], layers[system, 2]
-        ceilings.append((debiased_cka(one[0], other[1]) + debiased_cka(one[1], other[0])) / 2)
-    keys = ("system_x", "seed_x", "system_y", "seed_y", "layer_x")
-    wanted = ("do", 1, "so_surface", 2, 1)
-    (record,) = (r for r in two_seeds if tuple(r[key] for key in keys) == wanted)
-    assert record["ceiling_across"][1] == pytest.approx(np.sqrt(np.prod(ceilings)), abs=1e-4)
+            expected = (record.cka - record.null) / span
+            assert record.normalized == pytest.approx(expected)
+            assert record.reason is None
+    assert any(record.normalized is not None for record in two_seeds)
 
 
 def test_networks_of_unlike_depth(data, runs):
@@ -187,10 +154,7 @@ def test_networks_of_unlike_depth(data, runs):
     table = Comparison(directory, sides)
     for x, y in (("do1", "so_surface2"), ("so_surface1", "do2")):
         (block,) = table.blocks(x, y)
-        assert block["normalized"] is not None and block["ceiling_across"][0] is not None
-        for name in ("ceiling", "normalized", "normalized_interval"):
-            assert block[f"{name}_across"][1:] == [None] * (len(block["cka_across"]) - 1)
-    assert len(block["cka_across"]) == 2 and None not in block["cka_across"]
+        assert block["normalized"] is not None and block["ceiling"] is not None
 
 
 def test_a_missing_statistics_file_is_named(tmp_path):
@@ -205,40 +169,31 @@ def test_a_missing_statistics_file_is_named(tmp_path):
 def test_one_seed_has_no_ceiling(data, runs):
     records = analyse(data, first_seeds(runs), Options())
     for record in records:
-        assert record["ceiling"] is None and record["normalized"] is None
-        assert "second seed of" in record["reason"] and record["interval"] is not None
+        assert record.ceiling is None and record.normalized is None
+        assert "second seed of" in record.reason and record.interval is not None
 
 
 def test_too_little_is_null_with_its_reason(tmp_path, data, runs):
     wide = [make_run(tmp_path / s, s, 1, width=64) for s in ("so_surface", "so_meaning")]
     for record in analyse(data, wide, Options()):
-        assert record["cka"] is None and "needs 256" in record["reason"]
+        assert record.cka is None and "needs 256" in record.reason
     few = make_data(tmp_path / "few", n_speakers=3, per_speaker=6)
     records = analyse(few, first_seeds(runs)[:2], Options())
     for record in records:
-        assert record["cka"] is not None and record["interval"] is None and record["null"] is None
-        assert "10 speakers or voices (has 3)" in record["reason"]
-        assert "20 utterances (has 18)" in record["reason"]
+        assert record.cka is not None and record.interval is None and record.null is None
+        assert "10 speakers or voices (has 3)" in record.reason
+        assert "20 utterances (has 18)" in record.reason
     handful = make_data(tmp_path / "handful", n_speakers=1, per_speaker=1)
     for record in analyse(handful, list(runs.values()), Options()):
-        assert record["cka"] is None and "needs 32" in record["reason"]
+        assert record.cka is None and "needs 32" in record.reason
     assert analyse(data, first_seeds(runs)[:1], Options()) == []
 
 
 def test_a_bounded_sample_is_drawn_before_anything_is_encoded(data, runs):
     records = analyse(data, first_seeds(runs)[:2], Options(max_utts=15))
-    assert {record["n_utts"] for record in records} == {15}
+    assert {record.n_utts for record in records} == {15}
     again = analyse(data, first_seeds(runs)[:2], Options(max_utts=15))
     assert again == records
-
-
-def test_records_of_cached_features_name_the_data_that_they_are_of(tmp_path, runs):
-    """As exp/results.json does, or the report would not take them for the same data."""
-    cached = make_data(tmp_path / "test", n_speakers=1, per_speaker=1)
-    with (cached / "corpus.yaml").open("a") as info:
-        info.write("features_of: dump/original\n")
-    records = analyse(cached, first_seeds(runs)[:2], Options())
-    assert {record["data"] for record in records} == {"dump/original"}
 
 
 def test_runs_that_cannot_be_compared(tmp_path, data, runs):
@@ -278,18 +233,19 @@ def test_broken_models_are_named(tmp_path, data, runs):
 def test_command(tmp_path, data, runs, monkeypatch, capsys):
     out = tmp_path / "exp/cka.json"
 
-    def command(*exps):
-        args = ["analyse", "--data", str(data), "--out", str(out), "--exp", *map(str, exps)]
+    def command(*exps, split=data):
+        args = ["analyse", "--data", str(split), "--out", str(out), "--exp", *map(str, exps)]
         monkeypatch.setattr(sys, "argv", args)
         run(main)
         return capsys.readouterr().out
 
     stdout = command(*first_seeds(runs))
-    records = json.loads(out.read_text(), parse_constant=pytest.fail)
-    assert len(records) == 6 and all(record["kind"] == "cka" for record in records)
-    assert records[0]["command"].startswith("python -m l2dual.bin.analyse --data")
-    assert not any("command" in record for record in records[1:])
-    assert stdout.count("so_surface       1  so_meaning") == 2 and "second seed" in stdout
+    found = read_analysis(out)
+    assert found.records == analyse(data, first_seeds(runs), Options())
+    assert found.meta.command.startswith("python -m l2dual.bin.analyse --data")
+    assert found.meta.runs == {exp.name: "abc" for exp in first_seeds(runs)}
+    assert found.meta.data == str(data.parent) and found.meta.split == "test"
+    assert "cka: 6 records\n" in stdout and stdout.count("second seed of") == 3
     before = out.read_bytes()
     command(*first_seeds(runs))
     assert out.read_bytes() == before
@@ -298,5 +254,15 @@ def test_command(tmp_path, data, runs, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert error.startswith("l2dual: error:") and error.count("\n") == 1 and "nothing" in error
     assert out.read_bytes() == before
-    assert "no systems to compare" in command(runs["do", 1])
-    assert json.loads(out.read_text()) == []
+    cached = make_data(tmp_path / "test", n_speakers=1, per_speaker=1)
+    with (cached / "corpus.yaml").open("a") as info:
+        info.write("features_of: dump/original\n")
+    assert "no systems to compare" in command(runs["do", 1], split=cached)
+    assert read_analysis(out).meta.data == "dump/original" and read_analysis(out).records == []
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"meta": {}, "records": []}', "[" * 5000])
+def test_a_broken_file_is_named(tmp_path, text):
+    (tmp_path / "cka.json").write_text(text)
+    with pytest.raises(DataError, match="cka.json: not a file of stage 11"):
+        read_analysis(tmp_path / "cka.json")

@@ -1,14 +1,23 @@
 """Audio: formats agree, speed and rate are as asked, bad files are named."""
 
+import subprocess
+import sys
+
+import av
+import kaldiio
 import numpy as np
 import pytest
 import soundfile
 
-from l2dual.audio import format_audio, read_audio
+from l2dual import recording
+from l2dual.audio import BAD_AUDIO, format_audio, read_audio
 from l2dual.bin.perturb_speed import perturb_speed
-from l2dual.datadir import UNKNOWN, DataDir
+from l2dual.datadir import UNKNOWN, DataDir, read_table
 from l2dual.errors import DataError
+from l2dual.filter import filter_data
+from l2dual.recording import decode
 from l2dual.speech import batches
+from l2dual.validate import repair, validate
 
 RATE = 16000
 
@@ -53,8 +62,10 @@ def test_flac_wav_and_ark_hold_the_same_samples(data, tmp_path):
     for _, waves in copies:
         assert {u: len(w) for u, w in waves.items()} == {"s-a": 16000, "s-b": 8000, "s-c": 11200}
         for utt, wave in waves.items():
-            np.testing.assert_allclose(wave, copies[0][1][utt], atol=2 / 32768)
+            np.testing.assert_array_equal(wave, copies[0][1][utt])
     np.testing.assert_allclose(copies[0][1]["s-a"], tone(1.0), atol=2 / 32768)
+    source = soundfile.read(data["wav.scp"]["s-a"], dtype="float32")[0]  # of 16 bits: nothing is lost
+    np.testing.assert_array_equal(copies[0][1]["s-a"], source)
 
 
 def test_a_file_that_is_as_wanted_is_not_copied(data, tmp_path):
@@ -119,16 +130,6 @@ def test_a_segment_is_that_part_of_the_file(tmp_path, name):
     np.testing.assert_allclose(samples, ramp[4000:16000], atol=2 / 32768)
 
 
-def test_only_the_segment_is_read(tmp_path, monkeypatch):
-    soundfile.write(tmp_path / "a.wav", tone(2.0), RATE)
-    read, asked = soundfile.SoundFile.read, []
-    monkeypatch.setattr(
-        soundfile.SoundFile, "read", lambda self, n, **kw: asked.append(n) or read(self, n, **kw)
-    )
-    read_audio(tmp_path / "a.wav", "utt", RATE, segment=(1.0, 1.5))
-    assert asked == [8000]
-
-
 def test_a_segment_may_end_a_rounding_after_the_file(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(1.0), RATE)
     assert len(read_audio(tmp_path / "a.wav", "utt", RATE, segment=(0.5, 1.05))) == 8000
@@ -137,7 +138,7 @@ def test_a_segment_may_end_a_rounding_after_the_file(tmp_path):
 @pytest.mark.parametrize("segment", [(0.5, 1.5), (1.2, 1.25), (0.5, 0.5), (-0.1, 0.5), (1.0, 1.05)])
 def test_a_segment_outside_the_file_is_named(tmp_path, segment):
     soundfile.write(tmp_path / "a.wav", tone(1.0), RATE)
-    with pytest.raises(DataError, match="not within its 1.000 s: mend utt2segment") as error:
+    with pytest.raises(DataError, match="not within its 1.000 s .*: correct utt2segment") as error:
         read_audio(tmp_path / "a.wav", "utt7", RATE, segment=segment)
     assert "utt7" in str(error.value) and "a.wav" in str(error.value)
 
@@ -169,3 +170,283 @@ def test_a_segment_that_is_no_numbers_is_named(data, tmp_path):
     data.tables["utt2segment"] = {"s-a": "0.25", "s-b": UNKNOWN, "s-c": UNKNOWN}
     with pytest.raises(DataError, match="utt2segment: utterance s-a has '0.25', not `start end`"):
         format_audio(data, tmp_path / "out", "flac", RATE, nj=1)
+
+
+@pytest.mark.parametrize("speed", ["fast", "nan", "0", "-1", "inf", ""])
+def test_a_speed_that_is_no_number_is_named(data, tmp_path, speed):
+    data.tables["utt2speed"] = {"s-a": "1.1", "s-b": speed, "s-c": "1.0"}
+    with pytest.raises(DataError, match=f"utt2speed: utterance s-b has '{speed}', not a number"):
+        format_audio(data, tmp_path / "out", "flac", RATE, nj=1)
+
+
+FACTS = {"corpus": "c", "language": "en", "convention": "heard"}
+FACTS |= {"surface_unit": "char", "meaning_unit": "char"}
+
+
+def unknown_length(path):
+    """Make a FLAC file one from a streaming encoder, which has 0 as its number of samples."""
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+
+
+def cut(path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def noise(seconds=1.0, rate=RATE):
+    return 0.1 * np.random.default_rng(0).standard_normal(int(seconds * rate))
+
+
+def compress(path, container, codec, rate=48000):
+    """Write two seconds of a tone as a phone or a browser does."""
+    with av.open(str(path), "w", format=container) as file:
+        track = file.add_stream(codec, rate=rate)
+        track.layout = "mono"
+        samples = tone(2.0, rate).astype(np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = rate, 0
+        for packet in [*track.encode(frame), *track.encode(None)]:
+            file.mux(packet)
+
+
+def film(path):
+    """A video without sound."""
+    with av.open(str(path), "w", format="mp4") as file:
+        track = file.add_stream("mpeg4", rate=10)
+        track.width = track.height = 64
+        track.pix_fmt = "yuv420p"
+        picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+        for packet in [*track.encode(picture), *track.encode(None)]:
+            file.mux(packet)
+
+
+PHONES = {
+    "a.m4a": ("mp4", "aac"),
+    "a.3gp": ("3gp", "aac"),
+    "a.mov": ("mov", "aac"),
+    "a.aac": ("adts", "aac"),
+    "a.webm": ("webm", "libopus"),
+    "a.mka": ("matroska", "libopus"),
+    "a.opus": ("ogg", "libopus"),
+}
+
+
+@pytest.mark.parametrize("name", PHONES)
+def test_what_phones_and_browsers_record(tmp_path, name):
+    compress(tmp_path / name, *PHONES[name])
+    samples = read_audio(tmp_path / name, "utt", RATE)
+    assert len(samples) == pytest.approx(2 * RATE, abs=1100)  # ADTS keeps the encoder's padding
+    assert np.argmax(np.abs(np.fft.rfft(samples))) / len(samples) * RATE == pytest.approx(440, abs=1)
+    assert np.abs(samples[8000:24000]).max() == pytest.approx(0.3, abs=0.03)
+    cut(tmp_path / name)
+    with pytest.raises(DataError, match="truncated"):
+        read_audio(tmp_path / name, "utt", RATE)
+
+
+def test_tags_in_another_encoding_do_no_harm(tmp_path):
+    path = tmp_path / "a.m4a"
+    with av.open(str(path), "w", format="mp4") as file:
+        file.metadata["title"] = "TITLETITLE"
+        track = file.add_stream("aac", rate=RATE)
+        samples = np.stack([noise()] * 2).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+        frame.sample_rate, frame.pts = RATE, 0
+        for packet in [*track.encode(frame), *track.encode(None)]:
+            file.mux(packet)
+    content = path.read_bytes()
+    assert content.count(b"TITLETITLE") == 1
+    path.write_bytes(content.replace(b"TITLETITLE", "한국어에요".encode("cp949")))
+    assert decode(str(path)).channels == 2
+
+
+def test_a_video_without_sound_is_named(tmp_path):
+    film(tmp_path / "a.mp4")
+    with pytest.raises(DataError, match="there is no audio track in it .utterance utt7."):
+        read_audio(tmp_path / "a.mp4", "utt7", RATE)
+
+
+def test_flac_of_unknown_length(tmp_path):
+    soundfile.write(tmp_path / "a.flac", tone(1.0), RATE, subtype="PCM_16")
+    whole = read_audio(tmp_path / "a.flac", "utt", RATE)
+    unknown_length(tmp_path / "a.flac")
+    assert soundfile.info(tmp_path / "a.flac").frames > 2**62
+    np.testing.assert_array_equal(read_audio(tmp_path / "a.flac", "utt", RATE), whole)
+
+
+def test_pcm_that_begins_like_aac_is_pcm(tmp_path):
+    samples = tone(0.5)
+    samples[0] = -3585 / 32768  # the bytes ff f1
+    pcm(tmp_path / "a.pcm", samples)
+    assert (tmp_path / "a.pcm").read_bytes()[:2] == b"\xff\xf1"
+    assert len(read_audio(tmp_path / "a.pcm", "utt", RATE)) == 8000
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.au", "a.w64", "a.rf64", "a.caf", "a.mp3"])
+def test_half_a_file_is_truncated(tmp_path, name):
+    soundfile.write(tmp_path / name, noise(), RATE, format=name[2:].upper())
+    assert decode(str(tmp_path / name)).frames == RATE
+    cut(tmp_path / name)
+    assert "truncated" in decode(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    "samples, is_used",
+    [
+        (tone(1.0) * 30000, False),
+        (np.concatenate([np.zeros(15000), noise(0.05) * 32768]), False),  # a word in silence
+        (tone(1.0) * 5, False),
+        (tone(1.0) * 3.4, True),  # a limiter's peaks: 1.02
+        (noise() * 3.5, True),  # full scale is 2.9 standard deviations
+    ],
+)
+def test_floats_on_another_scale_are_not_clipped(tmp_path, samples, is_used):
+    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
+    if is_used:
+        assert np.abs(read_audio(tmp_path / "a.wav", "utt", RATE)).max() == 1.0
+    else:
+        with pytest.raises(DataError, match="where 1 is full scale .utterance utt.: divide them"):
+            read_audio(tmp_path / "a.wav", "utt", RATE)
+
+
+def test_arks_hold_floats_or_wav(tmp_path):
+    samples = noise().astype(np.float32)
+    kaldiio.save_ark(str(tmp_path / "f.ark"), {"a": samples, "b": samples[:800].astype(float)})
+    soundfile.write(tmp_path / "a.wav", samples, 8000)
+    wav = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "w.ark").write_bytes(b"a " + wav + b"b " + wav)
+    np.testing.assert_array_equal(read_audio(f"{tmp_path}/f.ark:2", "utt", RATE), samples)
+    place = 2 + 10 + 4 * len(samples) + 2
+    assert decode(f"{tmp_path}/f.ark:{place}").frames == 800
+    second = decode(f"{tmp_path}/w.ark:{len(wav) + 4}")
+    assert (second.rate, second.frames) == (8000, RATE)
+
+
+@pytest.fixture
+def faulty(tmp_path):
+    """Two good recordings, and one of each kind that can't be used, in a directory of stage 1."""
+    folder = tmp_path / "audio"
+    folder.mkdir()
+
+    def write(name, samples, rate=RATE, **options):
+        soundfile.write(folder / name, samples, rate, **options)
+
+    def once(value, place=8000):
+        samples = noise(2.0)
+        samples[place] = value
+        return samples
+
+    write("good.wav", noise(2.0), subtype="PCM_16")
+    write("good2.flac", noise(2.0), subtype="PCM_16")
+    write("nan.wav", once(np.nan), subtype="FLOAT")
+    write("inf.wav", once(np.inf), subtype="FLOAT")
+    write("segment.wav", once(np.nan), subtype="FLOAT")
+    write("zeros.flac", np.zeros(2 * RATE), subtype="PCM_16")  # as stage 3 wants it
+    write("empty.wav", np.zeros(0))
+    write("slow.wav", noise(2.0, 8000), 8000)
+    write("scale.wav", noise(2.0) * 32768, subtype="FLOAT")
+    write("short.wav", noise(2.0))
+    for name in ("cut.wav", "cut.mp3", "cut.ogg", "cut.flac"):
+        write(name, noise(2.0))
+        cut(folder / name)
+    film(folder / "film.mp4")
+    (folder / "text.wav").write_text("not audio")
+    files = sorted(folder.iterdir())
+    tables = {name: {f"s-{f.name}": "x y z" for f in files} for name in DataDirTables}
+    tables["utt2spk"] = {f"s-{f.name}": "s" for f in files}
+    tables["wav.scp"] = {f"s-{f.name}": str(f) for f in files}
+    tables["utt2segment"] = dict.fromkeys(tables["wav.scp"], UNKNOWN)
+    tables["utt2segment"] |= {"s-segment.wav": "0.2 1.2", "s-short.wav": "1.0 3.0"}
+    DataDir(tmp_path / "data", tables, FACTS).write(tmp_path / "data")
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("audio_format", ["flac", "wav", "ark"])
+def test_stages_3_and_4_drop_what_the_validator_drops(faulty, tmp_path, capfd, audio_format):
+    directory, found = validate(faulty)
+    _, dropped = repair(directory, found)
+    format_audio(DataDir.load(faulty), tmp_path / "out", audio_format, RATE, nj=1)
+    said = capfd.readouterr().err
+    filtered = filter_data(tmp_path / "out", True, 0.1, 20, 25)
+    assert set(filtered.data["wav.scp"]) == {"s-good.wav", "s-good2.flac"}
+    assert set(filtered.dropped) == set(dropped) == set(read_table(tmp_path / "out" / BAD_AUDIO))
+    assert len(dropped) == 14
+    for utt, reason in filtered.dropped.items():
+        assert f"(utterance {utt}): " in said
+        assert reason.startswith("wav.scp: the recording can't be used: ") and len(reason) > 45
+
+
+def test_nothing_but_faulty_recordings_is_an_error(faulty, tmp_path):
+    data = DataDir.load(faulty).subset(["s-nan.wav", "s-zeros.flac"])
+    with pytest.raises(DataError, match="no recording can be used: .*nan.wav: samples that are no"):
+        format_audio(data, tmp_path / "out", "flac", RATE, nj=1)
+
+
+def test_all_missing_recordings_are_listed_before_any_is_read(data, tmp_path, capfd):
+    for utt in ("s-a", "s-c"):
+        data.tables["wav.scp"][utt] = f"/nowhere/{utt}.wav"
+    with pytest.raises(DataError, match="s-a.wav: no such audio file .utterance s-a.*and 1 more"):
+        format_audio(data, tmp_path / "out", "flac", RATE, nj=1)
+    assert capfd.readouterr().err.count("no such audio file") == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recording_of_many_segments_is_decoded_once(data, tmp_path, monkeypatch):
+    path, log = data["wav.scp"]["s-a"], tmp_path / "log"
+    data.tables["wav.scp"] |= {"s-c": path}
+    data.tables["utt2segment"] = {"s-a": "0.0 0.5", "s-b": UNKNOWN, "s-c": "0.5 1.0"}
+    opened = recording.open_audio
+
+    def counted(source):
+        with log.open("a") as stream:  # a worker process reads
+            stream.write(f"{source}\n")
+        return opened(source)
+
+    monkeypatch.setattr(recording, "open_audio", counted)
+    format_audio(data, tmp_path / "out", "flac", RATE, nj=1)
+    assert log.read_text().splitlines().count(path) == 1
+
+
+@pytest.mark.parametrize("audio_format", ["wav", "ark"])
+def test_a_pipe_runs_only_where_it_is_allowed(data, tmp_path, capfd, audio_format):
+    source = data["wav.scp"]["s-a"]
+    data.tables["wav.scp"]["s-a"] = pipe = f"touch '{tmp_path}/ran'; cat '{source}' |"
+    with pytest.raises(DataError, match="a pipe .utterance s-a.: .*--allow_pipes true"):
+        format_audio(data, tmp_path / "out", audio_format, RATE, nj=1)
+    assert not (tmp_path / "ran").exists()
+    format_audio(data, tmp_path / "out", audio_format, RATE, nj=1, allow_pipes=True)
+    assert (tmp_path / "ran").exists()
+    assert f"running the command of wav.scp: {pipe.removesuffix(' |')}\n" in capfd.readouterr().out
+    formatted = DataDir.load(tmp_path / "out")
+    assert "|" not in formatted["wav.scp"]["s-a"] and formatted["utt2dur"]["s-a"] == "1.0000"
+    assert str(tmp_path / "out") in formatted["wav.scp"]["s-a"]
+
+
+def test_a_command_that_fails_is_named(data, tmp_path, capfd):
+    data.tables["wav.scp"]["s-a"] = "echo oh no >&2; exit 3 |"
+    format_audio(data, tmp_path / "out", "flac", RATE, nj=1, allow_pipes=True)
+    assert "its command fails with status 3: oh no (utterance s-a)" in capfd.readouterr().err
+    assert set(DataDir.load(tmp_path / "out")["wav.scp"]) == {"s-b", "s-c"}
+
+
+def test_the_validator_reads_a_pipe_where_it_is_allowed(faulty):
+    data = DataDir.load(faulty).subset(["s-good.wav"])
+    data.tables["wav.scp"]["s-good.wav"] = f"cat {data['wav.scp']['s-good.wav']} |"
+    data.write(faulty)
+    command = [sys.executable, "-m", "l2dual", "validate", str(faulty)]
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert refused.returncode == 1 and "--allow_pipes true" in refused.stdout
+    allowed = subprocess.run([*command, "--allow_pipes", "true"], capture_output=True, text=True)
+    assert allowed.returncode == 0 and "running the command of wav.scp: cat" in allowed.stdout
+
+
+@pytest.mark.parametrize("factors", ["nan", "0.9 inf", "0", "-1", "", "fast"])
+def test_a_speed_is_a_number_above_0(data, tmp_path, factors):
+    data.write(tmp_path / "in")
+    command = [sys.executable, "-m", "l2dual.bin.perturb_speed", "--data", str(tmp_path / "in")]
+    command += [f"--factors={factors}", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"--speed_factors '{factors}': give numbers" in done.stderr

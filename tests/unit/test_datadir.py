@@ -60,7 +60,7 @@ def test_an_utterance_without_a_text_is_named(tmp_path, name):
 
 @pytest.mark.parametrize(
     "content, fault",
-    [("a 1\na 2\n", "line 2: utterance a stands twice"), ("a 1\n\n", "line 2: the line is blank")],
+    [("a 1\na 2\n", "line 2: utterance a is a duplicate"), ("a 1\n\n", "line 2: the line is blank")],
 )
 def test_bad_tables_are_named(tmp_path, content, fault):
     (tmp_path / "t").write_text(content)

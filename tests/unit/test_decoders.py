@@ -63,14 +63,14 @@ def test_forced_in_a_batch_as_alone(runs):
 
 def test_all_pairs_on_both_sets(data, runs):
     records = compare_decoders(data, list(runs.values()), Options())
-    pairs = {(r["system_x"], r["output_x"], r["system_y"], r["output_y"]) for r in records}
+    pairs = {(r.system_x, r.output_x, r.system_y, r.output_y) for r in records}
     assert len(records) == 2 * 6 * 2 and len(pairs) == 6  # sets, pairs, layers
-    assert {r["set"] for r in records} == {"divergence 0", "matched positions"}
-    assert {r["n_utts"] for r in records} == {36}
+    assert {r.positions for r in records} == {"divergence 0", "matched positions"}
+    assert {r.n_utts for r in records} == {36}
     for record in records:
-        assert record["kind"] == "decoder cka" and record["n_frames"] >= 4 * WIDTH
-        assert record["null"] is not None and record["floor"] is not None
-        assert record["exp_x"] != record["exp_y"] or record["system_x"] == "do"
+        assert record.n_frames >= 4 * WIDTH
+        assert record.null is not None and record.floor is not None
+        assert (record.system_x, record.seed_x) != (record.system_y, record.seed_y) or record.system_x == "do"
 
 
 def test_two_dual_systems_are_not_set_beside():
@@ -97,20 +97,20 @@ def test_one_decoder_under_two_names(data, runs, tmp_path):
         state[name] = state[name.replace("meaning", "surface")]
     torch.save(state, twin / CHECKPOINT)
     records = compare_decoders(data, [twin], Options())
-    zero = [record for record in records if record["set"] == "divergence 0"]
+    zero = [record for record in records if record.positions == "divergence 0"]
     assert len(zero) == 2
     for record in zero:
-        assert record["cka"] == pytest.approx(1) and record["procrustes"] < 1e-6
+        assert record.cka == pytest.approx(1)
     for record in records:
-        assert record["null"] < record["cka"]
+        assert record.null < record.cka
 
 
 def test_two_vocabularies_are_pooled(data, tmp_path):
     tokens = [*TOKENS[:2], "c", "b", "a", *TOKENS[5:]]
     run = make_run(tmp_path / "do", "do", 1, tokens=tokens)
     records = compare_decoders(data, [run], Options())
-    assert {r["set"] for r in records} == {"pooled utterances"}
-    assert {r["n_frames"] for r in records} == {72}
+    assert {r.positions for r in records} == {"pooled utterances"}
+    assert {r.n_frames for r in records} == {72}
     meaning = make_run(tmp_path / "so", "so_meaning", 1)
     with pytest.raises(UsageError, match="another vocabulary of meaning"):
         compare_decoders(data, [run, meaning], Options())
@@ -119,7 +119,7 @@ def test_two_vocabularies_are_pooled(data, tmp_path):
 def test_too_little_or_broken(tmp_path, data, runs):
     few = make_data(tmp_path / "few", n_speakers=1, per_speaker=2)
     for record in compare_decoders(few, [runs["do"]], Options()):
-        assert record["cka"] is None and "needs 32" in record["reason"]
+        assert record.cka is None and "needs 32" in record.reason
     assert compare_decoders(data, [runs["so_surface"]], Options()) == []
     broken = make_run(tmp_path / "broken", "so_meaning", 1)
     (broken / CHECKPOINT).unlink()

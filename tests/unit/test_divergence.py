@@ -90,11 +90,12 @@ def test_without_a_surface_there_is_one_record_with_its_reason(tmp_path):
     assert not (tmp_path / "test/text.surface").exists() and divergences(data) == {}
     (record,) = summarize(data)
     assert record["surface"] == "none" and "does not say" in record["reason"]
-    assert record["n_utts"] == 3 and record["n_speakers"] == 2
+    assert record["n_utts"] == 3 and record["n_speakers"] == 2 and record["l1"] == "all"
     assert record["bins"] is None and record["mean_divergence"] is None
     measured = summarize(make_data(tmp_path / "other", HEARD))
     assert all(set(other) == set(record) and other["reason"] is None for other in measured)
-    assert "\n" not in table([record]) and record["reason"] in table([record])
+    reason = "the corpus does not say what was pronounced"
+    assert table([record]) == f"Divergence: simulated, en: not measured: {reason}"
 
 
 def test_an_assumed_surface_is_named_as_such(tmp_path):
@@ -111,6 +112,40 @@ def test_table_has_the_paper_beside(tmp_path):
     assert len(lines) == 2 + 3 + 1
     assert lines[-1].split()[:2] == ["paper", "AI-Hub"] and "26 %" in lines[-1]
     assert len({len(line) for line in lines[1:-1]}) == 1
+
+
+def test_what_a_record_and_its_table_say(tmp_path):
+    texts = {"a-1": HEARD["a-1"], "b-1": HEARD["b-1"]}
+    everyone, japanese, korean = summarize(make_data(tmp_path / "test", texts))
+    assert everyone == {
+        "kind": "divergence",
+        "corpus": "simulated",
+        "language": "en",
+        "convention": "heard",
+        "surface": "annotated",
+        "split": "test",
+        "unit": "char",
+        "normalizer": "NFC, lower case, single spaces",
+        "l1": "all",
+        "n_utts": 2,
+        "n_speakers": 2,
+        "n_units": 9 + 20,
+        "bins": {"0": 0, "1-3": 1, "4-10": 1, "11+": 0},
+        "percent": {"0": 0, "1-3": 50, "4-10": 50, "11+": 0},
+        "learner_edits": 10,
+        "native_edits": 0,
+        "jamo_edits": None,
+        "mean_divergence": 5,
+        "reason": None,
+    }
+    lines = table([everyone, japanese, korean]).split("\n")
+    assert "\n".join(line.rstrip() for line in lines) == """\
+Divergence in characters: simulated, en, heard (utterances per bin; learner and native edits in total)
+split      L1  utts  speakers     0    1-3   4-10  11+  mean  learner  native  jamo
+ test     all     2         2   0 %   50 %   50 %  0 %  5.00       10       0     -
+ test     jpn     1         1   0 %    0 %  100 %  0 %  8.00        8       0     -
+ test     kor     1         1   0 %  100 %    0 %  0 %  2.00        2       0     -
+paper  AI-Hub                  26 %   40 %   30 %  4 %"""
 
 
 def test_command_line_writes_and_prints(tmp_path):

@@ -5,9 +5,11 @@ import sys
 
 import pytest
 
+from l2dual.bin.filter import main as filter_main
 from l2dual.datadir import DataDir
-from l2dual.errors import DataError
+from l2dual.errors import DataError, UsageError
 from l2dual.filter import filter_data
+from l2dual.frontend import read_chain
 from l2dual.validate import SHORTEST
 
 GOOD = {"text.surface": "i sink so", "text.meaning": "i think so", "utt2dur": "2.0"}
@@ -64,13 +66,41 @@ def test_without_a_surface_the_meaning_alone_counts(tmp_path):
     assert "text.surface" not in kept.tables
 
 
-@pytest.mark.parametrize("frames, is_kept", [(29.5, True), (29.0, False)])
-def test_phones_are_counted_as_phones(tmp_path, frames, is_kept):
+@pytest.mark.parametrize("seconds, is_kept", [("2.4120", True), ("2.4119", False)])
+def test_phones_are_counted_as_phones(tmp_path, seconds, is_kept):
+    """30 phones and 29 repeats need 59 frames: 239 windows, the last from sample 38080 on."""
     texts = {"good": GOOD | {"text.surface": "DH " * 29 + "DH", "text.meaning": "so"}}
+    texts["good"] |= {"utt2dur": seconds}
     texts["other"] = GOOD | {"text.surface": "S OW", "text.meaning": "so"}
     write(tmp_path, texts, surface_unit="phone")
-    kept = filter_data(tmp_path, True, 0.4, 20, frames).data  # 30 phones, 29 repeats in 2 s
+    kept = filter_data(tmp_path, True, 0.4, 20, 25).data
     assert ("s-good" in kept["wav.scp"]) == is_kept
+
+
+@pytest.mark.parametrize(
+    "rate, choice, most",
+    [
+        (16000, [], 48),
+        (8000, [], 48),  # windows as long in seconds
+        (16000, ["--frames_per_second", "50"], 96),
+        (16000, ["--encoder", "160/160 3/2+1 2/2"], 50),
+        (16000, ["--encoder", "512/160"], 197),
+    ],
+)
+def test_the_encoder_bounds_the_tokens(tmp_path, capsys, monkeypatch, rate, choice, most):
+    phones = {n: GOOD | {"text.surface": " ".join(f"P{i}" for i in range(n))} for n in (most, most + 1)}
+    path = write(tmp_path / "in", phones, surface_unit="phone", sampling_rate=rate)
+    command = ["filter", "--data", str(path), "--split", "train", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", command + choice)
+    filter_main()
+    assert list(DataDir.load(tmp_path / "out")["wav.scp"]) == [f"s-{most}"]
+    assert "dropped 1: text.surface: the text is too long" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("chain", ["3", "3/0", "a/1", "3/2+"])
+def test_a_wrong_encoder_is_named(chain):
+    with pytest.raises(UsageError, match="give steps as `512/160 3/2 3/2`"):
+        read_chain(chain)
 
 
 def test_what_is_safe_is_repaired_and_what_is_not_stops(tmp_path):

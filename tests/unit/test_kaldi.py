@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_reads_what_l2dual_writes(example, tmp_path):
 @pytest.mark.parametrize(
     "file, old, new, message",
     [
-        ("wav.scp", "../audio/mina.opus", "sox a - |", r"wav.scp: mina: a command \(\|\)"),
+        ("wav.scp", "../audio/mina.opus", "sox a - |", r"utterance mina-01: 'sox a - \|': a command \(\|\)"),
         ("wav.scp", "mina.opus", "nina.opus", "utterance mina-01: no such audio file"),
         ("wav.scp", "mina ../", "nina ../", "wav.scp: mina is missing, but text.meaning needs it"),
         ("wav.scp", " ../audio/mina.opus", "", "wav.scp, line 3: no `<key> <value>`"),
@@ -97,7 +98,7 @@ def test_reads_what_l2dual_writes(example, tmp_path):
         ("segments", "1.33", "-1", "utterance mina-01: start '0.05' and end '-1'"),
         ("utt2spk", "mina-01 mina", "mina-01 mina x", "spk2l1: mina x is missing"),
         ("utt2spk", "mina-01", "mina-09", "utt2spk: mina-01 is missing"),
-        ("utt2spk", "mina-01", "kenji-01", "utt2spk, line 5: kenji-01 stands twice"),
+        ("utt2spk", "mina-01", "kenji-01", "utt2spk, line 5: kenji-01 is a duplicate"),
         ("text.surface", "mina-01", "mina-09", "text.surface: mina-01 is missing"),
         ("spk2l1", "mina", "nina", "spk2l1: mina is missing"),
         ("text.meaning", "mina-01 i think so", "", "text.meaning, line 5: no `<key> <value>`"),
@@ -110,9 +111,16 @@ def test_bad_directories(example, file, old, new, message):
     assert "\n" not in str(caught.value)
 
 
+def test_commands_where_the_user_allows_them(example):
+    command = "curl https://example.org//mina.wav |"
+    edit(example / "wav.scp", "../audio/mina.opus", command)
+    utterances, _ = prepare(example, replace(REQUEST, allow_pipes=True))
+    assert {str(u.audio) for u in utterances if u.speaker == "mina"} == {command}
+
+
 def test_missing_tables(example, tmp_path):
     (example / "utt2spk").unlink()
-    with pytest.raises(DataError, match="utt2spk: missing; mend"):
+    with pytest.raises(DataError, match="utt2spk: missing; correct"):
         prepare(example, REQUEST)
     with pytest.raises(DataError, match="no wav.scp here, nor in train, valid and test below it"):
         prepare(tmp_path / "nothing", REQUEST)

@@ -8,6 +8,7 @@ from l2dual.corpora import Request
 from l2dual.corpora.ksponspeech import prepare, read_dual
 from l2dual.datadir import DataDir, write_datadir
 from l2dual.errors import DataError
+from tests.mac import from_a_mac, without_audio
 
 REQUEST = Request("ko", "heard")
 LINES = {
@@ -47,6 +48,10 @@ def corpus(tmp_path):
         ("(100%)/(백 프로)가 왜 안돼?", "100%가 왜 안돼", "백 프로가 왜 안돼"),
         ("(3.5)/(삼 점 오) (SRT)/ (에스알티)", "3.5 srt", "삼 점 오 에스알티"),
         ("n/소통하면 되잖아. l/", "소통하면 되잖아", "소통하면 되잖아"),
+        ("어/ (1/3)/(삼 분의 일) 정도", "어 1/3 정도", "어 삼 분의 일 정도"),
+        ("(2024.2.14)/(이월 십사일) 에 봐", "2024.2.14 에 봐", "이월 십사일 에 봐"),
+        ("그게 (1,000원)/(천 원) 이래", "그게 1000원 이래", "그게 천 원 이래"),
+        ("(1+1)/(원 플러스 원) 전+전처럼 어/몰라", "1 1 전 전처럼 어 몰라", "원 플러스 원 전 전처럼 어 몰라"),
         ("그거* 뭐 음/ 응/", "그거 뭐 음 응", "그거 뭐 음 응"),
         ("o/ u/ b/", "", ""),
     ],
@@ -71,6 +76,14 @@ def test_official_split(corpus):
     ]
     assert info["shared_prompts"] == {"train-valid": 0, "train-test": 0, "valid-test": 0}
     assert info["left_out"] == {"no words": 1, "malformed (spelling)/(pronunciation)": 1}
+
+
+def test_a_copy_from_a_mac(corpus):
+    utterances, info = prepare(corpus, REQUEST)
+    from_a_mac(corpus)
+    same, facts = prepare(corpus, REQUEST)
+    assert without_audio(same) == without_audio(utterances) and facts == info
+    assert all(utterance.audio.is_file() for utterance in same)
 
 
 def test_utterance(corpus):

@@ -9,6 +9,7 @@ from l2dual.corpora import SPLITS, Request
 from l2dual.corpora.cleaning import plain
 from l2dual.corpora.pansori import prepare
 from l2dual.errors import DataError
+from tests.mac import from_a_mac, without_audio
 
 REQUEST = Request("ko", "pronounced")
 README = """### TEDxBusan: The true owner of land
@@ -60,6 +61,14 @@ def test_utterance(corpus):
     assert first.surface is None and first.canonical is None
     assert first.audio == corpus / "data/64Ko0/lvI_-0/64Ko0-lvI_-0-0001.flac"
     assert first.facts == {"gender": "M, F", "location": "Busan", "year": "2012"}
+
+
+def test_a_copy_from_a_mac(corpus):
+    utterances, info = prepare(corpus, REQUEST)
+    from_a_mac(corpus)
+    same, facts = prepare(corpus, REQUEST)
+    assert without_audio(same) == without_audio(utterances) and facts == info
+    assert all(utterance.audio.is_file() for utterance in same)
 
 
 def test_what_is_left_out_is_counted(corpus):

@@ -242,6 +242,32 @@ def test_states_of_another_front_end_are_refused(weights):
         PretrainedFrontend(weights("whisper"))(torch.zeros(1, 5, 8), torch.tensor([5]))
 
 
-def test_whisper_says_what_is_too_long_for_it(weights):
-    with pytest.raises(DataError, match="at most 30 s"):
-        Upstream(weights("whisper"))(torch.zeros(1, 16000 * 31), torch.tensor([16000 * 31]))
+def test_whisper_takes_long_speech_in_pieces(weights, caplog):
+    """In a batch as alone; the pieces see nothing of each other."""
+    upstream = Upstream(weights("whisper")).eval()
+    speech = torch.randn(2, 16000 * 61, generator=torch.Generator().manual_seed(3)) / 10
+    lengths = torch.tensor([16000 * 61, 32000])
+    with torch.no_grad():
+        states, frames = upstream(speech, lengths)
+        changed, _ = upstream(torch.cat([speech[:1, :-16000], -speech[:1, :16000]], 1), lengths[:1])
+        alone, _ = upstream(speech[1:, :32000], lengths[1:])
+    assert frames.tolist() == [3050, 100]
+    assert {state.shape for state in states} == {(2, 3050, WIDTH)}
+    assert "61 s of speech in 3 equal pieces" in caplog.text
+    torch.testing.assert_close(states[-1][1, :100], alone[-1][0], atol=2e-5, rtol=0)
+    same = (changed[-1][0] == states[-1][0]).all(1)
+    assert same[:2034].all() and not same[2034:].any()
+
+
+def test_speech_of_thirty_seconds_is_one_piece(weights, caplog):
+    upstream = Upstream(weights("whisper")).eval()
+    with torch.no_grad():
+        _, frames = upstream(torch.zeros(1, 480000), torch.tensor([480000]))
+    assert frames.tolist() == [1500] and not caplog.text
+
+
+def test_other_rates_than_theirs_are_refused(weights, data_dir, tmp_path):
+    data = DataDir.load(data_dir)
+    data.info["sampling_rate"] = 8000
+    with pytest.raises(UsageError, match="8000 Hz, but a pretrained encoder takes 16000 Hz"):
+        cache_features(data, {"path": weights("whisper")}, tmp_path / "out", 1, "cpu")

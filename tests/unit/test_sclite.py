@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from l2dual.score import error_rate
+from l2dual.score import count_errors
 from l2dual.text import align, normalize
 
 SCLITE = ["sclite"] if shutil.which("sclite") else ["sctk", "sclite"]
@@ -55,7 +55,7 @@ def split(text, unit):
 
 
 def ours(reference, hypothesis, unit):
-    counts = error_rate(align(reference, hypothesis, unit))
+    counts = count_errors(align(reference, hypothesis, unit))
     return tuple(counts[kind] for kind in ("substitutions", "deletions", "insertions"))
 
 

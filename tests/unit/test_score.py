@@ -3,12 +3,24 @@ import subprocess
 import sys
 
 import jiwer
+import numpy as np
 import pytest
 import yaml
 from test_divergence import HEARD, make_data
 
+from l2dual.bin.results import seen_sentences
+from l2dual.datadir import DataDir, read_table
 from l2dual.errors import DataError
-from l2dual.score import merge, read_run, score, write_records
+from l2dual.score import (
+    COUNTS,
+    check_comparable,
+    describe,
+    read_run,
+    read_scored,
+    score,
+    training_facts,
+    write_scored,
+)
 
 RUN = {
     "system": "do",
@@ -26,6 +38,7 @@ HYPOTHESES = {
     "surface": "a-1 i sing so\na-2\nb-1 i laik rais end bins\n",
     "meaning": "a-1 I think  so\na-2 hello\nb-1 i like rice and beans x\n",
 }
+UTTS = ["a-1", "a-2", "b-1"]
 
 
 @pytest.fixture
@@ -36,103 +49,143 @@ def case(tmp_path):
     for output, text in HYPOTHESES.items():
         (decode / f"text.{output}").write_text(text)
     (tmp_path / "exp/do/run.yaml").write_text(yaml.safe_dump(RUN))
-    return data, decode, tmp_path / "exp/do/run.yaml", "conf/decode.yaml", tmp_path
+    return data, decode, tmp_path / "exp/do/run.yaml"
 
 
-def pick(records, **keys):
-    (record,) = (r for r in records if all(r[key] == value for key, value in keys.items()))
-    return record
+def scored(data, decode, run_file):
+    facts = describe(run_file, decode, "conf/decode.yaml")
+    return score(data, {o: read_table(decode / f"text.{o}") for o in facts.outputs}, facts)
 
 
-def test_counts_and_bins(case):
-    records = score(*case)
-    assert len(records) == 2 * 2 * 5
-    everyone = pick(records, output="surface", unit="char", bin="all")
-    assert (everyone["substitutions"], everyone["deletions"], everyone["insertions"]) == (1, 5, 0)
-    assert everyone["n_ref"] == len("i sink so") + len("hello") + len("i laik rais end bins")
-    assert everyone["n_speakers"] == 2 and everyone["n_utts"] == 3
-    assert pick(records, output="surface", unit="char", bin="0")["error_rate"] == 1
-    assert pick(records, output="surface", unit="word", bin="1-3")["errors"] == 1
-    assert pick(records, output="meaning", unit="word", bin="all")["insertions"] == 1
-    assert pick(records, output="meaning", unit="char", bin="1-3")["errors"] == 0
-    empty = pick(records, output="surface", unit="char", bin="11+")
-    assert empty["error_rate"] is None and empty["n_ref"] == 0 and empty["reason"]
+def counts(found, output, unit, utt=None):
+    table = found.counts[output, unit]
+    row = table.sum(0) if utt is None else table[found.utts.index(utt)]
+    return dict(zip(COUNTS, row.astype(int).tolist(), strict=True))
 
 
-def test_all_is_the_sum_of_the_bins_and_agrees_with_jiwer(case):
-    records = score(*case)
-    for output in RUN["outputs"]:
-        for unit in ("char", "word"):
-            rows = [r for r in records if r["output"] == output and r["unit"] == unit]
-            for key in ("errors", "n_ref", "n_utts"):
-                assert rows[0][key] == sum(row[key] for row in rows[1:])
+def test_errors_of_each_utterance_and_unit(case):
+    found = scored(*case)
+    assert found.utts == UTTS
+    assert set(found.counts) == {(o, u) for o in ("surface", "meaning") for u in ("char", "word")}
+    everyone = counts(found, "surface", "char")
+    assert [everyone[name] for name in COUNTS[:4]] == [len("i sink sohelloi laik rais end bins"), 1, 5, 0]
+    assert counts(found, "surface", "char", "a-2")["deletions"] == 5
+    assert counts(found, "surface", "word", "a-1")["substitutions"] == 1
+    assert counts(found, "meaning", "word")["insertions"] == 1
+    assert counts(found, "meaning", "char", "a-1")["substitutions"] == 0
+
+
+def test_error_rates_agree_with_jiwer(case):
+    found = scored(*case)
     references = [texts[0] for texts in HEARD.values()]
     hypotheses = [line.partition(" ")[2] for line in HYPOTHESES["surface"].splitlines()]
-    found = pick(records, output="surface", unit="char", bin="all")
-    assert found["error_rate"] == pytest.approx(jiwer.cer(references, hypotheses))
-    found = pick(records, output="surface", unit="word", bin="all")
-    assert found["error_rate"] == pytest.approx(jiwer.wer(references, hypotheses))
+    for unit, theirs in (("char", jiwer.cer), ("word", jiwer.wer)):
+        mine = counts(found, "surface", unit)
+        errors = mine["substitutions"] + mine["deletions"] + mine["insertions"]
+        assert errors / mine["n_ref"] == pytest.approx(theirs(references, hypotheses))
 
 
-def test_phone_output_has_phone_unit_only(case):
-    case[0].info["surface_unit"] = "phone"
-    units = {(record["output"], record["unit"]) for record in score(*case)}
-    assert units == {("surface", "phone"), ("meaning", "char"), ("meaning", "word")}
+def test_learners_tokens_and_decisions_are_counted_in_the_finer_unit(case):
+    found = scored(*case)
+    first = counts(found, "surface", "char", "a-1")  # sink for think: s is the learner's
+    assert [first[n] for n in ("learner", "learner_errors", "replaced", "intrusions")] == [1, 0, 1, 0]
+    assert first["TR"] == 2 and first["FR"] == 1  # t and h were not said; sing is a false alarm
+    silent = counts(found, "surface", "char", "a-2")
+    assert silent["learner"] == 0 and silent["FR"] == 5
+    meaning = counts(found, "meaning", "char", "a-1")
+    assert (meaning["learner"], meaning["learner_errors"], meaning["TR"]) == (2, 0, 0)
+    assert not found.counts["surface", "word"][:, 4:].any()
 
 
-def test_without_a_surface_only_the_meaning_is_scored_over_all(tmp_path):
+def test_in_another_alphabet_the_meaning_is_marked_where_its_letters_are_known(tmp_path):
+    texts = {"a-1": ("s ih ng k", "th ih ng k", "think")}
+    data = make_data(tmp_path / "data/x/test", texts, unit="phone", convention="pronounced")
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(RUN | {"convention": "pronounced"}))
+    for output, text in (("surface", "th ih ng k"), ("meaning", "sink")):
+        (tmp_path / f"text.{output}").write_text(f"a-1 {text}\n")
+    found = scored(data, tmp_path, path)
+    assert set(found.counts) == {("surface", "phone"), ("meaning", "char"), ("meaning", "word")}
+    assert counts(found, "surface", "phone")["intrusions"] == 1
+    assert counts(found, "meaning", "char")["learner"] == 0
+    data = DataDir(data.path, data.tables | {"utt2heard": {"a-1": "sink"}}, data.info)
+    mine = counts(scored(data, tmp_path, path), "meaning", "char")
+    assert (mine["learner"], mine["learner_errors"], mine["intrusions"]) == (2, 2, 1)
+
+
+def test_without_a_surface_only_errors_are_counted(tmp_path):
     texts = {utt: (None, None, meaning) for utt, (*_, meaning) in HEARD.items()}
     data = make_data(tmp_path / "data/x/test", texts, surface_from="none")
     (tmp_path / "text.meaning").write_text(HYPOTHESES["meaning"])
     run = RUN | {"system": "so_meaning", "outputs": ["meaning"], "surface": "none"}
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
-    records = score(data, tmp_path, tmp_path / "run.yaml", None, tmp_path)
-    assert [(r["output"], r["unit"], r["bin"], r["surface"]) for r in records] == [
-        ("meaning", "char", "all", "none"),
-        ("meaning", "word", "all", "none"),
-    ]
-    assert pick(records, unit="word")["insertions"] == 1
+    found = scored(data, tmp_path, tmp_path / "run.yaml")
+    assert set(found.counts) == {("meaning", "char"), ("meaning", "word")}
+    assert not found.counts["meaning", "char"][:, 4:].any()
+    with pytest.raises(DataError, match="does not say what was pronounced"):
+        check_comparable(RUN, "run.yaml", data)
 
 
-def test_an_assumed_surface_is_recorded(case, tmp_path):
-    assumed = make_data(tmp_path / "data/assumed/test", HEARD, surface_from="assumed")
-    assert {record["surface"] for record in score(assumed, *case[1:])} == {"assumed"}
-
-
-def test_records_name_the_data_that_was_scored(case, tmp_path):
-    assert {record["data"] for record in score(*case)} == {str(tmp_path / "data/x")}
+def test_references_of_another_kind_are_refused(case, tmp_path):
+    check_comparable(RUN, "run.yaml", case[0])
     for facts in ({"language": "ko"}, {"convention": "pronounced", "unit": "phone"}):
         other = make_data(tmp_path / "data/other/test", HEARD, **facts)
         with pytest.raises(DataError, match=f"other/test: its {list(facts)[0]} is "):
-            score(other, *case[1:])
-    silent = {utt: (None, None, meaning) for utt, (*_, meaning) in HEARD.items()}
-    none = make_data(tmp_path / "data/none/test", silent, surface_from="none")
-    with pytest.raises(DataError, match="none/test: does not say what was pronounced"):
-        score(none, *case[1:])
-    case[2].write_text(yaml.safe_dump(RUN | {"outputs": ["meaning"]}))
-    assert {record["output"] for record in score(other, *case[1:])} == {"meaning"}
+            check_comparable(RUN, "run.yaml", other)
+    check_comparable(RUN | {"outputs": ["meaning"]}, "run.yaml", other)  # no convention of its own
+
+
+def test_a_system_that_has_learned_nothing_is_marked(case):
+    assert scored(*case).run.not_learned == {}
+    (case[1] / "text.surface").write_text("".join(f"{utt} eeee\n" for utt in UTTS))
+    (case[1] / "text.meaning").write_text("a-1 xxxxxxxxxxx\na-2 y\nb-1 z\n")
+    assert scored(*case).run.not_learned == {
+        "surface": "all its hypotheses are alike",
+        "meaning": "103% errors",
+    }
 
 
 def test_sentences_that_were_trained_on_are_counted(case, tmp_path):
-    assert {record["seen_sentences"] for record in score(*case)} == {None}  # no data/x here
-    meanings = {utt: meaning for utt, (*_, meaning) in HEARD.items()}
-    train = {"c-1": ("x", "x", meanings["a-2"].upper()), "c-2": ("x", "x", "something else")}
+    data = case[0]
+    assert seen_sentences(data, tmp_path / "data/x") is None  # its own test set
+    assert seen_sentences(data, tmp_path / "elsewhere") is None
+    train = {"c-1": ("x", "x", HEARD["a-2"][2].upper()), "c-2": ("x", "x", "something else")}
     make_data(tmp_path / "mine/train", train)
-    case[2].write_text(yaml.safe_dump(RUN | {"data": str(tmp_path / "mine")}))
-    found = score(*case)
-    assert {record["trained_on"] for record in found} == {str(tmp_path / "mine")}
-    assert {record["seen_sentences"] for record in found} == {1}
-    case[2].write_text(yaml.safe_dump(RUN | {"data": str(tmp_path / "data/x")}))
-    make_data(tmp_path / "data/x/train", HEARD)
-    assert {record["seen_sentences"] for record in score(*case)} == {None}  # its own test set
+    assert seen_sentences(data, tmp_path / "mine") == 1
 
 
-def test_alignment_file_shows_errors(case):
-    score(*case)
-    text = (case[4] / "align.surface.txt").read_text()
+def test_parameters_and_time_are_read_from_the_log(tmp_path):
+    assert training_facts(tmp_path) == (None, None)
+    (tmp_path / "train.log").write_text(
+        "    Total Number of model parameters: 31.96 M\n"
+        "INFO: 1epoch results: [train] iter_time=0.08, train_time=0.5, time=2 minutes and 1.5 seconds, "
+        "total_count=9, [valid] loss=1, time=3 seconds, total_count=2\n"
+        "INFO: 2epoch results: [train] time=9 hours, total_count=9\n"
+        "INFO: 2epoch results: [train] time=1 hour and 1 minute, total_count=9\n"
+    )
+    assert training_facts(tmp_path) == (31_960_000, 2 * 60 + 1.5 + 3 + 3660)
+
+
+def test_alignment_file_shows_errors(case, tmp_path):
+    write_scored(scored(*case), case[0], tmp_path / "score")
+    text = (tmp_path / "score/align.surface.txt").read_text()
     first = text.split("\n\n")[0].splitlines()
     assert first == ["a-1  S=1 D=0 I=0 of 9", "ref  i sink so", "hyp  i sing so", "          S"]
     assert "hyp  *****" in text and "DDDDD" in text
+
+
+def test_scores_are_read_as_they_were_written(case, tmp_path):
+    found = scored(*case)
+    write_scored(found, case[0], tmp_path / "score")
+    back = read_scored(tmp_path / "score")
+    assert back.run == found.run and back.utts == found.utts
+    assert all(np.array_equal(back.counts[key], table) for key, table in found.counts.items())
+    with pytest.raises(DataError, match="holds no scores"):
+        read_scored(tmp_path)
+    table = tmp_path / "score/utterances.tsv"
+    table.write_text(table.read_text().replace("intrusions", "others"))
+    with pytest.raises(DataError, match="utterances.tsv: columns are not utt speaker"):
+        read_scored(tmp_path / "score")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +198,7 @@ def test_alignment_file_shows_errors(case):
 def test_missing_and_extra_hypotheses_are_named(case, text, message):
     (case[1] / "text.surface").write_text(text)
     with pytest.raises(DataError, match=message):
-        score(*case)
+        scored(*case)
 
 
 def test_run_file_must_be_whole(case):
@@ -154,24 +207,12 @@ def test_run_file_must_be_whole(case):
         read_run(case[2])
 
 
-def test_merge_joins_and_refuses_doubles(case, tmp_path):
-    path = tmp_path / "score.json"
-    write_records(path, score(*case))
-    assert merge([path]) == json.loads(path.read_text())
-    with pytest.raises(DataError, match="decode_x/test is in"):
-        merge([path, path])
-
-
 def test_command_line(case, tmp_path):
     options = ["--data", str(case[0].path), "--decode", str(case[1]), "--run", str(case[2])]
-    command = [sys.executable, "-m", "l2dual.bin.score", "--out", str(tmp_path / "score.json")]
-    subprocess.run([*command, *options, "--decode_config", case[3]], check=True)
-    records = json.loads((tmp_path / "score.json").read_text())
-    assert len(records) == 20 and all(record["scored_commit"] for record in records)
-    assert (tmp_path / "align.meaning.txt").is_file()
-    command[2] = "l2dual.bin.merge_scores"
-    subprocess.run([*command[:3], str(tmp_path / "score.json"), *command[3:]], check=True)
+    command = [sys.executable, "-m", "l2dual.bin.score", "--out", str(tmp_path / "score"), *options]
+    subprocess.run([*command, "--decode_config", "conf/decode.yaml"], check=True)
+    assert json.loads((tmp_path / "score/run.json").read_text())["name"] == "do"
+    assert read_scored(tmp_path / "score").run == scored(*case).run
     (case[1] / "text.surface").unlink()
-    command[2] = "l2dual.bin.score"
-    failed = subprocess.run([*command, *options], capture_output=True, text=True)
+    failed = subprocess.run(command, capture_output=True, text=True)
     assert failed.returncode == 1 and "text.surface: no such file" in failed.stderr

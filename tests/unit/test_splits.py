@@ -42,18 +42,18 @@ def test_whole_groups_are_moved_and_nothing_is_lost():
 def test_everyone_reads_the_same_prompts():
     kept, facts = assign(grid(20, 50), seed=1)
     assert disjoint(kept)
-    # A tenth of the speakers and a tenth of the prompts each; four fifths of both stay in train.
-    assert sizes(kept) == {"train": 16 * 40, "valid": 2 * 5, "test": 2 * 5}
-    assert facts["dropped"] == {"speaker and prompt in different splits": 1000 - 660}
+    # A tenth of the prompts each and of the speakers for valid; six speakers for test.
+    assert sizes(kept) == {"train": 12 * 40, "valid": 2 * 5, "test": 6 * 5}
+    assert facts["dropped"] == {"speaker and prompt in different splits": 1000 - 520}
 
 
 def test_a_few_common_prompts_cost_only_themselves():
     own = [(f"s{i:02d}", f"{i} {j}") for i in range(20) for j in range(9)]
     kept, facts = assign(make([*own, *((f"s{i:02d}", "hello") for i in range(20))]), seed=1)
     assert disjoint(kept)
-    # "hello" stays with the 16 speakers of train.
-    assert sizes(kept) == {"train": 160, "valid": 18, "test": 18}
-    assert sum(facts["dropped"].values()) == 4
+    # "hello" stays with the 12 speakers of train.
+    assert sizes(kept) == {"train": 120, "valid": 18, "test": 54}
+    assert sum(facts["dropped"].values()) == 8
 
 
 def test_speakers_of_one_prompt_list_stay_together():
@@ -62,7 +62,7 @@ def test_speakers_of_one_prompt_list_stay_together():
     cells += [(f"l{k}s{s}", "hello") for k in range(10) for s in range(4)]
     kept, facts = assign(make(cells), seed=1)
     assert disjoint(kept)
-    assert sum(facts["dropped"].values()) == 8  # "hello" of the eight held-out speakers
+    assert sum(facts["dropped"].values()) == 12  # "hello" of the twelve held-out speakers
     assert {u.speaker[:2] for u in kept if u.split == "test"}.isdisjoint(
         u.speaker[:2] for u in kept if u.split != "test"
     )
@@ -74,6 +74,26 @@ def test_prompts_are_compared_normalized():
     kept, _ = assign(make(cells), seed=1)
     assert disjoint(kept)
     assert {u.split for u in kept if u.meaning.lower().startswith("hello")} == {"train"}
+
+
+@pytest.mark.parametrize("forms", [("very good", "Very  good."), ("don't", "Don’t!"), ("1,000", "1000")])
+def test_two_ways_to_write_a_sentence_are_one_prompt(forms):
+    one, other = make([("a", forms[0])], "train"), make([("b", forms[1])], "test")
+    assert overlap([*one, *other])["train-test"]["prompts"] == 1
+
+
+@pytest.mark.parametrize("with_errors, expected", [(30, 6), (12, None), (3, None)])
+def test_the_test_set_has_six_speakers_with_errors_where_there_are_as_many(with_errors, expected):
+    """With their own prompts each; else as many as a third of the speakers gives."""
+    utterances = [
+        replace(u, surface="x" if int(u.speaker[1:]) < with_errors else "y", canonical="y")
+        for u in make((f"s{i:02d}", f"{i} {j}") for i in range(30) for j in range(5))
+    ]
+    kept, facts = assign(utterances, seed=1)
+    found = len({u.speaker for u in kept if u.split == "test" and u.surface == "x"})
+    assert found == expected if expected else 0 < found < 7
+    assert disjoint(kept) and facts["dropped"] == {}
+    assert len({u.speaker for u in kept if u.split == "test"}) <= 10
 
 
 def test_the_seed_decides_and_the_order_does_not():
@@ -140,6 +160,12 @@ def test_settle_keeps_the_splits_given():
     assert sum(pair["prompts"] for pair in facts["overlap"].values()) == 1
     settled, facts = settle(grid(10, 10), seed=1)
     assert facts["dropped"] and disjoint(settled)
+
+
+def test_a_corpus_for_testing_only():
+    utterances = make([("a", "x"), ("b", "y")], "test")
+    settled, facts = settle(utterances, seed=1)
+    assert settled == utterances and facts["splits"] == {"method": "as given; test only"}
 
 
 @pytest.mark.parametrize(

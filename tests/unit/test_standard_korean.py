@@ -1,90 +1,43 @@
+import random
 import subprocess
 import sys
 import unicodedata
+from pathlib import Path
 
 import pytest
 
 from l2dual.errors import DataError
+from l2dual.phonology import korean_words
 from l2dual.phonology.korean_prompts import sentences
-from l2dual.phonology.standard_korean import pronounce, standard_text
+from l2dual.phonology.standard_korean import nearest, pronounce, pronunciations, standard_text
 
-# Standard Pronunciation, by article; most are its own examples.
-EXAMPLES = {
-    "져": "저",  # 5
-    "희망": "히망",
-    "의사": "의사",
-    "닦다": "닥따",  # 9
-    "부엌": "부억",
-    "옷": "옫",
-    "꽃": "꼳",
-    "앞": "압",
-    "값": "갑",  # 10
-    "앉다": "안따",
-    "여덟": "여덜",
-    "넓다": "널따",
-    "닭": "닥",  # 11
-    "맑게": "말께",
-    "놓고": "노코",  # 12
-    "많고": "만코",
-    "닳지": "달치",
-    "각하": "가카",
-    "먹히다": "머키다",
-    "밝히다": "발키다",
-    "맏형": "마텽",
-    "좁히다": "조피다",
-    "앉히다": "안치다",
-    "꽃하고": "꼬타고",
-    "많소": "만쏘",
-    "놓는": "논는",
-    "뚫는": "뚤른",
-    "않는": "안는",
-    "낳은": "나은",
-    "싫어도": "시러도",
-    "깎아": "까까",  # 13
-    "있어": "이써",
-    "쫓아": "쪼차",
-    "무릎이": "무르피",
-    "끝에": "끄테",
-    "넋이": "넉씨",  # 14
-    "닭을": "달글",
-    "핥아": "할타",
-    "값을": "갑쓸",
-    "없어": "업써",
-    "굳이": "구지",  # 17
-    "밭이": "바치",
-    "벼훑이": "벼훌치",
-    "굳히다": "구치다",
-    "붙여요": "부처요",
-    "먹는": "멍는",  # 18
-    "국물": "궁물",
-    "닫는": "단는",
-    "꽃망울": "꼰망울",
-    "밥물": "밤물",
-    "없는": "엄는",
-    "담력": "담녁",  # 19
-    "대통령": "대통녕",
-    "막론": "망논",
-    "협력": "혐녁",
-    "난로": "날로",  # 20
-    "칼날": "칼랄",
-    "물난리": "물랄리",
-    "국밥": "국빱",  # 23
-    "옷고름": "옫꼬름",
-    "꽃다발": "꼳따발",
-    "앉고": "안꼬",  # 24
-    "신고": "신꼬",
-    "넓게": "널께",  # 25
-    "떫지": "떨찌",
-    "강가에": "강까에",  # 28
-    "눈길에서": "눈끼레서",
-    "나라": "나라",
-    "영어": "영어",
-}
+HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("spelled, said", EXAMPLES.items())
-def test_textbook_examples(spelled, said):
-    assert standard_text(spelled) == said
+def rows(name):
+    lines = (HERE / name).read_text(encoding="utf-8").splitlines()
+    return [line.split("\t") for line in lines if not line.startswith("#")]
+
+
+@pytest.mark.parametrize("article, text, licensed", rows("standard_pronunciation.tsv"))
+def test_the_examples_of_standard_pronunciation(article, text, licensed):
+    default, *others = licensed.split("/")
+    forms = [form.replace(" ", "") for form in pronunciations(text)]
+    assert forms[0] == default == pronounce(text).replace(" ", "")
+    assert set(forms) == {default, *others}
+    if "가" <= min(text):  # a word in Hangul, as the simulated learners say it
+        assert standard_text(text) == default
+
+
+def test_every_article_has_its_examples():
+    articles = {int(article) for article, _, _ in rows("standard_pronunciation.tsv")}
+    assert articles == {5, *range(9, 31)}
+
+
+def test_inflected_and_compound_words():
+    due = dict(rows("dictionary_pronunciation.tsv"))
+    assert len(due) > 250
+    assert {text: pronounce(text) for text in due} == due
 
 
 @pytest.mark.parametrize("word", ["abc", "3시", "ㅋㅋ"])
@@ -102,7 +55,7 @@ def test_only_hangul_has_a_pronunciation(word):
         ("3시 10분에 100명이", "세시 십뿌네 뱅명이"),
         ("50 달러, 010-1234-5678", "오십 딸러 공일공 이리삼사 오육칠팔"),
         ("3.5%", "삼저모퍼센트"),
-        ("SNS 카드 안돼ㅠㅠ", "에세네스 카드 안돼"),
+        ("SNS 카드 안돼ㅠㅠ", "에스에네스 카드 안돼"),
         ("신발을 신고 걸어요", "신바를 신꼬 거러요"),
         ("신고를 했다", "신고를 핻따"),
         ("끝에", "끄테"),
@@ -111,6 +64,99 @@ def test_only_hangul_has_a_pronunciation(word):
 def test_running_text(text, said):
     assert pronounce(text) == said
     assert pronounce(unicodedata.normalize("NFD", text)) == said
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("6월 6일, 10월 10일", "유월 류길 시월 시빌"),
+        ("16일, 12시 30분", "심뉴길 열뚜시 삼십뿐"),
+        ("13시", "십쌈시"),
+        ("3명이 20살, 21살", "세명이 스무살 스물한살"),
+        ("103명", "백쌈명"),
+        ("20대 여자", "이십때 여자"),
+        ("24시간 3시간", "이십싸시간 세시간"),
+        ("1,000원 10,000원 1만 2천원", "처눤 마눤 마 니처눤"),
+        ("$50", "오십딸러"),
+        ("1/3", "삼부늬 일"),
+        ("0.5", "영저모"),
+        ("12:30", "열뚜시 삼십뿐"),
+        ("3~4명", "사메서 네명"),
+        ("-5도", "영하 오도"),
+        ("3kg, 5 km", "삼킬로그램 오킬로미터"),
+        ("1번째 3번째", "첟뻔째 세번째"),
+        ("8·15, 2024년", "파리로 이처니십싸년"),
+        ("10여 명", "시벼 명"),
+        ("2024-06-05, 08시 05분", "이처니십싸녀 뉴워 로일 여덜시 오분"),
+        ("016", "공일륙"),
+        ("2345678901234567890", "이삼사오육칠팔구공이리삼사오육칠팔구공"),
+    ],
+)
+def test_numbers(text, said):
+    assert pronounce(text) == said
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("TV를 보는 KBS", "티브이를 보는 케이비에스"),
+        ("school에서 file", "스쿠레서 파일"),
+        ("strike change", "스트라이크 체인지"),
+        ("A4 용지", "에이사 용지"),
+        ("computer", "컴퓨터"),
+    ],
+)
+def test_latin_letters(text, said):
+    assert pronounce(text) == said
+
+
+def test_listed_words_keep_their_syllables():
+    for kind in ("words", "verbs"):
+        for spelled, forms in sum(korean_words.lexicon()[kind].values(), []):
+            assert {len(form) for form in forms} == {len(spelled)}
+
+
+def test_what_is_licensed_in_two_ways():
+    assert pronunciations("맛있다") == ["마싣따", "마딛따"]
+    assert pronunciations("효과") == ["효과", "효꽈"]
+    assert pronunciations("3번") == ["세번", "삼번"]
+    assert pronunciations("CD") == ["시디", "씨디"]
+    assert pronunciations("나라") == ["나라"]
+    text = "우리의 시계를 주의해서 볼 수 있는 한 일이 많은 회의의 3번, 20번, 30번"
+    forms = pronunciations(text)
+    assert len(set(forms)) == len(forms) == 64 and forms[0] == pronounce(text)
+
+
+def test_a_particle_is_no_part_of_a_listed_word():
+    assert pronounce("안과에 간다") == "안꽈에 간다"
+    assert pronounce("안과 밖") == "안과 박"
+    assert pronounce("강 가에") == "강 가에"  # nor does a space stand in it
+
+
+def test_no_liaison_over_a_pause():
+    assert pronounce("옷, 안") == "옫 안"
+    assert pronounce("옷 안") == "오 단"
+    assert pronounce("“옷”이 (많다)") == "오시 만타"
+
+
+def test_a_learner_is_measured_against_the_nearest_licensed_form():
+    assert nearest("우리의 시계는 3번", "우리에 시게는 삼번") == "우리에 시게는 삼번"
+    assert nearest("맛있는 옷", "마딘는 온") == "마딘는 옫"  # with a pause; the learner's error stays one
+    text = "시계와 지혜의 나라, " * 20  # too many forms to list
+    said = "시게와 지헤에 나라 " * 20
+    assert nearest(text, said) == said.strip()
+
+
+@pytest.mark.parametrize("text", ["", " ", "...", "ㅋㅋ", "?!"])
+def test_nothing_to_say(text):
+    assert pronunciations(text) == [""]
+
+
+def test_any_syllables_are_said():
+    rng = random.Random(0)
+    for _ in range(500):
+        word = "".join(chr(rng.randrange(ord("가"), ord("힣") + 1)) for _ in range(6))
+        assert len(standard_text(word)) == len(pronounce(word)) == 6
 
 
 def test_another_script_is_named():

@@ -1,6 +1,9 @@
 import unicodedata
+from functools import cache
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from l2dual.text import align, distance, normalize, pad, tokens, width
 
@@ -15,6 +18,16 @@ def test_tokens_of_each_unit():
     assert tokens("a b", "char") == ["a", " ", "b"]
     assert tokens("a b", "word") == tokens("a b", "phone") == ["a", "b"]
     assert tokens("", "char") == tokens("", "word") == []
+
+
+def test_an_unknown_token_is_one_token_and_one_error():
+    assert tokens("<unk> a<unk>", "char") == ["<unk>", " ", "a", "<unk>"]
+    assert align("found", "fou<unk>d", "char") == [
+        ("f", "f"), ("o", "o"), ("u", "u"), ("n", "<unk>"), ("d", "d")
+    ]  # fmt: skip
+    assert distance("found", "fou<unk>d", "char") == distance("found", "fou<unk>d", "word") == 1
+    assert distance("n", "<unk>", "char") == distance("n", "<unk>", "phone") == 1
+    assert tokens("a <b> <un", "char") == list("a <b> <un")
 
 
 def test_align_marks_each_kind_of_edit():
@@ -42,3 +55,27 @@ def test_distance(one, other, unit, edits):
 def test_hangul_takes_two_columns():
     assert width("한a") == 3
     assert pad("한", 4) == "한  "
+
+
+@given(st.text("abc", max_size=5), st.text("abc", max_size=5))
+def test_an_alignment_has_the_fewest_edits_and_of_those_the_fewest_substitutions(one, other):
+    pairs = align(one, other, "char")
+    assert "".join(left or "" for left, _ in pairs) == one
+    assert "".join(right or "" for _, right in pairs) == other
+    edits = [pair for pair in pairs if pair[0] != pair[1]]
+    substitutions = sum(None not in pair for pair in edits)
+    assert (len(edits), substitutions) == fewest(one, other)
+
+
+@cache
+def fewest(one: str, other: str) -> tuple[int, int]:
+    """Edits and substitutions of the best alignment, by trying all."""
+    if not one or not other:
+        return len(one) + len(other), 0
+    if one[-1] == other[-1]:
+        both = fewest(one[:-1], other[:-1])
+    else:
+        edits, substitutions = fewest(one[:-1], other[:-1])
+        both = edits + 1, substitutions + 1
+    gaps = [fewest(one[:-1], other), fewest(one, other[:-1])]
+    return min(both, *((edits + 1, substitutions) for edits, substitutions in gaps))

@@ -38,7 +38,20 @@ def test_a_text_comes_back_from_its_tokens(tokens):
     for text in TEXTS[kind]:
         pieces = tokenizer.text2tokens(text)
         assert set(pieces) <= set(found)
-        assert tokens_to_text(pieces, kind, model) == text
+        assert tokens_to_text(pieces, kind) == text
+
+
+@pytest.mark.parametrize(
+    "kind, tokens",
+    [
+        ("char", ["a", "b", "<space>", "c", "<unk>", "d"]),
+        ("jamo", ["a", "b", "<space>", "c", "<unk>", "d"]),
+        ("bpe", ["▁ab", "▁c", "<unk>", "d"]),
+        ("word", ["ab", "c<unk>d"]),
+    ],
+)
+def test_an_unknown_token_is_written_as_one(kind, tokens):
+    assert tokens_to_text(tokens, kind) == "ab c<unk>d"
 
 
 def test_jamo_tell_onset_from_coda():

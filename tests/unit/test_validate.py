@@ -1,6 +1,7 @@
 """The validator: each planted fault is found once, where it is, and --fix mends what it can."""
 
 import json
+import os
 import subprocess
 import sys
 import unicodedata
@@ -14,8 +15,10 @@ import yaml
 
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError
+from l2dual.findings import CHECKS, LEFT, markdown
 from l2dual.recording import decode
-from l2dual.validate import CHECKS, LEFT, Options, markdown, repair, validate
+from l2dual.repair import repair
+from l2dual.validate import Options, validate
 
 SECONDS = 2.0
 TEXTS = ("나는 생각해요", "같이 가요", "학교에 가요", "i think so")
@@ -193,7 +196,7 @@ FAULTS = {
     "short": (plant_short, ("wav.scp", 25, "s4-01")),
     "speed": (plant_speed, ("text.meaning", 26, "s4-02")),
 }
-ALONE = {"table", "unexpected", "number"}  # these change too much to stand beside others
+ALONE = {"table", "unexpected", "number", "link"}  # these change too much to stand beside others
 
 
 @pytest.fixture
@@ -282,17 +285,69 @@ def test_command_line(good, tmp_path):
     FAULTS["path"][0](good)
     assert command(good).returncode == 0  # a warning
     FAULTS["empty"][0](good)
-    done = command(good, "--json", tmp_path / "found.json")
+    done = command(good)
     lines = done.stdout.splitlines()
-    assert done.returncode == 1 and len(lines) == 3
-    assert lines[1].startswith(f"{good}/text.surface, line 14, utterance s2-06: error: there is")
-    assert lines[2].endswith("32 utterances: 1 error, 1 warning")
-    records = json.loads((tmp_path / "found.json").read_text())
-    assert [record["check"] for record in records] == ["path", "empty"]
+    assert done.returncode == 1 and lines[0].endswith("32 utterances: 1 error, 1 warning")
+    assert lines[1].startswith("  1 error: empty: there is nothing after the utterance: complete")
+    assert lines[2].startswith("  1 warning: path: ")  # errors first
+    where = f"  {good}/text.surface, line 14, utterance s2-06"
+    assert lines[3:6] == ["", "empty (error):", where] and lines[7] == "path (warning):"
+    done = command(good, good, "--format", "json")
+    first, second = json.loads(done.stdout)
+    assert done.returncode == 1 and first == second and first["utterances"] == 32
+    assert [record["check"] for record in first["findings"]] == ["path", "empty"]
+    assert first["findings"][1]["line"] == 14 and first["findings"][1]["severity"] == "error"
     failed = command(tmp_path / "nowhere")
     assert failed.returncode == 1 and "nowhere: no such directory" in failed.stderr
     failed = command(good, "--tokens", "surface=nowhere")
     assert failed.returncode == 1 and "nowhere: no readable token list" in failed.stderr
+
+
+def test_a_report_is_a_summary_and_five_examples_of_a_kind(good):
+    for line in range(1, 13):
+        edit(good / "text.surface", line, value(""))
+    done = subprocess.run(
+        [sys.executable, "-m", "l2dual.bin.validate", good.parent / "nowhere", good, good],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and "nowhere: no such directory" in done.stderr
+    assert done.stdout.count("12 errors: empty:") == 2  # each directory has its report
+    assert done.stdout.count("utterance s1-") == 10 and done.stdout.count("and 7 more: --all") == 2
+    every = command(good, "--all").stdout
+    assert every.count("text.surface, line") == 12 and "more: --all" not in every
+    done = command(good, "--fix")
+    assert done.stdout.count("dropped: ") == 6 and "dropped: empty: and 7 more" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["euc-kr", "iso-8859-1", "ascii"])
+def test_a_report_in_a_narrow_encoding(good, options, encoding):
+    edit(good / "text.meaning", 24, value("나는 뷁 café 가요"))
+    tokens = f"meaning={options.tokens['meaning']}"
+    done = subprocess.run(
+        [sys.executable, "-m", "l2dual", "validate", good, "--tokens", tokens],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+    )
+    assert done.returncode == 1 and b"utterance s3-08" in done.stdout and not done.stderr
+    assert b"\\u0301" in done.stdout  # of é
+
+
+def test_what_a_directory_says_cannot_steer_the_terminal(good):
+    edit(good / "utt2l1", 3, lambda line: b"s1-\x1b]0;x\x07\xff03 eng")
+    assert "\x1b" not in command(good).stdout
+
+
+def test_a_new_name_is_not_that_of_another_utterance(good):
+    for file in (good / name for name in ("wav.scp", "text.surface", "text.meaning")):
+        whole(file, lambda c: c.replace(b"s1-02 ", b"02 "))
+    for name in ("text.canonical", "utt2spk", "utt2l1", "utt2dur"):
+        whole(good / name, lambda c: c.replace(b"s1-02 ", b"02 "))
+    for file in filter(Path.is_file, good.iterdir()):
+        whole(file, lambda c: c.replace(b"s1-03 ", b"s1-02 "))
+    directory, found = validate(good)
+    data, dropped = repair(directory, found)
+    assert not dropped and len(data["wav.scp"]) == 32 and "02" in data["wav.scp"]
 
 
 def test_fix_leaves_alone_what_a_stage_made(good):

@@ -47,7 +47,7 @@ cache_features=false           # true: run a frozen pretrained front-end once ov
 train_config=                  # model and training: conf/train_*.yaml
 decode_config=                 # searches: conf/decode.yaml
 budgets=whole                  # what is decoded: the model at the whole, the half, or "half whole" of its training
-functional=false               # true: stage 11 trains fresh decoders on frozen encoders
+retrained=false                # true: stage 11 trains new decoders on frozen encoders too
 expdir=exp                     # where experiments and results go
 nj=2                           # processes that prepare data
 num_threads=1                  # threads of each training and decoding job
@@ -115,7 +115,7 @@ if [[ ${allow_pipes} == true ]]; then
     pipes=(--allow_pipes true)
 fi
 one_of cache_features "${cache_features}" true false
-one_of functional "${functional}" true false
+one_of retrained "${retrained}" true false
 if [[ ${corpus} == simulated ]]; then
     one_of preset "${preset}" mini measure tiny
     one_of errors "${errors}" rules random
@@ -466,53 +466,62 @@ stage_9() {  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
     launch decode "${decode_cmd} --gpu $((ngpu > 0)) --num_threads ${num_threads}"
 }
 
-stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, RESULTS/{results,statistics}.json
+stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, RESULTS/results.json
     title "Score"
-    local run budget decoded scores
+    local run budget decoded scores also
     for budget in ${budgets}; do
         for run in "${runs[@]}"; do
             decoded=$(decode_dir "${run}" "${budget}")
-            plan "${decoded}/score" "${decoded}/test" "${test_set}" "${root}"/l2dual/{score,text,divergence,datadir}.py -- \
+            plan "${decoded}/score" "${decoded}/test" "${test_set}" \
+                "${root}"/l2dual/{score,crosstalk,mispronunciation,text,divergence,datadir}.py -- \
                 python -m l2dual.bin.score --data "${test_set}" --decode "${decoded}/test" \
-                --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@/score.json
+                --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@
         done
     done
     launch score "${decode_cmd}"
     for budget in ${budgets}; do
-        mapfile -t scores < <(for run in "${runs[@]}"; do echo "$(decode_dir "${run}" "${budget}")/score"; done)
-        plan "$(result_file results "${budget}")" "${scores[@]}" -- \
-            python -m l2dual.bin.merge_scores "${scores[@]/%//score.json}" --out @OUT@
-        plan "$(result_file statistics "${budget}")" "${scores[@]}" "${test_set}" \
-            "${root}"/l2dual/{inference,mispronunciation,stats,outputs,datadir}.py -- \
-            python -m l2dual.bin.statistics "${scores[@]}" --data "${test_set}" --out @OUT@
+        scores=() also=()
+        for run in "${runs[@]}"; do scores+=("$(decode_dir "${run}" "${budget}")/score"); done
+        mapfile -t also < <(earlier_scores "${budget}")
+        plan "$(result_file results "${budget}")" "${scores[@]}" "${also[@]}" "${test_set}" \
+            "${root}"/l2dual/{outcomes,results,stats,outputs}.py -- \
+            python -m l2dual.bin.results "${scores[@]}" --data "${test_set}" --also "${also[@]}" --out @OUT@
     done
     launch results "${decode_cmd}"
-    [[ ${budgets} == *half* ]] || rm -f "${resultdir}"/{results,statistics}_half.json  # of other runs
+    [[ ${budgets} == *half* ]] || rm -f "${resultdir}"/results_half.json  # of other runs
     for budget in ${budgets}; do python -m l2dual.bin.summary "$(result_file results "${budget}")"; done
+}
+
+earlier_scores() {  # earlier_scores BUDGET: those of other systems and seeds, scored by earlier calls
+    local run score
+    for run in "${expdir}/${audio_tag}.${train_tag}.${tokens_tag}".*.seed*; do
+        score=$(decode_dir "${run}" "$1")/score
+        if [[ ${run} =~ \.seed[0-9]+$ && " ${runs[*]} " != *" ${run} "* && -e ${score}/run.json ]]; then
+            echo "${score}"
+        fi
+    done
 }
 
 result_file() {  # result_file NAME BUDGET
     if [[ $2 == half ]]; then echo "${resultdir}/$1_half.json"; else echo "${resultdir}/$1.json"; fi
 }
 
-stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,probes,swap,gradients}.json
+stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,probes,gradients}.json
     title "Analyse entanglement"
     if [[ -n ${test_data} ]]; then
         echo "left as it is: encoders are analysed on their own data (without --test_data)"
         return
     fi
-    if [[ ${functional} == true ]]; then  # the long ones first
-        plan_analysis functional --fit_data "${feats}/train" --max_utts 1000 --decode_config "${decode_config}"
+    if [[ ${retrained} == true ]]; then  # the long ones first
+        plan_analysis retrained --fit_data "${feats}/train" --max_utts 1000 --decode_config "${decode_config}"
     fi
     if [[ -f ${dump}/train/text.surface ]]; then  # else there is one output, and nothing to set it beside
-        plan_analysis swap --fit_data "${feats}/train" --max_utts 200 --decode_config "${decode_config}"
         plan_analysis probes --fit_data "${feats}/valid"
         plan_analysis decoders --max_utts 2000
         plan_analysis subspaces
     fi
     plan_analysis cka --max_utts 2000
-    plan "${expdir}/gradients.json" "${runs[@]/%//trained}" -- \
-        python -m l2dual.bin.gradients --exp "${runs[@]}" --out @OUT@
+    plan_analysis gradients
     launch analyse "${decode_cmd} --num_threads ${num_threads}"
     tell analyse
 }
@@ -532,10 +541,10 @@ plan_analysis() {  # plan_analysis WHAT [OPTION...]: EXP/WHAT.json
 stage_12() {  # all of the above -> RESULTS/report.html, EXP/RUN/model.zip
     title "Report and pack"
     local run file optional=()
-    for file in "${resultdir}"/{{results,statistics}_half,cka,gradients,functional,decoders,subspaces,probes,swap}.json; do
+    for file in "${resultdir}"/{results_half,cka,gradients,retrained,decoders,subspaces,probes}.json; do
         if [[ -e ${file} ]]; then optional+=("${file}"); fi
     done
-    plan "${resultdir}/report.html" "${resultdir}"/{results,statistics}.json "${optional[@]}" \
+    plan "${resultdir}/report.html" "${resultdir}/results.json" "${optional[@]}" \
         "${test_set}" "${root}"/l2dual/{report,divergence.py} -- \
         python -m l2dual.bin.report --exp "${resultdir}" --data "${test_set}" --out @OUT@
     launch report "${decode_cmd}"

@@ -1,0 +1,168 @@
+"""What stage 11 writes: ``{"meta": Meta, "records": [...]}``, a file for each kind of record.
+
+Intervals are 95 % jackknife intervals over speakers or voices (`l2dual.analysis.cka`). A value or an
+interval is null where ``reason`` says why. Layers and blocks count from 1.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from l2dual.errors import DataError
+from l2dual.files import atomic_write
+
+Interval = tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What holds for all records of a file."""
+
+    what: str  # the key of KINDS
+    corpus: str
+    language: str
+    convention: str
+    data: str  # data directory
+    split: str
+    runs: dict[str, str]  # name of each run: the commit that trained it
+    commit: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """A layer of one network and the same layer of another: see `l2dual.analysis.comparison`."""
+
+    system_x: str
+    seed_x: int
+    system_y: str
+    seed_y: int
+    layer: int
+    n_frames: int
+    n_utts: int
+    n_clusters: int
+    dim: int
+    cka: float | None
+    null: float | None
+    floor: float | None
+    ceiling: float | None
+    ceiling_without: dict[str, float | None] | None
+    normalized: float | None
+    interval: Interval
+    reason: str | None
+    output_x: str | None = None  # of decoders: whose decoder
+    output_y: str | None = None
+    positions: str | None = None  # of decoders: where they are compared
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """The subspaces that two decoders of one system read: see `l2dual.analysis.subspaces`."""
+
+    system: str
+    seed: int
+    layer: int
+    projection: str  # key or value
+    n_frames: int
+    n_clusters: int
+    dim: int
+    rank: int | None
+    value: float | None
+    null: float | None
+    floor: float | None
+    interval: Interval
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a linear probe reads from a block of an encoder: see `l2dual.analysis.probes`."""
+
+    system: str
+    seed: int
+    layer: int
+    target: str  # surface or meaning
+    tokens: str  # all, same or differ
+    n_train: int
+    n_test: int
+    n_clusters: int | None
+    value: float | None
+    other: float | None
+    chance: float | None
+    floor: float | None
+    loss: float | None  # accuracy on so_surface less that on this system
+    interval: Interval
+    loss_interval: Interval
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A new decoder on a frozen encoder: see `l2dual.analysis.retrained`."""
+
+    system: str  # whose encoder
+    seed: int
+    output: str
+    unit: str
+    n_fit_utts: int
+    epochs: int
+    n_utts: int
+    n_clusters: int
+    value: float | None
+    floor: float | None
+    difference: float | None
+    interval: Interval
+    difference_interval: Interval
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """The gradients of the two outputs' losses in one layer: see `l2dual.gradients`."""
+
+    system: str
+    seed: int
+    layer: str | None  # block1 and so on, or other: the rest of the encoder
+    mean: float | None
+    first_half: float | None
+    second_half: float | None
+    steps: list[int]
+    cosines: list[float]
+    reason: str | None
+
+
+KINDS = {
+    "cka": Similarity,
+    "decoders": Similarity,
+    "subspaces": Overlap,
+    "probes": Probe,
+    "retrained": Retrained,
+    "gradients": Cosine,
+}
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One file of stage 11."""
+
+    meta: Meta
+    records: list
+
+
+def write_analysis(path: Path, analysis: Analysis) -> None:
+    """Write a file of stage 11, a record a line."""
+    lines = (json.dumps(dataclasses.asdict(one), allow_nan=False) for one in analysis.records)
+    meta = json.dumps(dataclasses.asdict(analysis.meta), ensure_ascii=False, indent=1)
+    with atomic_write(path) as stream:
+        stream.write(f'{{"meta": {meta},\n"records": [\n' + ",\n".join(lines) + "\n]}\n")
+
+
+def read_analysis(path: Path) -> Analysis:
+    """Read a file of stage 11; DataError if it is not one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        meta = Meta(**content["meta"])
+        return Analysis(meta, [KINDS[meta.what](**record) for record in content["records"]])
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise DataError(f"{path}: not a file of stage 11 ({error}): run stage 11 again") from error

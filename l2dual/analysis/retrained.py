@@ -1,0 +1,254 @@
+"""What a new decoder learns on each frozen encoder: records of exp/retrained.json.
+
+Is what an output needs in the encoder, for a decoder that is trained for it? A new decoder and CTC
+of each output, with the losses of a single-output system, are trained on the output of so_surface,
+so_meaning, the dual-output systems and a randomly initialized encoder (``floor``): the same epochs,
+utterances, order and initial weights. ``value`` is the error rate of beam search in ``unit``,
+``difference`` is to the encoder of the single-output system of that output, paired by utterance.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from l2dual.analysis.cka import jackknife_interval
+from l2dual.analysis.comparison import MIN_UTTERANCES, RANDOM_SEEDS, too_few_clusters
+from l2dual.analysis.entanglement import Options, read_comparable
+from l2dual.analysis.records import Retrained
+from l2dual.datadir import DataDir, outputs_of
+from l2dual.decode import DualDecoder
+from l2dual.load import fresh_model, load_model, random_model, text_to_ids, tokens_to_text_of
+from l2dual.model import IGNORE_ID, L2DualModel
+from l2dual.outputs import SINGLE
+from l2dual.speech import batches
+from l2dual.text import UNITS, align, normalize
+
+RANDOM = "random"
+SEED = 900003  # of the new decoders and of their batches' order
+BATCH = 16
+LEARNING_RATE = 1e-3
+MAX_NORM = 5.0  # of the gradient
+MIN_FIT = 200  # utterances
+
+States = list[tuple[str, torch.Tensor]]  # utterance and encoder output, (T', D) in half precision
+Errors = dict[str, tuple[int, int]]  # of each utterance: errors, tokens of its reference
+
+
+def retrain(
+    data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options
+) -> list[Retrained]:
+    """Train a new decoder of each output on each encoder of the lowest seed.
+
+    Args:
+        data_dir: split to test on, after stage 3.
+        fit_dir: split to train on; its encoder outputs are held in memory (``max_utts``).
+        exp_dirs: directories of trained runs, at most one per system and seed.
+        options: see :class:`Options`.
+
+    Returns:
+        One record per encoder and output.
+
+    Raises:
+        DataError: a missing or broken run.yaml, config or checkpoint, or audio.
+        UsageError: runs on different data.
+    """
+    runs = read_comparable(exp_dirs, data_dir, fit_dir)
+    seed = min(run["seed"] for run in runs.values())
+    dirs = {run["system"]: exp_dir for exp_dir, run in runs.items() if run["seed"] == seed}
+    test, fit = (DataDir.load(path).sample(options.max_utts) for path in (data_dir, fit_dir))
+    sources = decoder_sources(dirs, runs, outputs_of(test.info))
+    errors = {
+        (name, output): found
+        for name in [*dirs, RANDOM]
+        for output, found in _on_encoder(name, dirs, sources, (fit, test), options).items()
+    }
+    records = []
+    for (name, output), found in errors.items():
+        if name == RANDOM:
+            continue
+        single = (SINGLE[output], output)
+        values = _values(found, errors[RANDOM, output], errors.get(single), test)
+        if (n_fit := len(fit["wav.scp"])) < MIN_FIT:
+            values |= dict.fromkeys(values) | {"reason": f"{n_fit} utterances to train on; needs {MIN_FIT}"}
+        unit = UNITS[test.info[f"{output}_unit"]][0]
+        head = {"system": name, "seed": seed, "output": output, "unit": unit, "n_fit_utts": n_fit}
+        head |= {"epochs": options.epochs, "n_utts": len(found)}
+        clusters = len({test.clusters[utt] for utt in found})
+        records.append(Retrained(**head, n_clusters=clusters, **values))
+    return records
+
+
+def decoder_sources(dirs: dict[str, Path], runs: dict[Path, dict], outputs: tuple) -> dict[str, Path]:
+    """The run whose kind of decoder each output gets: the single-output system's where there is one."""
+
+    def rank(system: str) -> tuple:
+        return system not in SINGLE.values(), len(runs[dirs[system]]["outputs"]), system
+
+    found: dict[str, Path] = {}
+    for system in sorted(dirs, key=rank):
+        for output in runs[dirs[system]]["outputs"]:
+            if output in outputs:
+                found.setdefault(output, dirs[system])
+    return found
+
+
+def _on_encoder(
+    name: str,
+    dirs: dict[str, Path],
+    sources: dict[str, Path],
+    splits: tuple[DataDir, DataDir],
+    options: Options,
+) -> dict[str, Errors]:
+    """Errors of a new decoder of each output on one encoder, on the second split."""
+    exp_dir = dirs.get(name, next(iter(dirs.values())))
+    if name == RANDOM:
+        model = random_model(exp_dir, RANDOM_SEEDS[0])
+    else:
+        model = load_model(exp_dir, options.checkpoint)
+    model, found = model.to(options.device), {}
+    fit, test = (encoder_outputs(model, data, options) for data in splits)
+    for output, source in sources.items():
+        new = headless(fresh_model(exp_dir, source, output, SEED)).to(options.device)
+        train(new, output, fit, Texts(splits[0], source, output), options.epochs)
+        found[output] = evaluate(new, output, test, Texts(splits[1], source, output), options)
+        print(f"progress: trained {output} on the encoder of {name}", flush=True)
+    return found
+
+
+def _values(errors: Errors, floor: Errors, single: Errors | None, data: DataDir) -> dict:
+    """The numbers of a record, and the reason for those that are None."""
+    names = "value floor difference interval difference_interval reason"
+    values = dict.fromkeys(names.split())
+    if len(errors) < MIN_UTTERANCES:
+        return values | {"reason": f"{len(errors)} utterances; needs {MIN_UTTERANCES}"}
+    utts = sorted(errors)
+    clusters = np.array([data.clusters[utt] for utt in utts])
+    wrong, n_ref = np.array([errors[utt] for utt in utts]).T
+    values["value"] = float(wrong.sum() / n_ref.sum())
+    values["floor"] = float(sum(floor[utt][0] for utt in utts) / n_ref.sum())
+    values["reason"] = too_few_clusters(len(np.unique(clusters)))
+    if not values["reason"]:
+        values["interval"] = _rate_interval(wrong, n_ref, clusters)
+    if single:
+        more = wrong - np.array([single[utt][0] for utt in utts])
+        values["difference"] = float(more.sum() / n_ref.sum())
+        if not values["reason"] and single is not errors:
+            values["difference_interval"] = _rate_interval(more, n_ref, clusters)
+    return values
+
+
+def _rate_interval(counts: np.ndarray, n_ref: np.ndarray, clusters: np.ndarray) -> list[float]:
+    """95 % jackknife over clusters of the sum of counts over that of reference tokens, (N,) each."""
+    _, index = np.unique(clusters, return_inverse=True)
+    wrong, sizes = np.bincount(index, counts), np.bincount(index, n_ref)
+    rest = (wrong.sum() - wrong) / (sizes.sum() - sizes)
+    return jackknife_interval(np.array([wrong.sum() / sizes.sum(), *rest]), sizes)
+
+
+class Given(torch.nn.Module):
+    """In an encoder's place where its output is given."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.width = width
+
+    def forward(self, states: torch.Tensor, lengths: torch.Tensor) -> tuple:
+        """Return the states (B, T', D) and their lengths (B,) as an ESPnet encoder does."""
+        return states, lengths, None
+
+    def output_size(self) -> int:
+        """Width D."""
+        return self.width
+
+
+def headless(model: L2DualModel) -> L2DualModel:
+    """The decoders and CTCs of ``model`` as a model whose speech is an encoder's output."""
+    found = L2DualModel(
+        token_lists=model.token_lists,
+        frontend=None,
+        specaug=None,
+        normalize=None,
+        encoder=Given(model.encoder.output_size()),
+        decoders=model.decoders,
+        ctcs=model.ctcs,
+        loss_weights=model.loss_weights,
+        length_normalized=model.length_normalized,
+    )
+    found.attention_losses = model.attention_losses  # with their label smoothing
+    return found.train(model.training)
+
+
+class Texts:
+    """The texts of one output: as token ids, and to count errors against."""
+
+    def __init__(self, data: DataDir, exp_dir: Path, output: str):
+        encode = text_to_ids(exp_dir, output)
+        self.texts = data[f"text.{output}"]
+        self.ids = {utt: encode(text) for utt, text in self.texts.items()}
+        self.unit = UNITS[data.info[f"{output}_unit"]][0]
+        self.write = tokens_to_text_of(exp_dir, output)
+
+    def errors(self, utt: str, tokens: list[str]) -> tuple[int, int]:
+        """Errors of a hypothesis, and tokens of its reference."""
+        pairs = align(normalize(self.texts[utt]), normalize(self.write(tokens)), self.unit)
+        return sum(one != other for one, other in pairs), sum(one is not None for one, _ in pairs)
+
+
+@torch.no_grad()
+def encoder_outputs(model: L2DualModel, data: DataDir, options: Options) -> States:
+    """Encoder output of every utterance, longest first."""
+    found = []
+    for utts, speech, speech_lengths in batches(data, options.batch_size):
+        states, lengths = model.encode(
+            speech.to(options.device), speech_lengths.to(options.device)
+        )
+        for utt, frames, length in zip(utts, states, lengths.tolist(), strict=True):
+            found.append((utt, frames[:length].half().cpu()))
+    return found
+
+
+def train(model: L2DualModel, output: str, states: States, texts: Texts, epochs: int) -> None:
+    """Train a headless model with Adam; batches of like length, in a seeded order."""
+    device = next(model.parameters()).device
+    optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
+    chunks = [states[start : start + BATCH] for start in range(0, len(states), BATCH)]
+    rng = np.random.default_rng(SEED)
+    model.train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        for _ in range(epochs):
+            for index in rng.permutation(len(chunks)):
+                given, lengths = _padded(chunks[index])
+                tokens = [torch.tensor(texts.ids[utt]) for utt, _ in chunks[index]]
+                target = {
+                    output: torch.nn.utils.rnn.pad_sequence(tokens, True, IGNORE_ID).to(device),
+                    f"{output}_lengths": torch.tensor([len(one) for one in tokens], device=device),
+                }
+                loss, _, _ = model(given.to(device), lengths.to(device), **target)
+                optimizer.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
+                optimizer.step()
+    model.eval()
+
+
+@torch.inference_mode()
+def evaluate(
+    model: L2DualModel, output: str, states: States, texts: Texts, options: Options
+) -> Errors:
+    """Errors of a headless model's beam search."""
+    device, search, found = next(model.parameters()).device, DualDecoder(model, options.search), {}
+    for start in range(0, len(states), BATCH):
+        chunk = states[start : start + BATCH]
+        given, lengths = (part.to(device) for part in _padded(chunk))
+        for (utt, _), tokens in zip(chunk, search(given, lengths)[output], strict=True):
+            found[utt] = texts.errors(utt, tokens)
+    return found
+
+
+def _padded(chunk: States) -> tuple[torch.Tensor, torch.Tensor]:
+    """States (B, T', D) padded with 0, and their lengths (B,)."""
+    frames = [states.float() for _, states in chunk]
+    lengths = torch.tensor([len(one) for one in frames])
+    return torch.nn.utils.rnn.pad_sequence(frames, batch_first=True), lengths

@@ -1,0 +1,70 @@
+"""Compare scored runs (stage 10), or score and compare a kept study: one results file.
+
+    python -m l2dual.bin.results exp/*/decode/score --data dump/DATA/test --out exp/results.json
+    python -m l2dual.bin.results results/STUDY --out results.json
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from l2dual import records
+from l2dual.bin import run
+from l2dual.datadir import DataDir, read_table
+from l2dual.errors import DataError, UsageError
+from l2dual.outcomes import gather, outcomes
+from l2dual.results import write_results
+from l2dual.runs import made_by_command
+from l2dual.score import Scored, read_scored
+from l2dual.text import normalize
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("scores", type=Path, nargs="+", metavar="SCORES_OR_STUDY")
+    parser.add_argument("--data", type=Path, help="data directory of the references; not for a study")
+    parser.add_argument("--also", type=Path, nargs="*", default=[], metavar="SCORES",
+                        help="scores of earlier runs, taken in where they can be compared")  # fmt: skip
+    parser.add_argument("--decode", help="of a study: name of the decodings; default: the whole budget's")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    args = parser.parse_args()
+    if args.data is None:
+        if len(args.scores) > 1 or args.also:
+            raise UsageError("results: give --data, or one kept study alone")
+        kept = records.load(args.scores[0])
+        data, study = kept.data, gather(kept.data, kept.scored(args.decode))
+    else:
+        data = DataDir.load(args.data)
+        study = gather(data, [read_scored(path) for path in args.scores])
+        for path in args.also:
+            study = _with(study, path)
+    trained_on = next(iter(study.runs.values())).run.trained_on
+    seen = seen_sentences(data, Path(trained_on))
+    write_results(args.out, outcomes(study, made_by_command("results"), seen))
+
+
+def _with(study, path: Path):
+    """The study with one more run, or as it is, saying why, where that cannot be compared."""
+    try:
+        return gather(study.data, [*study.runs.values(), read_scored(path)])
+    except DataError as error:
+        print(f"left out: {error}", file=sys.stderr)
+        return study
+
+
+def seen_sentences(data: DataDir, trained_on: Path) -> int | None:
+    """How many utterances have a meaning that other data, ``trained_on``, have in training, too.
+
+    None where they are that data's own test set, or it is not there.
+    """
+    train = trained_on / "train/text.meaning"
+    if data.path.parent == trained_on or not train.is_file():
+        return None
+    seen = {normalize(text) for text in read_table(train).values()}
+    return sum(normalize(text) in seen for text in data["text.meaning"].values())
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,45 @@
+"""The files of a corpus as they lie on a disk, which another system may have written.
+
+macOS writes the letters of file names in parts (NFD), where labels and tables have them whole (NFC).
+On disks that are not its own it leaves a file ``._NAME`` beside each file, and ``.DS_Store``; its
+archives have a folder ``__MACOSX``. Those hold no data.
+"""
+
+import unicodedata
+from pathlib import Path
+
+FORMS = ("NFC", "NFD")
+NO_DATA = ("._", ".DS_Store", "__MACOSX")  # what their names begin with
+
+
+def files(folder: Path, pattern: str) -> list[Path]:
+    """Return what a glob pattern matches below a folder, in either form, sorted."""
+    patterns = {unicodedata.normalize(form, pattern) for form in FORMS}
+    found = {path for one in patterns for path in folder.glob(one)}
+    return sorted(path for path in found if is_data(path.relative_to(folder)))
+
+
+def is_data(path: Path) -> bool:
+    """Whether no part of a path is macOS's own."""
+    return not any(part.startswith(NO_DATA) for part in path.parts)
+
+
+def as_on_disk(path: Path) -> Path:
+    """Return the path under which a file lies: as given, or with its letters in parts or whole.
+
+    Each folder may be in another form. A file that is in none is returned as given.
+    """
+    if path.exists():
+        return path
+    found = Path(path.anchor)
+    for part in path.parts[len(found.parts) :]:
+        forms = (found / unicodedata.normalize(form, part) for form in FORMS)
+        found = next((each for each in (found / part, *forms) if each.exists()), None)
+        if found is None:
+            return path
+    return found
+
+
+def whole(name: str) -> str:
+    """Return a name with its letters whole (NFC), as labels, ids and tables have it."""
+    return unicodedata.normalize("NFC", name)

@@ -1,0 +1,129 @@
+"""A study as reports read it: its results, its analyses, and how its numbers are written."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from l2dual.analysis.records import KINDS, Analysis, read_analysis
+from l2dual.outputs import OUTPUTS, SINGLE, is_single
+from l2dual.results import Record, Results, Run, read_results
+
+LANGUAGE = {"en": "English", "ko": "Korean"}
+RATE = {"char": "CER", "word": "WER", "phone": "PER"}
+SURFACE = {  # by convention and language
+    ("heard", "en"): "English letters, respelled where the learner erred",
+    ("heard", "ko"): "Hangul, respelled where the learner erred",
+    ("pronounced", "en"): "ARPAbet phones",
+    ("pronounced", "ko"): "Hangul as pronounced",
+}
+ORDER = [
+    *("so_surface", "so_meaning", "so_surface_ctc", "so_meaning_ctc"),
+    *("do", "do_ctc", "do_paper", "do_equal", "do_ctc_meaning", "do_small"),
+]
+# CER in percent of the paper's Conformer, SO and DO (Cho & Kim 2026, AI-Hub L2 read speech)
+PAPER = {
+    "ko": {"surface": (11.14, 11.34), "meaning": (1.60, 0.77)},
+    "en": {"surface": (13.78, 15.08), "meaning": (3.87, 3.19)},
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was measured of the systems of one comparison.
+
+    Attributes:
+        results: of exp/results.json.
+        analyses: of stage 11, by `KINDS`; those of other runs are left out.
+    """
+
+    results: Results
+    analyses: dict[str, Analysis] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The language, as "English"."""
+        return LANGUAGE.get(self.results.meta.language, self.results.meta.language)
+
+    @property
+    def outputs(self) -> list[str]:
+        """The outputs that were scored, surface first."""
+        return [output for output in OUTPUTS if output in self.results.meta.units]
+
+    @property
+    def systems(self) -> list[str]:
+        """The systems, single-output ones first."""
+        names = {run.system for run in self.results.meta.runs}
+        return sorted(names, key=lambda s: (ORDER.index(s) if s in ORDER else len(ORDER), s))
+
+    @property
+    def dual(self) -> str | None:
+        """The dual-output system that is shown first: ``do`` where it was scored."""
+        return next((system for system in self.systems if not is_single(system)), None)
+
+    def baseline(self, output: str) -> str | None:
+        """The single-output system that ``dual`` is set beside."""
+        found = self.difference("error_rate", output) if self.dual else None
+        return found.baseline if found else SINGLE[output] if SINGLE[output] in self.systems else None
+
+    def trio(self) -> list[str]:
+        """``dual`` and its baselines."""
+        found = [*(self.baseline(output) for output in self.outputs), self.dual]
+        return [system for system in self.systems if system in found]
+
+    def runs_of(self, system: str) -> list[Run]:
+        """The runs of a system, by seed."""
+        return sorted((r for r in self.results.meta.runs if r.system == system), key=lambda r: r.seed)
+
+    def rate(self, measure: str, system: str, output: str, bin: str = "all") -> Record | None:
+        """A measure of one system in the finer unit."""
+        return self.results.get(measure, system, output, bin=bin)
+
+    def difference(
+        self, measure: str, output: str, bin: str = "all", system: str | None = None
+    ) -> Record | None:
+        """A measure of a dual-output system, ``dual`` by default, less its baseline's."""
+        unit = self.results.meta.units.get(output, [None])[0]
+        wanted = {"measure": measure, "system": system or self.dual, "output": output}
+        found = self.results.find(**wanted, unit=unit, bin=bin)
+        return next((record for record in found if record.baseline), None)
+
+    def unit(self, output: str) -> str:
+        """CER or PER: what an output's error rate is."""
+        return RATE[self.results.meta.units[output][0]]
+
+
+def read_study(exp: Path) -> Study:
+    """Read a results file and the analyses beside it.
+
+    Raises:
+        DataError: no results.json, or a broken file.
+    """
+    results = read_results(exp / "results.json")
+    names, analyses = {run.name for run in results.meta.runs}, {}
+    for what in KINDS:
+        if (exp / f"{what}.json").is_file():
+            found = read_analysis(exp / f"{what}.json")
+            if found.meta.runs.keys() <= names and found.meta.data == results.meta.data:
+                analyses[what] = found
+    return Study(results, analyses)
+
+
+def number(value: float | None, decimals: int = 1, sign: str = "") -> str:
+    """A number with a true minus; a dash where there is none."""
+    return "–" if value is None else f"{value:{sign}.{decimals}f}".replace("-", "−")
+
+
+def percent(value: float | None) -> str:
+    """A fraction in percent."""
+    return number(None if value is None else 100 * value)
+
+
+def points(value: float | None) -> str:
+    """A difference of fractions in points, with its sign."""
+    return number(None if value is None else 100 * value, sign="+")
+
+
+def ends(interval: tuple[float, float] | None, times: float = 100, decimals: int = 1) -> str:
+    """An interval of differences in brackets; nothing where there is none."""
+    if not interval:
+        return ""
+    return "[{}, {}]".format(*(number(times * end, decimals, "+") for end in interval))

@@ -1,0 +1,230 @@
+"""The tables of the page: systems, bins of divergence, and what stage 11 measured."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import mean
+
+from l2dual.analysis.records import Interval
+from l2dual.outputs import is_single
+from l2dual.report.study import Study, ends, number, percent, points
+
+DETECTION = ("precision", "recall", "f1", "false_acceptance_rate", "false_rejection_rate", "diagnosis_error_rate")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a table shows in one place: a number, and what stands below it."""
+
+    text: str
+    below: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under columns; ``missing`` is one line where there is nothing to show."""
+
+    title: str
+    about: str
+    columns: list[str]
+    rows: list[tuple[str, list[Cell]]]
+    missing: str = ""
+
+
+def duration(seconds: float | None) -> str:
+    """A training time as "12 min" or "3.4 h"."""
+    if seconds is None:
+        return "–"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def size(parameters: int | None) -> str:
+    """A number of parameters as "1.9 M"."""
+    return "–" if parameters is None else f"{parameters / 1e6:.1f} M"
+
+
+def systems(study: Study) -> Table:
+    """Each system's error rates, cross-talk, intrusions and F1, and what it cost."""
+    columns = [f"{output}, {study.unit(output)} %" for output in study.outputs]
+    columns += [f"cross-talk, {output}" for output in study.outputs]
+    columns += [f"intrusions, {output} %" for output in study.outputs]
+    columns += ["detection F1 %", "parameters", "training", "seeds"]
+    rows = []
+    for system in study.systems:
+        rates = [_rate(study, "error_rate", system, output) for output in study.outputs]
+        talks = [_cross_talk(study, system, output) for output in study.outputs]
+        intrusions = [_rate(study, "intrusion_rate", system, output) for output in study.outputs]
+        runs = study.runs_of(system)
+        times = [run.train_seconds for run in runs if run.train_seconds is not None]
+        facts = [size(runs[0].parameters), duration(mean(times) if times else None)]
+        facts.append(", ".join(str(run.seed) for run in runs))
+        f1 = _rate(study, "f1", system, "surface")
+        rows.append((system, [*rates, *talks, *intrusions, f1, *map(Cell, facts)]))
+    about = (
+        "Mean over seeds. Cross-talk, in points with its 95 % interval: how much more the system’s error rate "
+        "differs from its baseline’s at the learner’s tokens than at the others. Intrusions: how often, at a "
+        "replaced token, the other output’s token is written."
+    )
+    return Table("All systems", about, columns, rows)
+
+
+def _rate(study: Study, measure: str, system: str, output: str, bin: str = "all") -> Cell:
+    found = study.rate(measure, system, output, bin) if output in study.outputs else None
+    return Cell("–" if found is None else percent(found.value))
+
+
+def _cross_talk(study: Study, system: str, output: str) -> Cell:
+    found = study.difference("cross_talk", output, system=system)
+    if found is None or found.value is None:
+        return Cell("–")
+    return Cell(points(found.value), ends(found.interval) or "not comparable")
+
+
+def by_bin(study: Study, output: str) -> Table:
+    """The error rate of every system by divergence, and what sharing changes: the paper's view."""
+    meta = study.results.meta
+    columns = [f"{name} edits, n = {count}" for name, count in meta.bins.items()]
+    rows = []
+    for system in study.systems:
+        if study.rate("error_rate", system, output):
+            rows.append((system, [_rate(study, "error_rate", system, output, name) for name in meta.bins]))
+    for system in study.systems:
+        found = [study.difference("error_rate", output, name, system) for name in meta.bins]
+        if not is_single(system) and all(found):
+            cells = [Cell(points(one.value), ends(one.interval)) for one in found]
+            rows.append((f"{system} − {found[0].baseline}", cells))
+    about = f"{study.unit(output)} % by the learner’s edits in an utterance; differences in points."
+    missing = "" if meta.bins else "Divergence: not measured: the data do not say what was pronounced."
+    return Table(f"{output.capitalize()} by divergence", about, columns, rows, missing)
+
+
+def detection(study: Study) -> Table:
+    """Mispronunciation detection: a system reports an error where its surface differs from the prompt."""
+    rows = [
+        (system, [_rate(study, name, system, "surface") for name in DETECTION])
+        for system in study.systems
+        if study.rate("f1", system, "surface")
+    ]
+    about = "A system reports an error where its surface differs from the reference prompt. Percent."
+    missing = "" if rows else "Mispronunciation detection: not measured: no surface was scored."
+    columns = [name.replace("_", " ") for name in DETECTION]
+    return Table("Mispronunciation detection", about, columns, rows, missing)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """How a file of stage 11 is shown: a row for each label, a column for each layer.
+
+    ``values`` names the fields that are shown, the first with its interval; records of one label and
+    layer are of several seeds, and are averaged.
+    """
+
+    what: str
+    title: str
+    about: str
+    label: Callable
+    values: dict[str, str]  # field: what the row adds to its label
+    chosen: Callable = lambda record: True
+    interval: str = "interval"
+    column: Callable = lambda record: f"layer {record.layer}"
+
+
+def _unlike(record) -> bool:
+    """Pairs of unlike seeds: systems of one seed start from the same weights."""
+    return record.seed_x != record.seed_y
+
+
+def _pair(record) -> str:
+    sides = ((record.system_x, record.output_x), (record.system_y, record.output_y))
+    return " and ".join(" ".join(filter(None, side)) for side in sides)
+
+
+LAYERS = (
+    Layers(
+        "cka",
+        "Similarity of the encoders (CKA)",
+        "Debiased linear CKA of two encoders on the same frames, block by block; 1 is the same up to rotation. "
+        "Null: unrelated utterances; floor: random encoders; ceiling: two seeds of one system.",
+        _pair,
+        {"cka": "", "null": "null", "floor": "floor", "ceiling": "ceiling"},
+        _unlike,
+    ),
+    Layers(
+        "decoders",
+        "Similarity of the decoders (CKA)",
+        "Each decoder is given its own reference. Shared tokens alone make decoders alike: compare with the "
+        "floor, two random decoders on the same references.",
+        lambda record: f"{_pair(record)}, {record.positions}",
+        {"cka": "", "floor": "floor", "ceiling": "ceiling"},
+        _unlike,
+    ),
+    Layers(
+        "subspaces",
+        "Overlap of what the two decoders read",
+        "Overlap of the subspaces of the encoder’s output that the two decoders of one system read; 1 is the "
+        "same subspace. Null: random rotations; floor: random decoders.",
+        lambda record: f"{record.system}, {record.projection}s",
+        {"value": "", "null": "null", "floor": "floor"},
+    ),
+    Layers(
+        "probes",
+        "Probes, where surface and meaning differ",
+        "Accuracy of a linear probe of each block on the tokens that the learner replaced. Other: how often it "
+        "says the other output’s token; floor: a random encoder; lost: so_surface’s accuracy less this one.",
+        lambda record: f"{record.system}, {record.target}",
+        {"value": "", "other": "other", "floor": "floor", "loss": "lost"},
+        lambda record: record.tokens == "differ",
+    ),
+    Layers(
+        "retrained",
+        "Retrained decoders",
+        "Error rate of a new decoder that is trained on the frozen encoder for a small, fixed budget. "
+        "Difference: to the encoder of the single-output system of that output; floor: a random encoder.",
+        lambda record: f"encoder of {record.system}",
+        {"value": "", "difference": "difference", "floor": "floor"},
+        column=lambda record: record.output,
+    ),
+    Layers(
+        "gradients",
+        "Cosine of the two losses’ gradients",
+        "With respect to each layer of the shared encoder, mean over training: at 1 both outputs ask for the "
+        "same change, below 0 a step for one works against the other.",
+        lambda record: record.system,
+        {"mean": ""},
+        interval="",
+        column=lambda record: record.layer or "",
+    ),
+)
+
+
+def analyses(study: Study) -> list[Table]:
+    """The tables of stage 11; one line for what was not measured."""
+    return [_by_layer(study, spec) for spec in LAYERS if spec.what in study.analyses]
+
+
+def _by_layer(study: Study, spec: Layers) -> Table:
+    records = [r for r in study.analyses[spec.what].records if spec.chosen(r)]
+    known = [r for r in records if getattr(r, next(iter(spec.values))) is not None]
+    if not known:
+        reasons = [r.reason for r in study.analyses[spec.what].records if r.reason]
+        reason = reasons[0] if reasons else "it takes two seeds of so_surface, so_meaning and do"
+        return Table(spec.title, spec.about, [], [], f"{spec.title}: not measured: {reason}.")
+    columns, labels = (list(dict.fromkeys(map(key, known))) for key in (spec.column, spec.label))
+    rows = []
+    for label in labels:
+        places = [[r for r in known if (spec.label(r), spec.column(r)) == (label, c)] for c in columns]
+        for index, (name, added) in enumerate(spec.values.items()):
+            cells = [_mean(place, name, "" if index else spec.interval) for place in places]
+            if any(cell.text != "–" for cell in cells):
+                rows.append((f"– {added}" if added else label, cells))
+    return Table(spec.title, spec.about, columns, rows)
+
+
+def _mean(records: list, name: str, interval: str) -> Cell:
+    """The mean over seeds, and the mean of the intervals' ends, which is wide enough for it."""
+    values = [value for r in records if (value := getattr(r, name)) is not None]
+    found: list[Interval] = [getattr(r, interval) for r in records] if interval and values else []
+    whole = None not in found and found
+    return Cell(
+        number(mean(values), 2) if values else "–",
+        ends(tuple(map(mean, zip(*found, strict=True))), 1, 2).replace("+", "") if whole else "",
+    )

@@ -1,0 +1,48 @@
+"""Files as macOS writes them: names in parts, and files that are no data."""
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from l2dual.corpora.disk import as_on_disk, files
+from tests.mac import from_a_mac
+
+WHOLE = "한국어/김서연 é.wav"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "한국어").mkdir()
+    (tmp_path / WHOLE).write_bytes(b"here")
+    return tmp_path
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("mac", [True, False])
+def test_a_file_is_found_in_whatever_form_its_name_is(folder, form, mac):
+    if mac:
+        from_a_mac(folder)
+    asked = folder / unicodedata.normalize(form, WHOLE)
+    assert as_on_disk(asked).read_bytes() == b"here"
+    [found] = files(folder, unicodedata.normalize(form, "한국어/*.wav"))
+    assert found.read_bytes() == b"here"
+
+
+def test_each_folder_may_be_in_another_form(folder):
+    (folder / "한국어").rename(folder / unicodedata.normalize("NFD", "한국어"))
+    assert as_on_disk(folder / WHOLE).read_bytes() == b"here"
+    absent = folder / "한국어/없다.wav"
+    assert as_on_disk(absent) == absent
+
+
+def test_relative_paths_are_found(folder, monkeypatch):
+    monkeypatch.chdir(from_a_mac(folder))
+    assert as_on_disk(Path(WHOLE)).read_bytes() == b"here"
+
+
+def test_what_macos_leaves_is_no_data(folder):
+    from_a_mac(folder)
+    (folder / "__MACOSX" / "a.wav").touch()
+    found = [path.name for path in files(folder, "**/*") if path.is_file()]
+    assert found == [unicodedata.normalize("NFD", "김서연 é.wav")]
