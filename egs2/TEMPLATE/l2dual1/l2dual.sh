@@ -251,7 +251,7 @@ made_by() {  # made_by PATH: the stage that makes it
         */cached_* | "${expdir}"/stats/*) echo 7 ;;
         dump/*) echo 4 ;;
         */trained) echo 8 ;;
-        */score | */results*.json | */statistics*.json) echo 10 ;;
+        */score | */results*.json) echo 10 ;;
         *) echo 9 ;;
     esac
 }
