@@ -51,6 +51,8 @@ setup(
             "kaldialign",  # and a bootstrap, to check ours against
             "ckatorch",  # CKA, likewise
             "hypothesis",  # hostile inputs by property
+            "lhotse",  # reads our directories,
+            "datasets",  # and our tables
         ]
     },
 )

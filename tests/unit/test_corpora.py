@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from l2dual.corpora.cleaning import plain
 from l2dual.phonology import MODULES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,3 +33,19 @@ def test_a_real_corpus_has_its_reader_its_page_and_its_path(name):
     assert "**Run on the real corpus" in page or "**Format-tested" in page
     assert f"\n{name.upper()}=" in (ROOT / "egs2/TEMPLATE/l2dual1/db.sh").read_text()
     assert f"docs/corpora/{name}.md" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "written, expected",
+    [
+        ("Don’t, don`t!", "don't don't"),
+        ("It costs 1,000 won, or 3.5 %.", "it costs 1000 won or 3.5 %"),
+        ("1,2,3", "1 2 3"),
+        ("pro\u00adnounce", "pronounce"),
+        ("“학교에,” 갔어요.", "학교에 갔어요"),
+        ("...", ""),
+    ],
+)
+def test_plain_text(written, expected):
+    assert plain(written) == expected
+    assert plain(expected) == expected
