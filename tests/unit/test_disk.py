@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from l2dual.corpora import Request
 from l2dual.corpora.disk import as_on_disk, files
+from l2dual.corpora.own import make
 from tests.mac import from_a_mac
 
 WHOLE = "한국어/김서연 é.wav"
@@ -46,3 +48,10 @@ def test_what_macos_leaves_is_no_data(folder):
     (folder / "__MACOSX" / "a.wav").touch()
     found = [path.name for path in files(folder, "**/*") if path.is_file()]
     assert found == [unicodedata.normalize("NFD", "김서연 é.wav")]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_table_may_name_a_file_in_another_form(folder, form):
+    row = {"id": "s-1", "speaker": "s", "meaning": "가요"}
+    audio = from_a_mac(folder) / unicodedata.normalize(form, WHOLE)
+    assert make(row, Request("ko", "heard"), audio, "t.csv, line 2").audio.read_bytes() == b"here"
