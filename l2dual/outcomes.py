@@ -346,10 +346,9 @@ def _warnings(study: Study, seen: int | None) -> list[str]:
     found = []
     runs = [scored.run for scored in study.runs.values()]
     if all(len(run.not_learned) == len(run.outputs) for run in runs):
-        which = sorted({f"{run.system}: {why}" for run in runs for why in run.not_learned.values()})
         found.append(
-            f"No system has learned yet ({'; '.join(which[:3])}): try more training data "
-            "(--preset measure), more epochs, or a pretrained encoder (--train_config)"
+            f"No system has learned yet: {NOT_LEARNED:.0%} errors or more, or all hypotheses alike; try "
+            "more training data (--preset measure), more epochs, or a pretrained encoder (--train_config)"
         )
     if study.edits is not None and not study.edits.any():
         found.append(
