@@ -265,6 +265,10 @@ def test_runs_that_may_not_be_compared_are_refused(data, runs, tmp_path):
     other = make_data(tmp_path / "data/y/test", changed)
     with pytest.raises(DataError, match="its surface references are not those of exp/so_surface.seed1"):
         gather(data, [*runs, make_run(other, np.random.default_rng(2), "so_surface", 9, 0.1)])
+    same_length = {u: (s[::-1], *rest) for u, (s, *rest) in make_texts(np.random.default_rng(1)).items()}
+    other = make_data(tmp_path / "data/z/test", same_length)
+    with pytest.raises(DataError, match="its surface references are not those of exp/so_surface.seed1"):
+        gather(data, [*runs, make_run(other, np.random.default_rng(2), "so_surface", 9, 0.1)])
     facts = {"trained_on": "dump/more", "train_config": "x.yaml", "decode_config": "other.yaml"}
     facts |= {"decode_dir": "exp/do.seed4/decode_half/test"}
     for key, value in facts.items():
