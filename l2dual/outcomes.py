@@ -244,14 +244,21 @@ def _records(study: Study, cells: list[tuple[Record, Quantity]]) -> list[Record]
         values = [list(cells[index][1].per_seed.values()) for index in known]
         found = stats.estimates(member @ np.column_stack(means), values)
         for index, estimate in zip(known, found, strict=True):
-            tested = records[index].measure == "cross_talk"
             records[index] = replace(
                 records[index],
-                interval=estimate.interval,
+                interval=_possible(records[index], estimate.interval),
                 reason=estimate.reason,
-                p=estimate.p if tested else None,
+                p=estimate.p if records[index].measure == "cross_talk" else None,
             )
     return records
+
+
+def _possible(record: Record, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The part of an interval that a rate may have: from 0, and to 1 but for insertions."""
+    if interval is None or record.baseline:
+        return interval
+    highest = np.inf if record.measure == "error_rate" else 1
+    return max(interval[0], 0.0), min(interval[1], highest)
 
 
 def _described(study: Study, record: Record, quantity: Quantity) -> Record:
@@ -315,7 +322,6 @@ def _adjusted(records: list[Record]) -> list[Record]:
 
 def _meta(study: Study, made_by: Mapping[str, str], seen: int | None) -> Meta:
     info, data = study.data.info, study.data
-    first = next(iter(study.runs.values()))
     outputs = [output for output in ("surface", "meaning") if study.systems(output)]
     learner = {}
     for output in outputs if has_surface(info) else ():
