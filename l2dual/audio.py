@@ -14,7 +14,7 @@ import soundfile
 import soxr
 
 from l2dual.datadir import UNKNOWN, DataDir, write_table
-from l2dual.errors import DataError
+from l2dual.errors import DataError, one_line
 from l2dual.files import file_name
 from l2dual.recording import MATRIX, Sound, Unusable, is_pipe, locate, read
 
@@ -217,7 +217,7 @@ def _check_tables(data: DataDir, allow_pipes: bool) -> None:
 
 def _report(kind: str, lines: list[str]) -> None:
     for line in lines:
-        print(f"{kind}: {line}", file=sys.stderr, flush=True)
+        print(f"{kind}: {one_line(line)}", file=sys.stderr, flush=True)
 
 
 def _format_chunk(job: Job) -> Formatted:

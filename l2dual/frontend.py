@@ -49,8 +49,13 @@ def encoder_frames(samples: int, rate: int, encoder: Encoder) -> int:
     Args:
         encoder: the chain of its configuration; or frames a second, after windows as in
             conf/train_real.yaml and two convolutions: ESPnet's conv2d (25) or conv2d2 (50).
+
+    Raises:
+        UsageError: frames a second are not above 0.
     """
     if isinstance(encoder, (int, float)):
+        if not encoder > 0:
+            raise UsageError(f"--frames_per_second {encoder}: give a number above 0")
         windows = _windows(at_rate({"frontend_conf": USUAL}, rate)["frontend_conf"])
         encoder = windows, Convolution(7, max(1, round(100 / encoder)))
     for kernel, stride, padding in encoder:
@@ -163,7 +168,7 @@ def at_rate(config: Mapping, rate: int) -> dict:
         )
     for name, value in {"n_fft": 512, "win_length": None, "hop_length": 128}.items():
         value = conf.get(name, value)
-        conf[name] = value and round(value * rate / own)
+        conf[name] = value and max(1, round(value * rate / own))
     conf["n_mels"] = _filters(conf, own, rate)
     if conf.get("fmax"):
         conf["fmax"] = min(conf["fmax"], rate // 2)

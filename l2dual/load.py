@@ -145,9 +145,10 @@ def _train_args(exp_dir: str | Path) -> argparse.Namespace:
         if archive:
             place[name] = file = str(_below(archive.root, file) or file)
         if not Path(file).is_file():
+            stage = 7 if name == "stats_file" else 5
             raise DataError(
-                f"{file}: no such file, which {config} names: run the stage that makes it (5 or 7), "
-                "or work in the recipe's directory"
+                f"{file}: no such file, which {config} names: run stage {stage}, or work in the "
+                "recipe's directory"
             )
     return argparse.Namespace(**args)
 
@@ -159,4 +160,4 @@ def named_files(config: dict) -> list[tuple[dict, str, str]]:
     """
     places = [(config.get("normalize_conf") or {}, "stats_file")]
     places += [(config, f"{output}_bpemodel") for output in OUTPUTS]
-    return [(place, name, place[name]) for place, name in places if place.get(name)]
+    return [(place, name, str(place[name])) for place, name in places if place.get(name)]

@@ -16,7 +16,7 @@ from l2dual.datadir import DataDir, has_surface, surface_of
 from l2dual.divergence import BINS, divergences
 from l2dual.errors import DataError
 from l2dual.outputs import baseline_of
-from l2dual.results import Meta, Record, Results, Run
+from l2dual.results import COMPARED, Meta, Record, Results, Run
 from l2dual.score import COUNTS, ERRORS, NOT_LEARNED, Scored, units_of
 from l2dual.text import NORMALIZER
 
@@ -144,21 +144,28 @@ def _settings(run: Run) -> dict[str, str | None]:
 
 def _check_references(study: Study) -> None:
     """DataError where two runs were scored against other references."""
-    lengths: dict[tuple, tuple] = {}
+    found: dict[tuple, tuple] = {}
+    columns = [COUNTS.index(name) for name in ("n_ref", "learner", "replaced")]
     for scored in study.runs.values():
         for key, counts in scored.counts.items():
-            n_ref, first = lengths.setdefault(key, (counts[:, 0], scored.run))
-            if not np.array_equal(n_ref, counts[:, 0]):
+            tokens, first = found.setdefault(key, (counts[:, columns], scored.run))
+            if not np.array_equal(tokens, counts[:, columns]):
                 raise DataError(
                     f"{scored.run.decode_dir}: its {key[0]} references are not those of "
                     f"{first.decode_dir}: score both on the same data (stage 10)"
                 )
 
 
-def outcomes(study: Study, made_by: Mapping[str, str], seen_sentences: int | None = None) -> Results:
-    """Make all records of a comparison; ``made_by`` is the commit and command."""
+def outcomes(study: Study, made_by: Mapping[str, str], seen: int | None = None) -> Results:
+    """Make all records of a comparison.
+
+    Args:
+        study: the scored runs.
+        made_by: commit and command.
+        seen: test sentences that the training data have too, where they are other data.
+    """
     cells = list(_cells(study))
-    return Results(_meta(study, made_by, seen_sentences), _adjusted(_records(study, cells)))
+    return Results(_meta(study, made_by, seen), _adjusted(_records(study, cells)))
 
 
 def _cells(study: Study) -> Iterator[tuple[Record, Quantity]]:
@@ -169,7 +176,7 @@ def _cells(study: Study) -> Iterator[tuple[Record, Quantity]]:
             measured = {system: dict(_measures(study, system, output, unit)) for system in scored}
             for system, quantities in measured.items():
                 for (measure, bin), quantity in quantities.items():
-                    if measure not in ("cross_talk", "slope"):
+                    if measure not in COMPARED:
                         yield Record(measure, system, output, unit, None, bin=bin), quantity
                 baseline = baseline_of(system, output, scored)
                 for (measure, bin), quantity in quantities.items() if baseline else ():
@@ -237,14 +244,21 @@ def _records(study: Study, cells: list[tuple[Record, Quantity]]) -> list[Record]
         values = [list(cells[index][1].per_seed.values()) for index in known]
         found = stats.estimates(member @ np.column_stack(means), values)
         for index, estimate in zip(known, found, strict=True):
-            tested = records[index].measure == "cross_talk"
             records[index] = replace(
                 records[index],
-                interval=estimate.interval,
+                interval=_possible(records[index], estimate.interval),
                 reason=estimate.reason,
-                p=estimate.p if tested else None,
+                p=estimate.p if records[index].measure == "cross_talk" else None,
             )
     return records
+
+
+def _possible(record: Record, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The part of an interval that a rate may have: from 0, and to 1 but for insertions."""
+    if interval is None or record.baseline:
+        return interval
+    highest = np.inf if record.measure == "error_rate" else 1
+    return max(interval[0], 0.0), min(interval[1], highest)
 
 
 def _described(study: Study, record: Record, quantity: Quantity) -> Record:
@@ -306,9 +320,8 @@ def _adjusted(records: list[Record]) -> list[Record]:
     return [replace(r, p_holm=adjusted.get(index)) for index, r in enumerate(records)]
 
 
-def _meta(study: Study, made_by: Mapping[str, str], seen_sentences: int | None) -> Meta:
+def _meta(study: Study, made_by: Mapping[str, str], seen: int | None) -> Meta:
     info, data = study.data.info, study.data
-    first = next(iter(study.runs.values()))
     outputs = [output for output in ("surface", "meaning") if study.systems(output)]
     learner = {}
     for output in outputs if has_surface(info) else ():
@@ -328,27 +341,27 @@ def _meta(study: Study, made_by: Mapping[str, str], seen_sentences: int | None) 
         clusters="voices" if "utt2voice" in data.tables else "speakers",
         n_learner_tokens=learner,
         bins={n: int((study.bins == n).sum()) for n in BINS} if study.bins is not None else {},
-        seen_sentences=seen_sentences,
         runs=[scored.run for _, scored in sorted(study.runs.items())],
-        warnings=_warnings(study),
+        warnings=_warnings(study, seen),
         method=dict(stats.METHOD),
         **made_by,
     )
 
 
-def _warnings(study: Study) -> list[str]:
+def _warnings(study: Study, seen: int | None) -> list[str]:
     """What a reader must know before any number."""
     found = []
     runs = [scored.run for scored in study.runs.values()]
     if all(len(run.not_learned) == len(run.outputs) for run in runs):
-        which = sorted({f"{run.system}: {why}" for run in runs for why in run.not_learned.values()})
         found.append(
-            f"No system has learned yet ({'; '.join(which[:3])}): try more training data "
-            "(--preset measure), more epochs, or a pretrained encoder (--train_config)"
+            f"No system has learned yet: {NOT_LEARNED:.0%} errors or more, or all hypotheses alike; try "
+            "more training data (--preset measure), more epochs, or a pretrained encoder (--train_config)"
         )
     if study.edits is not None and not study.edits.any():
         found.append(
             f"{study.data.path}: no learner's error in the test set: surface and canonical text are "
             "the same, so cross-talk, intrusions and detection are not defined"
         )
+    if seen:
+        found.append(f"{seen} of {len(study.utts)} test sentences are in the training data too")
     return found

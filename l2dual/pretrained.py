@@ -18,7 +18,6 @@ from espnet2.legacy.nets.pytorch_backend.nets_utils import make_pad_mask
 from l2dual.errors import DataError, UsageError
 from l2dual.frontend import RATE, pretrained_config
 
-SAMPLING_RATE = RATE
 Layers = str | int | list[int]
 
 
@@ -126,7 +125,7 @@ class Upstream(torch.nn.Module):
         """What the model takes of one utterance (T,): log-mel frames (C, M), or samples (T,)."""
         given = self.extract(
             wave.detach().cpu().numpy(),
-            sampling_rate=SAMPLING_RATE,
+            sampling_rate=RATE,
             return_tensors="pt",
             padding="longest",  # not Whisper's thirty seconds
             truncation=False,
@@ -176,12 +175,12 @@ class PretrainedFrontend(AbsFrontend):
         layers: Layers = "last",
         stack: int = 1,
         download: bool = False,
-        fs: int = SAMPLING_RATE,
+        fs: int = RATE,
     ):
         super().__init__()
-        if fs != SAMPLING_RATE:
+        if fs != RATE:
             raise UsageError(
-                f"frontend_conf: pretrained encoders take {SAMPLING_RATE} Hz, not {fs}"
+                f"frontend_conf: pretrained encoders take {RATE} Hz, not {fs}"
             )
         self.path, self.download, self.frozen, self.stack = path, download, frozen, stack
         self.__dict__["_frozen_upstream"] = None  # out of sight of state_dict()

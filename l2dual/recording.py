@@ -11,12 +11,15 @@ import os
 import re
 import struct
 import subprocess
+import sys
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import av
 import numpy as np
 import soundfile
+
+from l2dual.errors import one_line
 
 # A .pcm file has no header; this is what those of KsponSpeech are.
 PCM = {"format": "RAW", "subtype": "PCM_16", "endian": "LITTLE", "samplerate": 16000, "channels": 1}
@@ -138,7 +141,7 @@ def _run(place: str) -> bytes:
     command = place.strip().removesuffix("|").strip()
     if not command or command.startswith("|") or not place.strip().endswith("|"):
         raise Unusable("a pipe that is not `COMMAND |`")
-    print(f"running the command of wav.scp: {command}", flush=True)
+    print(f"running the command of wav.scp: {one_line(command)}", file=sys.stderr, flush=True)
     done = subprocess.run(command, shell=True, stdin=subprocess.DEVNULL, capture_output=True)
     if done.returncode:
         why = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]

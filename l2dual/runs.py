@@ -34,7 +34,15 @@ if [[ ${{1:-}} == --num_nodes ]]; then  # by ESPnet's launcher, to which Slurm i
 elif [[ ${{cmd_backend:-local}} == local || -n ${{L2DUAL_JOB:-}} ]]; then
     export L2DUAL_LOG=${{exp}}/train.log
     rank=${{RANK:-${{SLURM_PROCID:-0}}}}  # of a worker that an srun, or you, started
-    if ((rank)); then L2DUAL_LOG=${{exp}}/train.${{rank}}.log; fi
+    if ((rank)); then
+        L2DUAL_LOG=${{exp}}/train.${{rank}}.log
+    elif command -v flock > /dev/null; then  # held until the last process of the training ends
+        exec 9< "${{exp}}/run.sh"
+        flock --nonblock --conflict-exit-code 10 9 || (($? != 10)) || {{
+            echo "l2dual: error: ${{exp}}: is being trained already: wait for that, or stop it"
+            exit 1
+        }}
+    fi
     export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{num_threads}}} MKL_NUM_THREADS=${{MKL_NUM_THREADS:-{num_threads}}}
     python -m l2dual.bin.train --config "${{exp}}/train.yaml" --output_dir "${{exp}}" --resume true \\
         --multiprocessing_distributed true "$@" 2>&1 | tee -a "${{L2DUAL_LOG}}"

@@ -26,7 +26,8 @@ class L2DualTrainer(Trainer):
         Raises:
             UsageError: ``best_model_criterion`` names what the model does not report, or several
                 workers are to plot attention.
-            DataError: a loss or a gradient is not finite, or a file can't be written.
+            DataError: a loss or a gradient is not finite.
+            OSError: a file can't be written.
         """
         for phase, name, _ in trainer_options.best_model_criterion:
             if phase not in ("train", "valid") or name not in model.statistics():
@@ -170,15 +171,10 @@ def atomic_saves() -> Iterator[None]:
         temporary = Path(f"{f}.tmp")
         try:
             save(obj, temporary, *args, **kwargs)
-            temporary.replace(f)
-        except (OSError, RuntimeError) as error:
-            reason = unwritable(temporary)
-            if reason is None:
-                raise
-            raise DataError(
-                f"{f}: not saved: {reason}: correct that, then run the same again: the training "
-                "resumes from its last whole epoch"
-            ) from error
+        except RuntimeError:  # of a full disk, torch says "unexpected pos"
+            append(temporary, Path(f))
+            raise
+        temporary.replace(f)
 
     torch.save = save_and_rename
     try:
@@ -187,16 +183,17 @@ def atomic_saves() -> Iterator[None]:
         torch.save = save
 
 
-def unwritable(path: Path) -> str | None:
-    """Why ``path`` takes no more, such as a full disk, and it is removed; None where it does.
+def append(temporary: Path, path: Path) -> None:
+    """Write more to ``temporary``, to learn from the system why it can't become ``path``.
 
-    What torch says is "unexpected pos".
+    Raises:
+        OSError: names ``path``; ``temporary`` is removed, as it may fill the disk.
     """
     try:
-        with open(path, "ab") as stream:
+        with open(temporary, "ab") as stream:
             stream.write(bytes(1 << 20))
     except OSError as error:
         with suppress(OSError):
-            path.unlink()
-        return error.strerror
-    return None
+            temporary.unlink()
+        error.filename = str(path)
+        raise

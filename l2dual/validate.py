@@ -380,7 +380,8 @@ def _lengths(directory: Directory, options: Options) -> Iterator[Finding]:
         if seconds < SHORTEST and utt in directory.tables.get("wav.scp", {}):
             line = directory.tables["wav.scp"][utt].line
             yield Finding("short", "wav.scp", line, utt, f"{seconds:.3f} s")
-    rate = directory.info.get("sampling_rate", options.rate)
+    rate = directory.info.get("sampling_rate")
+    rate = rate if isinstance(rate, int) and rate > 0 else options.rate
     for output in outputs_of(directory.info):
         name, unit = f"text.{output}", directory.info.get(f"{output}_unit", "char")
         for utt, row in directory.values(name):

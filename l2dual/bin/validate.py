@@ -100,7 +100,7 @@ def check(path: Path, args: argparse.Namespace) -> tuple[dict, bool]:
     """Check one directory and report on it; return what JSON says, and whether no error is left."""
     options = Options(
         tokens=dict(args.tokens),
-        frames_per_second=args.frames_per_second,
+        encoder=args.frames_per_second,
         rate=args.fs,
         nj=args.nj,
         allow_pipes=args.allow_pipes == "true",

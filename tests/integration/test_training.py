@@ -1,5 +1,6 @@
 """Configuring and training a run through the real command line: guards, resume, kill."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -182,7 +183,7 @@ def test_a_training_whose_model_was_not_saved_beside_its_checkpoint_resumes(
     else:
         (recipe / exp / "2epoch.pth.tmp").symlink_to("/dev/full")
         last = train(recipe, exp, check=False).splitlines()[-1]
-        assert last.startswith(f"l2dual: error: {exp}/2epoch.pth: not saved: No space left on device")
+        assert last.startswith(f"l2dual: error: {exp}/2epoch.pth: the disk is full: free some space")
     left = {path.name for path in (recipe / exp).glob("*.pth")}
     assert {"checkpoint.pth", "1epoch.pth"} <= left and "2epoch.pth" not in left
     assert "The training was resumed" in train(recipe, exp)
@@ -223,6 +224,14 @@ def test_a_copied_recipe_trains_in_the_copy(recipe, tmp_path):
     done = subprocess.run(["bash", tmp_path / "moved/run.sh"], capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "is no recipe: move the run to where it was made, exp/copied of a recipe" in done.stderr
+
+
+def test_a_run_is_trained_once_at_a_time(recipe, trained):
+    exp = trained.relative_to(recipe)
+    with (trained / "run.sh").open() as script:
+        fcntl.flock(script, fcntl.LOCK_EX)
+        output = train(recipe, exp, check=False)
+    assert output == f"l2dual: error: {exp}: is being trained already: wait for that, or stop it\n"
 
 
 def test_a_save_that_is_cut_off_leaves_the_last_checkpoint(tmp_path):

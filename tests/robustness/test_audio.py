@@ -1,5 +1,6 @@
 """Hostile values of wav.scp at every place that reads recordings: one line each, nothing runs."""
 
+import json
 import os
 import pickle
 import struct
@@ -87,7 +88,6 @@ HOSTILE = {
     "http://127.0.0.1:9/a.m4a": "no such audio file",
     "concat:a.wav|a.wav": "no such audio file",
     "n" * 5000: "no such audio file",
-    "a\0b.wav": "no such audio file",
 }
 
 
@@ -146,10 +146,11 @@ def failing(main, monkeypatch, capsys, *arguments) -> str:
 
 def test_validate_names_each(folder, monkeypatch, capsys):
     write_data(folder / "data", HOSTILE)
-    printed = failing(l2dual_main, monkeypatch, capsys, "validate", "data")
+    printed = failing(l2dual_main, monkeypatch, capsys, "validate", "--format", "json", "data")
+    found = {f["utterance"]: f for f in json.loads(printed)[0]["findings"] if f["check"] == "audio"}
+    assert len(found) == len(HOSTILE)
     for number, (place, why) in enumerate(HOSTILE.items()):
-        lines = [line for line in printed.splitlines() if f"utterance s-{number:02d}: error" in line]
-        assert any(why in line for line in lines), place
+        assert why in found[f"s-{number:02d}"]["detail"], place
 
 
 @pytest.mark.parametrize("audio_format", ["flac", "ark"])
@@ -191,8 +192,7 @@ def test_decoding_and_caching_open_files_only(folder, audio_format):
         ):
             with pytest.raises(DataError) as error:
                 read()
-            if "\0" not in place:  # the table cuts nothing else
-                assert why in str(error.value) and "\n" not in str(error.value)
+            assert why in str(error.value) and "\n" not in str(error.value)
         assert not os.path.exists("canary")
 
 

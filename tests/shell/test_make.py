@@ -139,6 +139,31 @@ def test_a_recording_that_was_replaced_is_another_input(tmp_path):
         assert "out: up to date" in bash(tmp_path, plan).stdout
 
 
+def test_what_is_made_alike_by_another_command_is_no_other_input(tmp_path):
+    (tmp_path / "in").write_text("1")
+    plans = 'plan out in -- cp in @OUT@ ${1:-}; launch x direct; plan next out -- cp out @OUT@; launch y direct'
+    bash(tmp_path, plans)
+    again = bash(tmp_path, plans, "-f").stdout
+    assert "out: up to date" not in again and "next: up to date" in again
+    (tmp_path / "in").write_text("2")
+    assert "up to date" not in bash(tmp_path, plans, "-f").stdout
+    assert bash(tmp_path, plans).stdout.splitlines()[-1] == "next: up to date"
+
+
+def test_a_recording_used_where_it_lies_is_another_input_further_on(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "a.wav").write_bytes(b"old")
+    (tmp_path / "data/wav.scp").write_text("a a.wav\n")
+    plans = """
+        plan formatted data recordings:data -- cp -r data @OUT@; launch x direct
+        plan filtered formatted -- cp -r formatted @OUT@; launch y direct
+    """
+    bash(tmp_path, plans)
+    (tmp_path / "a.wav").write_bytes(b"new!")
+    assert bash(tmp_path, plans).stdout == ""
+    assert bash(tmp_path, plans).stdout == "formatted: up to date\nfiltered: up to date\n"
+
+
 def test_a_missing_input_names_the_stage_that_makes_it(tmp_path):
     done = bash(tmp_path, "plan out none -- true")
     assert (done.returncode, done.stderr) == (1, "l2dual: error: none: not found: run stage 4 first\n")

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from l2dual.corpora import Request
 from l2dual.corpora.disk import as_on_disk, files
+from l2dual.corpora.table import prepare
 from tests.mac import from_a_mac
 
 WHOLE = "한국어/김서연 é.wav"
@@ -46,3 +48,12 @@ def test_what_macos_leaves_is_no_data(folder):
     (folder / "__MACOSX" / "a.wav").touch()
     found = [path.name for path in files(folder, "**/*") if path.is_file()]
     assert found == [unicodedata.normalize("NFD", "김서연 é.wav")]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_table_may_name_a_file_in_another_form(folder, form):
+    audio, table = unicodedata.normalize(form, WHOLE), from_a_mac(folder) / "t.csv"
+    rows = [f"{audio},{split},{split},가요\n" for split in ("train", "valid", "test")]
+    table.write_text("audio,speaker,split,meaning\n" + "".join(rows), encoding="utf-8")
+    utterances, _ = prepare(table, Request("ko", "heard"))
+    assert [utterance.audio.read_bytes() for utterance in utterances] == [b"here"] * 3

@@ -97,6 +97,21 @@ def test_the_encoder_bounds_the_tokens(tmp_path, capsys, monkeypatch, rate, choi
     assert "dropped 1: text.surface: the text is too long" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("wrong", [0, -1, float("nan")])
+def test_frames_a_second_are_above_0(tmp_path, wrong):
+    with pytest.raises(UsageError, match="frames_per_second .*: give a number above 0"):
+        filter_data(write(tmp_path, faulty()), True, 0.4, 20, wrong)
+
+
+@pytest.mark.parametrize("rate", ["8k", 0, -8000, 1, None, 8000.5])
+def test_a_wrong_sampling_rate_is_no_traceback(tmp_path, rate):
+    data = write(tmp_path, {"a": GOOD, "b": GOOD}, sampling_rate=rate)
+    try:
+        filter_data(data, False, 0.4, 20, 25)
+    except DataError as error:
+        assert "\n" not in str(error)
+
+
 @pytest.mark.parametrize("chain", ["3", "3/0", "a/1", "3/2+"])
 def test_a_wrong_encoder_is_named(chain):
     with pytest.raises(UsageError, match="give steps as `512/160 3/2 3/2`"):

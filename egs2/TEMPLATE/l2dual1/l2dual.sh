@@ -38,7 +38,7 @@ min_seconds=0.3                # shortest utterance to train on
 max_seconds=20                 # longest utterance to train on
 leave_out_l1=                  # a first language to train without and to test on alone
 test_data=                     # decode and score (stages 9, 10, 12) the test set of other data, as dump/OTHER_TAG
-frames_per_second=25           # encoder frames: 16000 Hz / hop 160 / subsampling 4
+frames_per_second=             # encoder frames of a second, where stage 4 can't count them by the train_config
 surface_token_type=            # char, jamo, bpe, phn or word
 meaning_token_type=            # char, jamo, bpe, phn or word
 nbpe=500                       # vocabulary of a bpe output
@@ -64,7 +64,7 @@ is_number stage "${stage}"
 is_number stop_stage "${stop_stage}"
 for name in ngpu data_seed; do is_number "${name}" "${!name}"; done
 for name in num_nodes nj num_threads nbpe fs; do is_positive "${name}" "${!name}"; done
-for name in min_seconds max_seconds frames_per_second; do is_decimal "${name}" "${!name}"; done
+for name in min_seconds max_seconds ${frames_per_second:+frames_per_second}; do is_decimal "${name}" "${!name}"; done
 for factor in ${speed_factors}; do is_decimal speed_factors "${factor}"; done
 for number in ${skip_stages}; do is_positive skip_stages "${number}"; done
 number=
@@ -251,7 +251,7 @@ made_by() {  # made_by PATH: the stage that makes it
         */cached_* | "${expdir}"/stats/*) echo 7 ;;
         dump/*) echo 4 ;;
         */trained) echo 8 ;;
-        */score | */results*.json | */statistics*.json) echo 10 ;;
+        */score | */results*.json) echo 10 ;;
         *) echo 9 ;;
     esac
 }
@@ -335,12 +335,15 @@ stage_3() {  # data/TAG -> dump/TAG/formatted/{train,valid,test}: one rate, one 
 
 stage_4() {  # dump/TAG/formatted -> dump/TAG/{train,valid,test}, and what was dropped and why
     title "Filter"
-    local split
+    local split frames=(--frames_per_second "${frames_per_second}")
+    if [[ -z ${frames_per_second} ]]; then
+        frames=(--encoder "$(python -m l2dual.bin.encoder --train_config "${train_config}" --fs "${fs}")")
+    fi
     for split in $(splits); do
         plan "${dump}/${split}" "${dump}/formatted/${split}" -- \
             python -m l2dual.bin.filter --data "${dump}/formatted/${split}" --split "${split}" \
             --min_seconds "${min_seconds}" --max_seconds "${max_seconds}" \
-            --frames_per_second "${frames_per_second}" ${leave_out_l1:+--leave_out_l1 "${leave_out_l1}"} --out @OUT@
+            "${frames[@]}" ${leave_out_l1:+--leave_out_l1 "${leave_out_l1}"} --out @OUT@
     done
     launch filter "${train_cmd}"
     tell filter

@@ -7,9 +7,10 @@
 #   plan OUT INPUT... -- COMMAND...    COMMAND makes OUT, which it calls @OUT@
 #   launch NAME LAUNCHER               run what is planned as one job array, logs in log_dir/NAME.*
 #
-# OUT, a file or a directory, is written under a temporary name and renamed. Beside it lies a stamp,
-# the hash of the command and of its inputs; a plan whose stamp would be the same is left out. An
-# input that was itself made so counts by its stamp, any other by its content; a directory given as
+# OUT, a file or a directory, is written under a temporary name and renamed. Beside it lies a stamp:
+# the hash of the command and of its inputs, the hash of its inputs, and what OUT counts as where it
+# is an input: the first hash, kept where another command made the same of the same inputs. A plan
+# whose first hash would be the same is left out. Any other input counts by its content; one given as
 # listing:DIR, too large to read, by the names, sizes and times of its files; a data directory given
 # as recordings:DIR by those of the files that its wav.scp names.
 
@@ -24,19 +25,19 @@ claim() {  # held until this process and all that it has started end
 }
 
 planned=()  # outputs of the next launch
-declare -A plan_stamp plan_command
+declare -A plan_stamp plan_inputs plan_command
 
 stamp_file() { echo "$(dirname "$1")/.$(basename "$1").stamp"; }
 
-signature() {  # signature COMMAND INPUT...
-    local command=$1 input stamp
-    shift
+hash() { sha256sum | cut -d ' ' -f 1; }
+
+signature() {  # signature INPUT...
+    local input stamp
     {
-        sed -E 's/ --(nj|ngpu|num_nodes|num_threads) [0-9]+//g' <<< "${command}"
         for input; do
             stamp=$(stamp_file "${input}")
             if [[ -f ${stamp} ]]; then
-                cat "${stamp}"
+                tail -n 1 "${stamp}"
             elif [[ ${input} == listing:* && -e ${input#listing:} ]]; then
                 find -L "${input#listing:}" -type f -printf '%P %s %T@\n' | sort
             elif [[ ${input} == recordings:* && -e ${input#recordings:} ]]; then
@@ -50,7 +51,7 @@ signature() {  # signature COMMAND INPUT...
                 die "${input}: not found: run stage $(made_by "${input}") first"
             fi
         done
-    } | sha256sum | cut -d ' ' -f 1
+    } | hash
 }
 
 recordings_of() {  # recordings_of DATA: name, size and time of each file in its wav.scp, or in an ark there
@@ -67,8 +68,9 @@ plan() {
     done
     shift
     local stamp
-    stamp=$(signature "$*" "${inputs[@]}")
-    if [[ -e ${out} && -f $(stamp_file "${out}") && $(< "$(stamp_file "${out}")") == "${stamp}" ]]; then
+    plan_inputs[${out}]=$(signature "${inputs[@]}")
+    stamp=$({ sed -E 's/ --(nj|ngpu|num_nodes|num_threads) [0-9]+//g' <<< "$*"; echo "${plan_inputs[${out}]}"; } | hash)
+    if [[ -e ${out} && $(head -n 1 "$(stamp_file "${out}")" 2> /dev/null) == "${stamp}" ]]; then
         echo "${out}: up to date"
         return
     fi
@@ -96,7 +98,7 @@ launch() {
 }
 
 job_script() {  # job_script OUT: what makes OUT, renames it and stamps it; it may be killed at any line
-    local out tmp old stamp
+    local out tmp old stamp from=${plan_inputs[$1]}
     out=$(printf %q "$1") tmp=$(printf %q "$1.tmp") old=$(printf %q "$1.old")
     stamp=$(printf %q "$(stamp_file "$1")")
     cat << SCRIPT
@@ -105,10 +107,14 @@ export L2DUAL_COMMAND=$(printf %q "${L2DUAL_COMMAND:-}")
 rm -rf ${tmp}
 mkdir -p $(printf %q "$(dirname "$1")")
 ${plan_command[$1]}
+counts_as=${plan_stamp[$1]}
+if [[ -e ${out} ]] && grep -qsx ${from} ${stamp} && diff -rq ${out} ${tmp} > /dev/null; then
+    counts_as=\$(tail -n 1 ${stamp})
+fi
 rm -rf ${stamp} ${old}  # the stamp goes first: without one, OUT is made again
 if [[ -e ${out} ]]; then mv ${out} ${old}; fi
 mv ${tmp} ${out}
-echo ${plan_stamp[$1]} > ${stamp}
+printf '%s\n' ${plan_stamp[$1]} ${from} "\${counts_as}" > ${stamp}
 rm -rf ${old}
 SCRIPT
 }
