@@ -48,7 +48,6 @@ class Similarity:
     floor: float | None
     ceiling: float | None
     ceiling_without: dict[str, float | None] | None
-    normalized: float | None
     interval: Interval
     reason: str | None
     output_x: str | None = None  # of decoders: whose decoder

@@ -13,7 +13,6 @@ from l2dual import records
 from l2dual.bin import run
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError, UsageError
-from l2dual.score import read_records, write_records
 
 
 def main() -> None:
@@ -51,7 +50,7 @@ def keep(
 
 
 def restore(studies: list[Path], to: Path) -> None:
-    """Make the experiment directories of studies, and add their gradients to gradients.json."""
+    """Make the experiment directories of studies."""
     found: dict[Path, dict] = {}
     for study in studies:
         for name, record in records.load(study).runs.items():
@@ -59,10 +58,6 @@ def restore(studies: list[Path], to: Path) -> None:
                 raise DataError(f"{study}: {name} is in another study too: restore each with its own --to")
             found[to / name] = record
     records.restore(found)
-    gradients = to / "gradients.json"
-    there = read_records(gradients) if gradients.is_file() else []
-    new = [gradient for record in found.values() for gradient in record["gradients"]]
-    write_records(gradients, [*there, *new])
 
 
 if __name__ == "__main__":

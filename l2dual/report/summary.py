@@ -24,9 +24,8 @@ def summary(paths: list[Path]) -> str:
 def _row(study: Study, system: str) -> tuple[str, ...]:
     rates, talks = [], []
     for output in ("surface", "meaning"):
-        scored = output in study.outputs
-        rate = study.rate("error_rate", system, output) if scored else None
-        talk = study.difference("cross_talk", output, system=system) if scored else None
+        rate = study.rate("error_rate", system, output)
+        talk = study.difference("cross_talk", output, system=system)
         rates.append(f"{study.unit(output)} {percent(rate.value)} %" if rate else "")
         known = talk is not None and talk.value is not None and talk.learned
         talks.append(points(talk.value) if known else "")

@@ -68,7 +68,7 @@ def systems(study: Study) -> Table:
 
 
 def _rate(study: Study, measure: str, system: str, output: str, bin: str = "all") -> Cell:
-    found = study.rate(measure, system, output, bin) if output in study.outputs else None
+    found = study.rate(measure, system, output, bin)
     return Cell("–" if found is None else percent(found.value))
 
 
