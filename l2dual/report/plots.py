@@ -107,7 +107,7 @@ def cross_talk(study: Study, name: str) -> Panels | None:
                 _line(axes, shift, records, color, look, label)
             axes.set_xticks((0, 1), [kind.replace(" ", "\n") for kind in KINDS])
             axes.set_xlim(-0.35, 1.35)
-            axes.set_ylim(bottom=0)
+        grid[0].set_ylim(bottom=0)  # of all panels, once all is drawn
     return figure
 
 
