@@ -155,10 +155,16 @@ def _check_references(study: Study) -> None:
                 )
 
 
-def outcomes(study: Study, made_by: Mapping[str, str], seen_sentences: int | None = None) -> Results:
-    """Make all records of a comparison; ``made_by`` is the commit and command."""
+def outcomes(study: Study, made_by: Mapping[str, str], seen: int | None = None) -> Results:
+    """Make all records of a comparison.
+
+    Args:
+        study: the scored runs.
+        made_by: commit and command.
+        seen: test sentences that the training data have too, where they are other data.
+    """
     cells = list(_cells(study))
-    return Results(_meta(study, made_by, seen_sentences), _adjusted(_records(study, cells)))
+    return Results(_meta(study, made_by, seen), _adjusted(_records(study, cells)))
 
 
 def _cells(study: Study) -> Iterator[tuple[Record, Quantity]]:
@@ -306,7 +312,7 @@ def _adjusted(records: list[Record]) -> list[Record]:
     return [replace(r, p_holm=adjusted.get(index)) for index, r in enumerate(records)]
 
 
-def _meta(study: Study, made_by: Mapping[str, str], seen_sentences: int | None) -> Meta:
+def _meta(study: Study, made_by: Mapping[str, str], seen: int | None) -> Meta:
     info, data = study.data.info, study.data
     first = next(iter(study.runs.values()))
     outputs = [output for output in ("surface", "meaning") if study.systems(output)]
@@ -328,27 +334,27 @@ def _meta(study: Study, made_by: Mapping[str, str], seen_sentences: int | None) 
         clusters="voices" if "utt2voice" in data.tables else "speakers",
         n_learner_tokens=learner,
         bins={n: int((study.bins == n).sum()) for n in BINS} if study.bins is not None else {},
-        seen_sentences=seen_sentences,
         runs=[scored.run for _, scored in sorted(study.runs.items())],
-        warnings=_warnings(study),
+        warnings=_warnings(study, seen),
         method=dict(stats.METHOD),
         **made_by,
     )
 
 
-def _warnings(study: Study) -> list[str]:
+def _warnings(study: Study, seen: int | None) -> list[str]:
     """What a reader must know before any number."""
     found = []
     runs = [scored.run for scored in study.runs.values()]
     if all(len(run.not_learned) == len(run.outputs) for run in runs):
-        which = sorted({f"{run.system}: {why}" for run in runs for why in run.not_learned.values()})
         found.append(
-            f"No system has learned yet ({'; '.join(which[:3])}): try more training data "
-            "(--preset measure), more epochs, or a pretrained encoder (--train_config)"
+            f"No system has learned yet: {NOT_LEARNED:.0%} errors or more, or all hypotheses alike; try "
+            "more training data (--preset measure), more epochs, or a pretrained encoder (--train_config)"
         )
     if study.edits is not None and not study.edits.any():
         found.append(
             f"{study.data.path}: no learner's error in the test set: surface and canonical text are "
             "the same, so cross-talk, intrusions and detection are not defined"
         )
+    if seen:
+        found.append(f"{seen} of {len(study.utts)} test sentences are in the training data too")
     return found

@@ -11,7 +11,7 @@ import json
 import lzma
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from l2dual.datadir import DataDir, has_surface, read_table, write_table
@@ -28,12 +28,14 @@ from l2dual.score import (
     score,
     training_facts,
 )
+from l2dual.text import UNITS
 
 SUFFIX = ".json.xz"
 REFERENCES = "references"
 TEXTS = ("text.surface", "text.canonical", "text.meaning")
 LIMIT = 1 << 28  # bytes of a record, unpacked
 NAME = re.compile(r"[\w+-][\w+.-]{0,199}")  # of a file or directory that a record names
+FACTS = ("parameters", "train_seconds", "decode_config")  # of a run, that its run.yaml has not
 KINDS = {"run": dict, "facts": dict, "hypotheses": dict, "gradients": list}
 
 
@@ -59,7 +61,7 @@ class Kept:
                 raise DataError(f"{name}: the record has no {chosen}/{self.data.path.name}")
             check_comparable(record["run"], name, self.data)
             run = run_of(record["run"], name, f"{name}/{chosen}/{self.data.path.name}", **record["facts"])
-            found.append(score(self.data, texts, run))
+            found.append(replace(score(self.data, texts, run), alignments={}))  # they are large
         return found
 
 
@@ -75,7 +77,7 @@ def keep(exp_dir: Path, decode: str, decode_config: str | None = None) -> dict:
     Raises:
         DataError: no run.yaml, or nothing is decoded.
     """
-    from l2dual.analysis.gradients import cosines  # imports tensorboard, which no one else needs
+    from l2dual.analysis.gradients import cosines  # imports torch, which no one else needs
 
     run = read_run(exp_dir / "run.yaml")
     hypotheses: dict[str, dict] = {}
@@ -85,8 +87,7 @@ def keep(exp_dir: Path, decode: str, decode_config: str | None = None) -> dict:
             hypotheses.setdefault(split.parent.name, {})[split.name] = texts
     if not hypotheses:
         raise DataError(f"{exp_dir}/{decode}: not found: decode this run first (stage 9)")
-    names = ("parameters", "train_seconds")
-    facts = dict(zip(names, training_facts(exp_dir), strict=True)) | {"decode_config": decode_config}
+    facts = dict(zip(FACTS, (*training_facts(exp_dir), decode_config), strict=True))
     gradients = [asdict(one) for one in cosines([exp_dir])]
     return {"run": run, "facts": facts, "hypotheses": hypotheses, "gradients": gradients}
 
@@ -103,7 +104,7 @@ def write(record: Mapping, path: Path) -> None:
     """Write a record, whole or not at all; equal records give equal files."""
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
     with atomic_write(path, "wb") as stream:
-        stream.write(lzma.compress(text.encode(), preset=9))
+        stream.write(lzma.compress(text.encode()))
 
 
 def read(path: Path, kinds: Mapping[str, type] = KINDS) -> dict:
@@ -126,15 +127,18 @@ def read(path: Path, kinds: Mapping[str, type] = KINDS) -> dict:
 def read_references(path: Path) -> DataDir:
     """Read a study's references: a data directory without recordings."""
     record = read(path, {"path": str, "info": dict, "tables": dict})
-    tables = record["tables"]
-    needed = {"text.meaning", "utt2spk", "utt2l1", *(TEXTS if has_surface(record["info"]) else ())}
+    info, tables = record["info"], record["tables"]
+    for key in ("corpus", "language", "convention", "surface_unit", "meaning_unit"):
+        if not isinstance(info.get(key), str) or (key.endswith("unit") and info[key] not in UNITS):
+            raise DataError(f"{path}: {key} is {info.get(key)!r}: keep the study again")
+    needed = {"text.meaning", "utt2spk", "utt2l1", *(TEXTS if has_surface(info) else ())}
     for name in sorted(needed - tables.keys()):
         raise DataError(f"{path}: {name} is missing: keep the study again")
     for name, table in tables.items():
         _check_texts(path, name, table)
         if table.keys() != tables["text.meaning"].keys():
             raise DataError(f"{path}: {name} has other utterances than text.meaning")
-    return DataDir(Path(record["path"]), tables, record["info"])
+    return DataDir(Path(record["path"]), tables, info)
 
 
 def load(directory: Path) -> Kept:
@@ -148,21 +152,27 @@ def load(directory: Path) -> Kept:
 
 
 def read_checked(path: Path) -> dict:
-    """Read the record of a run whose names and texts are safe to write; DataError if not."""
+    """Read the record of a run that is whole, and safe to write; DataError if it is not."""
     record = read(path)
+    run, hypotheses = record["run"], record["hypotheses"]
     for key in RUN_KEYS:
-        if key not in record["run"]:
+        if key not in run:
             raise DataError(f"{path}: its run has no '{key}': keep the run again")
-    if not record["hypotheses"]:
+    if not isinstance(run["seed"], int) or not record["facts"].keys() <= set(FACTS):
+        raise DataError(f"{path}: not a record of a run: its seed or its facts are of another kind")
+    if not hypotheses:
         raise DataError(f"{path}: has no hypotheses: decode the run (stage 9) and keep it again")
-    for decode, splits in record["hypotheses"].items():
+    for decode, splits in hypotheses.items():
         for split, outputs in _mapping(path, splits).items():
             for name in (decode, split):
                 if not NAME.fullmatch(name):
                     raise DataError(f"{path}: {name!r} is not the name of a directory: do not use it")
-            for output, table in _mapping(path, outputs).items():
-                if output not in OUTPUTS:
-                    raise DataError(f"{path}: unknown output {output!r}: use {' or '.join(OUTPUTS)}")
+            if sorted(_mapping(path, outputs)) != sorted(run["outputs"]) or set(outputs) - set(OUTPUTS):
+                raise DataError(
+                    f"{path}: {decode}/{split} has the outputs {', '.join(outputs)}, which are not "
+                    f"{' and '.join(OUTPUTS)} as the run has them: keep the run again"
+                )
+            for output, table in outputs.items():
                 _check_texts(path, output, table)
     return record
 

@@ -72,7 +72,6 @@ class Meta:
     clusters: str  # speakers or voices
     n_learner_tokens: dict[str, int]  # output: learner's tokens of the references, finer unit
     bins: dict[str, int]  # divergence bin: utterances; empty without a surface
-    seen_sentences: int | None  # test sentences that training has too, on other test data
     runs: list[Run]
     warnings: list[str]  # what a reader must know first: nothing learned, no learner's error
     method: dict[str, str | int | float]

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +82,7 @@ def score(data: DataDir, hypotheses: Hypotheses, run: Run) -> Scored:
                     not_learned[output] = reason
             table = [[rows[utt].get(name, 0) for name in COUNTS] for utt in utts]
             counts[output, unit] = np.array(table, dtype=float)
-    return Scored(Run(**asdict(run) | {"not_learned": not_learned}), utts, counts, alignments)
+    return Scored(replace(run, not_learned=not_learned), utts, counts, alignments)
 
 
 def _learners_marks(data: DataDir, utts: list[str]) -> dict[str, dict[str, list]]:
@@ -314,19 +314,6 @@ def write_alignments(path: Path, pairs: dict[str, Pairs], unit: str) -> None:
 def gap(token: str | None, other: str | None) -> str:
     """Return the token, or stars as wide as the other side where it is missing."""
     return "*" * width(other or "") if token is None else token
-
-
-def read_records(path: Path) -> list[dict]:
-    """Read a JSON list of records; DataError if the file is absent or not such a list."""
-    if not path.is_file():
-        raise DataError(f"{path}: not found: run the stage that writes it")
-    try:
-        records = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error}): run the stage that writes it again") from error
-    if not isinstance(records, list):
-        raise DataError(f"{path}: not a list of records: run the stage that writes it again")
-    return records
 
 
 def write_records(path: Path, records: list[dict]) -> None:

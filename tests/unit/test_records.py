@@ -77,9 +77,12 @@ def test_equal_records_are_equal_files(case, study):
     assert file.read_bytes() == before
 
 
-def change(path, *keys, value=None, name=None):
+REFERENCE_KINDS = {"path": str, "info": dict, "tables": dict}
+
+
+def change(path, *keys, value=None, name=None, kinds=records.KINDS):
     """Change what a record has at ``keys``, or call it ``name`` instead."""
-    record = records.read(path)
+    record = records.read(path, kinds)
     place = record
     for key in keys[:-1]:
         place = place[key]
@@ -104,7 +107,7 @@ WHERE = [
 def test_no_name_in_a_record_leads_outside(study, tmp_path, name, keys):
     change(study / "tag.do.seed1.json.xz", *keys, name=name)
     before = {path for path in tmp_path.rglob("*")}
-    with pytest.raises(DataError, match="is not the name of a directory|unknown output"):
+    with pytest.raises(DataError, match="is not the name of a directory|has the outputs"):
         records.load(study)
     assert {path for path in tmp_path.rglob("*")} == before
 
@@ -136,6 +139,16 @@ def test_broken_records_are_one_line(study, tmp_path, monkeypatch):
     change(file, "hypotheses", value={"decode": []})
     with pytest.raises(DataError, match="not a record of a run"):
         records.load(study)
+    for keys, value, message in (
+        (("run", "seed"), "one", "its seed or its facts"),
+        (("facts",), {"x": 1}, "its seed or its facts"),
+        (("run", "outputs"), ["surface"], "has the outputs surface, meaning, which are not"),
+        (("run", "outputs"), "surface", "has the outputs surface, meaning, which are not"),
+    ):
+        file.write_bytes(whole)
+        change(file, *keys, value=value)
+        with pytest.raises(DataError, match=message):
+            records.load(study)
     change(file, "run", "seed", name="sown")
     with pytest.raises(DataError, match="its run has no 'seed'"):
         records.load(study)
@@ -155,6 +168,13 @@ def test_references_must_be_whole(study):
             records.load(study)
 
 
+@pytest.mark.parametrize("key, value", [("surface_unit", "gloss"), ("language", None), ("corpus", 3)])
+def test_facts_of_references_must_be_whole(study, key, value):
+    change(study / "references.json.xz", "info", key, value=value, kinds=REFERENCE_KINDS)
+    with pytest.raises(DataError, match=f"references.json.xz: {key} is {value!r}"):
+        records.load(study)
+
+
 def test_what_cannot_be_kept_is_named(case):
     with pytest.raises(DataError, match="decode this run first"):
         records.keep(case[1], "greedy")
@@ -168,8 +188,7 @@ def run(*arguments):
 def test_command_line(case, study, tmp_path):
     data, folder = case
     again, out = tmp_path / "again", tmp_path / "restored"
-    keep = ["l2dual.bin.records", "keep", folder, "--data", data.path, "--decode_config", "d.yaml"]
-    assert run(*keep, "--to", again).returncode == 0
+    keep_study([folder], data, again, "decode", "d.yaml")
     for file in study.iterdir():
         assert (again / file.name).read_bytes() == file.read_bytes()
     both = run("l2dual.bin.records", "restore", study, again, "--to", out)
