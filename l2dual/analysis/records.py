@@ -52,7 +52,6 @@ class Similarity:
     reason: str | None
     output_x: str | None = None  # of decoders: whose decoder
     output_y: str | None = None
-    positions: str | None = None  # of decoders: where they are compared
 
 
 @dataclass(frozen=True)

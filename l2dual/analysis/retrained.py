@@ -163,20 +163,10 @@ class Given(torch.nn.Module):
 
 
 def headless(model: L2DualModel) -> L2DualModel:
-    """The decoders and CTCs of ``model`` as a model whose speech is an encoder's output."""
-    found = L2DualModel(
-        token_lists=model.token_lists,
-        frontend=None,
-        specaug=None,
-        normalize=None,
-        encoder=Given(model.encoder.output_size()),
-        decoders=model.decoders,
-        ctcs=model.ctcs,
-        loss_weights=model.loss_weights,
-        length_normalized=model.length_normalized,
-    )
-    found.attention_losses = model.attention_losses  # with their label smoothing
-    return found.train(model.training)
+    """``model`` without its encoder and what precedes it: its speech is then an encoder's output."""
+    model.encoder = Given(model.encoder.output_size())
+    model.frontend = model.specaug = model.normalize = None
+    return model
 
 
 class Texts:

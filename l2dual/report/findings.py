@@ -203,7 +203,6 @@ def _last_layers(study: Study, output: str) -> list[Similarity]:
         r
         for r in study.analyses["decoders"].records
         if {(r.system_x, r.output_x), (r.system_y, r.output_y)} == pair
-        and r.positions == "divergence 0"
         and r.seed_x != r.seed_y
         and r.cka is not None
     ]

@@ -151,9 +151,9 @@ LAYERS = (
     Layers(
         "decoders",
         "Similarity of the decoders (CKA)",
-        "Each decoder is given its own reference. Shared tokens alone make decoders alike: compare with the "
+        "Each decoder is given its own reference, on utterances without a learner’s error. Shared tokens alone make decoders alike: compare with the "
         "floor, two random decoders on the same references.",
-        lambda record: f"{_pair(record)}, {record.positions}",
+        _pair,
         {"cka": "", "floor": "floor", "ceiling": "ceiling"},
         _unlike,
     ),
