@@ -16,7 +16,7 @@ from l2dual.datadir import DataDir, has_surface, surface_of
 from l2dual.divergence import BINS, divergences
 from l2dual.errors import DataError
 from l2dual.outputs import baseline_of
-from l2dual.results import Meta, Record, Results, Run
+from l2dual.results import COMPARED, Meta, Record, Results, Run
 from l2dual.score import COUNTS, ERRORS, NOT_LEARNED, Scored, units_of
 from l2dual.text import NORMALIZER
 
@@ -144,11 +144,12 @@ def _settings(run: Run) -> dict[str, str | None]:
 
 def _check_references(study: Study) -> None:
     """DataError where two runs were scored against other references."""
-    lengths: dict[tuple, tuple] = {}
+    found: dict[tuple, tuple] = {}
+    columns = [COUNTS.index(name) for name in ("n_ref", "learner", "replaced")]
     for scored in study.runs.values():
         for key, counts in scored.counts.items():
-            n_ref, first = lengths.setdefault(key, (counts[:, 0], scored.run))
-            if not np.array_equal(n_ref, counts[:, 0]):
+            tokens, first = found.setdefault(key, (counts[:, columns], scored.run))
+            if not np.array_equal(tokens, counts[:, columns]):
                 raise DataError(
                     f"{scored.run.decode_dir}: its {key[0]} references are not those of "
                     f"{first.decode_dir}: score both on the same data (stage 10)"
@@ -175,7 +176,7 @@ def _cells(study: Study) -> Iterator[tuple[Record, Quantity]]:
             measured = {system: dict(_measures(study, system, output, unit)) for system in scored}
             for system, quantities in measured.items():
                 for (measure, bin), quantity in quantities.items():
-                    if measure not in ("cross_talk", "slope"):
+                    if measure not in COMPARED:
                         yield Record(measure, system, output, unit, None, bin=bin), quantity
                 baseline = baseline_of(system, output, scored)
                 for (measure, bin), quantity in quantities.items() if baseline else ():
@@ -243,14 +244,21 @@ def _records(study: Study, cells: list[tuple[Record, Quantity]]) -> list[Record]
         values = [list(cells[index][1].per_seed.values()) for index in known]
         found = stats.estimates(member @ np.column_stack(means), values)
         for index, estimate in zip(known, found, strict=True):
-            tested = records[index].measure == "cross_talk"
             records[index] = replace(
                 records[index],
-                interval=estimate.interval,
+                interval=_possible(records[index], estimate.interval),
                 reason=estimate.reason,
-                p=estimate.p if tested else None,
+                p=estimate.p if records[index].measure == "cross_talk" else None,
             )
     return records
+
+
+def _possible(record: Record, interval: tuple[float, float] | None) -> tuple[float, float] | None:
+    """The part of an interval that a rate may have: from 0, and to 1 but for insertions."""
+    if interval is None or record.baseline:
+        return interval
+    highest = np.inf if record.measure == "error_rate" else 1
+    return max(interval[0], 0.0), min(interval[1], highest)
 
 
 def _described(study: Study, record: Record, quantity: Quantity) -> Record:
@@ -314,7 +322,6 @@ def _adjusted(records: list[Record]) -> list[Record]:
 
 def _meta(study: Study, made_by: Mapping[str, str], seen: int | None) -> Meta:
     info, data = study.data.info, study.data
-    first = next(iter(study.runs.values()))
     outputs = [output for output in ("surface", "meaning") if study.systems(output)]
     learner = {}
     for output in outputs if has_surface(info) else ():

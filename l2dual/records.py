@@ -155,11 +155,11 @@ def read_checked(path: Path) -> dict:
     """Read the record of a run that is whole, and safe to write; DataError if it is not."""
     record = read(path)
     run, hypotheses = record["run"], record["hypotheses"]
-    for key in RUN_KEYS:
-        if key not in run:
-            raise DataError(f"{path}: its run has no '{key}': keep the run again")
-    if not isinstance(run["seed"], int) or not record["facts"].keys() <= set(FACTS):
-        raise DataError(f"{path}: not a record of a run: its seed or its facts are of another kind")
+    for key, kind in (dict.fromkeys(RUN_KEYS, str) | {"seed": int, "outputs": list}).items():
+        if not isinstance(run.get(key), kind):
+            raise DataError(f"{path}: its run has {run.get(key)!r} as '{key}': keep the run again")
+    if not record["facts"].keys() <= set(FACTS):
+        raise DataError(f"{path}: its facts are not {', '.join(FACTS)}: keep the run again")
     if not hypotheses:
         raise DataError(f"{path}: has no hypotheses: decode the run (stage 9) and keep it again")
     for decode, splits in hypotheses.items():
@@ -167,7 +167,7 @@ def read_checked(path: Path) -> dict:
             for name in (decode, split):
                 if not NAME.fullmatch(name):
                     raise DataError(f"{path}: {name!r} is not the name of a directory: do not use it")
-            if sorted(_mapping(path, outputs)) != sorted(run["outputs"]) or set(outputs) - set(OUTPUTS):
+            if sorted(_mapping(path, outputs)) != sorted(map(str, run["outputs"])) or set(outputs) - set(OUTPUTS):
                 raise DataError(
                     f"{path}: {decode}/{split} has the outputs {', '.join(outputs)}, which are not "
                     f"{' and '.join(OUTPUTS)} as the run has them: keep the run again"

@@ -15,6 +15,7 @@ from l2dual.datadir import DataDir, has_surface, read_table
 from l2dual.divergence import divergences
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
+from l2dual.mispronunciation import count, mark, names_errors
 from l2dual.results import Run
 from l2dual.text import UNITS, align, normalize, pad, width
 
@@ -65,8 +66,8 @@ def score(data: DataDir, hypotheses: Hypotheses, run: Run) -> Scored:
         DataError: hypotheses and references do not have the same utterances.
     """
     utts = sorted(data["text.meaning"])
-    marks, truths = _learners_marks(data, utts), _truths(data, utts)
-    counts, alignments, not_learned = {}, {}, {}
+    text = _normalized(data, utts)
+    marks, counts, alignments, not_learned = _learners_marks(data, text), {}, {}, {}
     for output in run.outputs:
         references, texts = normalized_pair(data, hypotheses[output], output, run.decode_dir)
         for unit in units_of(data.info, output):
@@ -77,7 +78,7 @@ def score(data: DataDir, hypotheses: Hypotheses, run: Run) -> Scored:
                 for utt, marked in marks.get(output, {}).items():
                     rows[utt] |= crosstalk.tally(marked, pairs[utt])
                 if output == "surface":
-                    _add_decisions(rows, data, truths, texts, unit)
+                    _add_decisions(rows, text, texts, unit)
                 if reason := _nothing_learned(rows, references, texts):
                     not_learned[output] = reason
             table = [[rows[utt].get(name, 0) for name in COUNTS] for utt in utts]
@@ -85,47 +86,37 @@ def score(data: DataDir, hypotheses: Hypotheses, run: Run) -> Scored:
     return Scored(replace(run, not_learned=not_learned), utts, counts, alignments)
 
 
-def _learners_marks(data: DataDir, utts: list[str]) -> dict[str, dict[str, list]]:
+def _normalized(data: DataDir, utts: list[str]) -> dict[str, dict[str, str]]:
+    """The reference texts of surface, canonical and meaning that there are, normalized."""
+    names = ("surface", "canonical", "meaning") if has_surface(data.info) else ("meaning",)
+    return {name: {utt: normalize(data[f"text.{name}"][utt]) for utt in utts} for name in names}
+
+
+def _learners_marks(data: DataDir, text: dict[str, dict[str, str]]) -> dict[str, dict[str, list]]:
     """The marks (`crosstalk.Mark`) of each output's reference tokens, by utterance.
 
     Those of the meaning come from the table utt2heard, the meaning respelled where the learner
     erred, if it is there, else from the surface; none where that is in another alphabet.
     """
-    if not has_surface(data.info):
+    if "surface" not in text:
         return {}
-    text = {name: data[f"text.{name}"] for name in ("surface", "canonical", "meaning")}
-    text = {name: {utt: normalize(table[utt]) for utt in utts} for name, table in text.items()}
     unit, letters = (units_of(data.info, output)[0] for output in ("surface", "meaning"))
-    found = {"surface": {u: surface_marks(text["canonical"][u], text["surface"][u], unit) for u in utts}}
+    surface, canonical, meaning = text["surface"], text["canonical"], text["meaning"]
+    found = {"surface": {u: surface_marks(canonical[u], surface[u], unit) for u in meaning}}
     if heard := data.tables.get("utt2heard"):
-        text |= {"canonical": text["meaning"], "surface": {u: normalize(heard[u]) for u in utts}}
+        canonical, surface = meaning, {utt: normalize(heard[utt]) for utt in meaning}
     if heard or unit == letters:
-        rows = {u: (text["meaning"][u], text["canonical"][u], text["surface"][u]) for u in utts}
-        found["meaning"] = {utt: meaning_marks(*row, letters) for utt, row in rows.items()}
+        found["meaning"] = {u: meaning_marks(meaning[u], canonical[u], surface[u], letters) for u in meaning}
     return found
 
 
-def _truths(data: DataDir, utts: list[str]) -> dict[str, mispronunciation.Marks]:
-    """What was said for each canonical token; empty without a surface."""
-    if not has_surface(data.info):
-        return {}
-    unit = units_of(data.info, "surface")[0]
-    texts = (data["text.canonical"], data["text.surface"])
-    pairs = {utt: [normalize(table[utt]) for table in texts] for utt in utts}
-    return {utt: mispronunciation.mark(*pair, unit) for utt, pair in pairs.items()}
-
-
-def _add_decisions(
-    rows: dict[str, dict], data: DataDir, truths: dict, texts: dict[str, str], unit: str
-) -> None:
+def _add_decisions(rows: dict[str, dict], text: dict, heard: dict[str, str], unit: str) -> None:
     """Add the decisions on mispronunciations to the counts of each utterance."""
-    canonical = {utt: normalize(data["text.canonical"][utt]) for utt in truths}
-    named = any(
-        mispronunciation.names_errors(canonical[utt], truth, unit) for utt, truth in truths.items()
-    )
+    canonical = text["canonical"]
+    truths = {utt: mark(canonical[utt], text["surface"][utt], unit) for utt in rows}
+    named = any(names_errors(canonical[utt], truth, unit) for utt, truth in truths.items())
     for utt, truth in truths.items():
-        heard = mispronunciation.mark(canonical[utt], texts[utt], unit)
-        decisions = mispronunciation.count(canonical[utt], truth, heard, unit)
+        decisions = count(canonical[utt], truth, mark(canonical[utt], heard[utt], unit), unit)
         rows[utt] |= decisions if named else decisions | {"CD": 0, "DE": 0}
 
 
@@ -299,8 +290,8 @@ def write_alignments(path: Path, pairs: dict[str, Pairs], unit: str) -> None:
             counts = count_errors(steps)
             rows: dict[str, list[str]] = {"ref": [], "hyp": [], "   ": []}
             for reference, hypothesis in steps:
-                mark = kind_of(reference, hypothesis)[0].upper().replace("H", " ")
-                cells = (gap(reference, hypothesis), gap(hypothesis, reference), mark)
+                sign = kind_of(reference, hypothesis)[0].upper().replace("H", " ")
+                cells = (gap(reference, hypothesis), gap(hypothesis, reference), sign)
                 columns = max(map(width, cells))
                 for row, cell in zip(rows.values(), cells, strict=True):
                     row.append(pad(cell, columns))

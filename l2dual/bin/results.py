@@ -12,10 +12,10 @@ from l2dual import records
 from l2dual.bin import run
 from l2dual.datadir import DataDir, read_table
 from l2dual.errors import DataError, UsageError
-from l2dual.outcomes import gather, outcomes
+from l2dual.outcomes import Study, gather, outcomes
 from l2dual.results import write_results
 from l2dual.runs import made_by_command
-from l2dual.score import Scored, read_scored
+from l2dual.score import read_scored
 from l2dual.text import normalize
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     write_results(args.out, outcomes(study, made_by_command("results"), seen))
 
 
-def _with(study, path: Path):
+def _with(study: Study, path: Path) -> Study:
     """The study with one more run, or as it is, saying why, where that cannot be compared."""
     try:
         return gather(study.data, [*study.runs.values(), read_scored(path)])

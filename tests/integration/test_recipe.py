@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from l2dual.datadir import DataDir
+from l2dual.results import read_results
 from tests.checkout import TINY, Checkout
 
 BINS = {"all", "0", "1-3", "4-10", "11+"}
@@ -55,37 +56,41 @@ def test_every_stage_leaves_its_output(finished):
 def test_results_have_a_record_for_each_system_output_unit_and_bin(finished):
     checkout, language, _ = finished
     recipe = checkout.recipe(language)
-    records = json.loads((recipe / "exp/results.json").read_text(encoding="utf-8"))
-    found = {(r["system"], r["output"], r["unit"], r["bin"]) for r in records}
+    results = read_results(recipe / "exp/results.json")
+    rates = results.find(measure="error_rate", baseline=None)
+    found = {(r.system, r.output, r.unit, r.bin) for r in rates}
     outputs = [("so_surface", "surface"), ("so_meaning", "meaning")]
     outputs += [("do", "surface"), ("do", "meaning")]
     assert found == {(*o, u, b) for o in outputs for u in ("char", "word") for b in BINS}
     utterances = len((recipe / "dump/simulated_tiny_heard/test/wav.scp").read_text().splitlines())
+    assert results.meta.n_utts == utterances == sum(results.meta.bins.values())
     for system, output in outputs:
-        chosen = {
-            r["bin"]: r
-            for r in records
-            if (r["system"], r["output"], r["unit"]) == (system, output, "char")
+        counts = {
+            bin: results.get("error_rate", system, output, bin=bin).counts["1"] for bin in BINS
         }
-        whole = chosen.pop("all")
-        assert whole["n_utts"] == utterances == sum(r["n_utts"] for r in chosen.values())
-        assert whole["errors"] == sum(r["errors"] for r in chosen.values())
-        assert whole["error_rate"] == pytest.approx(whole["errors"] / whole["n_ref"])
-        assert (whole["corpus"], whole["language"], whole["seed"]) == ("simulated", language, 1)
-        assert whole["commit"] and whole["config"] and whole["command"].startswith("./run.sh")
+        whole = counts.pop("all")
+        assert whole == [sum(column) for column in zip(*counts.values(), strict=True)]
+        found = results.get("error_rate", system, output)
+        assert found.value == sum(whole[:3]) / whole[3] and found.reason
+    assert {r.baseline for r in results.find(measure="cross_talk")} == {"so_surface", "so_meaning"}
+    assert (results.meta.corpus, results.meta.language) == ("simulated", language)
+    for run in results.meta.runs:
+        assert run.seed == 1 and run.commit and run.train_config and run.parameters > 1000
+        assert run.command.startswith("./run.sh") and run.train_seconds > 0
 
 
 def test_an_analysis_of_too_little_data_says_so(finished):
     checkout, language, _ = finished
     exp = checkout.recipe(language) / "exp"
     for name in ("cka", "decoders"):
-        records = json.loads((exp / f"{name}.json").read_text())
+        records = json.loads((exp / f"{name}.json").read_text())["records"]
         assert records and all(r["cka"] is None and r["reason"] for r in records)
-    for name in ("subspaces", "probes", "swap"):
-        records = json.loads((exp / f"{name}.json").read_text())
-        assert records and all(r["value"] is not None or r["reason"] for r in records)
-        assert records[0]["commit"] and records[0]["command"]
-        assert all(r.get("commit_x") or r.get("commit_decoder") for r in records)
+    for name in ("subspaces", "probes"):
+        content = json.loads((exp / f"{name}.json").read_text())
+        assert content["records"]
+        assert all(r["value"] is not None or r["reason"] for r in content["records"])
+        assert content["meta"]["commit"] and content["meta"]["command"]
+        assert all(content["meta"]["runs"].values())
 
 
 def test_a_second_run_changes_nothing(finished):
@@ -160,15 +165,15 @@ def test_other_options_run_through(finished, options):
     common = ("--systems", "do_paper", "--expdir", "exp other")
     checkout.run(language, *TINY, *common, *options)
     recipe = checkout.recipe(language)
-    records = json.loads((recipe / "exp other/results.json").read_text(encoding="utf-8"))
+    results = read_results(recipe / "exp other/results.json")
     assert (recipe / "exp other/report.html").exists()
     half = recipe / "exp other/results_half.json"
     assert half.exists() == ("half whole" in options)
     if half.exists():
-        [decoded] = {record["decode_dir"] for record in json.loads(half.read_text("utf-8"))}
-        assert decoded.endswith("do_paper.seed1/decode_half/test")
+        [run] = read_results(half).meta.runs
+        assert run.decode_dir.endswith("do_paper.seed1/decode_half/test")
     unit = "phone" if ("pronounced" in options and language == "en") else "char"
-    assert (unit, "surface", "do_paper") in {(r["unit"], r["output"], r["system"]) for r in records}
+    assert results.get("error_rate", "do_paper", "surface", unit=unit)
 
 
 def test_an_l1_is_left_out_of_training(finished):
@@ -205,14 +210,15 @@ def test_what_is_trained_is_tested_on_other_data(finished):
     done = checkout.run(language, "--stage", "9", *options, f"{other}/", "--budgets", "half whole")
     assert "encoders are analysed on their own data" in done.stdout
     found = recipe / "exp/on_simulated_tiny_heard_double"
-    records = json.loads((found / "results.json").read_text(encoding="utf-8"))
-    assert {record["data"] for record in records} == {other}
-    assert {record["system"] for record in records} == {"so_surface", "so_meaning", "do"}
+    results = read_results(found / "results.json")
+    assert results.meta.data == other and "in the training data" not in str(results.meta.warnings)
+    assert {run.system for run in results.meta.runs} == {"so_surface", "so_meaning", "do"}
     assert "</html>" in (found / "report.html").read_text(encoding="utf-8")
-    halves = json.loads((found / "results_half.json").read_text(encoding="utf-8"))
-    for name, record in (("decode", records[0]), ("decode_half", halves[0])):
-        assert record["decode_dir"].endswith(f"/{name}_on_simulated_tiny_heard_double/test")
-    assert record["trained_on"] == "dump/simulated_tiny_heard" and record["seen_sentences"] == 0
+    halves = read_results(found / "results_half.json")
+    for name, content in (("decode", results), ("decode_half", halves)):
+        for run in content.meta.runs:
+            assert run.decode_dir.endswith(f"/{name}_on_simulated_tiny_heard_double/test")
+            assert run.trained_on == "dump/simulated_tiny_heard"
     after = snapshot(recipe / "exp")
     assert all(after[path] == before[path] for path in before)
     new = after.keys() - before.keys()
@@ -247,8 +253,8 @@ def test_a_corpus_without_a_surface(finished):
 
     meaning = checkout.run(language, *mine, "--systems", "so_meaning", "--expdir", "exp mine")
     assert "no surface" in meaning.stdout
-    records = json.loads((recipe / "exp mine/results.json").read_text(encoding="utf-8"))
-    found = {(r["system"], r["output"], r["bin"]) for r in records}
+    records = read_results(recipe / "exp mine/results.json").records
+    found = {(r.system, r.output, r.bin) for r in records}
     assert found == {("so_meaning", "meaning", "all")}
     assert (recipe / "exp mine/report.html").exists()
 

@@ -312,8 +312,8 @@ def test_both_recipes_survived_it(recipes):
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         assert re.findall(r"stage (\d+):", done.stdout) == [str(n) for n in range(1, 13)]
         exp = recipes.checkout.recipe(language) / "exp"
-        records = json.loads((exp / "results.json").read_text(encoding="utf-8"))
-        assert {record["command"] for record in records} == {"./run.sh --preset tiny --systems do"}
+        runs = json.loads((exp / "results.json").read_text(encoding="utf-8"))["meta"]["runs"]
+        assert {run["command"] for run in runs} == {"./run.sh --preset tiny --systems do"}
         assert (exp / "report.html").exists() and list(exp.glob("*/model.zip"))
         lost += done.stderr
     assert re.search(r"lost \(NODE_FAIL on node1\): started again, \d of 5 times", lost), lost

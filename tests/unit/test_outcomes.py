@@ -120,6 +120,15 @@ def test_cross_talk_is_the_difference_of_differences(results, runs):
         assert results.get("intrusion_rate", f"so_{output}", output).value < 0.1
 
 
+def test_an_interval_of_a_rate_stays_among_possible_values(data):
+    rng = np.random.default_rng(5)
+    rates = {1: 0.002, 2: 0.1, 3: 0.3}
+    runs = [make_run(data, rng, "so_surface", seed, rate) for seed, rate in rates.items()]
+    found = outcomes(gather(data, runs), MADE_BY)
+    assert found.get("error_rate", "so_surface", "surface").interval[0] == 0
+    assert found.get("recall", "so_surface", "surface").interval[1] == 1
+
+
 def test_the_primary_outcome_alone_has_p_values_adjusted_over_the_file(results):
     tested = [record for record in results.records if record.p is not None]
     assert {record.measure for record in tested} == {"cross_talk"} and len(tested) == 2
@@ -263,6 +272,10 @@ def test_runs_that_may_not_be_compared_are_refused(data, runs, tmp_path):
         gather(data, [*runs, make_run(other, np.random.default_rng(2), "do_paper", 1, 0.1)])
     changed = {utt: (s + "a", c, m) for utt, (s, c, m) in make_texts(np.random.default_rng(1)).items()}
     other = make_data(tmp_path / "data/y/test", changed)
+    with pytest.raises(DataError, match="its surface references are not those of exp/so_surface.seed1"):
+        gather(data, [*runs, make_run(other, np.random.default_rng(2), "so_surface", 9, 0.1)])
+    same_length = {u: (s[::-1], *rest) for u, (s, *rest) in make_texts(np.random.default_rng(1)).items()}
+    other = make_data(tmp_path / "data/z/test", same_length)
     with pytest.raises(DataError, match="its surface references are not those of exp/so_surface.seed1"):
         gather(data, [*runs, make_run(other, np.random.default_rng(2), "so_surface", 9, 0.1)])
     facts = {"trained_on": "dump/more", "train_config": "x.yaml", "decode_config": "other.yaml"}

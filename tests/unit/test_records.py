@@ -140,17 +140,18 @@ def test_broken_records_are_one_line(study, tmp_path, monkeypatch):
     with pytest.raises(DataError, match="not a record of a run"):
         records.load(study)
     for keys, value, message in (
-        (("run", "seed"), "one", "its seed or its facts"),
-        (("facts",), {"x": 1}, "its seed or its facts"),
+        (("run", "seed"), "one", "its run has 'one' as 'seed'"),
+        (("run", "data"), None, "its run has None as 'data'"),
+        (("run", "outputs"), "surface", "its run has 'surface' as 'outputs'"),
+        (("facts",), {"x": 1}, "its facts are not parameters, "),
         (("run", "outputs"), ["surface"], "has the outputs surface, meaning, which are not"),
-        (("run", "outputs"), "surface", "has the outputs surface, meaning, which are not"),
     ):
         file.write_bytes(whole)
         change(file, *keys, value=value)
         with pytest.raises(DataError, match=message):
             records.load(study)
     change(file, "run", "seed", name="sown")
-    with pytest.raises(DataError, match="its run has no 'seed'"):
+    with pytest.raises(DataError, match="its run has None as 'seed'"):
         records.load(study)
     file.unlink()
     with pytest.raises(DataError, match="not a kept study"):

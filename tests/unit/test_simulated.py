@@ -59,6 +59,7 @@ def test_both_conventions_describe_the_same_audio(preset, tmp_path):
     for h, p in zip(heard, pronounced, strict=True):
         assert h.canonical == h.meaning == p.meaning
         assert (h.surface == h.canonical) == (p.surface == p.canonical)
+        assert p.facts["heard"] == h.surface
     assert any(h.surface != h.canonical for h in heard)
     voices = {u.speaker: u.facts["voice"] for u in heard}
     assert set(voices.values()) <= {v for split in preset["voices"]["espeak"].values() for v in split}
