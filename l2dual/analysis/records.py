@@ -123,10 +123,7 @@ class Cosine:
     seed: int
     layer: str | None  # block1 and so on, or other: the rest of the encoder
     mean: float | None
-    first_half: float | None
-    second_half: float | None
-    steps: list[int]
-    cosines: list[float]
+    n: int  # measurements, each of one batch
     reason: str | None
 
 

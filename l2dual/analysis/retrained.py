@@ -57,7 +57,10 @@ def retrain(
     seed = min(run["seed"] for run in runs.values())
     dirs = {run["system"]: exp_dir for exp_dir, run in runs.items() if run["seed"] == seed}
     test, fit = (DataDir.load(path).sample(options.max_utts) for path in (data_dir, fit_dir))
-    sources = decoder_sources(dirs, runs, outputs_of(test.info))
+    sources: dict[str, Path] = {}  # each output's decoder is that of its single-output system
+    for exp_dir in sorted(dirs.values(), key=lambda one: runs[one]["system"] not in SINGLE.values()):
+        for output in set(runs[exp_dir]["outputs"]) & set(outputs_of(test.info)):
+            sources.setdefault(output, exp_dir)
     errors = {
         (name, output): found
         for name in [*dirs, RANDOM]
@@ -77,20 +80,6 @@ def retrain(
         clusters = len({test.clusters[utt] for utt in found})
         records.append(Retrained(**head, n_clusters=clusters, **values))
     return records
-
-
-def decoder_sources(dirs: dict[str, Path], runs: dict[Path, dict], outputs: tuple) -> dict[str, Path]:
-    """The run whose kind of decoder each output gets: the single-output system's where there is one."""
-
-    def rank(system: str) -> tuple:
-        return system not in SINGLE.values(), len(runs[dirs[system]]["outputs"]), system
-
-    found: dict[str, Path] = {}
-    for system in sorted(dirs, key=rank):
-        for output in runs[dirs[system]]["outputs"]:
-            if output in outputs:
-                found.setdefault(output, dirs[system])
-    return found
 
 
 def _on_encoder(

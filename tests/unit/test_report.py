@@ -169,11 +169,11 @@ def test_without_a_dual_system(tmp_path):
 def test_an_assumed_surface_and_other_data_are_named(folder, tmp_path):
     results = read_results(folder / "exp/results.json")
     runs = [replace(one, trained_on="dump/mine") for one in results.meta.runs]
-    meta = replace(results.meta, runs=runs, seen_sentences=3, surface="assumed", convention="pronounced")
+    meta = replace(results.meta, runs=runs, surface="assumed", convention="pronounced")
     write_results(tmp_path / "results.json", replace(results, meta=meta))
     html = page(tmp_path, folder / "test")
     assert "The surface is assumed, not annotated" in html
-    assert "trained on dump/mine" in first_screen(html) and "3 of the 36 test sentences" in first_screen(html)
+    assert "trained on dump/mine" in first_screen(html)
     other = make_data(tmp_path / "other", n_speakers=1)
     with pytest.raises(DataError, match=f"results are of {folder}/test, not {other}: check --data"):
         page(tmp_path, other)
@@ -225,7 +225,7 @@ def write(path, what, records, data=None, runs=None):
 def test_tables_of_layers_are_means_over_unlike_seeds(folder):
     records = [similarity(layer=layer, cka=0.2 * layer + 0.1 * seed, seeds=(1, seed))
                for layer in (1, 2) for seed in (1, 2, 3)]  # fmt: skip
-    cosines = [Cosine("do", seed, "block1", seed / 10, None, None, [1], [0.1], None) for seed in (1, 2)]
+    cosines = [Cosine("do", seed, "block1", seed / 10, 7, None) for seed in (1, 2)]
     meta = read_results(folder / "exp/results.json")
     made = {what: Analysis(None, found) for what, found in (("cka", records), ("gradients", cosines))}
     encoders, gradients = tables.analyses(Study(meta, made))
