@@ -60,9 +60,8 @@ def systems(study: Study) -> Table:
         f1 = _rate(study, "f1", system, "surface")
         rows.append((system, [*rates, *talks, *intrusions, f1, *map(Cell, facts)]))
     about = (
-        "Mean over seeds. Cross-talk, in points with its 95 % interval: how much more the system’s error rate "
-        "differs from its baseline’s at the learner’s tokens than at the others. Intrusions: how often, at a "
-        "replaced token, the other output’s token is written."
+        "Mean over seeds. Cross-talk, in points with its 95 % interval: what sharing changes at the learner’s "
+        "tokens less what it changes at the others. Intrusions: the other output’s token at a replaced one."
     )
     return Table("All systems", about, columns, rows)
 
