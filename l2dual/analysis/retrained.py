@@ -59,8 +59,9 @@ def retrain(
     test, fit = (DataDir.load(path).sample(options.max_utts) for path in (data_dir, fit_dir))
     sources: dict[str, Path] = {}  # each output's decoder is that of its single-output system
     for exp_dir in sorted(dirs.values(), key=lambda one: runs[one]["system"] not in SINGLE.values()):
-        for output in set(runs[exp_dir]["outputs"]) & set(outputs_of(test.info)):
-            sources.setdefault(output, exp_dir)
+        for output in runs[exp_dir]["outputs"]:
+            if output in outputs_of(test.info):
+                sources.setdefault(output, exp_dir)
     errors = {
         (name, output): found
         for name in [*dirs, RANDOM]

@@ -333,6 +333,10 @@ def test_terminal_ends_with_about_ten_lines(folder, korean):
     (folder / "exp/report.html").unlink()
     lines = said.splitlines()
     assert len(lines) <= 13 and lines[-1] == "next: open the report"
+    half = folder / "exp/results_half.json"
+    half.write_text((folder / "exp/results.json").read_text())
+    assert summary([half]).count("hypotheses: ") == 1
+    half.unlink()
     talk = read_study(folder / "exp").difference("cross_talk", "surface").value
     row = next(line for line in lines if line.startswith("en  do "))
     assert f"{100 * talk:+.1f}" in row and "CER" in row
