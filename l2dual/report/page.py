@@ -111,7 +111,8 @@ def square(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
                 study.rate(measure, system, output) if system else None
                 for measure in ("error_rate", "learner_error_rate")
             )
-            at = f"{percent(learner.value)} at the learner’s tokens" if learner and learner.value is not None else ""
+            known = learner is not None and learner.value is not None
+            at = f"{percent(learner.value)} at the learner’s tokens" if known else ""
             cells.append((percent(rate.value) if rate else "–", at))
         rows.append((f"{output}, {study.unit(output)} %", cells))
     return rows

@@ -150,8 +150,8 @@ LAYERS = (
     Layers(
         "decoders",
         "Similarity of the decoders (CKA)",
-        "Each decoder is given its own reference, on utterances without a learner’s error. Shared tokens alone make decoders alike: compare with the "
-        "floor, two random decoders on the same references.",
+        "Each decoder is given its own reference; both outputs are compared where these are the same. Shared "
+        "tokens alone make decoders alike: compare with the floor, two random decoders.",
         _pair,
         {"cka": "", "floor": "floor", "ceiling": "ceiling"},
         _unlike,
