@@ -41,19 +41,12 @@ Ids = dict[str, dict[str, list[int]]]  # of each output, token ids of each utter
 def compare_decoders(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Similarity]:
     """Compare the decoders of trained systems, pair by pair and layer by layer.
 
-    Args:
-        data_dir: one split, after stage 3, with both texts.
-        exp_dirs: directories of trained runs, at most one per system and seed.
-        options: see :class:`Options`.
+    Arguments and errors as of `analyse`, and UsageError for one output in two vocabularies or
+    decoders that are no Transformers.
 
     Returns:
         One record per pair of decoders and layer; [] without a pair, or if no run has one of the
         outputs.
-
-    Raises:
-        DataError: a missing or broken run.yaml, config or checkpoint, or audio.
-        UsageError: runs on different data, one output in two vocabularies, or decoders that
-            are no Transformers.
     """
     runs = read_comparable(exp_dirs, data_dir)
     data = DataDir.load(data_dir).sample(options.max_utts)

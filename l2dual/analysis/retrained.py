@@ -40,18 +40,11 @@ def retrain(
 ) -> list[Retrained]:
     """Train a new decoder of each output on each encoder of the lowest seed.
 
-    Args:
-        data_dir: split to test on, after stage 3.
-        fit_dir: split to train on; its encoder outputs are held in memory (``max_utts``).
-        exp_dirs: directories of trained runs, at most one per system and seed.
-        options: see :class:`Options`.
+    Arguments and errors as of `l2dual.analysis.entanglement.analyse`; ``fit_dir`` is the split to
+    train on, whose encoder outputs are held in memory (``max_utts``).
 
     Returns:
         One record per encoder and output.
-
-    Raises:
-        DataError: a missing or broken run.yaml, config or checkpoint, or audio.
-        UsageError: runs on different data.
     """
     runs = read_comparable(exp_dirs, data_dir, fit_dir)
     seed = min(run["seed"] for run in runs.values())
