@@ -314,10 +314,12 @@ def _error_counts(study: Study, record: Record) -> dict[str, list[int]] | None:
 
 
 def _adjusted(records: list[Record]) -> list[Record]:
-    """Add p_holm over all cross-talk that is tested."""
-    tested = [index for index, record in enumerate(records) if record.p is not None]
-    adjusted = dict(zip(tested, stats.holm([records[i].p for i in tested]), strict=True))
-    return [replace(r, p_holm=adjusted.get(index)) for index, r in enumerate(records)]
+    """Add p_holm over the outputs of a system, so that it does not depend on what ran beside it."""
+    adjusted: dict[int, float] = {}
+    for system in {record.system for record in records}:
+        tested = [i for i, r in enumerate(records) if r.system == system and r.p is not None]
+        adjusted |= zip(tested, stats.holm([records[i].p for i in tested]), strict=True)
+    return [replace(record, p_holm=adjusted.get(i)) for i, record in enumerate(records)]
 
 
 def _meta(study: Study, made_by: Mapping[str, str], seen: int | None) -> Meta:

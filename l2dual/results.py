@@ -19,8 +19,8 @@ measure                     value
 ==========================  ================================================================
 
 A value is the mean over seeds. Its interval is one, over clusters (speakers, or voices) and seeds
-together; ``p`` goes with ``cross_talk`` alone, ``p_holm`` over all of the file's ``cross_talk`` in
-the finer unit. ``interval`` is null where ``reason`` says why the value is not comparable.
+together; ``p`` goes with ``cross_talk`` alone, in the finer unit, and ``p_holm`` is adjusted over the
+outputs of the system. ``interval`` is null where ``reason`` says why the value is not comparable.
 """
 
 import dataclasses

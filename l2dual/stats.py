@@ -32,7 +32,7 @@ MIN_SEEDS = 3
 METHOD = {
     "interval": f"{LEVEL:.0%} over clusters (symmetric bootstrap-t) and seeds (t) together",
     "p": "of the same interval, that cross-talk is 0",
-    "p_holm": "Holm over all cross-talk of the file",
+    "p_holm": "Holm over the outputs of a system",
     "replicates": REPLICATES,
     "min_utts": MIN_UTTS,
     "min_clusters": MIN_CLUSTERS,

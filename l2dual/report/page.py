@@ -129,7 +129,7 @@ def limits(study: Study) -> list[str]:
     found += [
         f"{meta.n_utts} test utterances of {meta.n_speakers} speakers with {meta.n_clusters} {meta.clusters}, "
         f"{seeds} seed{'s' * (seeds > 1)}; intervals are over {meta.clusters} and seeds together, at least 6 and 3.",
-        "One p-value, on cross-talk, with Holm’s correction over all systems and outputs; other intervals "
+        "One p-value, on cross-talk, with Holm’s correction over the outputs of a system; other intervals "
         "are not corrected for their number.",
         "A dual-output system has a second decoder, so more parameters; data, epochs and encoder are the same.",
         "Models and budgets are small: compare signs and order with the paper, not error rates.",
