@@ -345,7 +345,6 @@ def _meta(study: Study, made_by: Mapping[str, str], seen: int | None) -> Meta:
         bins={n: int((study.bins == n).sum()) for n in BINS} if study.bins is not None else {},
         runs=[scored.run for _, scored in sorted(study.runs.items())],
         warnings=_warnings(study, seen),
-        method=dict(stats.METHOD),
         **made_by,
     )
 

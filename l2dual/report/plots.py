@@ -51,7 +51,7 @@ class Panels:
         self.context = plt.rc_context(STYLE | dict.fromkeys(INKED, INK) | {"grid.color": LINE})
         self.context.__enter__()
         self.figure, axes = plt.subplots(
-            1, self.count, figsize=(4.0, 2.8), layout="constrained", squeeze=False, sharey=True
+            1, self.count, figsize=(max(4.0, 2 * self.count), 2.8), layout="constrained", squeeze=False, sharey=True
         )
         return axes[0]
 
@@ -79,26 +79,27 @@ class Panels:
         return Markup(svg)
 
 
-def cross_talk(study: Study, name: str) -> Panels | None:
+def cross_talk(studies: list[Study], name: str) -> Panels | None:
     """Error rate at the other and at the learner's tokens, of SO and DO; None where not measured."""
     measures = ("other_error_rate", "learner_error_rate")
     panels = []
-    for output in study.outputs:
-        talk = study.difference("cross_talk", output)
-        if talk is not None and talk.value is not None and talk.learned:
-            panels.append((output, talk.baseline))
+    for study in studies:
+        for output in study.outputs if study.dual else ():
+            talk = study.difference("cross_talk", output)
+            if talk is not None and talk.value is not None and talk.learned:
+                panels.append((study, output, talk.baseline))
     if not panels:
         return None
     text = "Error rate in percent at the learner’s tokens and at the other tokens: " + "; ".join(
-        f"{output}, {system} "
+        f"{study.name}, {output}, {system} "
         + ", ".join(f"{100 * study.rate(m, system, output).value:.1f}" for m in reversed(measures))
-        for output, baseline in panels
+        for study, output, baseline in panels
         for system in (baseline, study.dual)
     )
     figure = Panels(name, text, len(panels))
     with figure as grid:
-        for axes, (output, baseline) in zip(grid, panels, strict=True):
-            axes.set_title(f"{output.capitalize()}, error %")
+        for axes, (study, output, baseline) in zip(grid, panels, strict=True):
+            axes.set_title(f"{study.name}, {output}")
             for shift, system, label, color, look in (
                 (-0.04, baseline, "single output", SINGLE, "s--"),
                 (0.04, study.dual, f"dual output ({study.dual})", DUAL, "o-"),
@@ -107,13 +108,14 @@ def cross_talk(study: Study, name: str) -> Panels | None:
                 _line(axes, shift, records, color, look, label)
             axes.set_xticks((0, 1), [kind.replace(" ", "\n") for kind in KINDS])
             axes.set_xlim(-0.35, 1.35)
+        grid[0].set_ylabel("error rate, %")
         grid[0].set_ylim(bottom=0)  # of all panels, once all is drawn
     return figure
 
 
 def by_divergence(study: Study, name: str) -> Panels | None:
     """DO less SO by divergence, of each output, and the paper's; None where not measured."""
-    bins = list(study.results.meta.bins)
+    bins = list(study.results.meta.bins) if study.dual else []
     lines = {}
     for output in study.outputs:
         found = [study.difference("error_rate", output, bin) for bin in bins]

@@ -15,28 +15,14 @@ SURFACE = {  # by convention and language
     ("pronounced", "en"): "ARPAbet phones",
     ("pronounced", "ko"): "Hangul as pronounced",
 }
-ORDER = [
-    *("so_surface", "so_meaning", "so_surface_ctc", "so_meaning_ctc"),
-    *("do", "do_ctc", "do_paper", "do_equal", "do_ctc_meaning", "do_small"),
-]
-# CER in percent of the paper's Conformer, SO and DO (Cho & Kim 2026, AI-Hub L2 read speech)
-PAPER = {
-    "ko": {"surface": (11.14, 11.34), "meaning": (1.60, 0.77)},
-    "en": {"surface": (13.78, 15.08), "meaning": (3.87, 3.19)},
-}
 
 
 @dataclass(frozen=True)
 class Study:
-    """What was measured of the systems of one comparison.
-
-    Attributes:
-        results: of exp/results.json.
-        analyses: of stage 11, by `KINDS`; those of other runs are left out.
-    """
+    """What was measured of the systems of one comparison."""
 
     results: Results
-    analyses: dict[str, Analysis] = field(default_factory=dict)
+    analyses: dict[str, Analysis] = field(default_factory=dict)  # of stage 11, by `KINDS`
 
     @property
     def name(self) -> str:
@@ -58,9 +44,12 @@ class Study:
 
     @property
     def systems(self) -> list[str]:
-        """The systems, single-output ones first."""
-        names = {run.system for run in self.results.meta.runs}
-        return sorted(names, key=lambda s: (ORDER.index(s) if s in ORDER else len(ORDER), s))
+        """The systems: single-output ones first, so_surface before so_meaning, variants last."""
+
+        def place(run: Run) -> tuple:
+            return (not is_single(run.system), run.system.count("_"), run.outputs[0] != "surface", run.system)
+
+        return list(dict.fromkeys(run.system for run in sorted(self.results.meta.runs, key=place)))
 
     @property
     def dual(self) -> str | None:
