@@ -48,7 +48,7 @@ def _answer(study: Study, output: str) -> str:
         for name, kind in (("learner_error_rate", "the learner’s"), ("other_error_rate", "the other"))
     )
     significant = "significant" if p < LEVEL else "not significant"
-    shown = "< 0.001" if p < 0.001 else f"= {p:.2g}"
+    shown = "< 0.001" if p < 0.001 else f"= {p:.3f}"
     return (
         f"{output.capitalize()}: with a shared encoder {learner}, and {other}. That is a cross-talk of "
         f"{points(talk.value)} points {ends(talk.interval)}, {significant} (p {shown} after Holm)."

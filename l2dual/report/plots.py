@@ -91,7 +91,7 @@ def cross_talk(studies: list[Study], name: str) -> Panels | None:
     if not panels:
         return None
     text = "Error rate in percent at the learner’s tokens and at the other tokens: " + "; ".join(
-        f"{study.name}, {output}, {system} "
+        f"{study.name} {output}, {system} "
         + ", ".join(f"{100 * study.rate(m, system, output).value:.1f}" for m in reversed(measures))
         for study, output, baseline in panels
         for system in (baseline, study.dual)
