@@ -53,17 +53,10 @@ def influence(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def slope_terms(x: np.ndarray, y: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Write the slope of the rate y / n on x as a ratio of sums.
+    """Numerators and denominators (U,) of the slope of y / n on x by least squares with weights n.
 
-    The slope is that of least squares with weights n. Numerator and denominator are the normal
-    equation at the fitted intercept (the estimating function bootstrap: Hu & Kalbfleisch 2000,
-    Canadian Journal of Statistics 28).
-
-    Args:
-        x, y, n: (U,) covariate, errors and reference tokens.
-
-    Returns:
-        (U,) numerators and (U,) denominators, all 0 where x does not vary.
+    They are the terms of the normal equation at the fitted intercept (the estimating function
+    bootstrap: Hu & Kalbfleisch 2000, Canadian Journal of Statistics 28), all 0 where x does not vary.
     """
     total = max(n.sum(), 1)
     centred = x - (n @ x) / total

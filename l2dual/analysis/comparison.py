@@ -35,7 +35,7 @@ RANDOM_SEEDS = (900001, 900002)  # of the floor's networks, unlike any training'
 class Side:
     """One trained network on the sample."""
 
-    network: str  # sides of one name are parts of one network
+    network: Hashable  # sides of one name are parts of one network
     task: str  # what it was trained for; sides of one task and two seeds make a ceiling
     seed: int
     sample: Activations
@@ -45,7 +45,7 @@ class Side:
 class Comparison:
     """The sides, by name, that share one sample of a split: the same rows."""
 
-    def __init__(self, data: DataDir, sides: dict[str, Side]):
+    def __init__(self, data: DataDir, sides: dict[Hashable, Side]):
         self.sides = sides
         self.frames = next(iter(sides.values())).sample
         clusters = [data.clusters[utt] for utt in self.frames.utts]
@@ -67,7 +67,7 @@ class Comparison:
         rng = np.random.default_rng(0)
         return [shuffled_pairs(self.frames, rng) for _ in range(PERMUTATIONS)]
 
-    def blocks(self, x: str, y: str) -> list[dict]:
+    def blocks(self, x: Hashable, y: Hashable) -> list[dict]:
         """The numbers of one pair of sides, one dict per block that both have."""
         layers = [self.sides[side].sample.layers for side in (x, y)]
         dim = max(layer.shape[1] for side in layers for layer in side)
@@ -85,7 +85,7 @@ class Comparison:
             for layer in range(min(map(len, layers)))
         ]
 
-    def _values(self, x: str, y: str, layer: int) -> dict:
+    def _values(self, x: Hashable, y: Hashable, layer: int) -> dict:
         """Every number of one block, and the reasons for those that are None."""
         similarity = self._similarity(x, y, layer)
         if not np.isfinite(similarity[0]):
@@ -110,20 +110,20 @@ class Comparison:
             "reason": "; ".join(filter(None, reasons)) or None,
         }
 
-    def _similarity(self, x: str, y: str, layer: int) -> np.ndarray:
+    def _similarity(self, x: Hashable, y: Hashable, layer: int) -> np.ndarray:
         """CKA of all frames, then without each cluster, (1 + clusters,)."""
         both = cka.leave_one_out_hsic(self._centred(x, layer), self._centred(y, layer), self.groups)
         return cka.cosine(both, self._own(x, layer), self._own(y, layer))
 
-    def _centred(self, side: str, layer: int) -> np.ndarray:
+    def _centred(self, side: Hashable, layer: int) -> np.ndarray:
         return cka.centre(self.sides[side].sample.layers[layer])
 
-    def _own(self, side: str, layer: int) -> np.ndarray:
+    def _own(self, side: Hashable, layer: int) -> np.ndarray:
         """HSIC of a layer with itself, (1 + clusters,)."""
         x = self._centred(side, layer)
         return self._once((side, layer), lambda: cka.leave_one_out_hsic(x, x, self.groups))
 
-    def _null(self, x: str, y: str, layer: int) -> float | None:
+    def _null(self, x: Hashable, y: Hashable, layer: int) -> float | None:
         """Mean of CKA over the permutations; None without one."""
         if not self.permutations:
             return None
@@ -132,12 +132,12 @@ class Comparison:
         own = self._shuffled_own(x, layer, 0), self._shuffled_own(y, layer, 1)
         return float(np.mean(cka.cosine(both, *own)))
 
-    def _shuffled_own(self, side: str, layer: int, which: int) -> list[float]:
+    def _shuffled_own(self, side: Hashable, layer: int, which: int) -> list[float]:
         x = self._centred(side, layer)
         parts = (x[pair[which]] for pair in self.permutations)
         return self._once((side, layer, which), lambda: [cka.hsic(cka.sums(part, part)) for part in parts])
 
-    def _floor(self, x: str, y: str, layer: int) -> float | None:
+    def _floor(self, x: Hashable, y: Hashable, layer: int) -> float | None:
         one, other = RANDOM_SEEDS
         draws = [(one, other), (other, one)]
         if self.sides[x].network == self.sides[y].network:
@@ -151,7 +151,7 @@ class Comparison:
         return float(np.mean(floors)) if np.isfinite(floors).all() else None
 
     def _ceiling(
-        self, x: str, y: str, layer: int, without: int | None = None
+        self, x: Hashable, y: Hashable, layer: int, without: int | None = None
     ) -> tuple[float | None, str | None]:
         """Geometric mean of both tasks' ceilings; or None, with the reason.
 

@@ -69,8 +69,8 @@ def _records(
     table = Comparison(
         forced.data,
         {
-            _name(exp_dir, output): Side(
-                str(exp_dir),
+            (exp_dir, output): Side(
+                exp_dir,
                 f"{runs[exp_dir]['system']} {output}",
                 runs[exp_dir]["seed"],
                 samples[exp_dir][output],
@@ -84,12 +84,8 @@ def _records(
     return [
         Similarity(**head_of_pair(runs[x[0]], runs[y[0]]), output_x=x[1], output_y=y[1], **block)
         for x, y in _pairs(sides, runs)
-        for block in table.blocks(_name(*x), _name(*y))
+        for block in table.blocks(x, y)
     ]
-
-
-def _name(exp_dir: Path, output: str) -> str:
-    return f"{exp_dir} {output}"
 
 
 def _pairs(sides: list[tuple[Path, str]], runs: dict[Path, dict]) -> list[tuple]:

@@ -42,12 +42,7 @@ class Options:
 
 
 def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Similarity]:
-    """Compare the encoders of trained systems.
-
-    Args:
-        data_dir: one split, after stage 3.
-        exp_dirs: directories of trained runs, at most one per system and seed.
-        options: see :class:`Options`.
+    """Compare the encoders of trained runs, at most one per system and seed, on a split after stage 3.
 
     Returns:
         One record per pair of encoders and block; [] without two systems to compare.
@@ -75,14 +70,14 @@ def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Simi
     random, sides = RandomNetworks(measure), {}
     for exp_dir in wanted:
         sample = measure(load_model(exp_dir, options.checkpoint), exp_dir)
-        sides[str(exp_dir)] = Side(
-            str(exp_dir),
+        sides[exp_dir] = Side(
+            exp_dir,
             runs[exp_dir]["system"],
             runs[exp_dir]["seed"],
             sample,
             lambda seed, exp_dir=exp_dir: random(exp_dir, seed),
         )
-        if not np.array_equal(sample.lengths, sides[str(wanted[0])].sample.lengths):
+        if not np.array_equal(sample.lengths, sides[wanted[0]].sample.lengths):
             raise UsageError(
                 f"{exp_dir}: its encoder gives other numbers of frames than that of {wanted[0]}: "
                 "compare encoders of one subsampling factor"
@@ -91,7 +86,7 @@ def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Simi
     return [
         Similarity(**head_of_pair(runs[x], runs[y]), **block)
         for x, y in pairs
-        for block in table.blocks(str(x), str(y))
+        for block in table.blocks(x, y)
     ]
 
 

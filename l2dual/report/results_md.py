@@ -4,14 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from l2dual import records
-from l2dual.analysis.records import KINDS, read_analysis
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
 from l2dual.outcomes import gather, outcomes
 from l2dual.report import plots, tables
 from l2dual.report.findings import findings
 from l2dual.report.page import render, view
-from l2dual.report.study import Study
+from l2dual.report.study import Study, read_analyses
 
 MAIN = "measure_heard"  # the study that a recipe's RESULTS.md is about; one line for each other
 PLOT = "cross_talk.svg"
@@ -25,8 +24,7 @@ def read_kept(directory: Path) -> Study:
     """
     kept = records.load(directory)
     results = outcomes(gather(kept.data, kept.scored()), {"commit": "", "command": ""})
-    files = {what: directory / f"{what}.json" for what in KINDS}
-    return Study(results, {what: read_analysis(file) for what, file in files.items() if file.is_file()})
+    return Study(results, read_analyses(directory))
 
 
 def write_results_md(root: Path) -> list[Path]:

@@ -96,13 +96,16 @@ def read_study(exp: Path) -> Study:
         DataError: no results.json, or a broken file.
     """
     results = read_results(exp / "results.json")
-    names, analyses = {run.name for run in results.meta.runs}, {}
-    for what in KINDS:
-        if (exp / f"{what}.json").is_file():
-            found = read_analysis(exp / f"{what}.json")
-            if found.meta.runs.keys() <= names and found.meta.data == results.meta.data:
-                analyses[what] = found
-    return Study(results, analyses)
+    names, data = {run.name for run in results.meta.runs}, results.meta.data
+    found = read_analyses(exp).items()
+    ours = {what: one for what, one in found if one.meta.runs.keys() <= names and one.meta.data == data}
+    return Study(results, ours)
+
+
+def read_analyses(directory: Path) -> dict[str, Analysis]:
+    """The files of stage 11 in a directory, by `KINDS`."""
+    files = {what: directory / f"{what}.json" for what in KINDS}
+    return {what: read_analysis(file) for what, file in files.items() if file.is_file()}
 
 
 def number(value: float | None, decimals: int = 1, sign: str = "") -> str:
