@@ -21,14 +21,13 @@ from l2dual.analysis.entanglement import (
     RandomNetworks,
     head_of_pair,
     read_comparable,
-    set_beside,
 )
 from l2dual.analysis.records import Similarity
 from l2dual.datadir import DataDir, has_surface
 from l2dual.errors import UsageError
 from l2dual.load import load_model, text_to_ids, vocabulary
 from l2dual.model import IGNORE_ID, L2DualModel
-from l2dual.outputs import OUTPUTS
+from l2dual.outputs import OUTPUTS, is_single
 
 TOKEN_SPACING = 8  # letters; about the second that 25 encoder frames last
 Ids = dict[str, dict[str, list[int]]]  # of each output, token ids of each utterance
@@ -90,11 +89,11 @@ def _records(
 
 def _pairs(sides: list[tuple[Path, str]], runs: dict[Path, dict]) -> list[tuple]:
     """Every two sides but those of one task, which make the ceiling, and of two dual systems."""
-    task = {side: (runs[side[0]]["system"], side[1]) for side in sides}
+    system = {side: runs[side[0]]["system"] for side in sides}
     return [
         (x, y)
         for x, y in itertools.combinations(sides, 2)
-        if task[x] != task[y] and set_beside(task[x][0], task[y][0])
+        if (x[1] != y[1] if system[x] == system[y] else is_single(system[x]) or is_single(system[y]))
     ]
 
 

@@ -20,7 +20,6 @@ from l2dual.datadir import DataDir
 from l2dual.decode import SearchOptions
 from l2dual.errors import DataError, UsageError
 from l2dual.load import CHECKPOINT, load_model, random_model
-from l2dual.outputs import is_single
 from l2dual.runs import read_yaml
 from l2dual.score import read_run
 
@@ -140,11 +139,6 @@ def read_comparable(exp_dirs: list[Path], *data_dirs: Path) -> dict[Path, dict]:
                 f"{exp_dir}: {which[0]} of seed {which[1]}, as {seen[which]} is: name one of them"
             )
     return runs
-
-
-def set_beside(x: str, y: str) -> bool:
-    """Whether two systems are compared: any with itself and with a single-output one."""
-    return x == y or is_single(x) or is_single(y)
 
 
 def _pairs(runs: dict[Path, dict]) -> list[tuple[Path, Path]]:

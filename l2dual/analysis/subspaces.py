@@ -32,7 +32,7 @@ from l2dual.outputs import OUTPUTS
 
 SHARE = 0.9  # of the variance that is read, held by the span
 ROTATIONS = 50
-PROJECTIONS = ("key", "value")
+PROJECTIONS = {"key": "linear_k", "value": "linear_v"}
 
 
 def overlaps(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Overlap]:
@@ -75,7 +75,7 @@ def sources(model: torch.nn.Module, output: str) -> list[torch.nn.Module]:
 
 def weights(model: torch.nn.Module, output: str, layer: int, projection: str) -> np.ndarray:
     """Projection (heads * d, D) through which a decoder's layer reads the encoder's output."""
-    linear = getattr(sources(model, output)[layer], {"key": "linear_k", "value": "linear_v"}[projection])
+    linear = getattr(sources(model, output)[layer], PROJECTIONS[projection])
     return linear.weight.detach().cpu().double().numpy()
 
 

@@ -46,7 +46,9 @@ def systems(study: Study) -> Table:
     columns = [f"{output}, {study.unit(output)} %" for output in study.outputs]
     columns += [f"cross-talk, {output}" for output in study.outputs]
     columns += [f"intrusions, {output} %" for output in study.outputs]
-    columns += ["detection F1 %", "parameters", "training", "seeds"]
+    columns += ["detection F1 %"]
+    cost = any(run.parameters for run in study.results.meta.runs)  # not of studies kept long ago
+    columns += ["parameters", "training", "seeds"] if cost else ["seeds"]
     rows = []
     for system in study.systems:
         rates = [_rate(study, "error_rate", system, output) for output in study.outputs]
@@ -54,7 +56,7 @@ def systems(study: Study) -> Table:
         intrusions = [_rate(study, "intrusion_rate", system, output) for output in study.outputs]
         runs = study.runs_of(system)
         times = [run.train_seconds for run in runs if run.train_seconds is not None]
-        facts = [size(runs[0].parameters), duration(mean(times) if times else None)]
+        facts = [size(runs[0].parameters), duration(mean(times) if times else None)] if cost else []
         facts.append(", ".join(str(run.seed) for run in runs))
         f1 = _rate(study, "f1", system, "surface")
         rows.append((system, [*rates, *talks, *intrusions, f1, *map(Cell, facts)]))
