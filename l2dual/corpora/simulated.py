@@ -15,8 +15,9 @@ import io
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 from zlib import crc32
 
@@ -251,8 +252,8 @@ def _run(tasks: list[Task], nj: int) -> Iterator[Utterance]:
     """The utterances in the order of ``tasks``, with a line on stderr every few seconds."""
     say_text(tasks[0])  # reads the dictionaries once, before the workers are forked
     shown = time.monotonic()
-    with Pool(nj) as pool:
-        for number, utterance in enumerate(pool.imap(_make, tasks, chunksize=8), 1):
+    with ProcessPoolExecutor(nj, get_context("fork")) as pool:
+        for number, utterance in enumerate(pool.map(_make, tasks, chunksize=8), 1):
             if time.monotonic() - shown > REPORT_EVERY or number == len(tasks):
                 shown = time.monotonic()
                 print(f"progress: synthesized {number} of {len(tasks)} utterances", file=sys.stderr)
