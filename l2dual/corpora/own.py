@@ -171,6 +171,8 @@ def no_audio(name: str, folders: tuple[Path, ...]) -> str:
     if "\\" in name or re.match("[A-Za-z]:", name):
         return f"no such audio file: {name!r}, a Windows path; write / and a path from the table"
     path = folders[0] / name
+    if "?" in name:
+        return f"no such audio file: {str(path)!r}; where ? was another letter, save it as 'CSV UTF-8'"
     near = [n for n in disk.names(path.parent).values() if Path(n).stem.lower() == path.stem.lower()]
     hint = f"there is '{near[0]}'; correct the name" if near else "correct the path"
     return f"no such audio file: {str(path)!r}; {hint}"
