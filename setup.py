@@ -22,6 +22,7 @@ setup(
         "torch",  # tensors
         "numpy",  # arrays
         "scipy",  # statistics
+        "scikit-learn",  # probes
         "soundfile",  # audio
         "soxr",  # resampling
         "av",  # compressed audio of phones and video (m4a, webm)

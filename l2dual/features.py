@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from l2dual.audio import save_ark
-from l2dual.datadir import DataDir
+from l2dual.datadir import DataDir, write_table
 from l2dual.errors import DataError
 from l2dual.frontend import RATE, at_rate
 from l2dual.pretrained import PretrainedFrontend
@@ -46,7 +46,7 @@ def cache_features(data: DataDir, frontend_conf: dict, out: Path, nj: int, devic
     tables = data.tables | {"wav.scp": paths}
     info = data.info | {"audio_format": "features", "features_of": str(data.path.parent)}
     DataDir(out, tables, info).write(out)
-    (out / "utts").write_text("".join(f"{utt}\n" for utt in utts), encoding="utf-8")
+    write_table(out / "utts", dict.fromkeys(utts, ""))
 
 
 def _load(frontend_conf: dict, device: str, n_threads: int) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import yaml
 from espnet2.text.token_id_converter import TokenIDConverter
 
-from l2dual.errors import DataError
+from l2dual.errors import DataError, UsageError
+from l2dual.files import read_yaml
 from l2dual.model import L2DualModel
 from l2dual.outputs import OUTPUTS
 from l2dual.pretrained import Upstream
@@ -118,9 +118,9 @@ def _archive(path: str | Path) -> _Archive | None:
         if not (root / "meta.yaml").is_file():
             continue
         try:
-            meta = yaml.safe_load((root / "meta.yaml").read_text(encoding="utf-8"))
+            meta = read_yaml(root / "meta.yaml")
             names = meta["files"]["model_file"], meta["yaml_files"]["train_config"]
-        except (ValueError, yaml.YAMLError, KeyError, TypeError):
+        except (UsageError, DataError, KeyError, TypeError):
             continue  # not ESPnet's
         found = [_below(root, str(name)) for name in names]
         if all(found) and path in (root, found[1].parent):
@@ -140,7 +140,7 @@ def _train_args(exp_dir: str | Path) -> argparse.Namespace:
     config = archive.config if archive else Path(exp_dir) / "config.yaml"
     if not config.exists():
         raise DataError(f"{config}: no such file: train this system first (stage 8)")
-    args = yaml.safe_load(config.read_text(encoding="utf-8"))
+    args = read_yaml(config)
     for place, name, file in named_files(args):
         if archive:
             place[name] = file = str(_below(archive.root, file) or file)

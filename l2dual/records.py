@@ -11,7 +11,7 @@ import json
 import lzma
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from l2dual.datadir import DataDir, is_wanted, read_table, write_table
@@ -77,7 +77,7 @@ def keep(exp_dir: Path, decode: str, decode_config: str | None = None) -> dict:
     Raises:
         DataError: no run.yaml, or nothing is decoded.
     """
-    from l2dual.analysis.gradients import gradient_records  # imports torch, which no one else needs
+    from l2dual.analysis.gradients import cosines  # imports torch, which no one else needs
 
     run = read_run(exp_dir / "run.yaml")
     hypotheses: dict[str, dict] = {}
@@ -88,7 +88,7 @@ def keep(exp_dir: Path, decode: str, decode_config: str | None = None) -> dict:
     if not hypotheses:
         raise DataError(f"{exp_dir}/{decode}: not found: decode this run first (stage 9)")
     facts = dict(zip(FACTS, (*training_facts(exp_dir), decode_config), strict=True))
-    gradients = gradient_records([exp_dir])
+    gradients = [asdict(one) for one in cosines([exp_dir])]
     return {"run": run, "facts": facts, "hypotheses": hypotheses, "gradients": gradients}
 
 

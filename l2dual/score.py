@@ -7,14 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from l2dual import crosstalk, mispronunciation
 from l2dual.crosstalk import meaning_marks, surface_marks
 from l2dual.datadir import TEXTS, DataDir, has_surface, read_table
 from l2dual.divergence import divergences
 from l2dual.errors import DataError
-from l2dual.files import atomic_write
+from l2dual.files import atomic_write, read_yaml
 from l2dual.mispronunciation import count, mark, names_errors
 from l2dual.results import Run
 from l2dual.text import UNITS, align, normalize, pad, width
@@ -222,7 +221,7 @@ def read_run(path: Path) -> dict:
     """Read a run.yaml; DataError if it is absent or lacks a key."""
     if not path.is_file():
         raise DataError(f"{path}: not found; train this system first (stage 8)")
-    run = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    run = read_yaml(path)
     for key in RUN_KEYS:
         if key not in run:
             raise DataError(f"{path}: no '{key}'; train this system again (stage 8)")

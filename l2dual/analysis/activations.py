@@ -126,15 +126,9 @@ def _keep(outputs: list[torch.Tensor]):
 def shuffled_pairs(sample: Activations, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Pair the frames of every utterance with those of another one of like length.
 
-    Utterances are permuted in one random cycle within each decile of length, so that none is its
-    own partner; the first frame goes with the partner's first, and so on to the shorter's end.
-
-    Args:
-        sample: at least 20 utterances.
-        rng: source of the permutation.
-
-    Returns:
-        Frame indices of the one side and of the other, both (m,), m <= n.
+    At least 20 utterances are permuted in one random cycle within each decile of length, so that none
+    is its own partner; the first frame goes with the partner's first, and so on to the shorter's end.
+    Returns frame indices of the one side and of the other, both (m,), m <= n.
     """
     sizes = np.bincount(sample.rows)
     starts = np.cumsum(sizes) - sizes

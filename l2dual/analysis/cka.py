@@ -97,15 +97,11 @@ def hsic(terms: list) -> float:
 def jackknife_interval(values: np.ndarray, sizes: np.ndarray) -> list[float]:
     """95 % interval by the jackknife over groups (speakers) of unlike size.
 
-    Why not the bootstrap: it draws a speaker several times, and a frame paired with its own copy
-    is the diagonal that the debiased estimate leaves out, so every replicate is biased upwards.
-    Leaving out those pairs is not enough: pairs within a speaker still count twice as much as in
-    the data. Each jackknife replicate is a debiased CKA of distinct frames. The interval is
-    centred on the jackknife estimate (Quenouille), which takes off the upward bias, of order
-    1 / speakers, of frames that share a speaker; so it is not centred on ``values[0]``.
-    Simulated with 20 speakers of 30 frames, the 95 % intervals held the value of the population
-    in .94 of the draws without and .97 with a strong speaker effect; the percentile bootstrap in
-    .17 and .02 with copies, in .92 and .08 without pairs of copies.
+    Not a bootstrap: it draws a speaker several times, and a frame paired with its own copy is the
+    diagonal that the debiased estimate leaves out, so every replicate is biased upwards. The interval
+    is centred on the jackknife estimate (Quenouille), which takes off the upward bias, of order
+    1 / speakers, of frames that share a speaker; so it is not centred on ``values[0]``. Simulated with
+    20 speakers of 30 frames, it held the population's value in .94 to .97 of the draws.
 
     Variance: Busing, Meijer & van der Leeden (1999), "Delete-m jackknife for unequal m";
     quantile: Student's t with (groups - 1) degrees of freedom.

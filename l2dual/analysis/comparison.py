@@ -6,9 +6,8 @@ Every value stands beside
              network, that network randomly initialized; the mean of two draws
     ceiling  same task, other seed; across tasks the geometric mean of both tasks' ceilings;
              ``ceiling_without`` each seed in turn, for a jackknife over seeds
-and ``normalized`` is (cka - null) / (ceiling - null). Two systems of one seed start from the same
-encoder (l2dual.task) and share the order of the data, so their CKA is 1 before training and may
-exceed a ceiling measured across seeds: it is normalized only where the seeds differ.
+Two systems of one seed start from the same encoder (l2dual.task) and share the order of the data, so
+their CKA is 1 before training and may exceed a ceiling, which is measured across seeds.
 
 ``interval`` (of cka) is a 95 % jackknife interval over speakers or voices
 (:func:`l2dual.analysis.cka.jackknife_interval`); it holds the networks fixed. Blocks count from 1.
@@ -37,9 +36,8 @@ FRAMES_PER_DIM = 4
 PERMUTATIONS = 20
 MIN_UTTERANCES = 20  # two in each decile of length
 MIN_CLUSTERS = 10
-MIN_SPAN = 0.1
 RANDOM_SEEDS = (900001, 900002)  # of the floor's networks, unlike any training's seed
-VALUES = "cka null floor ceiling ceiling_without normalized interval".split()
+VALUES = "cka null floor ceiling ceiling_without interval".split()
 
 
 @dataclass(frozen=True)
@@ -118,14 +116,6 @@ class Comparison:
         if null is None:
             found = len(self.frames.utts)
             reasons.insert(0, f"null needs {MIN_UTTERANCES} utterances (has {found})")
-        normalized = None
-        if None not in (null, ceiling):
-            if self.sides[x].seed == self.sides[y].seed:
-                reasons.append("normalized only where the seeds differ")
-            elif not ceiling - null >= MIN_SPAN:
-                reasons.append(f"not normalized: ceiling - null is below {MIN_SPAN}")
-            else:
-                normalized = float((similarity[0] - null) / (ceiling - null))
         return {
             "cka": float(similarity[0]),
             "null": null,
@@ -135,7 +125,6 @@ class Comparison:
                 str(seed): self._ceiling(x, y, layer, seed)[0]
                 for seed in sorted({side.seed for side in self.sides.values()})
             },
-            "normalized": normalized,
             "interval": None if few else jackknife_interval(similarity, self.sizes),
             "reason": "; ".join(filter(None, reasons)) or None,
         }

@@ -1,15 +1,11 @@
 """How alike the decoders of all systems are, layer by layer: records of exp/decoders.json.
 
-Cross-task decoders (Cho & Kim 2026, Table 4): every decoder, forced on the text of its own output
-by its own encoder, gives a representation for each token that it is to predict. Those of a
-single-output system are compared with all, those of a dual-output one with each other too,
-    where all share one vocabulary: on utterances of ``divergence 0`` (identical targets), then at
-        the ``matched positions`` of the surface-meaning alignment of the other utterances,
-        where both decoders are to predict the same token; one position in 8 (in the middle of
-        8: neighbours are alike), so that a position is about a second from the next;
-    else ``pooled utterances``: the mean over the positions of each utterance.
-The floor are randomly initialized systems (encoder and decoder) on the same targets, since shared
-tokens alone make decoders alike. l2dual.analysis.comparison says what else stands beside a value.
+Every decoder, forced on the text of its own output by its own encoder, gives a representation for
+each token that it is to predict (Cho & Kim 2026, Table 4). Those of a single-output system are
+compared with all, those of a dual-output one with each other too: where all share one vocabulary, on
+utterances whose texts are the same (divergence 0); else each output's with each other. One position in
+8 is taken: neighbours are alike. The floor are randomly initialized systems on the same texts, since
+shared tokens alone make decoders alike. l2dual.analysis.comparison says what else stands beside a value.
 """
 
 import itertools
@@ -30,7 +26,7 @@ from l2dual.analysis.entanglement import (
     read_comparable,
     set_beside,
 )
-from l2dual.analysis.positions import Positions, pooled_set, shared_vocabulary_sets
+from l2dual.analysis.positions import comparable
 from l2dual.analysis.records import Similarity
 from l2dual.datadir import DataDir, has_surface
 from l2dual.errors import UsageError
@@ -45,57 +41,52 @@ Ids = dict[str, dict[str, list[int]]]  # of each output, token ids of each utter
 def compare_decoders(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Similarity]:
     """Compare the decoders of trained systems, pair by pair and layer by layer.
 
-    Args:
-        data_dir: one split, after stage 3, with both texts.
-        exp_dirs: directories of trained runs, at most one per system and seed.
-        options: see :class:`Options`.
+    Arguments and errors as of `analyse`, and UsageError for one output in two vocabularies or
+    decoders that are no Transformers.
 
     Returns:
-        One record per set of positions, pair of decoders and layer; [] without a pair, or if no
-        run has one of the outputs.
-
-    Raises:
-        DataError: a missing or broken run.yaml, config or checkpoint, or audio.
-        UsageError: runs on different data, one output in two vocabularies, or decoders that
-            are no Transformers.
+        One record per pair of decoders and layer; [] without a pair, or if no run has one of the
+        outputs.
     """
     runs = read_comparable(exp_dirs, data_dir)
     data = DataDir.load(data_dir).sample(options.max_utts)
     sides = [(exp_dir, output) for exp_dir, run in runs.items() for output in run["outputs"]]
     if not has_surface(data.info) or {output for _, output in sides} != set(OUTPUTS):
         return []
-    ids, shared = token_ids(data, runs)
-    sets = shared_vocabulary_sets(ids) if shared else pooled_set(ids)
-    forced = ForcedDecoders(data, ids, sets, options)
-    samples = {
-        exp_dir: forced(load_model(exp_dir, options.checkpoint), exp_dir) for exp_dir in runs
-    }
     records = []
-    for chosen in sets:
-        if not chosen.by_utt:
-            continue
-        table = Comparison(
-            data,
-            {
-                _name(exp_dir, output): Side(
-                    str(exp_dir),
-                    f"{runs[exp_dir]['system']} {output}",
-                    runs[exp_dir]["seed"],
-                    samples[exp_dir][chosen.name, output],
-                    lambda seed, exp_dir=exp_dir, key=(chosen.name, output): forced.random(
-                        exp_dir, seed
-                    )[key],
-                )
-                for exp_dir, output in sides
-            },
-        )
-        for x, y in _pairs(sides, runs):
-            head = head_of_pair(runs[x[0]], runs[y[0]]) | {"output_x": x[1], "output_y": y[1]}
-            head["positions"] = chosen.name
-            records += [
-                Similarity(**head, **block) for block in table.blocks(_name(*x), _name(*y))
-            ]
+    for outputs, positions in comparable(*token_ids(data, runs)):
+        if positions:
+            among = [side for side in sides if side[1] in outputs]
+            records += _records(among, runs, ForcedDecoders(data, positions, outputs, options))
     return records
+
+
+def _records(
+    sides: list[tuple[Path, str]], runs: dict[Path, dict], forced: "ForcedDecoders"
+) -> list[Similarity]:
+    """Records of all pairs of some decoders, on one set of positions."""
+    exp_dirs = dict.fromkeys(exp_dir for exp_dir, _ in sides)
+    samples = {
+        exp_dir: forced(load_model(exp_dir, forced.options.checkpoint), exp_dir) for exp_dir in exp_dirs
+    }
+    table = Comparison(
+        forced.data,
+        {
+            _name(exp_dir, output): Side(
+                str(exp_dir),
+                f"{runs[exp_dir]['system']} {output}",
+                runs[exp_dir]["seed"],
+                samples[exp_dir][output],
+                lambda seed, exp_dir=exp_dir, output=output: forced.random(exp_dir, seed)[output],
+            )
+            for exp_dir, output in sides
+        },
+    )
+    return [
+        Similarity(**head_of_pair(runs[x[0]], runs[y[0]]), output_x=x[1], output_y=y[1], **block)
+        for x, y in _pairs(sides, runs)
+        for block in table.blocks(_name(*x), _name(*y))
+    ]
 
 
 def _name(exp_dir: Path, output: str) -> str:
@@ -142,36 +133,51 @@ class ForcedDecoders:
 
     Args:
         data: one split.
-        ids: token ids of both texts.
-        sets: of positions to sample.
+        positions: of each utterance that is sampled.
+        outputs: whose decoders.
         options: see :class:`Options`.
     """
 
-    def __init__(self, data: DataDir, ids: Ids, sets: list[Positions], options: Options):
-        self.data, self.ids, self.sets, self.options = data, ids, sets, options
-        self.randoms: dict[str, dict] = {}
+    def __init__(
+        self, data: DataDir, positions: dict[str, np.ndarray], outputs: tuple[str, ...], options: Options
+    ):
+        self.data, self.positions = data, positions
+        self.outputs, self.options = outputs, options
+        self.randoms: dict[str, dict[str, Activations]] = {}
 
     @torch.inference_mode()
-    def __call__(self, model: L2DualModel, exp_dir: Path) -> dict[tuple[str, str], Activations]:
-        """Samples of a model's decoders, by set and output."""
+    def __call__(self, model: L2DualModel, exp_dir: Path) -> dict[str, Activations]:
+        """Samples of a model's decoders, by output."""
         model.to(self.options.device)
-        samples = {
-            (chosen.name, output): _Sample(chosen) for chosen in self.sets for output in model.outputs
-        }
+        outputs = [output for output in model.outputs if output in self.outputs]
+        encode = {output: text_to_ids(exp_dir, output) for output in outputs}
+        kept: dict[str, list[list[np.ndarray]]] = {output: [] for output in outputs}
+        names, lengths_of = [], []
         for utts, speech, speech_lengths in batches(self.data, self.options.batch_size):
-            speech, speech_lengths = (
-                part.to(self.options.device) for part in (speech, speech_lengths)
+            chosen = [(index, utt) for index, utt in enumerate(utts) if utt in self.positions]
+            if not chosen:
+                continue
+            states, lengths = model.encode(
+                speech.to(self.options.device), speech_lengths.to(self.options.device)
             )
-            states, lengths = model.encode(speech, speech_lengths)
-            for output in model.outputs:
-                ids = [self.ids[output][utt] for utt in utts]
+            for output in outputs:
+                ids = [encode[output](self.data[f"text.{output}"][utt]) for utt in utts]
                 layers = force(model, output, states, lengths, ids)
-                for chosen in self.sets:
-                    samples[chosen.name, output].add(output, utts, layers, ids)
+                picked = [
+                    [finite(layer[index, self.positions[utt]], utt) for index, utt in chosen]
+                    for layer in layers
+                ]
+                kept[output].append([np.concatenate(layer) for layer in picked])
+            names += [utt for _, utt in chosen]
+            lengths_of += [len(ids[index]) for index, _ in chosen]
         print(f"progress: forced the decoders of {exp_dir.name}", flush=True)
-        return {key: sample.done() for key, sample in samples.items()}
+        rows = np.repeat(np.arange(len(names)), [len(self.positions[utt]) for utt in names])
+        return {
+            output: Activations(tuple(names), np.array(lengths_of), rows, list(map(np.concatenate, zip(*parts))))
+            for output, parts in kept.items()
+        }
 
-    def random(self, exp_dir: Path, seed: int) -> dict[tuple[str, str], Activations]:
+    def random(self, exp_dir: Path, seed: int) -> dict[str, Activations]:
         """Samples of the same architecture, freshly initialized; made once for all alike."""
         model = random_model(exp_dir, seed)
         key = architecture(exp_dir, [*ENCODER_CONFIG, "decoder"]) + f"{model.outputs}{seed}"
@@ -212,39 +218,3 @@ def force(
     token_lengths = torch.tensor([len(one) + 1 for one in ids], device=states.device)
     (_, layers), _ = decoder(states, lengths, given, token_lengths, return_all_hs=True)
     return layers
-
-
-class _Sample:
-    """Gathers the sampled positions of one decoder."""
-
-    def __init__(self, chosen: Positions):
-        self.chosen = chosen
-        self.utts: list[str] = []
-        self.lengths: list[int] = []
-        self.rows: list[int] = []
-        self.layers: list[list[np.ndarray]] = []
-
-    def add(
-        self, output: str, utts: list[str], layers: list[torch.Tensor], ids: list[list[int]]
-    ) -> None:
-        self.layers = self.layers or [[] for _ in layers]
-        for index, utt in enumerate(utts):
-            if utt not in self.chosen.by_utt:
-                continue
-            positions, length = self.chosen.by_utt[utt], len(ids[index])
-            for kept, layer in zip(self.layers, layers, strict=True):
-                if positions is None:
-                    kept.append(finite(layer[index, : length + 1].mean(0, keepdim=True), utt))
-                else:
-                    kept.append(finite(layer[index, positions[output]], utt))
-            self.rows += [len(self.utts)] * len(self.layers[0][-1])
-            self.utts.append(utt)
-            self.lengths.append(length)
-
-    def done(self) -> Activations:
-        if not self.utts:
-            return Activations((), np.array([]), np.array([], dtype=int), [])
-        layers = [np.concatenate(kept) for kept in self.layers]
-        return Activations(
-            tuple(self.utts), np.array(self.lengths), np.array(self.rows), layers
-        )

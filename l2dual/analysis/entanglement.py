@@ -80,7 +80,11 @@ def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Simi
             sample,
             lambda seed, exp_dir=exp_dir: random(exp_dir, seed),
         )
-        _check_frames(exp_dir, sample, wanted[0], sides[str(wanted[0])].sample)
+        if not np.array_equal(sample.lengths, sides[str(wanted[0])].sample.lengths):
+            raise UsageError(
+                f"{exp_dir}: its encoder gives other numbers of frames than that of {wanted[0]}: "
+                "compare encoders of one subsampling factor"
+            )
     table = Comparison(data, sides)
     return [
         Similarity(**head_of_pair(runs[x], runs[y]), **block)
@@ -133,44 +137,28 @@ def read_comparable(exp_dirs: list[Path], *data_dirs: Path) -> dict[Path, dict]:
             system and seed twice.
     """
     runs = {exp_dir: read_run(exp_dir / "run.yaml") for exp_dir in exp_dirs}
-    first, *others = runs
-    for path in data_dirs:
-        of_data = read_yaml(path / "corpus.yaml")
-        for key in CORPUS:
-            if of_data[key] != runs[first][key]:
+    first, seen = next(iter(runs)), {}
+    facts = [(exp_dir, run, SAME_DATA) for exp_dir, run in runs.items()]
+    facts += [(path, read_yaml(path / "corpus.yaml"), CORPUS) for path in data_dirs]
+    for where, found, keys in facts:
+        for key in keys:
+            if found[key] != runs[first][key]:
                 raise UsageError(
-                    f"{path}: its {key} is {of_data[key]}, but {first} was trained on "
-                    f"{runs[first][key]}: analyse models on their own data"
-                )
-    seen = {(runs[first]["system"], runs[first]["seed"]): first}
-    for exp_dir in others:
-        run = runs[exp_dir]
-        for key in SAME_DATA:
-            if run[key] != runs[first][key]:
-                raise UsageError(
-                    f"{exp_dir}: {key} is {run[key]}, but {runs[first][key]} in {first}: "
+                    f"{where}: {key} is {found[key]}, but {runs[first][key]} in {first}: "
                     "compare runs on the same data"
                 )
+    for exp_dir, run in runs.items():
         which = run["system"], run["seed"]
-        if which in seen:
+        if seen.setdefault(which, exp_dir) != exp_dir:
             raise UsageError(
                 f"{exp_dir}: {which[0]} of seed {which[1]}, as {seen[which]} is: name one of them"
             )
-        seen[which] = exp_dir
     return runs
 
 
 def set_beside(x: str, y: str) -> bool:
     """Whether two systems are compared: any with itself and with a single-output one."""
     return x == y or is_single(x) or is_single(y)
-
-
-def _check_frames(exp_dir: Path, sample: Activations, first_dir: Path, first: Activations) -> None:
-    if not np.array_equal(sample.lengths, first.lengths):
-        raise UsageError(
-            f"{exp_dir}: its encoder gives other numbers of frames than that of {first_dir}: "
-            "compare encoders of one subsampling factor"
-        )
 
 
 def _pairs(runs: dict[Path, dict]) -> list[tuple[Path, Path]]:

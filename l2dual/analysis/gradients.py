@@ -17,11 +17,9 @@ NO_LOG = (
 
 
 def cosines(exp_dirs: list[Path]) -> list[Cosine]:
-    """One record per dual-output run and layer of its encoder.
+    """One record per dual-output run and layer of its encoder: the mean over training.
 
-    ``steps`` and ``cosines`` are the single measurements, each of one batch, so they scatter:
-    ``mean`` is over all, ``first_half`` and ``second_half`` over half of them each. A run whose
-    log has none gives one record without values, with the reason.
+    A run whose log has none gives one record without a value, with the reason.
 
     Raises:
         DataError: a run.yaml is missing or broken.
@@ -31,29 +29,17 @@ def cosines(exp_dirs: list[Path]) -> list[Cosine]:
         run = read_run(exp_dir / "run.yaml")
         if len(run["outputs"]) < 2:
             continue
-        head, log = {"system": run["system"], "seed": run["seed"]}, exp_dir / "tensorboard"
+        log = exp_dir / "tensorboard"
         ends = read_scalars(log / "valid", "loss").get("", {})  # ESPnet logs an epoch's means there
         curves = {
-            layer: {step: value for step, value in curve.items() if step not in ends}
+            layer: [value for step, value in curve.items() if step not in ends]
             for layer, curve in read_scalars(log / "train", PREFIX).items()
         }
-        found = [Cosine(**head, **_summary(*curve)) for curve in curves.items() if curve[1]]
-        empty = dict.fromkeys(("layer", "mean", "first_half", "second_half"))
-        records += found or [Cosine(**head, **empty, steps=[], cosines=[], reason=NO_LOG)]
+        found = [(layer, mean(values), len(values), None) for layer, values in curves.items() if values]
+        records += [
+            Cosine(run["system"], run["seed"], *one) for one in found or [(None, None, 0, NO_LOG)]
+        ]
     return records
-
-
-def _summary(layer: str, curve: dict[int, float]) -> dict:
-    values, half = list(curve.values()), len(curve) // 2
-    return {
-        "layer": layer,
-        "mean": mean(values),
-        "first_half": mean(values[:half]) if half else None,
-        "second_half": mean(values[half:]),
-        "steps": list(curve),
-        "cosines": [round(value, 4) for value in values],
-        "reason": None,
-    }
 
 
 def read_scalars(log: Path, prefix: str) -> dict[str, dict[int, float]]:

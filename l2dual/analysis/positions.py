@@ -1,6 +1,4 @@
-"""Which token positions of two texts may be compared, and tokens that stand for each other."""
-
-from dataclasses import dataclass
+"""Which token positions of two texts stand for each other, and which are far enough apart."""
 
 import numpy as np
 
@@ -25,46 +23,20 @@ def aligned(one: list[int], other: list[int]) -> list[tuple[int | None, int | No
     return found
 
 
-def matched(surface: list[int], meaning: list[int]) -> list[tuple[int, int]]:
-    """Positions (in the surface, in the meaning) that the alignment pairs and that are equal."""
-    return [
-        (i, j)
-        for i, j in aligned(surface, meaning)
-        if i is not None and j is not None and surface[i] == meaning[j]
-    ]
+def comparable(
+    ids: dict[str, dict[str, list[int]]], shared: bool
+) -> list[tuple[tuple[str, ...], dict[str, np.ndarray]]]:
+    """Where decoders may be compared: outputs, and every 8th position of each utterance.
 
-
-@dataclass(frozen=True)
-class Positions:
-    """Sampled positions of a set of utterances.
-
-    Attributes:
-        name: of the set.
-        by_utt: of each utterance and output, the positions (k,): one step of k belongs together
-            in both outputs. None: the mean over the utterance stands for all of it.
+    Under one vocabulary both outputs, where their texts are the same (divergence 0); else each
+    output's decoders with each other only, on all utterances.
     """
 
-    name: str
-    by_utt: dict[str, dict[str, np.ndarray] | None]
+    def spaced(output: str, utts: list[str]) -> dict[str, np.ndarray]:
+        texts = ids[output]
+        return {utt: frame_positions(len(texts[utt]), TOKEN_SPACING) for utt in utts if texts[utt]}
 
-
-def shared_vocabulary_sets(ids: dict[str, dict[str, list[int]]]) -> list[Positions]:
-    """Utterances of divergence 0, at every 8th position; the others, at every 8th matched one.
-
-    Args:
-        ids: of each output, token ids of each utterance, in one vocabulary.
-    """
-    same, differing = {}, {}
-    for utt, surface in ids["surface"].items():
-        meaning = ids["meaning"][utt]
-        pairs = matched(surface, meaning)
-        if pairs:
-            kept = np.array(pairs)[frame_positions(len(pairs), TOKEN_SPACING)]
-            chosen = dict(zip(OUTPUTS, kept.T, strict=True))
-            (same if surface == meaning else differing)[utt] = chosen
-    return [Positions("divergence 0", same), Positions("matched positions", differing)]
-
-
-def pooled_set(ids: dict[str, dict[str, list[int]]]) -> list[Positions]:
-    """Every utterance, pooled: what is left to compare where the vocabularies differ."""
-    return [Positions("pooled utterances", dict.fromkeys(ids["surface"]))]
+    if not shared:
+        return [((output,), spaced(output, list(ids[output]))) for output in OUTPUTS]
+    same = [utt for utt, surface in ids["surface"].items() if surface == ids["meaning"][utt]]
+    return [(OUTPUTS, spaced("surface", same))]

@@ -84,18 +84,11 @@ def probe(
 ) -> list[Probe]:
     """Probe the encoders of trained systems.
 
-    Args:
-        data_dir: split to test on, after stage 3.
-        fit_dir: split to train probes on.
-        exp_dirs: directories of trained runs, at most one per system and seed.
-        options: see :class:`Options`.
+    Arguments and errors as of `l2dual.analysis.entanglement.analyse`; ``fit_dir`` is the split to
+    train probes on.
 
     Returns:
         One record per run, block, target and set of tokens; [] if there is no so_surface.
-
-    Raises:
-        DataError: a missing or broken run.yaml, config or checkpoint, or audio.
-        UsageError: runs on different data, or encoders that give different numbers of frames.
     """
     runs = read_comparable(exp_dirs, data_dir, fit_dir)
     references = {

@@ -48,12 +48,10 @@ class Similarity:
     floor: float | None
     ceiling: float | None
     ceiling_without: dict[str, float | None] | None
-    normalized: float | None
     interval: Interval
     reason: str | None
     output_x: str | None = None  # of decoders: whose decoder
     output_y: str | None = None
-    positions: str | None = None  # of decoders: where they are compared
 
 
 @dataclass(frozen=True)
@@ -125,10 +123,7 @@ class Cosine:
     seed: int
     layer: str | None  # block1 and so on, or other: the rest of the encoder
     mean: float | None
-    first_half: float | None
-    second_half: float | None
-    steps: list[int]
-    cosines: list[float]
+    n: int  # measurements, each of one batch
     reason: str | None
 
 

@@ -40,24 +40,21 @@ def retrain(
 ) -> list[Retrained]:
     """Train a new decoder of each output on each encoder of the lowest seed.
 
-    Args:
-        data_dir: split to test on, after stage 3.
-        fit_dir: split to train on; its encoder outputs are held in memory (``max_utts``).
-        exp_dirs: directories of trained runs, at most one per system and seed.
-        options: see :class:`Options`.
+    Arguments and errors as of `l2dual.analysis.entanglement.analyse`; ``fit_dir`` is the split to
+    train on, whose encoder outputs are held in memory (``max_utts``).
 
     Returns:
         One record per encoder and output.
-
-    Raises:
-        DataError: a missing or broken run.yaml, config or checkpoint, or audio.
-        UsageError: runs on different data.
     """
     runs = read_comparable(exp_dirs, data_dir, fit_dir)
     seed = min(run["seed"] for run in runs.values())
     dirs = {run["system"]: exp_dir for exp_dir, run in runs.items() if run["seed"] == seed}
     test, fit = (DataDir.load(path).sample(options.max_utts) for path in (data_dir, fit_dir))
-    sources = decoder_sources(dirs, runs, outputs_of(test.info))
+    sources: dict[str, Path] = {}  # each output's decoder is that of its single-output system
+    for exp_dir in sorted(dirs.values(), key=lambda one: runs[one]["system"] not in SINGLE.values()):
+        for output in runs[exp_dir]["outputs"]:
+            if output in outputs_of(test.info):
+                sources.setdefault(output, exp_dir)
     errors = {
         (name, output): found
         for name in [*dirs, RANDOM]
@@ -77,20 +74,6 @@ def retrain(
         clusters = len({test.clusters[utt] for utt in found})
         records.append(Retrained(**head, n_clusters=clusters, **values))
     return records
-
-
-def decoder_sources(dirs: dict[str, Path], runs: dict[Path, dict], outputs: tuple) -> dict[str, Path]:
-    """The run whose kind of decoder each output gets: the single-output system's where there is one."""
-
-    def rank(system: str) -> tuple:
-        return system not in SINGLE.values(), len(runs[dirs[system]]["outputs"]), system
-
-    found: dict[str, Path] = {}
-    for system in sorted(dirs, key=rank):
-        for output in runs[dirs[system]]["outputs"]:
-            if output in outputs:
-                found.setdefault(output, dirs[system])
-    return found
 
 
 def _on_encoder(
@@ -163,20 +146,10 @@ class Given(torch.nn.Module):
 
 
 def headless(model: L2DualModel) -> L2DualModel:
-    """The decoders and CTCs of ``model`` as a model whose speech is an encoder's output."""
-    found = L2DualModel(
-        token_lists=model.token_lists,
-        frontend=None,
-        specaug=None,
-        normalize=None,
-        encoder=Given(model.encoder.output_size()),
-        decoders=model.decoders,
-        ctcs=model.ctcs,
-        loss_weights=model.loss_weights,
-        length_normalized=model.length_normalized,
-    )
-    found.attention_losses = model.attention_losses  # with their label smoothing
-    return found.train(model.training)
+    """``model`` without its encoder and what precedes it: its speech is then an encoder's output."""
+    model.encoder = Given(model.encoder.output_size())
+    model.frontend = model.specaug = model.normalize = None
+    return model
 
 
 class Texts:

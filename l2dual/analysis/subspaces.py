@@ -1,13 +1,11 @@
 """How far the two decoders of one dual-output encoder read the same subspace of its output.
 
-Records of exp/subspaces.json. A layer of a decoder
-reads the encoder's output x through a cross-attention projection, keys or values: W x. With C the
-covariance of x over all frames, W C^(1/2) says how much of each direction of the whitened output
-is read; the right singular vectors that hold 90 % of it span what is read. The overlap of two
-decoders is the mean squared cosine of the principal angles of their spans (Bjorck & Golub 1973),
-``||V_s' V_m||_F^2 / rank``: in whitened coordinates these cosines are the canonical correlations
-of the leading parts of what the two read. 0: disjoint; 1: the same (the ceiling). Both spans have
-one rank, the larger of the two.
+Records of exp/subspaces.json. A layer of a decoder reads the encoder's output x through a
+cross-attention projection, keys or values: W x. With C the covariance of x over all frames,
+W C^(1/2) says how much of each direction of the whitened output is read; the right singular vectors
+that hold 90 % of it span what is read. The overlap of two decoders is the mean squared cosine of the
+principal angles of their spans (Bjorck & Golub 1973), ``||V_s' V_m||_F^2 / rank``. 0: disjoint;
+1: the same. Both spans have one rank, the larger of the two.
 
     null        the meaning decoder's projection turned by a random rotation: the mean of 50
     floor       two randomly initialized decoders on the trained encoder's covariance
@@ -54,7 +52,7 @@ def overlaps(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Ove
         moments = Moments.collect(model, data, options.batch_size)
         print(f"progress: encoded with {exp_dir.name}", flush=True)
         random = [random_model(exp_dir, seed) for seed in RANDOM_SEEDS]
-        layers = range(min(depth(model, output) for output in OUTPUTS))
+        layers = range(min(len(sources(model, output)) for output in OUTPUTS))
         for layer, projection in product(layers, PROJECTIONS):
             trained, floor = (
                 [weights(one, output, layer, projection) for one, output in zip(models, OUTPUTS, strict=True)]
@@ -66,28 +64,19 @@ def overlaps(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Ove
     return records
 
 
-def depth(model: torch.nn.Module, output: str) -> int:
-    """Layers of a decoder; UsageError if it is no Transformer."""
+def sources(model: torch.nn.Module, output: str) -> list[torch.nn.Module]:
+    """The cross-attention of each layer of a decoder; UsageError if it is no Transformer."""
     decoder = model.decoders[output]
-    if not isinstance(decoder, BaseTransformerDecoder):
-        kind = type(decoder).__name__
-        raise UsageError(f"{kind} has no cross-attention projections: use transformer")
-    return len(decoder.decoders)
+    layers = decoder.decoders if isinstance(decoder, BaseTransformerDecoder) else []
+    found = [layer.src_attn for layer in layers if hasattr(layer, "src_attn")]
+    if not found:
+        raise UsageError(f"{type(decoder).__name__} has no cross-attention: use decoder: transformer")
+    return found
 
 
 def weights(model: torch.nn.Module, output: str, layer: int, projection: str) -> np.ndarray:
-    """Projection (heads * d, D) through which a decoder's layer reads the encoder's output.
-
-    Raises:
-        UsageError: the decoder has no such projection.
-    """
-    decoder = model.decoders[output]
-    try:
-        attention = decoder.decoders[layer].src_attn
-        linear = {"key": attention.linear_k, "value": attention.linear_v}[projection]
-    except AttributeError as error:
-        kind = type(decoder).__name__
-        raise UsageError(f"{kind} has no cross-attention projections: use transformer") from error
+    """Projection (heads * d, D) through which a decoder's layer reads the encoder's output."""
+    linear = getattr(sources(model, output)[layer], {"key": "linear_k", "value": "linear_v"}[projection])
     return linear.weight.detach().cpu().double().numpy()
 
 

@@ -22,6 +22,8 @@ def main() -> None:
     parser.add_argument("--ngpu", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    if not isinstance(args.frontend_conf, dict):
+        raise UsageError("--frontend_conf: give `{key: value, ...}`")
     if not args.frontend_conf.get("frozen", True):
         raise UsageError("--cache_features true: the front-end is fine-tuned (frozen: false)")
     shutil.rmtree(args.out, ignore_errors=True)

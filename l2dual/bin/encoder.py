@@ -6,7 +6,7 @@ Prints how the encoder shortens speech, for --encoder of l2dual.bin.filter.
 import argparse
 from pathlib import Path
 
-from l2dual.bin import run
+from l2dual.bin import positive_int, run
 from l2dual.frontend import chain_of
 from l2dual.runs import read_yaml
 
@@ -14,7 +14,7 @@ from l2dual.runs import read_yaml
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train_config", type=Path, required=True)
-    parser.add_argument("--fs", type=int, default=16000, help="sampling rate of the data in Hz")
+    parser.add_argument("--fs", type=positive_int, default=16000, help="Hz of the data")
     args = parser.parse_args()
     print(*chain_of(read_yaml(args.train_config), args.fs))
 

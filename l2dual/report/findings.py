@@ -58,13 +58,14 @@ def _answer(study: Study, output: str) -> str:
     p = talk.p if talk.p_holm is None else talk.p_holm
     learner, other = (
         f"{percent(study.rate(name, study.dual, output).value)} % of {kind} tokens are wrong "
-        f"(alone {percent(study.rate(name, talk.baseline, output).value)} %)"
+        f"(single output {percent(study.rate(name, talk.baseline, output).value)} %)"
         for name, kind in (("learner_error_rate", "the learner’s"), ("other_error_rate", "the other"))
     )
     significant = "significant" if p < LEVEL else "not significant"
+    shown = "< 0.001" if p < 0.001 else f"= {p:.2g}"
     return (
         f"{output.capitalize()}: with a shared encoder {learner}, and {other}. That is a cross-talk of "
-        f"{points(talk.value)} points {ends(talk.interval)}, {significant} (p = {p:.2g} after Holm)."
+        f"{points(talk.value)} points {ends(talk.interval)}, {significant} (p {shown} after Holm)."
     )
 
 
@@ -74,11 +75,11 @@ def beside(study: Study) -> str | None:
     for output, other in SHARING.items():
         one = study.difference("intrusion_rate", output)
         if one is not None and one.value is not None and one.learned:
-            dual, alone = (
+            dual, single = (
                 percent(study.rate("intrusion_rate", system, output).value)
                 for system in (study.dual, one.baseline)
             )
-            said.append(f"the {output} has the {other}’s token in {dual} % of cases (alone {alone} %)")
+            said.append(f"the {output} has the {other}’s token in {dual} % of cases (single output {single} %)")
     overall = [
         f"{output} {points(record.value)} {ends(record.interval)}".strip()
         for output in study.outputs
@@ -203,7 +204,6 @@ def _last_layers(study: Study, output: str) -> list[Similarity]:
         r
         for r in study.analyses["decoders"].records
         if {(r.system_x, r.output_x), (r.system_y, r.output_y)} == pair
-        and r.positions == "divergence 0"
         and r.seed_x != r.seed_y
         and r.cka is not None
     ]

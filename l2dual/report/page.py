@@ -4,11 +4,12 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from l2dual.datadir import ASSUMPTIONS, DataDir
+from l2dual.datadir import ASSUMPTIONS, DataDir, convention_of
+from l2dual.errors import DataError
 from l2dual.report import plots, tables
 from l2dual.report.examples import examples
 from l2dual.report.findings import answer, beside, findings
-from l2dual.report.study import PAPER, SURFACE, Study, ends, percent, points, read_study
+from l2dual.report.study import PAPER, Study, ends, percent, points, read_study
 
 SIMULATED = (
     "The speech is simulated: rules make the learners’ errors and a synthesizer speaks them. The numbers "
@@ -23,10 +24,13 @@ def page(exp: Path, data: Path) -> str:
         DataError: no results, results on other data, or a broken file.
     """
     study, split = read_study(exp), DataDir.load(data)
+    scored = Path(study.results.meta.data) / study.results.meta.split
+    if scored != data:
+        raise DataError(f"{exp}/results.json: its results are of {scored}, not {data}: check --data")
     return render(
         "page.html",
         {
-            "title": f"L2 {study.name}, {split.info['convention']}: one output or two?",
+            "title": f"L2 {study.name}, {convention_of(split.info)}: one output or two?",
             "study": view(study, "p", findings([study])),
             "examples": examples(study, split),
             "tables": [
@@ -61,8 +65,8 @@ def view(study: Study, name: str, rows: list) -> dict:
         "meta": meta,
         "outputs": study.outputs,
         "dual": study.dual,
-        "surface": SURFACE.get((meta.convention, meta.language), meta.convention),
-        "warnings": meta.warnings,
+        "surface": study.written,
+        "warnings": [*meta.warnings, *elsewhere(study)],
         "answer": [] if nothing_learned(study) else answer(study),
         "beside": None if nothing_learned(study) else beside(study),
         "square": square(study),
@@ -72,6 +76,14 @@ def view(study: Study, name: str, rows: list) -> dict:
         "paper": PAPER.get(meta.language, {}),
         "seeds": sorted({run.seed for run in meta.runs}),
     }
+
+
+def elsewhere(study: Study) -> list[str]:
+    """What must be known where systems are tested on other data than their own."""
+    meta = study.results.meta
+    trained_on = {run.trained_on for run in meta.runs} - {meta.data}
+    names = ", ".join(sorted(trained_on))
+    return [f"The systems were trained on {names} and tested on {meta.data}"] if names else []
 
 
 def nothing_learned(study: Study) -> bool:
@@ -99,7 +111,8 @@ def square(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
                 study.rate(measure, system, output) if system else None
                 for measure in ("error_rate", "learner_error_rate")
             )
-            at = f"{percent(learner.value)} at the learner’s tokens" if learner and learner.value is not None else ""
+            known = learner is not None and learner.value is not None
+            at = f"{percent(learner.value)} at the learner’s tokens" if known else ""
             cells.append((percent(rate.value) if rate else "–", at))
         rows.append((f"{output}, {study.unit(output)} %", cells))
     return rows

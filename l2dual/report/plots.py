@@ -30,7 +30,7 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 9,
 }
-# Colours that the page replaces by its own: Okabe and Ito's, told apart by any colour vision
+# Colours that the page replaces by its own: Okabe and Ito's, safe for any colour vision
 INK, LINE, SINGLE, DUAL = "#1c1c1f", "#e3e3e4", "#0072b2", "#d55e00"
 VARIABLES = {INK: "var(--ink)", LINE: "var(--line)", SINGLE: "var(--single)", DUAL: "var(--dual)"}
 INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
@@ -41,7 +41,7 @@ KINDS = ("other tokens", "learner’s tokens")
 class Panels:
     """A figure of panels in a row; ``with Panels(name, text, 2) as axes: ...`` and then ``.svg``.
 
-    ``text`` is what a reader is told who does not see it.
+    ``text`` describes it to a reader who does not see it.
     """
 
     def __init__(self, name: str, text: str, count: int = 1):
@@ -107,7 +107,7 @@ def cross_talk(study: Study, name: str) -> Panels | None:
                 _line(axes, shift, records, color, look, label)
             axes.set_xticks((0, 1), [kind.replace(" ", "\n") for kind in KINDS])
             axes.set_xlim(-0.35, 1.35)
-            axes.set_ylim(bottom=0)
+        grid[0].set_ylim(bottom=0)  # of all panels, once all is drawn
     return figure
 
 

@@ -11,7 +11,7 @@ from l2dual.outcomes import gather, outcomes
 from l2dual.report import tables
 from l2dual.report.findings import answer, beside, findings
 from l2dual.report.page import figures, limits, render
-from l2dual.report.study import SURFACE, Study
+from l2dual.report.study import Study
 
 MAIN = "measure_heard"  # the study that a recipe's RESULTS.md is about; one line for each other
 PLOT = "cross_talk.svg"
@@ -69,14 +69,14 @@ def _content(study: Study) -> dict:
     return {
         "study": study,
         "meta": meta,
-        "surface": SURFACE.get((meta.convention, meta.language), meta.convention),
+        "surface": study.written,
         "sentences": list(filter(None, [*answer(study), beside(study)])),
         "table": tables.systems(study),
         "trio": study.trio(),
         "limits": limits(study),
         "commits": sorted({run.commit for run in meta.runs}),
         "seeds": sorted({run.seed for run in meta.runs}),
-        "command": study.runs_of(study.trio()[-1])[0].command,
+        "systems": " ".join(study.systems),
     }
 
 

@@ -44,6 +44,14 @@ class Study:
         return LANGUAGE.get(self.results.meta.language, self.results.meta.language)
 
     @property
+    def written(self) -> str:
+        """How the surface is written."""
+        meta = self.results.meta
+        if meta.surface == "none":
+            return "not known here"
+        return SURFACE.get((meta.convention, meta.language), meta.convention)
+
+    @property
     def outputs(self) -> list[str]:
         """The outputs that were scored, surface first."""
         return [output for output in OUTPUTS if output in self.results.meta.units]
@@ -74,8 +82,9 @@ class Study:
         return sorted((r for r in self.results.meta.runs if r.system == system), key=lambda r: r.seed)
 
     def rate(self, measure: str, system: str, output: str, bin: str = "all") -> Record | None:
-        """A measure of one system in the finer unit."""
-        return self.results.get(measure, system, output, bin=bin)
+        """A measure of one system in the finer unit; None where it was not scored."""
+        scored = output in self.results.meta.units
+        return self.results.get(measure, system, output, bin=bin) if scored else None
 
     def difference(
         self, measure: str, output: str, bin: str = "all", system: str | None = None

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from l2dual.report.page import nothing_learned
-from l2dual.report.study import Study, percent, points, read_study
+from l2dual.report.study import Study, percent, points
+from l2dual.results import read_results
 
 HEAD = ("", "system", "seeds", "surface", "meaning", "cross-talk: surface", "meaning")
 MOST = 6  # systems of one study; the report has all
@@ -11,10 +12,9 @@ MOST = 6  # systems of one study; the report has all
 
 def summary(paths: list[Path]) -> str:
     """Lay the results files of one or two recipes out in about ten lines."""
-    lines, places, studies = [HEAD], [], [read_study(path.parent) for path in paths]
-    for path, study in zip(paths, studies, strict=True):
-        lines += [_row(study, system) for system in study.systems[:MOST]]
-        places.append(_places(path.parent))
+    studies = [Study(read_results(path)) for path in paths]
+    lines = [HEAD, *(_row(study, system) for study in studies for system in study.systems[:MOST])]
+    places = [_places(folder) for folder in dict.fromkeys(path.parent for path in paths)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
     warnings = dict.fromkeys(warning for study in studies for warning in study.results.meta.warnings)
@@ -24,9 +24,8 @@ def summary(paths: list[Path]) -> str:
 def _row(study: Study, system: str) -> tuple[str, ...]:
     rates, talks = [], []
     for output in ("surface", "meaning"):
-        scored = output in study.outputs
-        rate = study.rate("error_rate", system, output) if scored else None
-        talk = study.difference("cross_talk", output, system=system) if scored else None
+        rate = study.rate("error_rate", system, output)
+        talk = study.difference("cross_talk", output, system=system)
         rates.append(f"{study.unit(output)} {percent(rate.value)} %" if rate else "")
         known = talk is not None and talk.value is not None and talk.learned
         talks.append(points(talk.value) if known else "")

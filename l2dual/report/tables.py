@@ -60,15 +60,14 @@ def systems(study: Study) -> Table:
         f1 = _rate(study, "f1", system, "surface")
         rows.append((system, [*rates, *talks, *intrusions, f1, *map(Cell, facts)]))
     about = (
-        "Mean over seeds. Cross-talk, in points with its 95 % interval: how much more the system’s error rate "
-        "differs from its baseline’s at the learner’s tokens than at the others. Intrusions: how often, at a "
-        "replaced token, the other output’s token is written."
+        "Mean over seeds. Cross-talk, in points with its 95 % interval: what sharing changes at the learner’s "
+        "tokens less what it changes at the others. Intrusions: the other output’s token at a replaced one."
     )
     return Table("All systems", about, columns, rows)
 
 
 def _rate(study: Study, measure: str, system: str, output: str, bin: str = "all") -> Cell:
-    found = study.rate(measure, system, output, bin) if output in study.outputs else None
+    found = study.rate(measure, system, output, bin)
     return Cell("–" if found is None else percent(found.value))
 
 
@@ -151,9 +150,9 @@ LAYERS = (
     Layers(
         "decoders",
         "Similarity of the decoders (CKA)",
-        "Each decoder is given its own reference. Shared tokens alone make decoders alike: compare with the "
-        "floor, two random decoders on the same references.",
-        lambda record: f"{_pair(record)}, {record.positions}",
+        "Each decoder is given its own reference; both outputs are compared where these are the same. Shared "
+        "tokens alone make decoders alike: compare with the floor, two random decoders.",
+        _pair,
         {"cka": "", "floor": "floor", "ceiling": "ceiling"},
         _unlike,
     ),

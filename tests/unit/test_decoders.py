@@ -3,11 +3,13 @@ import pytest
 import torch
 
 from l2dual.analysis.cka import debiased_cka
-from l2dual.analysis.decoders import _pairs, compare_decoders, force
+from l2dual.analysis.decoders import ForcedDecoders, _pairs, compare_decoders, force, token_ids
 from l2dual.analysis.entanglement import Options
-from l2dual.analysis.positions import aligned, matched, shared_vocabulary_sets
+from l2dual.analysis.positions import aligned, comparable
+from l2dual.datadir import DataDir
 from l2dual.errors import DataError, UsageError
 from l2dual.load import CHECKPOINT, load_model
+from l2dual.speech import batches
 from tests.systems import OUTPUTS, TOKENS, WIDTH, make_data, make_run
 
 
@@ -15,21 +17,20 @@ def test_alignment_of_positions():
     """sink ~ think: the meaning's t and h stand for one letter and none."""
     sink, think = [1, 2, 3, 4], [9, 8, 2, 3, 4]
     steps = aligned(sink, think)
-    assert matched(sink, think) == [(1, 2), (2, 3), (3, 4)]
+    assert [pair for pair in steps if None not in pair][-3:] == [(1, 2), (2, 3), (3, 4)]
     assert [i for i, _ in steps if i is not None] == [0, 1, 2, 3]
     assert [j for _, j in steps if j is not None] == [0, 1, 2, 3, 4]
-    assert matched([5, 6], [7, 8]) == []
     assert aligned([5], [5, 6]) == [(0, 0), (None, 1)]
 
 
-def test_sets_of_positions():
-    same, other = list(range(20)), list(range(20))
-    other[3] = 99
-    ids = {"surface": {"u": same, "v": other}, "meaning": {"u": same, "v": same}}
-    zero, rest = shared_vocabulary_sets(ids)
-    assert set(zero.by_utt) == {"u"} and zero.by_utt["u"]["surface"].tolist() == [4, 12]
-    assert set(rest.by_utt) == {"v"}  # position 3 does not match, so all later ones shift by one
-    assert rest.by_utt["v"]["meaning"].tolist() == [5, 13]
+def test_where_decoders_are_comparable():
+    same, other = list(range(20)), [*range(19), 99]
+    ids = {"surface": {"u": same, "v": other, "w": []}, "meaning": {"u": same, "v": same, "w": []}}
+    ((outputs, positions),) = comparable(ids, shared=True)
+    assert outputs == ("surface", "meaning") and set(positions) == {"u"}
+    assert positions["u"].tolist() == [4, 12]
+    surface, meaning = comparable(ids, shared=False)
+    assert surface[0] == ("surface",) and set(surface[1]) == set(meaning[1]) == {"u", "v"}
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +62,10 @@ def test_forced_in_a_batch_as_alone(runs):
     np.testing.assert_allclose(longer[1][0, :4], batch[1][0, :4], atol=1e-5)
 
 
-def test_all_pairs_on_both_sets(data, runs):
+def test_all_pairs(data, runs):
     records = compare_decoders(data, list(runs.values()), Options())
     pairs = {(r.system_x, r.output_x, r.system_y, r.output_y) for r in records}
-    assert len(records) == 2 * 6 * 2 and len(pairs) == 6  # sets, pairs, layers
-    assert {r.positions for r in records} == {"divergence 0", "matched positions"}
+    assert len(records) == 6 * 2 and len(pairs) == 6  # pairs, layers
     assert {r.n_utts for r in records} == {36}
     for record in records:
         assert record.n_frames >= 4 * WIDTH
@@ -97,20 +97,18 @@ def test_one_decoder_under_two_names(data, runs, tmp_path):
         state[name] = state[name.replace("meaning", "surface")]
     torch.save(state, twin / CHECKPOINT)
     records = compare_decoders(data, [twin], Options())
-    zero = [record for record in records if record.positions == "divergence 0"]
-    assert len(zero) == 2
-    for record in zero:
-        assert record.cka == pytest.approx(1)
+    assert len(records) == 2
     for record in records:
-        assert record.null < record.cka
+        assert record.null < record.cka == pytest.approx(1)
 
 
-def test_two_vocabularies_are_pooled(data, tmp_path):
+def test_two_vocabularies_are_compared_by_output(data, tmp_path):
     tokens = [*TOKENS[:2], "c", "b", "a", *TOKENS[5:]]
     run = make_run(tmp_path / "do", "do", 1, tokens=tokens)
-    records = compare_decoders(data, [run], Options())
-    assert {r.positions for r in records} == {"pooled utterances"}
-    assert {r.n_frames for r in records} == {72}
+    surface = make_run(tmp_path / "so_surface", "so_surface", 1, tokens=tokens)
+    records = compare_decoders(data, [run, surface], Options())
+    assert {(r.output_x, r.output_y) for r in records} == {("surface", "surface")}
+    assert {r.n_utts for r in records} == {72}
     meaning = make_run(tmp_path / "so", "so_meaning", 1)
     with pytest.raises(UsageError, match="another vocabulary of meaning"):
         compare_decoders(data, [run, meaning], Options())
@@ -129,22 +127,18 @@ def test_too_little_or_broken(tmp_path, data, runs):
 
 def test_sample_is_the_forced_positions(data, runs):
     """A record's value, computed anew from whole utterances."""
-    from l2dual.analysis.decoders import ForcedDecoders, token_ids
-    from l2dual.datadir import DataDir
-    from l2dual.speech import batches
-
     directory, model = DataDir.load(data), load_model(runs["do"])
     ids, shared = token_ids(directory, {runs["do"]: {"outputs": OUTPUTS["do"]}})
-    sets = shared_vocabulary_sets(ids)
-    samples = ForcedDecoders(directory, ids, sets, Options(batch_size=1))(model, runs["do"])
+    ((outputs, positions),) = comparable(ids, shared)
+    samples = ForcedDecoders(directory, positions, outputs, Options(batch_size=1))(model, runs["do"])
     sides = {"surface": [], "meaning": []}
     with torch.inference_mode():
         for (utt,), speech, lengths in batches(directory, 1):
-            if utt in sets[1].by_utt:
+            if utt in positions:
                 states, frames = model.encode(speech, lengths)
                 for output, kept in sides.items():
                     layer = force(model, output, states, frames, [ids[output][utt]])[1][0]
-                    kept.append(layer[sets[1].by_utt[utt][output]].numpy())
+                    kept.append(layer[positions[utt]].numpy())
     expected = debiased_cka(*(np.concatenate(kept) for kept in sides.values()))
-    both = (samples["matched positions", output].layers[1] for output in sides)
+    both = (samples[output].layers[1] for output in sides)
     assert shared and debiased_cka(*both) == pytest.approx(expected, abs=1e-6)

@@ -5,8 +5,11 @@ import math
 
 import pytest
 import torch
+from torch.utils.tensorboard import SummaryWriter
 
-from l2dual.gradients import GradientCosines, trainable_layers
+from l2dual.analysis.gradients import cosines
+from l2dual.gradients import PREFIX, GradientCosines, trainable_layers
+from l2dual.runs import write_yaml
 
 
 class TwoLayers(torch.nn.Module):
@@ -71,3 +74,20 @@ def test_a_layer_that_is_not_trained_is_left_out(build_model):
     assert list(layers) == ["block2", "other"]
     total = sum(p.numel() for layer in layers.values() for p in layer)
     assert total == sum(p.numel() for p in encoder.parameters() if p.requires_grad)
+
+
+def test_records_are_means_over_the_log(tmp_path):
+    run = {"system": "do", "seed": 2, "outputs": ["surface", "meaning"], "data": "d", "commit": "abc"}
+    run |= {"corpus": "x", "language": "en", "convention": "heard", "train_config": "t", "command": "c"}
+    write_yaml(tmp_path / "run.yaml", run)
+    (empty,) = cosines([tmp_path])
+    assert empty.mean is None and "no gradient cosine" in empty.reason
+    with SummaryWriter(tmp_path / "tensorboard/train") as train, SummaryWriter(tmp_path / "tensorboard/valid") as valid:
+        valid.add_scalar("loss", 1.0, 30)
+        for step, value in ((10, 0.2), (20, math.nan), (25, 0.6), (30, 9.0)):  # 30: an epoch's mean
+            train.add_scalar(f"{PREFIX}block1", value, step)
+    (record,) = cosines([tmp_path])
+    assert (record.layer, record.n, record.reason) == ("block1", 2, None)
+    assert record.mean == pytest.approx(0.4)
+    write_yaml(tmp_path / "run.yaml", run | {"outputs": ["surface"]})
+    assert cosines([tmp_path]) == []

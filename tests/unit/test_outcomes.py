@@ -120,6 +120,21 @@ def test_cross_talk_is_the_difference_of_differences(results, runs):
         assert results.get("intrusion_rate", f"so_{output}", output).value < 0.1
 
 
+def test_the_interval_is_of_the_mean_difference_over_clusters_and_seeds(results, runs):
+    errors = {
+        system: np.array([
+            one.counts["surface", "char"][:, 1:4].sum(1) for one in runs if one.run.system == system
+        ])
+        for system in ("do", "so_surface")
+    }  # fmt: skip
+    apart, n_ref = errors["do"] - errors["so_surface"], runs[0].counts["surface", "char"][:, 0]
+    residual = apart.mean(0) - apart.mean(0).sum() / n_ref.sum() * n_ref
+    of_speaker = residual.reshape(10, 4).sum(1)[:, None] / n_ref.sum()
+    (expected,) = stats.estimates(of_speaker, [(apart.sum(1) / n_ref.sum()).tolist()])
+    found = results.get("error_rate", "do", "surface", baseline="so_surface")
+    assert found.interval == pytest.approx(expected.interval)
+
+
 def test_an_interval_of_a_rate_stays_among_possible_values(data):
     rng = np.random.default_rng(5)
     rates = {1: 0.002, 2: 0.1, 3: 0.3}
