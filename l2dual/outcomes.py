@@ -362,7 +362,7 @@ def _warnings(study: Study, seen: int | None) -> list[str]:
     if all(len(run.not_learned) == len(run.outputs) for run in runs):
         found.append(
             f"No system has learned yet: {NOT_LEARNED:.0%} errors or more, or all hypotheses alike; try "
-            "more training data (--preset measure), more epochs, or a pretrained encoder (--train_config)"
+            "more training data, more epochs, or a pretrained encoder (docs/encoders.md)"
         )
     if study.edits is not None and not study.edits.any():
         found.append(
