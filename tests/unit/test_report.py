@@ -155,7 +155,7 @@ def test_nothing_learned_is_said_first(tmp_path):
     own.write_text(content.replace('"corpus": "simulated"', '"corpus": "table"', 1))
     said = summary([own])
     assert "next: train on more, or a pretrained encoder" in said
-    assert re.search("hypotheses: (.*)/RUN/", said)[1] == str(folder / "exp")
+    assert re.search("hypotheses: (.*?)/RUN/", said)[1] == str(folder / "exp")
 
 
 def test_one_seed_is_not_comparable(tmp_path):
