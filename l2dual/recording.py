@@ -124,7 +124,8 @@ def read(place: str, allow_pipes: bool = False) -> Sound:
     try:
         sound = _decode(source) if offset is None else _read_ark(source, offset)
     except ERRORS as error:
-        why = " ".join(str(error).split())
+        said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+        why = " ".join(said.split())  # without the path, which whoever reports it names
         raise Unusable(f"unreadable audio, perhaps truncated: {why}") from error
     _check(sound)
     return sound._replace(kind=("PIPE", "")) if pipe else sound

@@ -294,11 +294,11 @@ check_texts() {  # what is trained on needs the texts of all systems; what is te
     if grep -qsx 'meaning: none' "${data}"/*/corpus.yaml; then meaning=none; fi
     for system in ${systems}; do
         if [[ ${meaning} == none ]] && grep -q '^ *meaning:' "$(conf "systems/${system}.yaml")"; then
-            die "corpus ${corpus} does not say what was intended, which ${system} needs: choose --systems so_surface"
+            die "corpus ${corpus} does not say what was intended, so ${system} can't be trained: choose --systems so_surface"
         fi
         if [[ ${corpus_surface}${assume_surface} == nonefalse ]] \
             && grep -q '^ *surface:' "$(conf "systems/${system}.yaml")"; then
-            die "corpus ${corpus} does not say what was pronounced, which ${system} needs: choose" \
+            die "corpus ${corpus} does not say what was pronounced, so ${system} can't be trained: choose" \
                 "--systems so_meaning, or take speakers to make no errors with --assume_surface true"
         fi
     done
@@ -336,6 +336,7 @@ stage_3() {  # data/TAG -> dump/TAG/formatted/{train,valid,test}: one rate, one 
             --format "${audio_format}" --fs "${fs}" "${pipes[@]}" --nj "${nj}"
     done
     launch format_audio "${train_cmd} --num_threads ${nj} --max_jobs 1"
+    tell format_audio | grep '^left out: ' || true  # recordings that can't be used
 }
 
 stage_4() {  # dump/TAG/formatted -> dump/TAG/{train,valid,test}, and what was dropped and why
