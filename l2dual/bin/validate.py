@@ -59,6 +59,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="run the commands in wav.scp (CMD |) and read the WAV that they write",
     )
     parser.add_argument("--columns", default="", help="of a table: OURS=THEIRS,...")
+    parser.add_argument("--canonical", choices=("given", "dictionary"), default="given",
+                        help="of a table: where it has what is right")  # fmt: skip
     parser.set_defaults(call=call)
 
 
@@ -83,7 +85,7 @@ def call(args: argparse.Namespace) -> None:
             print()
         try:
             if path.is_file():
-                failed |= not preview(path, parse_columns(args.columns))
+                failed |= not preview(path, parse_columns(args.columns), args.canonical)
                 continue
             record, is_good = check(path, args)
         except L2DualError as error:

@@ -179,6 +179,7 @@ def test_dev_is_valid_and_valid_may_be_missing(write):
         ([*HEADER[:3], "surfce"], ROWS, "own.csv, line 1: unknown column 'surfce'; is it 'surface'"),
         ([*HEADER[:3], "meaning"], ROWS, "own.csv, line 1: columns 'meaning' and 'meaning' may both"),
         (HEADER, changed(2, 0, "b.wav"), "own.csv, line 4: no such audio file: "),
+        (HEADER, changed(2, 0, "?? a.wav"), "line 4: no such audio file: .*save it as 'CSV UTF-8'"),
         (HEADER, changed(2, 1, ""), "own.csv, line 4: speaker is empty; fill it in"),
         (HEADER, changed(2, 2, " "), "own.csv, line 4: meaning is empty; fill it in"),
         (HEADER, changed(2, 3, ""), "own.csv, line 4: surface is empty; fill it in"),
