@@ -82,6 +82,11 @@ class Directory:
         """What utt2segment has on an utterance."""
         return self.tables.get("utt2segment", {}).get(utt, Row(0, UNKNOWN)).value or UNKNOWN
 
+    def hertz(self, options: Options) -> int:
+        """The sampling rate that corpus.yaml says; stage 3's where it says none."""
+        rate = self.info.get("sampling_rate")
+        return rate if isinstance(rate, int) and rate > 0 else options.rate
+
 
 def validate(path: str | Path, options: Options = Options()) -> tuple[Directory, list[Finding]]:
     """Read a data directory, however faulty, and check it.
@@ -340,8 +345,7 @@ def _decoded(
     parts: dict[str, list[str]] = defaultdict(list)
     for utt, row in rows.items():
         parts[row.value].append(directory.part(utt))
-    rate = directory.info.get("sampling_rate", options.rate)
-    how = partial(decode, usual_rate=rate, allow_pipes=options.allow_pipes)
+    how = partial(decode, usual_rate=directory.hertz(options), allow_pipes=options.allow_pipes)
     with ProcessPoolExecutor(options.nj) as pool:
         return dict(zip(parts, pool.map(how, parts, parts.values(), chunksize=50), strict=True))
 
@@ -386,8 +390,7 @@ def _lengths(directory: Directory, options: Options) -> Iterator[Finding]:
         if seconds < SHORTEST and utt in directory.tables.get("wav.scp", {}):
             line = directory.tables["wav.scp"][utt].line
             yield Finding("short", "wav.scp", line, utt, f"{seconds:.3f} s")
-    rate = directory.info.get("sampling_rate")
-    rate = rate if isinstance(rate, int) and rate > 0 else options.rate
+    rate = directory.hertz(options)
     for output in outputs_of(directory.info):
         name, unit = f"text.{output}", directory.info.get(f"{output}_unit", "char")
         for utt, row in directory.values(name):
