@@ -12,10 +12,11 @@ from string import Formatter
 
 import numpy as np
 import yaml
+from rapidfuzz.distance import Levenshtein
 
 from l2dual.errors import DataError
 from l2dual.phonology.audible import audible_rules
-from l2dual.phonology.english_words import VOICE, marked, unlisted, words
+from l2dual.phonology.english_words import VOICE, marked, readings, unlisted, words
 from l2dual.phonology.rules import (
     BOUNDARY,
     Error,
@@ -124,6 +125,22 @@ def pronounce(text: str) -> str:
     """The standard pronunciation of any text, as ``pronounced`` writes it; DataError if a word of
     it has none. ``english_words.unlisted`` names the words that are a guess."""
     return pronounced(Speech(tuple(_word(word) for word in words(text))))
+
+
+def nearest(text: str, said: str) -> str:
+    """The pronunciation of ``text`` that is nearest to ``said`` in edits of phones, of all that are
+    listed for its words: what a learner who said it is measured against. AX counts as AH."""
+    heard = said.replace("AX", "AH").split()
+
+    def edits(forms: list[str]) -> int:
+        return Levenshtein.distance(" ".join(forms).replace("AX", "AH").split(), heard)
+
+    forms = [[" ".join(phones) for phones, _ in readings(word)] for word in words(text)]
+    chosen = [some[0] for some in forms]
+    for i, some in enumerate(forms):
+        others = ([*chosen[:i], form, *chosen[i + 1 :]] for form in some)
+        chosen = min(others, key=edits)
+    return " ".join(chosen)
 
 
 def caveats(texts: list[str]) -> dict[str, list[str]]:

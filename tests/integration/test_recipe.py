@@ -252,17 +252,39 @@ def test_what_is_trained_is_tested_on_other_data(finished):
     assert not [path for path in new if path.endswith("cka.json")]
 
 
-def table_without_surface(recipe: Path) -> Path:
-    """The simulated recordings as a user's table that has only what was meant."""
-    table = recipe.parent / "my corpus.csv"
+def table_of(recipe: Path, *texts: str, splits=("train", "valid", "test"), name="my corpus") -> Path:
+    """The simulated recordings as a user's table that has some of the texts."""
+    table = recipe.parent / f"{name}.csv"
     with table.open("w", newline="", encoding="utf-8") as stream:
         rows = csv.writer(stream)
-        rows.writerow(["audio", "meaning", "speaker", "split"])
-        for split in ("train", "valid", "test"):
+        rows.writerow(["audio", "speaker", "split", *texts])
+        for split in splits:
             data = DataDir.load(recipe / "data/simulated_tiny_heard" / split)
             for utt, audio in data["wav.scp"].items():
-                rows.writerow([recipe / audio, data["text.meaning"][utt], utt.split("-")[0], split])
+                written = (data[f"text.{text}"][utt] for text in texts)
+                rows.writerow([recipe / audio, utt.split("-")[0], split, *written])
     return table
+
+
+@pytest.mark.parametrize("texts, scored", [(["meaning"], "meaning"), (["surface", "canonical"], "surface")])
+def test_a_table_to_test_on_is_scored_as_far_as_it_can_be(finished, texts, scored):
+    checkout, language, _ = finished
+    if language == "ko":
+        pytest.skip("once is enough")
+    recipe = checkout.recipe(language)
+    table = table_of(recipe, *texts, splits=("test",), name=f"only-{scored}")
+    done = checkout.run(language, "--corpus", "table", "--db", str(table), "--stop_stage", "4")
+    assert "test: kept 20 of 20 utterances" in done.stdout
+    tag = f"table_heard_only-{scored}"
+    done = checkout.run(language, *TINY, "--stage", "9", "--test_data", f"dump/{tag}")
+    assert f"has {scored} only" in done.stdout
+    found = read_results(recipe / f"exp/on_{tag}/results.json")
+    assert {record.output for record in found.records} == {scored}
+    assert {run.system for run in found.meta.runs} == {f"so_{scored}", "do"}
+    for run in recipe.glob("exp/*.seed1"):
+        outputs = {path.name for path in (run / f"decode_on_{tag}/test").glob("text.*")}
+        assert outputs == {path.name for path in (run / "decode/test").glob("text.*")}
+    assert "</html>" in (recipe / f"exp/on_{tag}/report.html").read_text(encoding="utf-8")
 
 
 def test_a_corpus_without_a_surface(finished):
@@ -270,7 +292,7 @@ def test_a_corpus_without_a_surface(finished):
     if language == "ko":
         pytest.skip("once is enough")
     recipe = checkout.recipe(language)
-    table = table_without_surface(recipe)
+    table = table_of(recipe, "meaning")
     mine = ("--corpus", "table", "--db", str(table), "--train_config", "../../conf/train_tiny.yaml")
     refused = checkout.run(language, *mine, check=False)
     assert refused.returncode == 1
@@ -287,7 +309,7 @@ def test_a_corpus_without_a_surface(finished):
 
 def test_an_assumed_surface_is_labelled(finished):
     checkout, language, _ = finished
-    table = table_without_surface(checkout.recipe(language))
+    table = table_of(checkout.recipe(language), "meaning")
     options = ("--assume_surface", "true", "--surface_convention", "pronounced")
     done = checkout.run(
         language, "--corpus", "table", "--db", str(table), *options, "--stop_stage", "6"

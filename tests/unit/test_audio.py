@@ -156,7 +156,7 @@ def test_pcm_becomes_flac(data, tmp_path):
 
 def test_a_segment_that_is_no_numbers_is_named(data, tmp_path):
     data.tables["utt2segment"] = {"s-a": "0.25", "s-b": UNKNOWN, "s-c": UNKNOWN}
-    with pytest.raises(DataError, match="utt2segment: utterance s-a has '0.25', not `start end`"):
+    with pytest.raises(DataError, match="utt2segment: '0.25' is not `start end` in seconds .utterance s-a"):
         format_audio(data, tmp_path / "out", "flac", RATE, nj=1)
 
 

@@ -284,16 +284,21 @@ stage_1() {  # a corpus -> data/TAG/{train,valid,test}
     plan "${data}" "${inputs[@]}" -- local/data.sh "${choices[@]}" --nj "${nj}" --out @OUT@
     launch prepare "${train_cmd} --num_threads ${nj}"
     tell prepare
-    check_surface
+    check_texts
 }
 
-check_surface() {  # systems with a surface need a corpus that says what was pronounced
-    local system
+check_texts() {  # what is trained on needs the texts of all systems; what is tested on alone does not
+    local system meaning=given
+    [[ $(splits) == *train* ]] || return 0
     if grep -qsx 'surface: none' "${data}"/*/corpus.yaml; then corpus_surface=none; fi
-    [[ ${corpus_surface} == none && ${assume_surface} == false ]] || return 0
+    if grep -qsx 'meaning: none' "${data}"/*/corpus.yaml; then meaning=none; fi
     for system in ${systems}; do
-        if grep -q '^ *surface:' "$(conf "systems/${system}.yaml")"; then
-            die "corpus ${corpus} does not say what was pronounced, which ${system} needs: choose" \
+        if [[ ${meaning} == none ]] && grep -q '^ *meaning:' "$(conf "systems/${system}.yaml")"; then
+            die "corpus ${corpus} does not say what was intended, so ${system} can't be trained: choose --systems so_surface"
+        fi
+        if [[ ${corpus_surface}${assume_surface} == nonefalse ]] \
+            && grep -q '^ *surface:' "$(conf "systems/${system}.yaml")"; then
+            die "corpus ${corpus} does not say what was pronounced, so ${system} can't be trained: choose" \
                 "--systems so_meaning, or take speakers to make no errors with --assume_surface true"
         fi
     done
@@ -331,6 +336,7 @@ stage_3() {  # data/TAG -> dump/TAG/formatted/{train,valid,test}: one rate, one 
             --format "${audio_format}" --fs "${fs}" "${pipes[@]}" --nj "${nj}"
     done
     launch format_audio "${train_cmd} --num_threads ${nj} --max_jobs 1"
+    tell format_audio | grep '^left out: ' || true  # recordings that can't be used
 }
 
 stage_4() {  # dump/TAG/formatted -> dump/TAG/{train,valid,test}, and what was dropped and why
@@ -567,7 +573,7 @@ ended() {  # ended STATUS: where the recipe failed or was stopped, and how it go
     echo "l2dual: stage ${number} ${how}. Finished work is kept. ${remedy} ${again} --stage ${number}" >&2
     ((number != 8)) || echo "l2dual: or resume one training alone by its exp/RUN/run.sh" >&2
 }
-check_surface
+check_texts
 main() {  # read as a whole before it runs, so that this file may be edited meanwhile
     for ((number = stage; number <= stop_stage; number++)); do
         if [[ " ${skip_stages} " != *" ${number} "* ]]; then "stage_${number}"; fi
