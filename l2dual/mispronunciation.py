@@ -11,11 +11,7 @@ decisions. Counts and measures are those of Qian, Meng & Soong 2010 (ISCSLP) and
     learner erred    true rejection (diagnosed or not)   false acceptance
     learner right    false rejection                     true acceptance
 
-    precision = TR / (TR + FR)                   false acceptance rate = FA / (TR + FA)
-    recall    = TR / (TR + FA)                   false rejection rate  = FR / (TA + FR)
-    f1        = 2 TR / (2 TR + FA + FR)          diagnosis error rate  = DE / (CD + DE)
-
-with CD and DE the true rejections whose annotation names what was said, where the system says the
+CD and DE are the true rejections whose annotation names what was said, where the system says the
 same (correct diagnosis) and where it says something else (diagnosis error).
 """
 

@@ -45,17 +45,11 @@ OTHER_ALPHABET = "meaning is in {}s, the canonical text in {}s: no place in it i
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number per seed, and what each utterance adds to its mean.
+    """A number per seed, and what each utterance adds to its mean."""
 
-    Attributes:
-        per_seed: value of each seed; empty where there is no denominator.
-        influences: of each seed, (U,).
-        counted: (U,) the utterances with a denominator.
-    """
-
-    per_seed: dict[int, float]
-    influences: dict[int, np.ndarray]
-    counted: np.ndarray
+    per_seed: dict[int, float]  # empty where there is no denominator
+    influences: dict[int, np.ndarray]  # of each seed, (U,)
+    counted: np.ndarray  # (U,) the utterances with a denominator
 
     def __sub__(self, other: "Quantity") -> "Quantity":
         """The difference, of the seeds that both have; counted where the scarcer of both is."""
@@ -69,23 +63,14 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Study:
-    """The counts of U test utterances under all runs of one comparison.
+    """The counts of U test utterances under all runs of one comparison."""
 
-    Attributes:
-        data: the references.
-        runs: of each (system, seed), its scores.
-        utts: ids, in the order of all arrays.
-        clusters: (U,) index of each utterance's speaker or voice.
-        edits: (U,) divergence; None without a surface.
-        bins: (U,) its bins; None likewise.
-    """
-
-    data: DataDir
-    runs: dict[tuple[str, int], Scored]
-    utts: list[str]
-    clusters: np.ndarray
-    edits: np.ndarray | None
-    bins: np.ndarray | None
+    data: DataDir  # the references
+    runs: dict[tuple[str, int], Scored]  # by system and seed
+    utts: list[str]  # in the order of all arrays
+    clusters: np.ndarray  # (U,) index of each utterance's speaker or voice
+    edits: np.ndarray | None  # (U,) divergence; None without a surface
+    bins: np.ndarray | None  # (U,) its bins; None likewise
 
     def counts(self, system: str, output: str, unit: str) -> dict[int, np.ndarray]:
         """The counts of each seed, (U, len(COUNTS))."""
@@ -321,10 +306,12 @@ def _error_counts(study: Study, record: Record) -> dict[str, list[int]] | None:
 
 
 def _adjusted(records: list[Record]) -> list[Record]:
-    """Add p_holm over all cross-talk that is tested."""
-    tested = [index for index, record in enumerate(records) if record.p is not None]
-    adjusted = dict(zip(tested, stats.holm([records[i].p for i in tested]), strict=True))
-    return [replace(r, p_holm=adjusted.get(index)) for index, r in enumerate(records)]
+    """Add p_holm over the outputs of a system, so that it does not depend on what ran beside it."""
+    adjusted: dict[int, float] = {}
+    for system in {record.system for record in records}:
+        tested = [i for i, r in enumerate(records) if r.system == system and r.p is not None]
+        adjusted |= zip(tested, stats.holm([records[i].p for i in tested]), strict=True)
+    return [replace(record, p_holm=adjusted.get(i)) for i, record in enumerate(records)]
 
 
 def _meta(study: Study, made_by: Mapping[str, str], seen: int | None) -> Meta:
@@ -350,7 +337,6 @@ def _meta(study: Study, made_by: Mapping[str, str], seen: int | None) -> Meta:
         bins={n: int((study.bins == n).sum()) for n in BINS} if study.bins is not None else {},
         runs=[scored.run for _, scored in sorted(study.runs.items())],
         warnings=_warnings(study, seen),
-        method=dict(stats.METHOD),
         **made_by,
     )
 

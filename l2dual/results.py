@@ -1,26 +1,12 @@
 """exp/results.json: ``{"meta": Meta, "records": [Record, ...]}``, the one file that reports read.
 
-Meta stands once. A record is one number: a ``measure`` of one system, or of a system less its
-``baseline`` where that is named. Rates, differences and their intervals are fractions, not percent.
-
-==========================  ================================================================
-measure                     value
-==========================  ================================================================
-``error_rate``              (S + D + I) / reference tokens; by bin too
-``learner_error_rate``      share of the learner's tokens that are wrong (`l2dual.crosstalk`)
-``other_error_rate``        share of the other tokens that are wrong
-``cross_talk``              baseline only, the primary outcome: difference of
-                            ``learner_error_rate`` less that of ``other_error_rate``
-``intrusion_rate``          share of the replaced tokens at which the other output's is written
-``precision``, ``recall``,  mispronunciation detection and diagnosis from the surface and the
-``f1``, ...                 reference prompt (`l2dual.mispronunciation.MEASURES`)
-``slope``                   baseline only: change of the difference of ``error_rate`` for one
-                            more learner's edit in the utterance (the paper's view)
-==========================  ================================================================
+A record is one number: a ``measure`` of one system, or of a system less its ``baseline`` where that
+is named. Rates, differences and their intervals are fractions, not percent. docs/statistics.md
+defines the measures.
 
 A value is the mean over seeds. Its interval is one, over clusters (speakers, or voices) and seeds
-together; ``p`` goes with ``cross_talk`` alone, ``p_holm`` over all of the file's ``cross_talk`` in
-the finer unit. ``interval`` is null where ``reason`` says why the value is not comparable.
+together; ``p`` goes with ``cross_talk`` alone, in the finer unit, and ``p_holm`` is adjusted over the
+outputs of the system. ``interval`` is null where ``reason`` says why the value is not comparable.
 """
 
 import dataclasses
@@ -74,7 +60,6 @@ class Meta:
     bins: dict[str, int]  # divergence bin: utterances; empty without a surface
     runs: list[Run]
     warnings: list[str]  # what a reader must know first: nothing learned, no learner's error
-    method: dict[str, str | int | float]
     commit: str
     command: str
 

@@ -1,21 +1,16 @@
-"""One interval and one p-value, over clusters and seeds together.
+"""One interval and one p-value, over clusters (speakers, or voices) and seeds together.
 
-Clusters are the speakers, or the voices that simulated speakers share
-(`l2dual.datadir.DataDir.clusters`). Every value that l2dual puts an interval on is a sum of ratios
-of sums over utterances, so it has an influence per cluster: what the cluster adds to the value's
-deviation (the delta method: Davison & Hinkley 1997, Bootstrap Methods and their Application,
-section 2.7). Influences add up to 0, and those of a difference are the difference of those.
+Every value with an interval is a sum of ratios of sums over utterances, so it has an influence per
+cluster: what the cluster adds to the value's deviation (the delta method: Davison & Hinkley 1997,
+Bootstrap Methods and their Application, section 2.7). Influences add up to 0, and those of a
+difference are the difference of those.
 
 **Over clusters**: with s^2 = C / (C - 1) * sum of squared influences of C clusters, the half width
 is q s, q the 95 % quantile of |t*| over REPLICATES bootstrap samples of clusters (symmetric
-bootstrap-t; Hall 1988, Journal of the Royal Statistical Society B 50).
-
-**Over seeds**: the variance of a mean of n seeds.
-
-**Together**: clusters and seeds are crossed, since every seed's system hears every cluster. The
-variance is the sum of both; that of their interaction is in both, which errs to the safe side.
-Degrees of freedom: Satterthwaite (1946, Biometrics Bulletin 2). Other prompts are not covered:
-they are drawn with the clusters, not beside them.
+bootstrap-t; Hall 1988, Journal of the Royal Statistical Society B 50). **Over seeds**: the variance
+of a mean of n seeds. **Together**: they are crossed, so the variance is the sum of both; that of
+their interaction is in both, which errs to the safe side. Degrees of freedom: Satterthwaite (1946,
+Biometrics Bulletin 2).
 """
 
 import math
@@ -29,15 +24,6 @@ LEVEL = 0.95
 MIN_UTTS = 20
 MIN_CLUSTERS = 6  # with five, even a difference of one sign in all could not reach p < .05: 2 / 2^5
 MIN_SEEDS = 3
-METHOD = {
-    "interval": f"{LEVEL:.0%} over clusters (symmetric bootstrap-t) and seeds (t) together",
-    "p": "of the same interval, that cross-talk is 0",
-    "p_holm": "Holm over all cross-talk of the file",
-    "replicates": REPLICATES,
-    "min_utts": MIN_UTTS,
-    "min_clusters": MIN_CLUSTERS,
-    "min_seeds": MIN_SEEDS,
-}
 BLOCK = 256  # values at a time, so that their replicates fit in memory
 
 
@@ -45,6 +31,7 @@ BLOCK = 256  # values at a time, so that their replicates fit in memory
 class Estimate:
     """A value's 95 % interval and the p-value of its being 0, or the reason why there is none."""
 
+    value: float | None = None
     interval: tuple[float, float] | None = None
     p: float | None = None
     reason: str | None = None
@@ -66,17 +53,10 @@ def influence(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 
 
 def slope_terms(x: np.ndarray, y: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Write the slope of the rate y / n on x as a ratio of sums.
+    """Numerators and denominators (U,) of the slope of y / n on x by least squares with weights n.
 
-    The slope is that of least squares with weights n. Numerator and denominator are the normal
-    equation at the fitted intercept (the estimating function bootstrap: Hu & Kalbfleisch 2000,
-    Canadian Journal of Statistics 28).
-
-    Args:
-        x, y, n: (U,) covariate, errors and reference tokens.
-
-    Returns:
-        (U,) numerators and (U,) denominators, all 0 where x does not vary.
+    They are the terms of the normal equation at the fitted intercept (the estimating function
+    bootstrap: Hu & Kalbfleisch 2000, Canadian Journal of Statistics 28), all 0 where x does not vary.
     """
     total = max(n.sum(), 1)
     centred = x - (n @ x) / total
@@ -126,7 +106,7 @@ def _joint(error: float, quantile: float, values: list[float], n_clusters: int) 
     joint = math.sqrt(variances.sum())
     freedom = variances.sum() ** 2 / (variances**2 / freedoms).sum()
     mean, reach = float(np.mean(values)), float(t.ppf((1 + LEVEL) / 2, freedom) * joint)
-    return Estimate((mean - reach, mean + reach), float(2 * t.sf(abs(mean) / joint, freedom)))
+    return Estimate(mean, (mean - reach, mean + reach), float(2 * t.sf(abs(mean) / joint, freedom)))
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
+from time import perf_counter
 
 import torch
 from espnet2.torch_utils.safe_torch_load import safe_torch_load
+from espnet2.train.reporter import aggregate
 from espnet2.train.trainer import Trainer
 
 from l2dual.distributed import watched
@@ -18,6 +21,8 @@ HALF = "half.pth"  # the model when half of the training's batches are done
 
 class L2DualTrainer(Trainer):
     """Refuses settings that ESPnet accepts and that train nothing, or select no model."""
+
+    known = ""  # loss of the epoch before, and the time that the training still takes
 
     @classmethod
     def run(cls, model, trainer_options, distributed_option, **kwargs) -> None:
@@ -47,7 +52,7 @@ class L2DualTrainer(Trainer):
 
     @classmethod
     def train_one_epoch(cls, model, iterator, reporter, options, **kwargs) -> bool:
-        """Train one epoch, and print which for the job launcher's progress.
+        """Train one epoch; print which, the last loss and the time to go for the job launcher.
 
         Raises:
             UsageError: the epoch has fewer batches than ``accum_grad``, or no finite gradients, so
@@ -61,7 +66,7 @@ class L2DualTrainer(Trainer):
         run = ".".join(Path(options.output_dir).name.split(".")[-2:])
         batches = iterator
         if kwargs["distributed_option"].dist_rank in (None, 0):
-            print(f"progress: {run} epoch {reporter.epoch} of {options.max_epoch}", flush=True)
+            print(f"progress: {run} epoch {reporter.epoch} of {options.max_epoch}{cls.known}", flush=True)
             batches = saving_at_half(iterator, model, reporter.epoch, options)
         if super().train_one_epoch(
             model=model, iterator=batches, reporter=reporter, options=options, **kwargs
@@ -70,6 +75,8 @@ class L2DualTrainer(Trainer):
                 f"no batch of epoch {reporter.epoch} had finite gradients: lower the learning rate, "
                 "or set use_amp: false"
             )
+        left = (perf_counter() - reporter.start_time) * (options.max_epoch - reporter.epoch)
+        cls.known = f", loss {aggregate(reporter.stats['loss']):.2f}, {timedelta(seconds=round(left))} to go"
         return False
 
     @staticmethod

@@ -16,21 +16,12 @@ SPACING = 25  # encoder frames; nearer ones are so alike that they count as one 
 
 @dataclass(frozen=True)
 class Activations:
-    """What every block of one encoder gives on the sampled frames.
+    """What every block gives on the sampled frames; those of an utterance in order of time."""
 
-    Frames of one utterance are adjacent, in order of time.
-
-    Attributes:
-        utts: the utterances, (U,).
-        lengths: encoder frames of each utterance, (U,).
-        rows: index into ``utts`` of each sampled frame, (n,).
-        layers: activations after each block, (n, d) float32, first block first.
-    """
-
-    utts: tuple[str, ...]
-    lengths: np.ndarray
-    rows: np.ndarray
-    layers: list[np.ndarray]
+    utts: tuple[str, ...]  # (U,)
+    lengths: np.ndarray  # encoder frames of each utterance, (U,)
+    rows: np.ndarray  # index into utts of each sampled frame, (n,)
+    layers: list[np.ndarray]  # after each block, (n, d) float32
 
 
 def frame_positions(length: int, spacing: int = SPACING) -> np.ndarray:
@@ -59,26 +50,29 @@ def recorded_blocks(model: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
             hook.remove()
 
 
+def encoded(
+    model: torch.nn.Module, data: DataDir, batch_size: int
+) -> Iterator[tuple[list[str], torch.Tensor, torch.Tensor]]:
+    """Utterances, encoder output (B, T', D) and its lengths (B,), batch by batch.
+
+    Batches are made from the durations alone, so every model sees the same padding.
+    """
+    device = next(model.parameters()).device
+    for utts, speech, lengths in batches(data, batch_size):
+        yield utts, *model.encode(speech.to(device), lengths.to(device))
+
+
 @torch.inference_mode()
 def collect(model: torch.nn.Module, data: DataDir, batch_size: int) -> Activations:
     """Encode every utterance once, and keep the sampled frames of every block.
-
-    Batches are made from the durations alone, so every model sees the same padding.
-
-    Args:
-        model: in evaluation mode, with ``encode(speech, lengths)`` and ``encoder.encoders``.
-        data: of one split, after stage 3.
-        batch_size: utterances in a batch.
 
     Raises:
         UsageError: the encoder has no list of blocks.
         DataError: an utterance without a frame, or values that are not finite.
     """
-    device = next(model.parameters()).device
     utts, all_lengths, rows, layers = [], [], [], []
     with recorded_blocks(model) as outputs:
-        for names, speech, speech_lengths in batches(data, batch_size):
-            _, lengths = model.encode(speech.to(device), speech_lengths.to(device))
+        for names, _, lengths in encoded(model, data, batch_size):
             layers = layers or [[] for _ in outputs]
             for index, (name, length) in enumerate(zip(names, lengths.tolist(), strict=True)):
                 if length < 1:

@@ -5,39 +5,27 @@ from dataclasses import dataclass
 import torch
 from torchaudio.functional import forced_align, merge_tokens
 
+from l2dual.analysis.activations import encoded
 from l2dual.datadir import DataDir
 from l2dual.errors import UsageError
 from l2dual.model import L2DualModel
-from l2dual.speech import batches
 
 REACH = 2  # encoder frames (0.04 s each) on either side of where CTC emits a token
 
 
 @dataclass(frozen=True)
 class Aligned:
-    """Frames of an utterance's tokens.
+    """Frames of an utterance's tokens."""
 
-    Attributes:
-        length: encoder frames of the utterance.
-        segments: first and last frame of each token, both within.
-    """
-
-    length: int
-    segments: list[tuple[int, int]]
+    length: int  # encoder frames of the utterance
+    segments: list[tuple[int, int]]  # first and last frame of each token, both within
 
 
 @torch.inference_mode()
 def align_texts(
     model: L2DualModel, output: str, data: DataDir, ids: dict[str, list[int]], batch_size: int
 ) -> dict[str, Aligned]:
-    """Align the texts of an output by Viterbi on its CTC (torchaudio's ``forced_align``).
-
-    Args:
-        model: in evaluation mode.
-        output: whose CTC.
-        data: one split.
-        ids: token ids of each utterance.
-        batch_size: utterances in a batch.
+    """Align the texts of an output, ``ids`` of each utterance, by Viterbi on its CTC.
 
     Returns:
         Of each utterance that CTC can align: it needs a frame for each token, and one more
@@ -48,10 +36,8 @@ def align_texts(
     """
     if output not in model.ctcs:
         raise UsageError(f"the system has no CTC on {output}, which must align the tokens")
-    device = next(model.parameters()).device
     found = {}
-    for utts, speech, speech_lengths in batches(data, batch_size):
-        states, lengths = model.encode(speech.to(device), speech_lengths.to(device))
+    for utts, states, lengths in encoded(model, data, batch_size):
         log_probs = model.ctcs[output].log_softmax(states).float().cpu()  # (B, T', V)
         for utt, frames, length in zip(utts, log_probs, lengths.tolist(), strict=True):
             tokens = ids[utt]

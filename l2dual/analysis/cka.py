@@ -1,4 +1,4 @@
-"""Debiased linear CKA, and its uncertainty over speakers.
+"""Debiased linear CKA, and the jackknife over speakers.
 
 CKA (Kornblith et al. 2019, "Similarity of Neural Network Representations Revisited", eq. 2-3) is
 HSIC(x, y) / sqrt(HSIC(x, x) HSIC(y, y)). The plain estimate is biased upwards, to near 1 when
@@ -17,6 +17,7 @@ from scipy.stats import t as student
 from l2dual.errors import DataError
 
 MIN_FRAMES = 4  # the U-statistic is over quadruples of different frames
+MIN_CLUSTERS = 10
 
 
 def debiased_cka(x: ArrayLike, y: ArrayLike) -> float:
@@ -97,14 +98,10 @@ def hsic(terms: list) -> float:
 def jackknife_interval(values: np.ndarray, sizes: np.ndarray) -> list[float]:
     """95 % interval by the jackknife over groups (speakers) of unlike size.
 
-    Not a bootstrap: it draws a speaker several times, and a frame paired with its own copy is the
-    diagonal that the debiased estimate leaves out, so every replicate is biased upwards. The interval
-    is centred on the jackknife estimate (Quenouille), which takes off the upward bias, of order
-    1 / speakers, of frames that share a speaker; so it is not centred on ``values[0]``. Simulated with
-    20 speakers of 30 frames, it held the population's value in .94 to .97 of the draws.
-
-    Variance: Busing, Meijer & van der Leeden (1999), "Delete-m jackknife for unequal m";
-    quantile: Student's t with (groups - 1) degrees of freedom.
+    Not a bootstrap: that pairs frames with copies of themselves, so every replicate is biased upwards.
+    The interval is centred on the jackknife estimate (Quenouille), not on ``values[0]``: frames that
+    share a speaker bias that upwards by about 1 / speakers. Variance: Busing, Meijer & van der Leeden
+    (1999), "Delete-m jackknife for unequal m"; quantile: Student's t, (groups - 1) degrees of freedom.
 
     Args:
         values: the statistic of all frames, then without each group, (1 + G,), G >= 2.
@@ -120,3 +117,21 @@ def jackknife_interval(values: np.ndarray, sizes: np.ndarray) -> list[float]:
     variance = ((pseudo - estimate) ** 2 / (share - 1)).mean()
     half = student.ppf(0.975, groups - 1) * np.sqrt(variance)
     return [float(estimate - half), float(estimate + half)]
+
+
+def too_few_clusters(count: int) -> str | None:
+    """Why so many speakers or voices are too few for a jackknife; None if they are enough."""
+    if count >= MIN_CLUSTERS:
+        return None
+    return f"interval needs {MIN_CLUSTERS} speakers or voices (has {count})"
+
+
+def ratio(above: np.ndarray, below: np.ndarray, clusters: np.ndarray) -> tuple[float, list[float] | None]:
+    """Ratio of sums over (N,) items, and its jackknife interval where the clusters are enough."""
+    names, index = np.unique(clusters, return_inverse=True)
+    tops, sizes = np.bincount(index, above), np.bincount(index, below)
+    value = tops.sum() / sizes.sum()
+    if too_few_clusters(len(names)):
+        return float(value), None
+    rest = (tops.sum() - tops) / (sizes.sum() - sizes)
+    return float(value), jackknife_interval(np.array([value, *rest]), sizes)

@@ -14,69 +14,50 @@ their CKA is 1 before training and may exceed a ceiling, which is measured acros
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from l2dual.analysis import cka
 from l2dual.analysis.activations import Activations, shuffled_pairs
-from l2dual.analysis.cka import (
-    centre,
-    cosine,
-    debiased_cka,
-    hsic,
-    jackknife_interval,
-    leave_one_out_hsic,
-    sums,
-)
 from l2dual.datadir import DataDir
 
 FRAMES_PER_DIM = 4
 PERMUTATIONS = 20
 MIN_UTTERANCES = 20  # two in each decile of length
-MIN_CLUSTERS = 10
 RANDOM_SEEDS = (900001, 900002)  # of the floor's networks, unlike any training's seed
-VALUES = "cka null floor ceiling ceiling_without interval".split()
 
 
 @dataclass(frozen=True)
 class Side:
-    """One trained network on the sample.
+    """One trained network on the sample."""
 
-    Attributes:
-        network: whose sides of one name are parts of one network.
-        task: what it was trained for; sides of one task and two seeds make a ceiling.
-        seed: of its training.
-        sample: its activations.
-        random: the sample of the same architecture, freshly initialized by a seed.
-    """
-
-    network: str
-    task: str
+    network: Hashable  # sides of one name are parts of one network
+    task: str  # what it was trained for; sides of one task and two seeds make a ceiling
     seed: int
     sample: Activations
-    random: Callable[[int], Activations]
+    random: Callable[[int], Activations]  # of the same architecture, freshly initialized by a seed
 
 
 class Comparison:
-    """The sides that share one sample, and what they have in common.
+    """The sides, by name, that share one sample of a split: the same rows."""
 
-    Args:
-        data: the split that the sample is of.
-        sides: by name; all samples have the same rows.
-    """
-
-    def __init__(self, data: DataDir, sides: dict[str, Side]):
+    def __init__(self, data: DataDir, sides: dict[Hashable, Side]):
         self.sides = sides
         self.frames = next(iter(sides.values())).sample
         clusters = [data.clusters[utt] for utt in self.frames.utts]
         names, by_utt = np.unique(clusters, return_inverse=True)
         self.groups, self.n_clusters = by_utt[self.frames.rows], len(names)
         self.sizes = np.bincount(self.groups, minlength=self.n_clusters)
-        self.own: dict[tuple[str, int], np.ndarray] = {}
-        self.shuffled_own: dict[tuple[str, int, int], list[float]] = {}
-        self.pairs: dict[tuple[str, int], list[tuple[set[int], float]]] = {}
+        self.made: dict[Hashable, Any] = {}
+
+    def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
 
     @cached_property
     def permutations(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -86,7 +67,7 @@ class Comparison:
         rng = np.random.default_rng(0)
         return [shuffled_pairs(self.frames, rng) for _ in range(PERMUTATIONS)]
 
-    def blocks(self, x: str, y: str) -> list[dict]:
+    def blocks(self, x: Hashable, y: Hashable) -> list[dict]:
         """The numbers of one pair of sides, one dict per block that both have."""
         layers = [self.sides[side].sample.layers for side in (x, y)]
         dim = max(layer.shape[1] for side in layers for layer in side)
@@ -99,19 +80,19 @@ class Comparison:
         }
         few = f"{n_frames} frames; needs {least}, four a dimension"
         return [
-            {"layer": layer + 1, **facts, **dict.fromkeys(VALUES)}
+            {"layer": layer + 1, **facts}
             | (self._values(x, y, layer) if n_frames >= least else {"reason": few})
             for layer in range(min(map(len, layers)))
         ]
 
-    def _values(self, x: str, y: str, layer: int) -> dict:
+    def _values(self, x: Hashable, y: Hashable, layer: int) -> dict:
         """Every number of one block, and the reasons for those that are None."""
         similarity = self._similarity(x, y, layer)
         if not np.isfinite(similarity[0]):
             return {"reason": "the activations of one side do not vary over the frames"}
         null = self._null(x, y, layer)
         ceiling, missing = self._ceiling(x, y, layer)
-        few = too_few_clusters(self.n_clusters)
+        few = cka.too_few_clusters(self.n_clusters)
         reasons = [missing, few]
         if null is None:
             found = len(self.frames.utts)
@@ -125,49 +106,44 @@ class Comparison:
                 str(seed): self._ceiling(x, y, layer, seed)[0]
                 for seed in sorted({side.seed for side in self.sides.values()})
             },
-            "interval": None if few else jackknife_interval(similarity, self.sizes),
+            "interval": None if few else cka.jackknife_interval(similarity, self.sizes),
             "reason": "; ".join(filter(None, reasons)) or None,
         }
 
-    def _similarity(self, x: str, y: str, layer: int) -> np.ndarray:
+    def _similarity(self, x: Hashable, y: Hashable, layer: int) -> np.ndarray:
         """CKA of all frames, then without each cluster, (1 + clusters,)."""
-        both = leave_one_out_hsic(self._centred(x, layer), self._centred(y, layer), self.groups)
-        return cosine(both, self._own(x, layer), self._own(y, layer))
+        both = cka.leave_one_out_hsic(self._centred(x, layer), self._centred(y, layer), self.groups)
+        return cka.cosine(both, self._own(x, layer), self._own(y, layer))
 
-    def _centred(self, side: str, layer: int) -> np.ndarray:
-        return centre(self.sides[side].sample.layers[layer])
+    def _centred(self, side: Hashable, layer: int) -> np.ndarray:
+        return cka.centre(self.sides[side].sample.layers[layer])
 
-    def _own(self, side: str, layer: int) -> np.ndarray:
+    def _own(self, side: Hashable, layer: int) -> np.ndarray:
         """HSIC of a layer with itself, (1 + clusters,)."""
-        if (side, layer) not in self.own:
-            x = self._centred(side, layer)
-            self.own[side, layer] = leave_one_out_hsic(x, x, self.groups)
-        return self.own[side, layer]
+        x = self._centred(side, layer)
+        return self._once((side, layer), lambda: cka.leave_one_out_hsic(x, x, self.groups))
 
-    def _null(self, x: str, y: str, layer: int) -> float | None:
+    def _null(self, x: Hashable, y: Hashable, layer: int) -> float | None:
         """Mean of CKA over the permutations; None without one."""
         if not self.permutations:
             return None
         left, right = self._centred(x, layer), self._centred(y, layer)
-        both = [hsic(sums(left[i], right[j])) for i, j in self.permutations]
+        both = [cka.hsic(cka.sums(left[i], right[j])) for i, j in self.permutations]
         own = self._shuffled_own(x, layer, 0), self._shuffled_own(y, layer, 1)
-        return float(np.mean(cosine(both, *own)))
+        return float(np.mean(cka.cosine(both, *own)))
 
-    def _shuffled_own(self, side: str, layer: int, which: int) -> list[float]:
-        key = (side, layer, which)
-        if key not in self.shuffled_own:
-            x = self._centred(side, layer)
-            parts = (x[pair[which]] for pair in self.permutations)
-            self.shuffled_own[key] = [hsic(sums(part, part)) for part in parts]
-        return self.shuffled_own[key]
+    def _shuffled_own(self, side: Hashable, layer: int, which: int) -> list[float]:
+        x = self._centred(side, layer)
+        parts = (x[pair[which]] for pair in self.permutations)
+        return self._once((side, layer, which), lambda: [cka.hsic(cka.sums(part, part)) for part in parts])
 
-    def _floor(self, x: str, y: str, layer: int) -> float | None:
+    def _floor(self, x: Hashable, y: Hashable, layer: int) -> float | None:
         one, other = RANDOM_SEEDS
         draws = [(one, other), (other, one)]
         if self.sides[x].network == self.sides[y].network:
             draws = [(one, one), (other, other)]
         floors = [
-            debiased_cka(
+            cka.debiased_cka(
                 self.sides[x].random(of_x).layers[layer], self.sides[y].random(of_y).layers[layer]
             )
             for of_x, of_y in draws
@@ -175,7 +151,7 @@ class Comparison:
         return float(np.mean(floors)) if np.isfinite(floors).all() else None
 
     def _ceiling(
-        self, x: str, y: str, layer: int, without: int | None = None
+        self, x: Hashable, y: Hashable, layer: int, without: int | None = None
     ) -> tuple[float | None, str | None]:
         """Geometric mean of both tasks' ceilings; or None, with the reason.
 
@@ -192,18 +168,10 @@ class Comparison:
 
     def _same_task(self, task: str, layer: int, without: int | None) -> float | None:
         """Mean CKA over the pairs of seeds of one task."""
-        if (task, layer) not in self.pairs:
-            names = [name for name, side in self.sides.items() if side.task == task]
-            self.pairs[task, layer] = [
-                ({self.sides[side].seed for side in pair}, self._similarity(*pair, layer)[0])
-                for pair in itertools.combinations(names, 2)
-            ]
-        kept = [cka for seeds, cka in self.pairs[task, layer] if without not in seeds]
+        names = [name for name, side in self.sides.items() if side.task == task]
+        kept = [
+            self._once((*pair, layer), lambda pair=pair: self._similarity(*pair, layer)[0])
+            for pair in itertools.combinations(names, 2)
+            if without not in {self.sides[side].seed for side in pair}
+        ]
         return float(np.mean(kept)) if kept else None
-
-
-def too_few_clusters(count: int) -> str | None:
-    """Why so many speakers or voices are too few for a jackknife; None if they are enough."""
-    if count >= MIN_CLUSTERS:
-        return None
-    return f"interval needs {MIN_CLUSTERS} speakers or voices (has {count})"

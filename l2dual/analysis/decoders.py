@@ -1,11 +1,8 @@
 """How alike the decoders of all systems are, layer by layer: records of exp/decoders.json.
 
 Every decoder, forced on the text of its own output by its own encoder, gives a representation for
-each token that it is to predict (Cho & Kim 2026, Table 4). Those of a single-output system are
-compared with all, those of a dual-output one with each other too: where all share one vocabulary, on
-utterances whose texts are the same (divergence 0); else each output's with each other. One position in
-8 is taken: neighbours are alike. The floor are randomly initialized systems on the same texts, since
-shared tokens alone make decoders alike. l2dual.analysis.comparison says what else stands beside a value.
+each token that it is to predict (Cho & Kim 2026, Table 4). `comparable` says where they are compared.
+The floor are random systems on the same texts: shared tokens alone make decoders alike.
 """
 
 import itertools
@@ -16,25 +13,24 @@ import torch
 from espnet2.asr.decoder.transformer_decoder import BaseTransformerDecoder
 from espnet2.legacy.nets.pytorch_backend.transformer.add_sos_eos import add_sos_eos
 
-from l2dual.analysis.activations import Activations, finite
+from l2dual.analysis.activations import Activations, encoded, finite, frame_positions
 from l2dual.analysis.comparison import Comparison, Side
 from l2dual.analysis.entanglement import (
-    ENCODER_CONFIG,
+    ENCODER_PARTS,
     Options,
-    architecture,
+    RandomNetworks,
     head_of_pair,
     read_comparable,
     set_beside,
 )
-from l2dual.analysis.positions import comparable
 from l2dual.analysis.records import Similarity
 from l2dual.datadir import DataDir, has_surface
 from l2dual.errors import UsageError
-from l2dual.load import load_model, random_model, text_to_ids, vocabulary
+from l2dual.load import load_model, text_to_ids, vocabulary
 from l2dual.model import IGNORE_ID, L2DualModel
 from l2dual.outputs import OUTPUTS
-from l2dual.speech import batches
 
+TOKEN_SPACING = 8  # letters; about the second that 25 encoder frames last
 Ids = dict[str, dict[str, list[int]]]  # of each output, token ids of each utterance
 
 
@@ -66,18 +62,21 @@ def _records(
 ) -> list[Similarity]:
     """Records of all pairs of some decoders, on one set of positions."""
     exp_dirs = dict.fromkeys(exp_dir for exp_dir, _ in sides)
+    random = RandomNetworks(forced, [*ENCODER_PARTS, "decoder"])
     samples = {
         exp_dir: forced(load_model(exp_dir, forced.options.checkpoint), exp_dir) for exp_dir in exp_dirs
     }
     table = Comparison(
         forced.data,
         {
-            _name(exp_dir, output): Side(
-                str(exp_dir),
+            (exp_dir, output): Side(
+                exp_dir,
                 f"{runs[exp_dir]['system']} {output}",
                 runs[exp_dir]["seed"],
                 samples[exp_dir][output],
-                lambda seed, exp_dir=exp_dir, output=output: forced.random(exp_dir, seed)[output],
+                lambda seed, exp_dir=exp_dir, output=output: random(
+                    exp_dir, seed, *runs[exp_dir]["outputs"]
+                )[output],
             )
             for exp_dir, output in sides
         },
@@ -85,12 +84,8 @@ def _records(
     return [
         Similarity(**head_of_pair(runs[x[0]], runs[y[0]]), output_x=x[1], output_y=y[1], **block)
         for x, y in _pairs(sides, runs)
-        for block in table.blocks(_name(*x), _name(*y))
+        for block in table.blocks(x, y)
     ]
-
-
-def _name(exp_dir: Path, output: str) -> str:
-    return f"{exp_dir} {output}"
 
 
 def _pairs(sides: list[tuple[Path, str]], runs: dict[Path, dict]) -> list[tuple]:
@@ -128,22 +123,31 @@ def token_ids(data: DataDir, runs: dict[Path, dict]) -> tuple[Ids, bool]:
     return ids, surface == meaning
 
 
-class ForcedDecoders:
-    """The decoders of one model after another on the same positions, one pass for each model.
+def comparable(ids: Ids, shared: bool) -> list[tuple[tuple[str, ...], dict[str, np.ndarray]]]:
+    """Where decoders may be compared: outputs, and every 8th position of each utterance.
 
-    Args:
-        data: one split.
-        positions: of each utterance that is sampled.
-        outputs: whose decoders.
-        options: see :class:`Options`.
+    Under one vocabulary both outputs, where their texts are the same (divergence 0); else each
+    output's decoders with each other only, on all utterances.
     """
+
+    def spaced(output: str, utts: list[str]) -> dict[str, np.ndarray]:
+        texts = ids[output]
+        return {utt: frame_positions(len(texts[utt]), TOKEN_SPACING) for utt in utts if texts[utt]}
+
+    if not shared:
+        return [((output,), spaced(output, list(ids[output]))) for output in OUTPUTS]
+    same = [utt for utt, surface in ids["surface"].items() if surface == ids["meaning"][utt]]
+    return [(OUTPUTS, spaced("surface", same))]
+
+
+class ForcedDecoders:
+    """The decoders of one model after another on the same positions of each utterance."""
 
     def __init__(
         self, data: DataDir, positions: dict[str, np.ndarray], outputs: tuple[str, ...], options: Options
     ):
         self.data, self.positions = data, positions
         self.outputs, self.options = outputs, options
-        self.randoms: dict[str, dict[str, Activations]] = {}
 
     @torch.inference_mode()
     def __call__(self, model: L2DualModel, exp_dir: Path) -> dict[str, Activations]:
@@ -153,13 +157,10 @@ class ForcedDecoders:
         encode = {output: text_to_ids(exp_dir, output) for output in outputs}
         kept: dict[str, list[list[np.ndarray]]] = {output: [] for output in outputs}
         names, lengths_of = [], []
-        for utts, speech, speech_lengths in batches(self.data, self.options.batch_size):
+        for utts, states, lengths in encoded(model, self.data, self.options.batch_size):
             chosen = [(index, utt) for index, utt in enumerate(utts) if utt in self.positions]
             if not chosen:
                 continue
-            states, lengths = model.encode(
-                speech.to(self.options.device), speech_lengths.to(self.options.device)
-            )
             for output in outputs:
                 ids = [encode[output](self.data[f"text.{output}"][utt]) for utt in utts]
                 layers = force(model, output, states, lengths, ids)
@@ -177,14 +178,6 @@ class ForcedDecoders:
             for output, parts in kept.items()
         }
 
-    def random(self, exp_dir: Path, seed: int) -> dict[str, Activations]:
-        """Samples of the same architecture, freshly initialized; made once for all alike."""
-        model = random_model(exp_dir, seed)
-        key = architecture(exp_dir, [*ENCODER_CONFIG, "decoder"]) + f"{model.outputs}{seed}"
-        if key not in self.randoms:
-            self.randoms[key] = self(model, exp_dir)
-        return self.randoms[key]
-
 
 def force(
     model: L2DualModel,
@@ -193,11 +186,9 @@ def force(
     lengths: torch.Tensor,
     ids: list[list[int]],
 ) -> list[torch.Tensor]:
-    """What every layer of a decoder gives when it is forced on a text.
+    """What every layer of the decoder of ``output`` gives when it is forced on a text.
 
     Args:
-        model: in evaluation mode.
-        output: whose decoder.
         states: encoder output, (B, T', D), and its ``lengths`` (B,).
         ids: target tokens of each utterance; position i is where token i is to be predicted.
 

@@ -4,11 +4,14 @@ so_surface is compared with so_meaning (task similarity), and each dual-output e
 l2dual.analysis.comparison says what stands beside each value.
 """
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
 from l2dual.analysis.activations import Activations, collect
 from l2dual.analysis.comparison import Comparison, Side
@@ -23,38 +26,23 @@ from l2dual.score import read_run
 
 CORPUS = ("corpus", "language", "convention")
 SAME_DATA = ("data", *CORPUS)
-ENCODER_CONFIG = "input_size init frontend normalize encoder".split()
+ENCODER_PARTS = "input_size init frontend normalize encoder".split()
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to read, and how.
+    """What to read, and how."""
 
-    Attributes:
-        checkpoint: file in each experiment directory.
-        batch_size: utterances in a batch.
-        device: torch device of the models.
-        max_utts: utterances of each split at most, drawn by a fixed seed; None for all. Probes and
-            subspaces bound themselves.
-        epochs: of the training of a fresh decoder.
-        search: of the beam searches.
-    """
-
-    checkpoint: str = CHECKPOINT
+    checkpoint: str = CHECKPOINT  # file in each experiment directory
     batch_size: int = 8
     device: str = "cpu"
-    max_utts: int | None = None
-    epochs: int = 10
+    max_utts: int | None = None  # of each split, by a fixed seed; not of probes and subspaces
+    epochs: int = 10  # of a new decoder
     search: SearchOptions = field(default_factory=SearchOptions)
 
 
 def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Similarity]:
-    """Compare the encoders of trained systems.
-
-    Args:
-        data_dir: one split, after stage 3.
-        exp_dirs: directories of trained runs, at most one per system and seed.
-        options: see :class:`Options`.
+    """Compare the encoders of trained runs, at most one per system and seed, on a split after stage 3.
 
     Returns:
         One record per pair of encoders and block; [] without two systems to compare.
@@ -70,17 +58,26 @@ def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Simi
         return []
     wanted = sorted({exp_dir for pair in pairs for exp_dir in pair}, key=exp_dirs.index)
     data = DataDir.load(data_dir).sample(options.max_utts)
-    random, sides = RandomSamples(data, options), {}
+
+    def measure(model: torch.nn.Module, exp_dir: Path) -> Activations:
+        try:
+            sample = collect(model.to(options.device), data, options.batch_size)
+        except (DataError, UsageError) as error:
+            raise type(error)(f"{exp_dir}: {error}") from error
+        print(f"progress: encoded with {exp_dir.name}", flush=True)
+        return sample
+
+    random, sides = RandomNetworks(measure), {}
     for exp_dir in wanted:
-        sample = _sample(load_model(exp_dir, options.checkpoint), exp_dir, data, options)
-        sides[str(exp_dir)] = Side(
-            str(exp_dir),
+        sample = measure(load_model(exp_dir, options.checkpoint), exp_dir)
+        sides[exp_dir] = Side(
+            exp_dir,
             runs[exp_dir]["system"],
             runs[exp_dir]["seed"],
             sample,
             lambda seed, exp_dir=exp_dir: random(exp_dir, seed),
         )
-        if not np.array_equal(sample.lengths, sides[str(wanted[0])].sample.lengths):
+        if not np.array_equal(sample.lengths, sides[wanted[0]].sample.lengths):
             raise UsageError(
                 f"{exp_dir}: its encoder gives other numbers of frames than that of {wanted[0]}: "
                 "compare encoders of one subsampling factor"
@@ -89,7 +86,7 @@ def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Simi
     return [
         Similarity(**head_of_pair(runs[x], runs[y]), **block)
         for x, y in pairs
-        for block in table.blocks(str(x), str(y))
+        for block in table.blocks(x, y)
     ]
 
 
@@ -98,34 +95,23 @@ def head_of_pair(x: dict, y: dict) -> dict:
     return {f"{key}_{side}": run[key] for side, run in (("x", x), ("y", y)) for key in ("system", "seed")}
 
 
-class RandomSamples:
-    """Samples of random encoders, made once for all runs of one architecture."""
+class RandomNetworks:
+    """What ``measure(model, exp_dir)`` gives of freshly initialized networks.
 
-    def __init__(self, data: DataDir, options: Options):
-        self.data, self.options = data, options
-        self.made: dict[str, Activations] = {}
+    It is measured once for all runs whose configurations agree on ``parts``.
+    """
 
-    def __call__(self, exp_dir: Path, seed: int) -> Activations:
-        key = architecture(exp_dir, ENCODER_CONFIG) + str(seed)
+    def __init__(self, measure: Callable[[torch.nn.Module, Path], Any], parts: list[str] = ENCODER_PARTS):
+        self.measure, self.parts, self.made = measure, parts, {}
+
+    def __call__(self, exp_dir: Path, seed: int, *more: Hashable) -> Any:
+        """Measure the network of a run and seed, or give what an equal one gave; ``more`` tells apart."""
+        config = read_yaml(exp_dir / "config.yaml")
+        parts = repr([(name, config.get(name), config.get(f"{name}_conf")) for name in self.parts])
+        key = (parts, seed, *more)
         if key not in self.made:
-            model = random_model(exp_dir, seed)
-            self.made[key] = _sample(model, exp_dir, self.data, self.options)
+            self.made[key] = self.measure(random_model(exp_dir, seed), exp_dir)
         return self.made[key]
-
-
-def architecture(exp_dir: Path, names: list[str]) -> str:
-    """What the configuration of a run says on some modules, to tell whether two are alike."""
-    config = read_yaml(exp_dir / "config.yaml")
-    return repr([(name, config.get(name), config.get(f"{name}_conf")) for name in names])
-
-
-def _sample(model, exp_dir: Path, data: DataDir, options: Options) -> Activations:
-    try:
-        sample = collect(model.to(options.device), data, options.batch_size)
-    except (DataError, UsageError) as error:
-        raise type(error)(f"{exp_dir}: {error}") from error
-    print(f"progress: encoded with {exp_dir.name}", flush=True)
-    return sample
 
 
 def read_comparable(exp_dirs: list[Path], *data_dirs: Path) -> dict[Path, dict]:

@@ -1,21 +1,9 @@
 """What a linear probe reads from each block of each encoder: records of exp/probes.json.
 
-Targets
-    surface  the surface token, from the mean of the block's output over the token's frames
-    meaning  likewise the intended token: what text.canonical has in its place
-Probes are trained on one split (valid) and tested on another (test). Frames of tokens come from the
-CTC of a so_surface system on text.surface, for all encoders of one seed alike. They suit that system
-best, so it is one of another seed where there is one. Spaces are left out.
-``tokens`` says which tokens of the test split a record is on: ``all``, those where surface and
-intended token are the ``same``, and those where they ``differ``: there entanglement must show.
-Tokens that the learner dropped have no frames, those that were inserted have no intended token.
-
-    value     accuracy;  ``other``: how often the probe says the other target's token instead
-    chance    share of the commonest label in the test
-    floor     accuracy from a randomly initialized encoder
-    loss      of the surface probe: accuracy on so_surface of the same seed less that on this
-              system, paired token by token; on so_meaning it shows what there is to lose
-Intervals hold the probe fixed. It is multinomial logistic regression on standardized features.
+A probe is multinomial logistic regression on the mean of a block's output over the frames of a
+token of text.surface; it is to tell that token (``surface``), or what text.canonical has in its place
+(``meaning``). Tokens that the learner dropped have no frames, those that were inserted no intended
+token; spaces are left out. docs/analysis.md says how tokens are aligned, and what records hold.
 """
 
 import warnings
@@ -29,19 +17,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from l2dual.analysis.activations import finite, recorded_blocks
+from l2dual.analysis.activations import encoded, finite, recorded_blocks
 from l2dual.analysis.alignment import Aligned, align_texts
-from l2dual.analysis.cka import jackknife_interval
-from l2dual.analysis.comparison import RANDOM_SEEDS, too_few_clusters
-from l2dual.analysis.entanglement import ENCODER_CONFIG, Options, architecture, read_comparable
-from l2dual.analysis.positions import aligned
-from l2dual.analysis.records import Interval, Probe
+from l2dual.analysis.cka import ratio, too_few_clusters
+from l2dual.analysis.comparison import RANDOM_SEEDS
+from l2dual.analysis.entanglement import Options, RandomNetworks, read_comparable
+from l2dual.analysis.records import Probe
 from l2dual.datadir import DataDir, has_surface
 from l2dual.errors import DataError, UsageError
-from l2dual.load import load_model, random_model, text_to_ids, vocabulary
+from l2dual.load import load_model, text_to_ids, vocabulary
 from l2dual.model import L2DualModel
 from l2dual.outputs import OUTPUTS, SINGLE
-from l2dual.speech import batches
+from l2dual.text import align
 
 NONE = -1  # label of a token that a target does not have
 MAX_TOKENS = 20000  # of a split; more are left out, by whole utterances
@@ -54,18 +41,12 @@ TOKEN_SETS = ("all", "same", "differ")
 
 @dataclass
 class Tokens:
-    """The tokens of a split that are probed, and where they lie.
+    """The tokens of a split that are probed, and where they lie."""
 
-    Attributes:
-        utts: utterances, (U,), and ``segments``, the frames of each one's tokens.
-        rows: utterance of each token, (n,).
-        labels: surface and intended token of each, (n,) by target; -1: none.
-    """
-
-    utts: list[str]
-    segments: dict[str, Aligned]
-    rows: np.ndarray
-    labels: dict[str, np.ndarray]
+    utts: list[str]  # (U,)
+    segments: dict[str, Aligned]  # frames of each utterance's tokens
+    rows: np.ndarray  # utterance of each token, (n,)
+    labels: dict[str, np.ndarray]  # surface and intended token, (n,) by target; -1: none
 
     @property
     def sets(self) -> dict[str, np.ndarray]:
@@ -108,7 +89,7 @@ def probe(
     records = []
     for path, run in runs.items():
         bench, reference = benches[aligners[path]], references.get(run["seed"])
-        floor = bench.random(path)
+        floor = bench.random(path, RANDOM_SEEDS[0])
         for place in guesses[path]:
             single = guesses[reference][place] if reference not in (None, path) else None
             head = {"system": run["system"], "seed": run["seed"], "layer": place[0], "target": place[1]}
@@ -140,16 +121,21 @@ def read_tokens(data: DataDir, aligner: Path, options: Options) -> Tokens:
         raise DataError(f"{data.path}: the CTC of {aligner} can align no utterance: train it longer")
     utts, rows, labels, kept = [], [], {output: [] for output in OUTPUTS}, {}
     for utt in filter(segments.__contains__, drawn):
-        steps = aligned(ids[utt], intended[utt])
-        theirs = {i: intended[utt][j] for i, j in steps if None not in (i, j)}
+        theirs = intended_tokens(ids[utt], intended[utt])
         rows += [len(utts)] * len(spoken[utt])
         labels["surface"] += [ids[utt][i] for i in spoken[utt]]
-        labels["meaning"] += [theirs.get(i, NONE) for i in spoken[utt]]
+        labels["meaning"] += [theirs[i] for i in spoken[utt]]
         found = segments[utt]
         kept[utt] = Aligned(found.length, [found.segments[i] for i in spoken[utt]])
         utts.append(utt)
     arrays = {output: np.array(found, dtype=int) for output, found in labels.items()}
     return Tokens(utts, kept, np.array(rows, dtype=int), arrays)
+
+
+def intended_tokens(surface: list[int], canonical: list[int]) -> list[int]:
+    """The canonical token in the place of each surface token; NONE for an inserted one."""
+    steps = align(" ".join(map(str, surface)), " ".join(map(str, canonical)), "word")
+    return [NONE if theirs is None else int(theirs) for own, theirs in steps if own is not None]
 
 
 def draw(counts: dict[str, int]) -> list[str]:
@@ -160,26 +146,13 @@ def draw(counts: dict[str, int]) -> list[str]:
 
 
 class Bench:
-    """The same tokens, probed in one encoder after another.
-
-    Args:
-        datas: splits to train and to test on.
-        splits: their tokens.
-        options: see :class:`Options`.
-    """
+    """The same tokens of the splits to train and to test on, probed in one encoder after another."""
 
     def __init__(self, datas: tuple[DataDir, DataDir], splits: list[Tokens], options: Options):
         self.datas, self.splits, self.options = datas, splits, options
-        self.randoms: dict[str, Guesses] = {}
+        self.random = RandomNetworks(self)
         test, tokens = datas[1], splits[1]
         self.clusters = np.array([test.clusters[utt] for utt in tokens.utts])[tokens.rows]
-
-    def random(self, exp_dir: Path) -> Guesses:
-        """Guesses from a randomly initialized encoder, made once for all of one architecture."""
-        key = architecture(exp_dir, ENCODER_CONFIG)
-        if key not in self.randoms:
-            self.randoms[key] = self(random_model(exp_dir, RANDOM_SEEDS[0]), exp_dir)
-        return self.randoms[key]
 
     def n_train(self, target: str) -> int:
         """Training tokens that have a label."""
@@ -214,8 +187,7 @@ class Bench:
         labels, other = (test.labels[one] for one in (target, *set(OUTPUTS) - {target}))
         chosen = test.sets[name] & (labels != NONE)
         n_train, n_test = self.n_train(target), int(chosen.sum())
-        names = "n_clusters value other chance floor loss interval loss_interval reason"
-        values = dict.fromkeys(names.split()) | {"n_train": n_train, "n_test": n_test}
+        values = {"n_train": n_train, "n_test": n_test}
         if n_train < MIN_TRAIN:
             return values | {"reason": f"{n_train} tokens to train on; needs {MIN_TRAIN}"}
         if n_test < MIN_TEST:
@@ -223,7 +195,7 @@ class Bench:
         correct, clusters = (guess == labels)[chosen], self.clusters[chosen]
         values["n_clusters"] = len(np.unique(clusters))
         values["reason"] = too_few_clusters(values["n_clusters"])
-        values["value"], values["interval"] = mean_over(correct, clusters)
+        values["value"], values["interval"] = ratio(correct, np.ones(n_test), clusters)
         values["chance"] = float(np.bincount(labels[chosen]).max() / n_test)
         if floor is not None:
             values["floor"] = float((floor == labels)[chosen].mean())
@@ -231,17 +203,8 @@ class Bench:
             values["other"] = float((guess == other)[chosen].mean())
         if single is not None and target == "surface":
             lost = (single == labels)[chosen].astype(float) - correct
-            values["loss"], values["loss_interval"] = mean_over(lost, clusters)
+            values["loss"], values["loss_interval"] = ratio(lost, np.ones(n_test), clusters)
         return values
-
-
-def mean_over(values: np.ndarray, clusters: np.ndarray) -> tuple[float, Interval]:
-    """Mean of (n,) values, and its jackknife interval over their clusters where these are enough."""
-    names, sizes = np.unique(clusters, return_counts=True)
-    if too_few_clusters(len(names)):
-        return float(values.mean()), None
-    rest = [values[clusters != name].mean() for name in names]
-    return float(values.mean()), jackknife_interval(np.array([values.mean(), *rest]), sizes)
 
 
 @torch.inference_mode()
@@ -254,11 +217,9 @@ def token_states(
         UsageError: the encoder gives other numbers of frames than the aligner's.
         DataError: values that are not finite.
     """
-    device = next(model.parameters()).device
     found: list[dict[str, np.ndarray]] = []
     with recorded_blocks(model) as outputs:
-        for utts, speech, speech_lengths in batches(data.subset(tokens.utts), batch_size):
-            _, lengths = model.encode(speech.to(device), speech_lengths.to(device))
+        for utts, _, lengths in encoded(model, data.subset(tokens.utts), batch_size):
             found = found or [{} for _ in outputs]
             for index, (utt, length) in enumerate(zip(utts, lengths.tolist(), strict=True)):
                 aligned_to = tokens.segments[utt]

@@ -43,13 +43,13 @@ class Similarity:
     n_utts: int
     n_clusters: int
     dim: int
-    cka: float | None
-    null: float | None
-    floor: float | None
-    ceiling: float | None
-    ceiling_without: dict[str, float | None] | None
-    interval: Interval
-    reason: str | None
+    cka: float | None = None
+    null: float | None = None
+    floor: float | None = None
+    ceiling: float | None = None
+    ceiling_without: dict[str, float | None] | None = None
+    interval: Interval = None
+    reason: str | None = None
     output_x: str | None = None  # of decoders: whose decoder
     output_y: str | None = None
 
@@ -65,12 +65,12 @@ class Overlap:
     n_frames: int
     n_clusters: int
     dim: int
-    rank: int | None
-    value: float | None
-    null: float | None
-    floor: float | None
-    interval: Interval
-    reason: str | None
+    rank: int | None = None
+    value: float | None = None
+    null: float | None = None
+    floor: float | None = None
+    interval: Interval = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,15 +84,15 @@ class Probe:
     tokens: str  # all, same or differ
     n_train: int
     n_test: int
-    n_clusters: int | None
-    value: float | None
-    other: float | None
-    chance: float | None
-    floor: float | None
-    loss: float | None  # accuracy on so_surface less that on this system
-    interval: Interval
-    loss_interval: Interval
-    reason: str | None
+    n_clusters: int | None = None
+    value: float | None = None
+    other: float | None = None
+    chance: float | None = None
+    floor: float | None = None
+    loss: float | None = None  # accuracy on so_surface less that on this system
+    interval: Interval = None
+    loss_interval: Interval = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,12 +107,12 @@ class Retrained:
     epochs: int
     n_utts: int
     n_clusters: int
-    value: float | None
-    floor: float | None
-    difference: float | None
-    interval: Interval
-    difference_interval: Interval
-    reason: str | None
+    value: float | None = None
+    floor: float | None = None
+    difference: float | None = None
+    interval: Interval = None
+    difference_interval: Interval = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,10 @@ class Cosine:
 
     system: str
     seed: int
-    layer: str | None  # block1 and so on, or other: the rest of the encoder
-    mean: float | None
-    n: int  # measurements, each of one batch
-    reason: str | None
+    layer: str | None = None  # block1 and so on, or other: the rest of the encoder
+    mean: float | None = None
+    n: int = 0  # measurements, each of one batch
+    reason: str | None = None
 
 
 KINDS = {

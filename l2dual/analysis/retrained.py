@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from l2dual.analysis.cka import jackknife_interval
-from l2dual.analysis.comparison import MIN_UTTERANCES, RANDOM_SEEDS, too_few_clusters
+from l2dual.analysis.activations import encoded
+from l2dual.analysis.cka import ratio, too_few_clusters
+from l2dual.analysis.comparison import MIN_UTTERANCES, RANDOM_SEEDS
 from l2dual.analysis.entanglement import Options, read_comparable
 from l2dual.analysis.records import Retrained
 from l2dual.datadir import DataDir, outputs_of
@@ -21,7 +22,6 @@ from l2dual.decode import DualDecoder
 from l2dual.load import fresh_model, load_model, random_model, text_to_ids, tokens_to_text_of
 from l2dual.model import IGNORE_ID, L2DualModel
 from l2dual.outputs import SINGLE
-from l2dual.speech import batches
 from l2dual.text import UNITS, align, normalize
 
 RANDOM = "random"
@@ -65,9 +65,10 @@ def retrain(
         if name == RANDOM:
             continue
         single = (SINGLE[output], output)
-        values = _values(found, errors[RANDOM, output], errors.get(single), test)
         if (n_fit := len(fit["wav.scp"])) < MIN_FIT:
-            values |= dict.fromkeys(values) | {"reason": f"{n_fit} utterances to train on; needs {MIN_FIT}"}
+            values = {"reason": f"{n_fit} utterances to train on; needs {MIN_FIT}"}
+        else:
+            values = _values(found, errors[RANDOM, output], errors.get(single), test)
         unit = UNITS[test.info[f"{output}_unit"]][0]
         head = {"system": name, "seed": seed, "output": output, "unit": unit, "n_fit_utts": n_fit}
         head |= {"epochs": options.epochs, "n_utts": len(found)}
@@ -101,32 +102,20 @@ def _on_encoder(
 
 def _values(errors: Errors, floor: Errors, single: Errors | None, data: DataDir) -> dict:
     """The numbers of a record, and the reason for those that are None."""
-    names = "value floor difference interval difference_interval reason"
-    values = dict.fromkeys(names.split())
     if len(errors) < MIN_UTTERANCES:
-        return values | {"reason": f"{len(errors)} utterances; needs {MIN_UTTERANCES}"}
+        return {"reason": f"{len(errors)} utterances; needs {MIN_UTTERANCES}"}
     utts = sorted(errors)
     clusters = np.array([data.clusters[utt] for utt in utts])
     wrong, n_ref = np.array([errors[utt] for utt in utts]).T
-    values["value"] = float(wrong.sum() / n_ref.sum())
-    values["floor"] = float(sum(floor[utt][0] for utt in utts) / n_ref.sum())
+    values = {"floor": float(sum(floor[utt][0] for utt in utts) / n_ref.sum())}
+    values["value"], values["interval"] = ratio(wrong, n_ref, clusters)
     values["reason"] = too_few_clusters(len(np.unique(clusters)))
-    if not values["reason"]:
-        values["interval"] = _rate_interval(wrong, n_ref, clusters)
     if single:
         more = wrong - np.array([single[utt][0] for utt in utts])
-        values["difference"] = float(more.sum() / n_ref.sum())
-        if not values["reason"] and single is not errors:
-            values["difference_interval"] = _rate_interval(more, n_ref, clusters)
+        values["difference"], values["difference_interval"] = ratio(more, n_ref, clusters)
+        if single is errors:
+            values["difference_interval"] = None
     return values
-
-
-def _rate_interval(counts: np.ndarray, n_ref: np.ndarray, clusters: np.ndarray) -> list[float]:
-    """95 % jackknife over clusters of the sum of counts over that of reference tokens, (N,) each."""
-    _, index = np.unique(clusters, return_inverse=True)
-    wrong, sizes = np.bincount(index, counts), np.bincount(index, n_ref)
-    rest = (wrong.sum() - wrong) / (sizes.sum() - sizes)
-    return jackknife_interval(np.array([wrong.sum() / sizes.sum(), *rest]), sizes)
 
 
 class Given(torch.nn.Module):
@@ -172,10 +161,7 @@ class Texts:
 def encoder_outputs(model: L2DualModel, data: DataDir, options: Options) -> States:
     """Encoder output of every utterance, longest first."""
     found = []
-    for utts, speech, speech_lengths in batches(data, options.batch_size):
-        states, lengths = model.encode(
-            speech.to(options.device), speech_lengths.to(options.device)
-        )
+    for utts, states, lengths in encoded(model, data, options.batch_size):
         for utt, frames, length in zip(utts, states, lengths.tolist(), strict=True):
             found.append((utt, frames[:length].half().cpu()))
     return found

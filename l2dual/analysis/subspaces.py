@@ -9,27 +9,26 @@ principal angles of their spans (Bjorck & Golub 1973), ``||V_s' V_m||_F^2 / rank
 
     null        the meaning decoder's projection turned by a random rotation: the mean of 50
     floor       two randomly initialized decoders on the trained encoder's covariance
-
-The interval holds the rank fixed.
 """
 
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
 from espnet2.asr.decoder.transformer_decoder import BaseTransformerDecoder
+from scipy.stats import ortho_group
 
-from l2dual.analysis.activations import SPACING
-from l2dual.analysis.cka import jackknife_interval
-from l2dual.analysis.comparison import FRAMES_PER_DIM, RANDOM_SEEDS, too_few_clusters
+from l2dual.analysis.activations import SPACING, encoded
+from l2dual.analysis.cka import jackknife_interval, too_few_clusters
+from l2dual.analysis.comparison import FRAMES_PER_DIM, RANDOM_SEEDS
 from l2dual.analysis.entanglement import Options, read_comparable
 from l2dual.analysis.records import Overlap
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError, UsageError
 from l2dual.load import load_model, random_model
 from l2dual.outputs import OUTPUTS
-from l2dual.speech import batches
 
 SHARE = 0.9  # of the variance that is read, held by the span
 ROTATIONS = 50
@@ -80,17 +79,13 @@ def weights(model: torch.nn.Module, output: str, layer: int, projection: str) ->
     return linear.weight.detach().cpu().double().numpy()
 
 
+@dataclass
 class Moments:
-    """Sums over the frames of each cluster (`DataDir.clusters`); every covariance follows from them.
+    """Sums over the frames of each cluster (`DataDir.clusters`); every covariance follows from them."""
 
-    Attributes:
-        counts: frames of each cluster, (C,).
-        sums: (C, D).
-        products: (C, D, D).
-    """
-
-    def __init__(self, counts: np.ndarray, sums: np.ndarray, products: np.ndarray):
-        self.counts, self.sums, self.products = counts, sums, products
+    counts: np.ndarray  # frames of each cluster, (C,)
+    sums: np.ndarray  # (C, D)
+    products: np.ndarray  # (C, D, D)
 
     @classmethod
     @torch.inference_mode()
@@ -100,14 +95,12 @@ class Moments:
         Raises:
             DataError: values that are not finite.
         """
-        device = next(model.parameters()).device
         clusters = sorted(set(data.clusters.values()))
         width = model.encoder.output_size()
         counts = np.zeros(len(clusters))
         sums = np.zeros((len(clusters), width))
         products = np.zeros((len(clusters), width, width))
-        for names, speech, speech_lengths in batches(data, batch_size):
-            states, lengths = model.encode(speech.to(device), speech_lengths.to(device))
+        for names, states, lengths in encoded(model, data, batch_size):
             for name, frames, length in zip(names, states, lengths.tolist(), strict=True):
                 x = frames[:length].double().cpu().numpy()
                 row = clusters.index(data.clusters[name])
@@ -150,26 +143,18 @@ def overlap(one: np.ndarray, other: np.ndarray, whitener: np.ndarray, size: int)
     return float(((spans[0] @ spans[1].T) ** 2).sum() / size)
 
 
-def rotation(size: int, rng: np.random.Generator) -> np.ndarray:
-    """A random rotation or reflection (size, size), uniform (Haar)."""
-    q, r = np.linalg.qr(rng.normal(size=(size, size)))
-    return q * np.sign(np.diag(r))
-
-
 def _values(trained: list[np.ndarray], floor: list[np.ndarray], moments: Moments) -> dict:
     """The numbers of a record, and the reason for those that are None."""
     frames, dim, n_clusters = int(moments.counts.sum()), trained[0].shape[1], len(moments.counts)
-    values = dict.fromkeys("rank value null floor interval reason".split())
-    values |= {"n_frames": frames, "n_clusters": n_clusters, "dim": dim}
+    values = {"n_frames": frames, "n_clusters": n_clusters, "dim": dim}
     if frames < (least := FRAMES_PER_DIM * SPACING * dim):
         reason = f"{frames} adjacent frames; needs {least}, four times {SPACING} a dimension"
         return values | {"reason": reason}
     whitener = root(moments.covariance())
     size = max(rank(weight, whitener) for weight in trained)
     rng, (surface, meaning) = np.random.default_rng(0), trained
-    turned = [
-        overlap(surface, meaning @ rotation(dim, rng), whitener, size) for _ in range(ROTATIONS)
-    ]
+    turns = ortho_group.rvs(dim, ROTATIONS, rng)
+    turned = [overlap(surface, meaning @ turn, whitener, size) for turn in turns]
     values |= {"rank": size, "value": overlap(*trained, whitener, size)}
     values |= {"null": float(np.mean(turned)), "floor": overlap(*floor, whitener, size)}
     if few := too_few_clusters(n_clusters):

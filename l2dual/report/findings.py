@@ -5,40 +5,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import mean
 
-from scipy import stats
+from scipy.stats import sem, t
 
 from l2dual.analysis.records import Similarity
 from l2dual.outputs import SINGLE
 from l2dual.report.study import Study, ends, number, percent, points
 from l2dual.results import Record
+from l2dual.stats import MIN_SEEDS, Estimate
 
 HOLDS, FAILS = "holds", "does not hold"
 OPEN, NOTHING = "inconclusive", "not comparable"
 LEVEL = 0.05
-MIN_SEEDS = 3
 SHARING = {"surface": "meaning", "meaning": "surface"}  # whose token an intrusion is
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding of the paper in one study.
+    """One finding of the paper in one study."""
 
-    Attributes:
-        verdict: HOLDS, FAILS, OPEN or NOTHING.
-        said: the number with its interval, or why there is none.
-    """
-
-    verdict: str
-    said: str
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % interval over seeds, or the reason why there is none."""
-
-    value: float | None = None
-    interval: tuple[float, float] | None = None
-    reason: str | None = None
+    verdict: str  # HOLDS, FAILS, OPEN or NOTHING
+    said: str  # the number with its interval, or why there is none
 
 
 def answer(study: Study) -> list[str]:
@@ -62,7 +48,7 @@ def _answer(study: Study, output: str) -> str:
         for name, kind in (("learner_error_rate", "the learner’s"), ("other_error_rate", "the other"))
     )
     significant = "significant" if p < LEVEL else "not significant"
-    shown = "< 0.001" if p < 0.001 else f"= {p:.2g}"
+    shown = "< 0.001" if p < 0.001 else f"= {p:.3f}"
     return (
         f"{output.capitalize()}: with a shared encoder {learner}, and {other}. That is a cross-talk of "
         f"{points(talk.value)} points {ends(talk.interval)}, {significant} (p {shown} after Holm)."
@@ -243,6 +229,5 @@ def over_seeds(value: Callable[[int | None], float], records: list[Similarity]) 
     if not all(map(math.isfinite, (whole, *without))):
         return Estimate(reason="without one of the seeds a value or its ceiling is missing")
     pseudo = [len(seeds) * whole - (len(seeds) - 1) * one for one in without]
-    error = stats.sem(pseudo)
-    reach = float(stats.t.ppf(0.975, len(seeds) - 1) * error)
+    reach = float(t.ppf(0.975, len(seeds) - 1) * sem(pseudo))
     return Estimate(mean(pseudo), (mean(pseudo) - reach, mean(pseudo) + reach))

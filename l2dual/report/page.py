@@ -9,7 +9,7 @@ from l2dual.errors import DataError
 from l2dual.report import plots, tables
 from l2dual.report.examples import examples
 from l2dual.report.findings import answer, beside, findings
-from l2dual.report.study import PAPER, Study, ends, percent, points, read_study
+from l2dual.report.study import Study, ends, percent, points, read_study
 
 SIMULATED = (
     "The speech is simulated: rules make the learners’ errors and a synthesizer speaks them. The numbers "
@@ -53,27 +53,27 @@ def page_over(exps: list[Path]) -> str:
         for index, study in enumerate(studies)
     ]
     over = {"title": "One output or two, in both languages", "studies": views, "findings": rows}
-    return render("both.html", over | {"systems": [tables.systems(study) for study in studies]})
+    return render("both.html", over)
 
 
 def view(study: Study, name: str, rows: list) -> dict:
-    """What a page shows first of a study; ``name`` begins the plots' ids."""
-    meta = study.results.meta
-    sign = {key: figure and figure.svg for key, figure in figures(study, name).items()}
+    """What a page or RESULTS.md shows of a study; ``name`` begins the plots' ids."""
+    meta, learned = study.results.meta, not nothing_learned(study)
     return {
         "name": study.name,
         "meta": meta,
-        "outputs": study.outputs,
         "dual": study.dual,
         "surface": study.written,
         "warnings": [*meta.warnings, *elsewhere(study)],
-        "answer": [] if nothing_learned(study) else answer(study),
-        "beside": None if nothing_learned(study) else beside(study),
+        "answer": answer(study) if learned else [],
+        "beside": beside(study) if learned else None,
         "square": square(study),
-        "figures": sign,
+        "talk": plots.cross_talk([study], f"{name}-talk") if learned else None,
+        "divergence": plots.by_divergence(study, f"{name}-divergence") if learned else None,
         "findings": rows,
         "limits": limits(study),
-        "paper": PAPER.get(meta.language, {}),
+        "systems": tables.systems(study),
+        "trio": study.trio(),
         "seeds": sorted({run.seed for run in meta.runs}),
     }
 
@@ -89,16 +89,6 @@ def elsewhere(study: Study) -> list[str]:
 def nothing_learned(study: Study) -> bool:
     """Whether no run has learned an output."""
     return all(set(run.outputs) <= run.not_learned.keys() for run in study.results.meta.runs)
-
-
-def figures(study: Study, name: str) -> dict[str, plots.Panels | None]:
-    """The plots of a study; None where there is nothing to plot."""
-    if nothing_learned(study) or study.dual is None:
-        return {"talk": None, "divergence": None}
-    return {
-        "talk": plots.cross_talk(study, f"{name}-talk"),
-        "divergence": plots.by_divergence(study, f"{name}-divergence"),
-    }
 
 
 def square(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -129,7 +119,7 @@ def limits(study: Study) -> list[str]:
     found += [
         f"{meta.n_utts} test utterances of {meta.n_speakers} speakers with {meta.n_clusters} {meta.clusters}, "
         f"{seeds} seed{'s' * (seeds > 1)}; intervals are over {meta.clusters} and seeds together, at least 6 and 3.",
-        "One p-value, on cross-talk, with Holm’s correction over all systems and outputs; other intervals "
+        "One p-value, on cross-talk, with Holm’s correction over the outputs of a system; other intervals "
         "are not corrected for their number.",
         "A dual-output system has a second decoder, so more parameters; data, epochs and encoder are the same.",
         "Models and budgets are small: compare signs and order with the paper, not error rates.",

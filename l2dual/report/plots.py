@@ -2,8 +2,12 @@
 
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import matplotlib
+import numpy as np
 
 matplotlib.use("Agg")
 
@@ -38,32 +42,13 @@ PAPER_BY_BIN = {"en": {"0": 0.28, "11+": 6.72}}  # the paper's Figure 2: DO - SO
 KINDS = ("other tokens", "learner’s tokens")
 
 
-class Panels:
-    """A figure of panels in a row; ``with Panels(name, text, 2) as axes: ...`` and then ``.svg``.
+@dataclass
+class Figure:
+    """A figure, drawn in `panels`; ``text`` describes it to a reader who does not see it."""
 
-    ``text`` describes it to a reader who does not see it.
-    """
-
-    def __init__(self, name: str, text: str, count: int = 1):
-        self.name, self.text, self.count, self.raw = name, text, count, ""
-
-    def __enter__(self):
-        self.context = plt.rc_context(STYLE | dict.fromkeys(INKED, INK) | {"grid.color": LINE})
-        self.context.__enter__()
-        self.figure, axes = plt.subplots(
-            1, self.count, figsize=(4.0, 2.8), layout="constrained", squeeze=False, sharey=True
-        )
-        return axes[0]
-
-    def __exit__(self, *error):
-        if error[0] is None:
-            handles, labels = self.figure.axes[0].get_legend_handles_labels()
-            self.figure.legend(handles, labels, loc="outside lower left", ncols=2, columnspacing=1.2)
-            buffer = io.StringIO()
-            self.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-            self.raw = buffer.getvalue()
-        plt.close(self.figure)
-        self.context.__exit__(*error)
+    name: str  # begins the ids of its parts, which a page may hold once only
+    text: str
+    raw: str = ""  # an SVG file
 
     @property
     def svg(self) -> Markup:
@@ -79,26 +64,44 @@ class Panels:
         return Markup(svg)
 
 
-def cross_talk(study: Study, name: str) -> Panels | None:
+@contextmanager
+def panels(figure: Figure, count: int = 1) -> Iterator[np.ndarray]:
+    """Axes in a row, to be drawn on; then ``figure.raw`` is filled."""
+    with plt.rc_context(STYLE | dict.fromkeys(INKED, INK) | {"grid.color": LINE}):
+        size = max(4.0, 2.0 * count), 2.8
+        drawn, axes = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False, sharey=True)
+        try:
+            yield axes[0]
+            handles, labels = axes[0][0].get_legend_handles_labels()
+            drawn.legend(handles, labels, loc="outside lower left", ncols=2, columnspacing=1.2)
+            buffer = io.StringIO()
+            drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+            figure.raw = buffer.getvalue()
+        finally:
+            plt.close(drawn)
+
+
+def cross_talk(studies: list[Study], name: str) -> Figure | None:
     """Error rate at the other and at the learner's tokens, of SO and DO; None where not measured."""
     measures = ("other_error_rate", "learner_error_rate")
-    panels = []
-    for output in study.outputs:
-        talk = study.difference("cross_talk", output)
-        if talk is not None and talk.value is not None and talk.learned:
-            panels.append((output, talk.baseline))
-    if not panels:
+    places = []
+    for study in studies:
+        for output in study.outputs if study.dual else ():
+            talk = study.difference("cross_talk", output)
+            if talk is not None and talk.value is not None and talk.learned:
+                places.append((study, output, talk.baseline))
+    if not places:
         return None
     text = "Error rate in percent at the learner’s tokens and at the other tokens: " + "; ".join(
-        f"{output}, {system} "
+        f"{study.name} {output}, {system} "
         + ", ".join(f"{100 * study.rate(m, system, output).value:.1f}" for m in reversed(measures))
-        for output, baseline in panels
+        for study, output, baseline in places
         for system in (baseline, study.dual)
     )
-    figure = Panels(name, text, len(panels))
-    with figure as grid:
-        for axes, (output, baseline) in zip(grid, panels, strict=True):
-            axes.set_title(f"{output.capitalize()}, error %")
+    figure = Figure(name, text)
+    with panels(figure, len(places)) as grid:
+        for axes, (study, output, baseline) in zip(grid, places, strict=True):
+            axes.set_title(f"{study.name}, {output}")
             for shift, system, label, color, look in (
                 (-0.04, baseline, "single output", SINGLE, "s--"),
                 (0.04, study.dual, f"dual output ({study.dual})", DUAL, "o-"),
@@ -107,13 +110,14 @@ def cross_talk(study: Study, name: str) -> Panels | None:
                 _line(axes, shift, records, color, look, label)
             axes.set_xticks((0, 1), [kind.replace(" ", "\n") for kind in KINDS])
             axes.set_xlim(-0.35, 1.35)
+        grid[0].set_ylabel("error rate, %")
         grid[0].set_ylim(bottom=0)  # of all panels, once all is drawn
     return figure
 
 
-def by_divergence(study: Study, name: str) -> Panels | None:
+def by_divergence(study: Study, name: str) -> Figure | None:
     """DO less SO by divergence, of each output, and the paper's; None where not measured."""
-    bins = list(study.results.meta.bins)
+    bins = list(study.results.meta.bins) if study.dual else []
     lines = {}
     for output in study.outputs:
         found = [study.difference("error_rate", output, bin) for bin in bins]
@@ -126,8 +130,8 @@ def by_divergence(study: Study, name: str) -> Panels | None:
         + ", ".join(f"{b}: {100 * one.value:+.1f}" for b, one in zip(bins, found) if one.value is not None)
         for output, found in lines.items()
     )
-    figure = Panels(name, text)
-    with figure as (axes,):
+    figure = Figure(name, text)
+    with panels(figure) as (axes,):
         axes.set_title("Dual − single output, points")
         axes.axhline(0, color=INK, lw=0.8)
         for index, (output, found) in enumerate(lines.items()):

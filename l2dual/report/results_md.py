@@ -4,14 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from l2dual import records
-from l2dual.analysis.records import KINDS, read_analysis
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
 from l2dual.outcomes import gather, outcomes
-from l2dual.report import tables
-from l2dual.report.findings import answer, beside, findings
-from l2dual.report.page import figures, limits, render
-from l2dual.report.study import Study
+from l2dual.report import plots, tables
+from l2dual.report.findings import findings
+from l2dual.report.page import render, view
+from l2dual.report.study import Study, read_analyses
 
 MAIN = "measure_heard"  # the study that a recipe's RESULTS.md is about; one line for each other
 PLOT = "cross_talk.svg"
@@ -25,12 +24,11 @@ def read_kept(directory: Path) -> Study:
     """
     kept = records.load(directory)
     results = outcomes(gather(kept.data, kept.scored()), {"commit": "", "command": ""})
-    files = {what: directory / f"{what}.json" for what in KINDS}
-    return Study(results, {what: read_analysis(file) for what, file in files.items() if file.is_file()})
+    return Study(results, read_analyses(directory))
 
 
 def write_results_md(root: Path) -> list[Path]:
-    """Write RESULTS.md and a plot of each recipe in ``root``, and RESULTS.md over all of them.
+    """Write RESULTS.md of each recipe in ``root`` and over all of them, and the plots that they show.
 
     Raises:
         DataError: no recipe with a kept study ``MAIN``.
@@ -39,22 +37,23 @@ def write_results_md(root: Path) -> list[Path]:
     if not recipes:
         raise DataError(f"{root}: no */results/{MAIN}: keep a study (python -m l2dual.bin.records keep)")
     studies = [read_kept(recipe / "results" / MAIN) for recipe in recipes]
-    rows, written = findings(studies), []
+    rows, written, views = findings(studies), [], []
     for index, (recipe, study) in enumerate(zip(recipes, studies, strict=True)):
-        plot = figures(study, "talk")["talk"]
-        if plot:
-            _write(recipe / PLOT, plot.raw)
-        content = _content(study) | {
-            "findings": [(claim, found[index]) for claim, found in rows],
+        views.append(view(study, "", [(claim, found[index]) for claim, found in rows]))
+        if views[-1]["talk"]:
+            _write(recipe / PLOT, views[-1]["talk"].raw)
+        content = {
+            "study": views[-1],
             "others": _others(recipe / "results"),
-            "plot": plot,
+            "names": " ".join(study.systems),
+            "commits": sorted({run.commit for run in study.results.meta.runs}),
         }
         written.append(_write(recipe / "RESULTS.md", render("results.md.jinja", content)))
-    over = {
-        "studies": [_content(study) for study in studies],
-        "findings": rows,
-        "recipes": [recipe.name for recipe in recipes],
-    }
+    plot = plots.cross_talk(studies, "")
+    if plot:
+        _write(root.parent / "docs" / PLOT, plot.raw)
+    names = [recipe.name for recipe in recipes]
+    over = {"studies": views, "findings": rows, "recipes": names, "plot": plot}
     return [*written, _write(root / "RESULTS.md", render("results_both.md.jinja", over))]
 
 
@@ -62,22 +61,6 @@ def _write(path: Path, text: str) -> Path:
     with atomic_write(path) as stream:
         stream.write(text)
     return path
-
-
-def _content(study: Study) -> dict:
-    meta = study.results.meta
-    return {
-        "study": study,
-        "meta": meta,
-        "surface": study.written,
-        "sentences": list(filter(None, [*answer(study), beside(study)])),
-        "table": tables.systems(study),
-        "trio": study.trio(),
-        "limits": limits(study),
-        "commits": sorted({run.commit for run in meta.runs}),
-        "seeds": sorted({run.seed for run in meta.runs}),
-        "systems": " ".join(study.systems),
-    }
 
 
 def _others(directory: Path) -> list[tuple[str, tables.Table]]:

@@ -15,28 +15,14 @@ SURFACE = {  # by convention and language
     ("pronounced", "en"): "ARPAbet phones",
     ("pronounced", "ko"): "Hangul as pronounced",
 }
-ORDER = [
-    *("so_surface", "so_meaning", "so_surface_ctc", "so_meaning_ctc"),
-    *("do", "do_ctc", "do_paper", "do_equal", "do_ctc_meaning", "do_small"),
-]
-# CER in percent of the paper's Conformer, SO and DO (Cho & Kim 2026, AI-Hub L2 read speech)
-PAPER = {
-    "ko": {"surface": (11.14, 11.34), "meaning": (1.60, 0.77)},
-    "en": {"surface": (13.78, 15.08), "meaning": (3.87, 3.19)},
-}
 
 
 @dataclass(frozen=True)
 class Study:
-    """What was measured of the systems of one comparison.
-
-    Attributes:
-        results: of exp/results.json.
-        analyses: of stage 11, by `KINDS`; those of other runs are left out.
-    """
+    """What was measured of the systems of one comparison."""
 
     results: Results
-    analyses: dict[str, Analysis] = field(default_factory=dict)
+    analyses: dict[str, Analysis] = field(default_factory=dict)  # of stage 11, by `KINDS`
 
     @property
     def name(self) -> str:
@@ -58,9 +44,12 @@ class Study:
 
     @property
     def systems(self) -> list[str]:
-        """The systems, single-output ones first."""
-        names = {run.system for run in self.results.meta.runs}
-        return sorted(names, key=lambda s: (ORDER.index(s) if s in ORDER else len(ORDER), s))
+        """The systems: single-output ones first, so_surface before so_meaning, variants last."""
+
+        def place(run: Run) -> tuple:
+            return (not is_single(run.system), run.system.count("_"), run.outputs[0] != "surface", run.system)
+
+        return list(dict.fromkeys(run.system for run in sorted(self.results.meta.runs, key=place)))
 
     @property
     def dual(self) -> str | None:
@@ -107,13 +96,16 @@ def read_study(exp: Path) -> Study:
         DataError: no results.json, or a broken file.
     """
     results = read_results(exp / "results.json")
-    names, analyses = {run.name for run in results.meta.runs}, {}
-    for what in KINDS:
-        if (exp / f"{what}.json").is_file():
-            found = read_analysis(exp / f"{what}.json")
-            if found.meta.runs.keys() <= names and found.meta.data == results.meta.data:
-                analyses[what] = found
-    return Study(results, analyses)
+    names, data = {run.name for run in results.meta.runs}, results.meta.data
+    found = read_analyses(exp).items()
+    ours = {what: one for what, one in found if one.meta.runs.keys() <= names and one.meta.data == data}
+    return Study(results, ours)
+
+
+def read_analyses(directory: Path) -> dict[str, Analysis]:
+    """The files of stage 11 in a directory, by `KINDS`."""
+    files = {what: directory / f"{what}.json" for what in KINDS}
+    return {what: read_analysis(file) for what, file in files.items() if file.is_file()}
 
 
 def number(value: float | None, decimals: int = 1, sign: str = "") -> str:

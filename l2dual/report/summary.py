@@ -6,12 +6,12 @@ from l2dual.report.page import nothing_learned
 from l2dual.report.study import Study, percent, points
 from l2dual.results import read_results
 
-HEAD = ("", "system", "seeds", "surface", "meaning", "cross-talk: surface", "meaning")
-MOST = 6  # systems of one study; the report has all
+HEAD = ("", "system", "seeds", "surface", "meaning", "cross-talk, points: surface", "meaning")
+MOST = 5  # systems of one study; the report has all
 
 
 def summary(paths: list[Path]) -> str:
-    """Lay the results files of one or two recipes out in about ten lines."""
+    """Lay the results files of one or two recipes out: of one, in ten lines at most."""
     studies = [Study(read_results(path)) for path in paths]
     lines = [HEAD, *(_row(study, system) for study in studies for system in study.systems[:MOST])]
     places = dict.fromkeys(map(_places, paths, studies))

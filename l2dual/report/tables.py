@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from statistics import mean
 
 from l2dual.analysis.records import Interval
+from l2dual.mispronunciation import MEASURES
 from l2dual.outputs import is_single
 from l2dual.report.study import Study, ends, number, percent, points
-
-DETECTION = ("precision", "recall", "f1", "false_acceptance_rate", "false_rejection_rate", "diagnosis_error_rate")
 
 
 @dataclass(frozen=True)
@@ -99,13 +98,13 @@ def by_bin(study: Study, output: str) -> Table:
 def detection(study: Study) -> Table:
     """Mispronunciation detection: a system reports an error where its surface differs from the prompt."""
     rows = [
-        (system, [_rate(study, name, system, "surface") for name in DETECTION])
+        (system, [_rate(study, name, system, "surface") for name in MEASURES])
         for system in study.systems
         if study.rate("f1", system, "surface")
     ]
     about = "A system reports an error where its surface differs from the reference prompt. Percent."
     missing = "" if rows else "Mispronunciation detection: not measured: no surface was scored."
-    columns = [name.replace("_", " ") for name in DETECTION]
+    columns = [name.replace("_", " ") for name in MEASURES]
     return Table("Mispronunciation detection", about, columns, rows, missing)
 
 

@@ -1,9 +1,15 @@
 """The local launcher, driven as the recipes drive it: through its command line."""
 
+import contextlib
+import fcntl
 import os
+import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -136,6 +142,51 @@ def test_progress_lines_off_a_terminal(tmp_path):
     assert "train: 1 running, 0 done, 0 failed of 2, 00:00" in lines
     assert "train: 1 running, 1 done, 0 failed of 2, 00:00" in lines
     assert lines[-1].startswith("train: 0 running, 2 done, 0 failed of 2, 00:0")
+
+
+def screen(written, columns=80):
+    """The lines that a terminal shows, of the few controls that the launcher uses."""
+    lines, row, column = [""], 0, 0
+    for control, count, letter in re.findall(r"(\033\[(\d*)[AJ]|\r|\n)|(.)", written):
+        if control == "\n":
+            row, column = row + 1, 0
+            lines += [""] * (row == len(lines))
+        elif control == "\r":
+            column = 0
+        elif control.endswith("A"):
+            row -= int(count)
+        elif control:
+            lines = [*lines[:row], lines[row][:column]]
+        else:
+            width = 2 if letter > "\u1100" else 1
+            if column + width > columns:
+                row, column = row + 1, 0
+                lines += [""] * (row == len(lines))
+            lines[row], column = lines[row] + letter, column + width
+    return lines
+
+
+def test_a_terminal_of_80_columns_shows_a_line_a_job(tmp_path):
+    """Long lines leave nothing behind when they are drawn anew, second by second."""
+    script = f"echo 'progress: JOB 말{'x' * 100}'; sleep 2.6"
+    command = [sys.executable, str(LOCAL), "--max_jobs", "2", "JOB=1:2", "train.JOB.log", "bash", "-c", script]
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    launcher = subprocess.Popen(command, cwd=tmp_path, stderr=theirs)
+    os.close(theirs)
+    written, seen = b"", []
+    with contextlib.suppress(OSError):  # at its end
+        while new := os.read(ours, 10000):
+            written += new
+            seen.append(screen(written.decode(errors="ignore").replace("\r\n", "\n")))
+    os.close(ours)
+    assert launcher.wait(timeout=20) == 0
+    during = [lines for lines in seen if len(lines) == 4]
+    assert len(during) >= 2
+    for counts, *jobs, after in during:
+        assert counts.startswith("train: 2 running, 0 done") and after == ""
+        assert [job[:5] for job in jobs] == ["  1 말", "  2 말"] and {len(job) for job in jobs} == {78}
+    assert len(seen[-1]) == 2 and seen[-1][0].startswith("train: 0 running, 2 done, 0 failed of 2")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

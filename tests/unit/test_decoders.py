@@ -3,24 +3,20 @@ import pytest
 import torch
 
 from l2dual.analysis.cka import debiased_cka
-from l2dual.analysis.decoders import ForcedDecoders, _pairs, compare_decoders, force, token_ids
+from l2dual.analysis.decoders import (
+    ForcedDecoders,
+    _pairs,
+    comparable,
+    compare_decoders,
+    force,
+    token_ids,
+)
 from l2dual.analysis.entanglement import Options
-from l2dual.analysis.positions import aligned, comparable
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError, UsageError
 from l2dual.load import CHECKPOINT, load_model
 from l2dual.speech import batches
 from tests.systems import OUTPUTS, TOKENS, WIDTH, make_data, make_run
-
-
-def test_alignment_of_positions():
-    """sink ~ think: the meaning's t and h stand for one letter and none."""
-    sink, think = [1, 2, 3, 4], [9, 8, 2, 3, 4]
-    steps = aligned(sink, think)
-    assert [pair for pair in steps if None not in pair][-3:] == [(1, 2), (2, 3), (3, 4)]
-    assert [i for i, _ in steps if i is not None] == [0, 1, 2, 3]
-    assert [j for _, j in steps if j is not None] == [0, 1, 2, 3, 4]
-    assert aligned([5], [5, 6]) == [(0, 0), (None, 1)]
 
 
 def test_where_decoders_are_comparable():

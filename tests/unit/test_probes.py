@@ -5,7 +5,16 @@ import torch
 from l2dual.analysis import probes
 from l2dual.analysis.alignment import Aligned, align_texts, widened
 from l2dual.analysis.entanglement import Options
-from l2dual.analysis.probes import Bench, Tokens, fit_probe, other_seed, probe, token_states
+from l2dual.analysis.probes import (
+    NONE,
+    Bench,
+    Tokens,
+    fit_probe,
+    intended_tokens,
+    other_seed,
+    probe,
+    token_states,
+)
 from l2dual.datadir import DataDir
 from l2dual.errors import DataError, UsageError
 from l2dual.load import CHECKPOINT, load_model
@@ -16,6 +25,14 @@ def test_segments_are_widened_to_the_middle_of_a_gap():
     assert widened([(3, 3), (4, 5), (20, 20)], 22) == [(1, 3), (4, 7), (18, 21)]
     assert widened([(3, 3), (6, 6)], 7) == [(1, 4), (5, 6)]
     assert widened([(0, 0)], 1) == [(0, 0)]
+
+
+def test_intended_tokens():
+    """sink ~ think: s stands for one of the two letters of th; a dropped one has no place."""
+    sink, think = [1, 2, 3, 4], [9, 8, 2, 3, 4]
+    found = intended_tokens(sink, think)
+    assert found[0] in (9, 8) and found[1:] == [2, 3, 4]
+    assert intended_tokens([5], [5, 6]) == [5] and intended_tokens([5, 6], [5]) == [5, NONE]
 
 
 class Script(torch.nn.Module):
@@ -123,7 +140,7 @@ def test_loss_of_a_probe_is_paired(data):
     low, high = found["loss_interval"]
     assert high - low < 0.02 < found["interval"][1] - found["interval"][0]
     assert found["floor"] == pytest.approx(found["value"] + found["loss"])
-    assert bench.values("meaning", "all", worse, None, right)["loss"] is None
+    assert "loss" not in bench.values("meaning", "all", worse, None, right)
 
 
 def test_another_seed_aligns_where_there_is_one():
@@ -143,8 +160,7 @@ def test_states_are_means_over_the_frames_of_a_token(data, runs):
     directory, model = DataDir.load(data[0]), load_model(runs["do"])
     rows = {}
     with torch.inference_mode(), probes.recorded_blocks(model) as outputs:
-        for (utt,), speech, lengths in probes.batches(directory.subset(["s01-0", "s02-1"]), 1):
-            _, frames = model.encode(speech, lengths)
+        for (utt,), _, frames in probes.encoded(model, directory.subset(["s01-0", "s02-1"]), 1):
             rows[utt] = int(frames), outputs[1][0].numpy()
     segments = {utt: Aligned(length, [(1, 3), (5, 5)]) for utt, (length, _) in rows.items()}
     tokens = Tokens(list(rows), segments, np.array([0, 0, 1, 1]), {})

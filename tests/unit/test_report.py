@@ -393,7 +393,7 @@ def test_command_refuses_broken_results(folder, tmp_path, monkeypatch, capsys):
 # Plots and examples -------------------------------------------------------------------------------
 def test_plots_follow_the_page_and_stand_alone(folder):
     study = read_study(folder / "exp")
-    figure = plots.cross_talk(study, "a")
+    figure = plots.cross_talk([study], "a")
     assert "var(--dual)" in figure.svg and plots.DUAL not in figure.svg and 'id="a-' in figure.svg
     assert plots.DUAL in figure.raw and "var(" not in figure.raw
     rate = study.rate("learner_error_rate", "do", "surface").value

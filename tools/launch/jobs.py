@@ -4,11 +4,13 @@ A launcher is a subclass of Launcher and one line, `main(Slurm)`.
 """
 
 import argparse
+import itertools
 import os
 import re
 import signal
 import sys
 import time
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,7 +176,7 @@ def expand_jobs(words):
 
 
 class Progress:
-    """The state of the jobs on stderr: in place on a terminal, else a line now and then."""
+    """The state of the jobs on stderr: a line now and then, or in place on a terminal, a line a job."""
 
     def __init__(self, jobs, interval):
         self.jobs = jobs
@@ -183,6 +185,7 @@ class Progress:
         self.interval = 1.0 if self.on_terminal else interval
         self.start = self.last = time.monotonic()
         self.shown = False
+        self.drawn = 0  # lines that the next ones take the place of
 
     def update(self, last=False):
         """Show the counts, and what the running jobs last said of themselves."""
@@ -191,25 +194,42 @@ class Progress:
         if not (due or (last and self.shown)):
             return
         self.last, self.shown = now, True
-        line = self.line(*divmod(int(now - self.start), 60))
+        counts, said = self.state(*divmod(int(now - self.start), 60))
         if self.on_terminal:
-            sys.stderr.write("\r\033[K" + line + ("\n" if last else ""))
+            sys.stderr.write(self.in_place([counts, *(f"  {each}" for each in said)]))
         else:
-            sys.stderr.write(line + "\n")
+            sys.stderr.write(f"{counts} ({', '.join(said)})\n" if said else f"{counts}\n")
         sys.stderr.flush()
 
-    def line(self, minutes, seconds):
+    def in_place(self, lines):
+        """The lines, cut to the terminal's size, in the place of those written before."""
+        try:
+            columns, rows = os.get_terminal_size(sys.stderr.fileno())
+        except OSError:
+            columns, rows = 0, 0
+        lines = [cut(line, (columns or 80) - 1) for line in lines[: (rows or 24) - 1]]
+        up = f"\033[{self.drawn}A" if self.drawn else ""
+        self.drawn = len(lines)
+        return "".join([f"\r{up}\033[J", *(f"{line}\n" for line in lines)])
+
+    def state(self, minutes, seconds):
+        """The counts, and what each running job last said; else why the jobs wait."""
         running = [job for job in self.jobs if job.state == "running"]
         done, failed = (sum(j.state == state for j in self.jobs) for state in ("done", "failed"))
-        line = (
+        counts = (
             f"{self.name}: {len(running)} running, {done} done, {failed} failed "
             f"of {len(self.jobs)}, {minutes:02d}:{seconds:02d}"
         )
         said = [job.progress() for job in running]
         if not running:
             said = sorted({job.note for job in self.jobs if job.state == "waiting"})
-        said = ", ".join(filter(None, said))
-        return f"{line} ({said})" if said else line
+        return counts, list(filter(None, said))
+
+
+def cut(text, columns):
+    """The beginning of a line that fits; a letter of Hangul takes two columns."""
+    ends = itertools.accumulate(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return "".join(letter for letter, end in zip(text, ends) if end <= columns)
 
 
 def catch_signals():
@@ -270,6 +290,7 @@ def run_jobs(launcher, jobs, received, front):
             launcher.poll(active)
             again = [job for job in active if job.state == "lost"]
             if again:
+                progress.drawn = 0  # what it says stays
                 start_again(launcher, again)
             failed += [job for job in active if job.state == "failed"]
             active = [job for job in active if not job.ended]
