@@ -44,7 +44,7 @@ def main() -> None:
     real.add_argument("--assume_surface", choices=("true", "false"), default="false")
     simulated = parser.add_argument_group("the simulated corpus")
     simulated.add_argument("--preset", type=Path, help="YAML file")
-    simulated.add_argument("--dial", default="paper", help="how much learners err")
+    simulated.add_argument("--severity", default="paper", help="how much learners err")
     simulated.add_argument("--errors", default="rules", help="rules or random")
     simulated.add_argument("--engine", default="espeak")
     simulated.add_argument("--prompts", type=Path, help="sentences, one a line")
@@ -86,7 +86,7 @@ def read_simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]
         audio_dir=final / "audio",
         nj=args.nj,
         seed=args.seed,
-        dial=args.dial,
+        severity=args.severity,
         errors=args.errors,
         engine=args.engine,
         prompts=args.prompts,

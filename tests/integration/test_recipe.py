@@ -222,7 +222,7 @@ def test_what_is_trained_is_tested_on_other_data(finished):
     other, options = "dump/simulated_tiny_heard_double", (*TINY, "--test_data")
     refused = checkout.run(language, "--stage", "9", *options, other, check=False)
     assert refused.returncode == 1 and f"{other}/test: not found: prepare that data" in refused.stderr
-    checkout.run(language, *TINY, "--dial", "double", "--stop_stage", "4")
+    checkout.run(language, *TINY, "--severity", "double", "--stop_stage", "4")
     refusals = {
         "then add --stage 9": (other,),
         "is a directory of dump": (f"./{other}", "--stage", "9"),
@@ -299,6 +299,8 @@ def test_an_assumed_surface_is_labelled(finished):
     "options, fault",
     [
         (["--stagge", "1"], "unknown option --stagge"),
+        (["--dial", "double"], "--dial is now --severity"),
+        (["--severity", "loud"], "--severity must be one of: none half paper double triple"),
         (["--stage", "0"], "stages are 1 to 12"),
         (["--preset=huge"], "--preset must be one of: mini measure tiny; it is 'huge'"),
         (["--nj", "0"], "--nj must be 1 or more, not '0'"),

@@ -188,6 +188,7 @@ train_config=    # a file
         (["--x[$(touch ran)]", "1"], "error: unknown option --x[$(touch ran)]:"),
         (["--stage\n$(touch ran)", "1"], "error: unknown option --stage\n"),
         (["--stage train_config", "1"], "error: unknown option"),
+        (["--dial=double"], "error: --dial is now --severity"),
         (["--", "1"], "error: unknown option --:"),
         (["--stage"], "error: option --stage needs a value"),
         (["--train_config", "--stage"], "error: option --train_config needs a value"),

@@ -25,9 +25,9 @@ canonical=given                # where corpus table or kaldi has what is right: 
 field_map=                     # YAML file: where the labels of corpus aihub have what
 assume_surface=false           # true: a corpus without a surface is taken to have no errors
 preset=mini                    # size of the simulated corpus: mini, measure or tiny
-dial=paper                     # how much its learners err: a setting of docs/simulator.md
+severity=paper                 # how much its learners err: none, half, paper, double or triple
 errors=rules                   # their errors: rules, or random substitutions at the same rate
-engine=espeak                  # what speaks: docs/engines.md
+engine=espeak                  # speech synthesizer: espeak or kokoro (docs/simulator.md)
 prompts=                       # file of your own sentences, one a line, for the simulated corpus
 data_seed=1                    # seed of the simulated corpus, or of how a corpus is split
 surface_convention=            # heard or pronounced: how surface is written
@@ -118,9 +118,10 @@ one_of cache_features "${cache_features}" true false
 one_of retrained "${retrained}" true false
 if [[ ${corpus} == simulated ]]; then
     one_of preset "${preset}" mini measure tiny
+    one_of severity "${severity}" none half paper double triple
     one_of errors "${errors}" rules random
     data_tag=simulated_${preset}_${surface_convention}
-    [[ ${dial} == paper ]] || data_tag+=_${dial}
+    [[ ${severity} == paper ]] || data_tag+=_${severity}
     [[ ${errors} == rules ]] || data_tag+=_${errors}
     [[ ${engine} == espeak ]] || data_tag+=_${engine}
     [[ -z ${prompts} ]] || data_tag+=_$(tag_of "${prompts}")
@@ -272,7 +273,7 @@ stage_1() {  # a corpus -> data/TAG/{train,valid,test}
     choices+=(--seed "${data_seed}")
     if [[ ${corpus} == simulated ]]; then
         inputs+=("${root}/l2dual/phonology" "${root}/l2dual/engines" "$(conf "simulated_${preset}.yaml")")
-        choices+=(--preset "$(conf "simulated_${preset}.yaml")" --dial "${dial}" --errors "${errors}")
+        choices+=(--preset "$(conf "simulated_${preset}.yaml")" --severity "${severity}" --errors "${errors}")
         choices+=(--engine "${engine}")
         if [[ -n ${prompts} ]]; then inputs+=("${prompts}" "${root}/l2dual/corpora/prompts.py") choices+=(--prompts "${prompts}"); fi
     else
