@@ -22,10 +22,10 @@ def is_single(system: str) -> bool:
 
 
 def baseline_of(system: str, output: str, scored: Iterable[str]) -> str | None:
-    """The single-output system that a dual-output one's output is set beside; None if not scored.
+    """The baseline of one output of a dual-output system; None if it is not scored.
 
-    It has the same CTC : attention where such a one is among ``scored``, the systems that have the
-    output; else it is so_OUTPUT.
+    It is the control with the same CTC : attention if that is among ``scored`` (the systems that
+    have the output), otherwise so_OUTPUT.
     """
     if is_single(system):
         return None

@@ -49,7 +49,7 @@ ERRORS = (soundfile.LibsndfileError, av.FFmpegError, OSError, ValueError, Memory
 
 
 class Unusable(Exception):
-    """Why a recording can't be used, and what to do; who knows its utterance says the rest."""
+    """Why a recording can't be used, and what to do. The caller adds the utterance."""
 
     def __init__(self, why: str, remedy: str = REMEDY) -> None:
         super().__init__(why, remedy)

@@ -181,7 +181,7 @@ def check_comparable(run: Mapping, name: object, data: DataDir) -> None:
     surface = "surface" in run["outputs"]
     if surface and not has_surface(data.info):
         raise DataError(
-            f"{data.path}: does not say what was pronounced, which {name} writes: score so_meaning on it"
+            f"{data.path}: has no surface, which {name} writes: score so_meaning on it"
         )
     for key in ("language", *(["convention"] if surface else [])):
         if run[key] != data.info[key]:

@@ -65,8 +65,8 @@ def read_talk(transcript: Path, left_out: Counter[str]) -> list[Utterance]:
         utterance, _, text = whole(line).partition(" ")
         if not utterance.startswith(f"{speaker}-{talk}-"):
             raise DataError(
-                f"{transcript}, line {number}: '{utterance}' is no utterance of {speaker}, talk "
-                f"{talk}; get the file again"
+                f"{transcript}, line {number}: '{utterance}' is not an utterance of {speaker}, "
+                f"talk {talk}; get the file again"
             )
         listed.add(utterance)
         audio = as_on_disk(folder / f"{utterance}.flac")

@@ -17,8 +17,8 @@ LETTERS = {"en": ("a to z and '", re.compile("[a-z' ]")), "ko": ("Hangul", re.co
 def read_prompts(path: Path, language: str, seed: int) -> list[str]:
     """The sentences of ``path``, without punctuation and in lower case, in an order by ``seed``.
 
-    DataError for an empty line, a sentence that stands twice, a letter that the language's spelling
-    has not, or a word that has no pronunciation: the first such line, and how many more there are.
+    DataError for an empty line, a duplicate sentence, a letter outside the language's alphabet, or
+    a word without a pronunciation: the first such line, and the number of others.
     """
     lines = _read(path).splitlines()
     wrong: list[str] = []

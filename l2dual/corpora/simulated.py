@@ -107,8 +107,8 @@ def prepare(
 
     ``preset``: the content of conf/simulated_*.yaml. ``severity``: how far learners diverge.
     ``errors``: those of the L1s' "rules", or "random" sounds at the same places. ``prompts``: a
-    file of sentences instead of ours. Raises UsageError if an option or the preset is not right,
-    naming ``preset_file`` and the key, and DataError for the prompts, naming the line.
+    file of sentences instead of ours. Raises UsageError if an option or the preset is wrong (it
+    names ``preset_file`` and the key), and DataError if the prompts are (it names the line).
     """
     if errors not in ERRORS:
         raise UsageError(f"no errors '{errors}'; choose from {', '.join(ERRORS)}")
@@ -151,12 +151,12 @@ def prepare(
 
 
 def check_preset(preset: dict, file: str, language: str, engine: str) -> None:
-    """Raise a UsageError that names ``file`` and the key if ``preset`` is not right."""
+    """Raise a UsageError that names ``file`` and the key if ``preset`` is wrong."""
     for key in sorted(preset.keys() ^ {*PER_SPLIT, *RANGES}):
         state = "unknown: remove it" if key in preset else "missing: add it"
         raise UsageError(f"{file}: the key '{key}' is {state}")
     if not isinstance(preset["voices"], dict) or engine not in preset["voices"]:
-        raise UsageError(f"{file}: voices: there are none for the engine '{engine}'; add the key")
+        raise UsageError(f"{file}: voices: none for the engine '{engine}'; add the key")
     voices_of = preset["voices"][engine]
     for key in PER_SPLIT:
         value = voices_of if key == "voices" else preset[key]
@@ -178,7 +178,7 @@ def check_preset(preset: dict, file: str, language: str, engine: str) -> None:
         if name not in known:
             raise UsageError(f"{file}: voices: {engine} has no voice '{name}'; remove it")
         if voices.count(name) > 1:
-            raise UsageError(f"{file}: voices: '{name}' stands twice; splits share no voice")
+            raise UsageError(f"{file}: voices: '{name}' is a duplicate; splits share no voice")
     for key, (lowest, highest) in RANGES.items():
         match preset[key]:
             case [int() | float() as low, int() | float() as high] if (

@@ -4,9 +4,9 @@ Zhang et al., "speechocean762: An Open-Source Non-native English Speech Corpus F
 Assessment", Interspeech 2021; OpenSLR 101.
 
 Meaning is the prompt. Canonical is the corpus's own phones without stress; surface is canonical
-with the annotation put in: ``pronounced-phone`` as `l2dual.corpora.phones.perceived` has it,
-nothing for ``<DEL>``, and ``<err>`` for ``<unk>``. ``insertions``, which the official file lacks,
-are put before the phone that they name, or at the word's end.
+with the annotation put in: ``pronounced-phone`` (see `l2dual.corpora.phones.perceived`), nothing
+for ``<DEL>``, and ``<err>`` for ``<unk>``. ``insertions``, which the official file lacks, are put
+before the phone that they name, or at the word's end.
 
 Facts of an utterance: ``age``, ``gender`` (m, f), ``group`` (child, adult), ``scores`` and, where
 the copy has ``resource/scores-detail.json``, ``raters``: JSON on one line with the sentence's
@@ -123,7 +123,7 @@ def find(table: dict, key: str, path: Path):
 def age_group(age: str, speaker: str, path: Path) -> str:
     """`child` or `adult`."""
     if not age.isdigit():
-        raise DataError(f"{path}: speaker {speaker}: the age '{age}' is no number; mend it")
+        raise DataError(f"{path}: speaker {speaker}: the age '{age}' is not a number; correct it")
     return "adult" if int(age) >= ADULT else "child"
 
 
@@ -174,7 +174,7 @@ def transcribe(utterance: str, scores: dict, path: Path) -> tuple[list[str], lis
             fault = f"{error} is missing" if isinstance(error, KeyError) else error
             raise DataError(
                 f"{path}: utterance {utterance}, word {word.get('text')}: {fault}; "
-                "mend the entry or get the file again"
+                "correct the entry or get the file again"
             ) from None
         canonical += word_canonical
         surface += word_surface

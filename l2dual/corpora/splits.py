@@ -38,7 +38,7 @@ def assign(
     speakers with errors, it gets more, up to a third of all.
 
     Args:
-        utterances: their order, and the splits they may have, play no part.
+        utterances: their order and present splits do not matter.
         seed: of the choice of components or speakers.
         valid, test: shares, of the utterances (components) or of the speakers.
 

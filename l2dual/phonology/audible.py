@@ -62,7 +62,7 @@ def read_table(language: str, engine: str = "espeak") -> dict[str, dict]:
         return json.loads(path.read_text(encoding="utf-8"))["rules"]
     except FileNotFoundError:
         raise DataError(
-            f"{path} is missing; make it: python -m l2dual.bin.measure_rules"
+            f"{path} is missing; run python -m l2dual.bin.measure_rules"
             f" --language {language} --engine {engine}"
         ) from None
 

@@ -1,7 +1,7 @@
 """English: prompts, canonical pronunciation (CMUdict), learners' errors and their respelling.
 
-Phones are ARPAbet without stress, and AX for CMUdict's AH0; stress is kept beside them. All that
-is knowledge and not method lies in data/en.*.yaml and rules/en.yaml.
+Phones are ARPAbet without stress, and AX for CMUdict's AH0; stress is kept beside them. The data
+are in data/en.*.yaml and rules/en.yaml.
 """
 
 from dataclasses import dataclass, replace

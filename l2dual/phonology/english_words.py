@@ -38,7 +38,7 @@ def unlisted(text: str) -> list[str]:
 
 @cache
 def marked(word: str) -> Marked:
-    """Phones (ARPAbet; AX for CMUdict's AH0) and their stress; DataError if nobody can read it."""
+    """Phones (ARPAbet; AX for CMUdict's AH0) and their stress; DataError if there is none."""
     marks = _listed(word) or _guessed(word)
     phones = tuple("AX" if mark == "AH0" else mark.rstrip("012") for mark in marks)
     return phones, tuple(int(mark[-1]) if mark[-1].isdigit() else 0 for mark in marks)

@@ -50,7 +50,7 @@ def path(language: str, engine: str) -> Path:
 
 @cache
 def load_severity(language: str, engine: str, name: str) -> Severity:
-    """The severity ``name`` of SETTINGS; UsageError if there is none of that name."""
+    """The severity ``name`` of SETTINGS; UsageError for another name."""
     if name not in SETTINGS:
         raise UsageError(f"no severity '{name}'; choose from {', '.join(SETTINGS)}")
     file = path(language, engine)

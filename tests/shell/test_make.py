@@ -120,7 +120,7 @@ def test_jobs_that_outlive_their_launcher_hold_the_lock(tmp_path, run):
     process.wait()
     assert all(map(alive, pids))
     refused = bash(tmp_path, "claim exp")
-    assert refused.returncode == 1 and "another run is at work in exp" in refused.stderr
+    assert refused.returncode == 1 and "another run uses exp" in refused.stderr
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: bash(tmp_path, "claim exp").returncode == 0)

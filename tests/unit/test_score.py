@@ -122,7 +122,7 @@ def test_without_a_surface_only_errors_are_counted(tmp_path):
     found = scored(data, tmp_path, tmp_path / "run.yaml")
     assert set(found.counts) == {("meaning", "char"), ("meaning", "word")}
     assert not found.counts["meaning", "char"][:, 4:].any()
-    with pytest.raises(DataError, match="does not say what was pronounced"):
+    with pytest.raises(DataError, match="has no surface"):
         check_comparable(RUN, "run.yaml", data)
 
 

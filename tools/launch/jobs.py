@@ -15,10 +15,10 @@ from pathlib import Path
 TAIL_LINES = 20
 CONTRACT = """\
 JOB is replaced by the job's number in the log's name and in every argument. The command is run as
-it stands, without a shell: paths with spaces need no more quoting, and a pipe needs `bash -c`.
-A line `progress: ...` that a job prints is shown in the progress of the array.
-Status 0 if every job ended with 0, else 1. Interrupted, terminated or killed, it ends all its jobs;
-also when the process $L2DUAL_PARENT, which called it, was killed."""
+given, without a shell: paths with spaces need no more quoting, and a pipe needs `bash -c`. A line
+`progress: ...` that a job prints is shown in the progress of the array. Status 0 if every job ended
+with 0, else 1. Interrupted, terminated or killed, it ends all its jobs; also when the process
+$L2DUAL_PARENT, which called it, was killed."""
 
 
 class UsageError(Exception):
@@ -58,7 +58,7 @@ class Job:
         return self.state in ("done", "failed")
 
     def progress(self):
-        """Return what the command last printed behind `progress: `."""
+        """Return the command's last line `progress: ...`, without that word."""
         try:
             with open(self.log, "rb") as log:
                 log.seek(self.read_until)
@@ -165,7 +165,7 @@ def expand_jobs(words):
     if name in directory and os.path.isdir(directory):
         raise UsageError(
             f"{directory}: has {name} in its name, which numbers would replace: "
-            f"call the array otherwise, as TASK{words[0].removeprefix(name)} and TASK in the log"
+            f"give the array another name, as TASK{words[0].removeprefix(name)} and TASK in the log"
         )
     return [
         Job(n, Path(log.replace(name, str(n))), [word.replace(name, str(n)) for word in command])

@@ -5,8 +5,8 @@
     ssh.py [options] JOB=1:8 log/x.JOB.log command args with JOB
 
 conf/ssh.conf names the machines and how many jobs each runs at a time. --mem and --time are not
-used. The environment of a job is that of ./path.sh, if there is one. A job whose connection is
-lost is started again, elsewhere where there is one free (--retries).
+used. The environment of a job is that of ./path.sh, if there is one. A job whose connection is lost
+is restarted, on another machine if one is free (--retries).
 """
 
 import select
