@@ -87,7 +87,7 @@ def canonical(text: str, engine: str = "espeak") -> Speech:
     """What a native speaker says for ``text``: Hangul words separated by single spaces.
 
     Native rules that ``engine`` does not render are left out. Raises DataError if a character is
-    no Hangul syllable.
+    not a Hangul syllable.
     """
     if not text or text != " ".join(text.split()):
         raise DataError(f"text '{text}': write words separated by single spaces")
