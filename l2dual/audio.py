@@ -51,7 +51,7 @@ def read_values(place: str, where: str) -> np.ndarray:
     """Read what stage 3 (samples, (T,)) or stage 7 (features, (F, D)) wrote, float32.
 
     Raises:
-        DataError: it can't be used; ``where`` says whose it is.
+        DataError: it can't be used; ``where`` names its utterance.
     """
     try:
         sound = read(place)
@@ -253,7 +253,7 @@ def _format_chunk(job: Job) -> Formatted:
 
 
 def save_ark(ark: Path, final: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """Write a Kaldi archive; return where each array will be once the archive lies in ``final``."""
+    """Write a Kaldi archive; return the place of each array once the archive is in ``final``."""
     scp = ark.with_suffix(".scp")
     kaldiio.save_ark(str(ark), dict(arrays), scp=str(scp))
     paths = {}

@@ -59,7 +59,7 @@ class Upstream(torch.nn.Module):
         self.width = self.encoder.config.hidden_size
 
     def forget(self, seed: int) -> None:
-        """Draw all weights anew, as before the pretraining."""
+        """Initialize all weights again, as before the pretraining."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.encoder = type(self.encoder)(self.encoder.config)
@@ -136,7 +136,7 @@ class Upstream(torch.nn.Module):
 def _joined(
     states: list[torch.Tensor], frames: torch.Tensor, counts: list[int]
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """States (P, F, D) and frames (P,) of pieces, so many an utterance, as those of utterances."""
+    """Join states (P, F, D) and frames (P,) of pieces, given their number per utterance."""
     found = []
     for state in states:
         pieces = iter([piece[:length] for piece, length in zip(state, frames)])

@@ -132,7 +132,7 @@ def locate(place: str) -> tuple[Path, int | None]:
     if not re.fullmatch("[0-9]{1,18}", offset):
         raise Unusable(f"the offset in the ark is '{offset}', not a number", WRONG_PATH)
     if int(offset) >= os.path.getsize(file):
-        raise Unusable(f"the offset {offset} is behind the end of the ark", WRONG_PATH)
+        raise Unusable(f"the offset {offset} is after the end of the ark", WRONG_PATH)
     return Path(file), int(offset)
 
 

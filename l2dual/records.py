@@ -77,7 +77,7 @@ def keep(exp_dir: Path, decode: str, decode_config: str | None = None) -> dict:
     Raises:
         DataError: no run.yaml, or nothing is decoded.
     """
-    from l2dual.analysis.gradients import cosines  # imports torch, which no one else needs
+    from l2dual.analysis.gradients import cosines  # imports torch, which nothing else here needs
 
     run = read_run(exp_dir / "run.yaml")
     hypotheses: dict[str, dict] = {}

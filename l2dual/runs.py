@@ -15,7 +15,7 @@ from l2dual.files import atomic_write, read_yaml  # noqa: F401: read beside writ
 RUN_SCRIPT = """\
 #!/usr/bin/env bash
 # Train {name}, or resume it from its last whole epoch. Options go to ESPnet.
-# --num_nodes N --ngpu N: on so many nodes of the cluster, with so many GPUs on each.
+# --num_nodes N --ngpu M: on N nodes of the cluster, with M GPUs on each.
 set -euo pipefail
 exp=$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd)
 cd "${{exp}}" && cd {recipe}

@@ -3,7 +3,7 @@
     python -m l2dual.bin.records keep exp/RUN... --data dump/TAG/test --to results/STUDY
     python -m l2dual.bin.records restore results/STUDY... --to exp
 
-`python -m l2dual.bin.results results/STUDY --out FILE` scores a kept study as it is.
+`python -m l2dual.bin.results results/STUDY --out FILE` scores a kept study.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 Choi & Lee, "Pansori: ASR Corpus Generation from Open Online Video Contents", IEEE Seoul Section
 Student Paper Contest 2018.
 
-Meaning is the subtitle. Nobody wrote down what was pronounced, so there is no surface.
+Meaning is the subtitle. What was pronounced was not transcribed, so there is no surface.
 """
 
 import re

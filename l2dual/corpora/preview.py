@@ -1,4 +1,4 @@
-"""What stage 1 would make of a table: `l2dual validate FILE.csv`."""
+"""Preview how stage 1 reads a table: `l2dual validate FILE.csv`."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ SHOWN = 3  # utterances in full
 
 
 def preview(path: Path, columns: Mapping[str, str] | None = None) -> bool:
-    """Print what was understood of a table, and what will be refused; True if nothing will be.
+    """Print how a table is read, and the rows that will be refused; True if there are none.
 
     Language and convention are taken from the texts: Hangul, ARPAbet phones.
     """

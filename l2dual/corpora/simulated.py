@@ -102,8 +102,7 @@ def prepare(
     """Utterances, made as they are drawn, and the facts for ``corpus.yaml``.
 
     Audio is written as 16 kHz 16-bit FLAC files to a folder of ``out_dir`` with the name of
-    ``audio_dir``; the utterances say that it lies in ``audio_dir``, where ``out_dir`` will be
-    once it is renamed.
+    ``audio_dir``; the utterances name ``audio_dir``, the place after ``out_dir`` is renamed.
 
     ``preset``: the content of conf/simulated_*.yaml. ``severity``: how far learners diverge.
     ``errors``: those of the L1s' "rules", or "random" sounds at the same places. ``prompts``: a

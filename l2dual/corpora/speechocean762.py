@@ -38,9 +38,9 @@ def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
     """Read a copy of the corpus in its official layout.
 
     The official test set is kept whole. A tenth of the official training speakers, drawn with
-    the request's seed, becomes `valid`. An utterance whose prompt also stands in `test` is left out
-    of `train` and `valid`, and one whose prompt stands in `valid` out of `train`, so that the
-    splits share neither speakers nor prompts.
+    the request's seed, becomes `valid`. Utterances with a prompt of `test` are left out of `train`
+    and `valid`, those with a prompt of `valid` out of `train`: the splits share neither speakers
+    nor prompts.
 
     Args:
         db: the corpus's directory, with ``WAVE``, ``train``, ``test`` and ``resource``.
@@ -184,7 +184,7 @@ def transcribe(utterance: str, scores: dict, path: Path) -> tuple[list[str], lis
 def transcribe_word(word: dict) -> tuple[list[str], list[str]]:
     """Return the canonical and the surface phones of one word of ``scores.json``."""
     phones = word["phones"]
-    if isinstance(phones, str):  # as the corpus's README has it; its file has lists
+    if isinstance(phones, str):  # as in the corpus's README; its file has lists
         phones = phones.split()
     canonical = [plain(phone) for phone in phones]
     said = [[phone] for phone in canonical]

@@ -66,7 +66,7 @@ def read(path: Path, language: str = "en", columns: Mapping[str, str] | None = N
 
     Args:
         path: the file.
-        language: ``ko`` or ``en``; decides between CP949 and CP1252 where it is neither UTF.
+        language: ``ko`` or ``en``; decides between CP949 and CP1252 if it is not UTF-8 or UTF-16.
         columns: the file's own name of a column, by our name.
 
     Raises:

@@ -15,7 +15,7 @@ from l2dual.validate import SHORTEST
 GOOD = {"text.surface": "i sink so", "text.meaning": "i think so", "utt2dur": "2.0"}
 FAULTS = {
     "empty-surface": ({"text.surface": ""}, "text.surface: the utterance has no value"),
-    "empty-meaning": ({"text.meaning": ""}, "text.meaning: there is nothing"),
+    "empty-meaning": ({"text.meaning": ""}, "text.meaning: the utterance has no value"),
     "very-short": ({"utt2dur": "0.05"}, f"wav.scp: the audio is shorter than {SHORTEST} s"),
     "short": ({"utt2dur": "0.35"} | dict.fromkeys(list(GOOD)[:2], "so"), "shorter than 0.4 s"),
     "long": ({"utt2dur": "31"}, "longer than 20 s"),

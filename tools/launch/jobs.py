@@ -1,4 +1,4 @@
-"""What all launchers share: their command line, the life of their jobs, what the user sees.
+"""What all launchers share: command line, states of jobs, progress and report.
 
 A launcher is a subclass of Launcher and one line, `main(Slurm)`.
 """
@@ -27,7 +27,7 @@ class UsageError(Exception):
 
 @dataclass(eq=False)
 class Job:
-    """One command of an array: where it writes, and how it stands."""
+    """One command of an array, its log and its state."""
 
     number: int | None
     log: Path
@@ -73,7 +73,7 @@ class Job:
 
 
 class Launcher:
-    """Where jobs run. What a subclass starts, it polls and can cancel."""
+    """Where jobs run. A subclass starts, polls and cancels them."""
 
     name = "launcher.py"
     system = ""  # what runs the jobs, where a job has a name there

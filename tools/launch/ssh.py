@@ -145,7 +145,7 @@ def slots(hosts, options):
         else:
             found += [(i, host, []) for i in range(max(1, jobs // options.num_threads))]
     if not found:
-        raise UsageError(f"--gpu {options.gpu}: no machine of conf/ssh.conf has so many GPUs")
+        raise UsageError(f"--gpu {options.gpu}: no machine in conf/ssh.conf has that many GPUs")
     return [slot for _, *slot in sorted(found, key=lambda each: each[0])][: options.max_jobs]
 
 

@@ -10,7 +10,7 @@
 # A launcher is called as
 #   $train_cmd [--gpu N] [--mem 8G] [--num_threads N] [--time 1-12:00:00] [--max_jobs N] [JOB=1:8] \
 #       log/x.JOB.log command args with JOB
-# Add options for every job of a kind behind the launcher's name, as in
+# Add options for every job of a kind after the launcher's name, as in
 #   decode_cmd="local.py --num_threads 2"
 # docs/cluster.md has more.
 
