@@ -59,7 +59,7 @@ def read_values(place: str, where: str) -> np.ndarray:
     """Read what stage 3 (samples, (T,)) or stage 7 (features, (F, D)) wrote, float32.
 
     Raises:
-        DataError: it can't be used; ``where`` says whose it is.
+        DataError: it can't be used; ``where`` names its utterance.
     """
     try:
         sound = read(place)
@@ -144,14 +144,14 @@ def format_audio(
     """Write the audio of ``data`` to ``out``/audio, and the data directory with utt2dur.
 
     Each recording is decoded and checked. One that can't be used is left out, printed, and
-    listed in the table ``bad_audio``, from which stage 4 counts it as dropped. Files that already
-    are as wanted are used where they lie. Segments (utt2segment) are cut and speeds (utt2speed)
+    listed in the table ``bad_audio``, from which stage 4 counts it as dropped. Files that have the
+    rate and format already are used in place. Segments (utt2segment) are cut and speeds (utt2speed)
     changed; these tables are not written. An ark holds float vectors, equal to what a FLAC or WAV
     file of 16 bits gives. ``out`` must be a fresh directory. Paths in wav.scp name its final place,
     ``out`` without the suffix `.tmp`.
 
     Raises:
-        DataError: wav.scp or utt2segment names what is not there, or no recording can be used.
+        DataError: wav.scp or utt2segment names something missing, or no recording can be used.
     """
     _check_tables(data, allow_pipes)
     utts = sorted(data["wav.scp"], key=lambda utt: (data["wav.scp"][utt], utt))
@@ -181,7 +181,7 @@ def format_audio(
 
 
 def _check_tables(data: DataDir, allow_pipes: bool) -> None:
-    """Refuse tables that name what is not there, with all such lines."""
+    """Refuse tables with missing recordings, bad segments or speeds; print all such lines."""
     faults = []
     for utt, place in sorted(data["wav.scp"].items()):
         try:
@@ -238,7 +238,7 @@ def _format_chunk(job: Job) -> Formatted:
 
 
 def save_ark(ark: Path, final: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """Write a Kaldi archive; return where each array will be once the archive lies in ``final``."""
+    """Write a Kaldi archive; return the place of each array once the archive is in ``final``."""
     scp = ark.with_suffix(".scp")
     kaldiio.save_ark(str(ark), dict(arrays), scp=str(scp))
     paths = {}

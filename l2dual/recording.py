@@ -55,7 +55,7 @@ Part = tuple[float, float]  # start and end in seconds
 
 
 class Unusable(Exception):
-    """Why a recording can't be used, and what to do; who knows its utterance says the rest."""
+    """Why a recording can't be used, and what to do. The caller adds the utterance."""
 
     def __init__(self, why: str, remedy: str = REMEDY) -> None:
         super().__init__(why, remedy)
@@ -183,7 +183,7 @@ def locate(place: str) -> tuple[Path, int | None]:
     if not re.fullmatch("[0-9]{1,18}", offset):
         raise Unusable(f"the offset in the ark is '{offset}', not a number", WRONG_PATH)
     if int(offset) >= os.path.getsize(file):
-        raise Unusable(f"the offset {offset} is behind the end of the ark", WRONG_PATH)
+        raise Unusable(f"the offset {offset} is after the end of the ark", WRONG_PATH)
     return Path(file), int(offset)
 
 

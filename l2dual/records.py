@@ -1,4 +1,4 @@
-"""What is kept of a study when its data and models are gone: enough to score and report it again.
+"""Records of a study: enough to score and report it again without its data and models.
 
 A study is a directory: ``references.json.xz``, the texts of the test set, speakers and facts of
 the corpus, once, and for each run ``RUN.json.xz``, its run.yaml and the hypotheses of each budget.
@@ -77,7 +77,7 @@ def keep(exp_dir: Path, decode: str, decode_config: str | None = None) -> dict:
     Raises:
         DataError: no run.yaml, or nothing is decoded.
     """
-    from l2dual.analysis.gradients import cosines  # imports torch, which no one else needs
+    from l2dual.analysis.gradients import cosines  # imports torch, which nothing else here needs
 
     run = read_run(exp_dir / "run.yaml")
     hypotheses: dict[str, dict] = {}
@@ -198,7 +198,7 @@ def restore(records: Mapping[Path, dict]) -> None:
     """
     for exp_dir in records:
         if exp_dir.exists() or exp_dir.is_symlink():
-            raise DataError(f"{exp_dir}: is there already, and is kept: restore with another --to")
+            raise DataError(f"{exp_dir}: exists already: restore with another --to")
     for exp_dir, record in records.items():
         for decode, splits in record["hypotheses"].items():
             for split, outputs in splits.items():

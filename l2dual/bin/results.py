@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("scores", type=Path, nargs="+", metavar="SCORES_OR_STUDY")
     parser.add_argument("--data", type=Path, help="data directory of the references; not for a study")
     parser.add_argument("--also", type=Path, nargs="*", default=[], metavar="SCORES",
-                        help="scores of earlier runs, taken in where they can be compared")  # fmt: skip
+                        help="scores of earlier runs, added if comparable")  # fmt: skip
     parser.add_argument("--decode", help="of a study: name of the decodings; default: the whole budget's")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The files of a corpus as they lie on a disk, which another system may have written.
+"""The files of a corpus on a disk that another system may have written.
 
 macOS writes the letters of file names in parts (NFD), where labels and tables have them whole (NFC).
 On disks that are not its own it leaves a file ``._NAME`` beside each file, and ``.DS_Store``; its
@@ -28,7 +28,7 @@ def is_data(path: Path) -> bool:
 
 
 def as_on_disk(path: Path) -> Path:
-    """Return the path under which a file lies: as given, or with its letters in parts or whole.
+    """Return the path of a file: as given, or with its letters in parts (NFD) or whole (NFC).
 
     Each folder may be in another form, and other white space is no difference. A file that is in
     none is returned as given.

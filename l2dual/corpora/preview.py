@@ -1,4 +1,4 @@
-"""What stage 1 would make of a table: `l2dual validate FILE.csv`."""
+"""Preview how stage 1 reads a table: `l2dual validate FILE.csv`."""
 
 import re
 import shlex

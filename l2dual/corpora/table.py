@@ -20,11 +20,11 @@ def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
 
     Args:
         db: the file. Audio paths are relative to its directory.
-        request: language and convention decide what is due where no ``canonical`` is given; the
-            seed draws the splits where none are given; ``columns`` has the file's own names.
+        request: without a ``canonical``, language and convention give it; without splits, the
+            seed draws them; ``columns`` has the file's own names.
 
     Raises:
-        DataError: the file or rows of it are not as they must be; names them all.
+        DataError: the file or rows of it are not valid; names them all.
     """
     sheet = read(Path(db), request.language, request.columns)
     check_columns(sheet, request)

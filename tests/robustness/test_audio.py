@@ -69,7 +69,7 @@ HOSTILE = {
     "good.ark:-1": "the offset in the ark is '-1', not a number",
     "good.ark:": "the offset in the ark is '', not a number",
     "good.ark:" + "9" * 5000: "not a number",
-    "good.ark:99999999": "is behind the end of the ark",
+    "good.ark:99999999": "is after the end of the ark",
     "good.ark:2[0:2]": "no such audio file",
     "good.ark": "unreadable audio",
     "huge.ark:0": "the ark ends before its values do",

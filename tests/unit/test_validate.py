@@ -1,4 +1,4 @@
-"""The validator: each planted fault is found once, where it is, and --fix mends what it can."""
+"""The validator: each planted fault is found once, where it is, and --fix repairs what it can."""
 
 import json
 import os
@@ -291,7 +291,7 @@ def test_command_line(good, tmp_path):
     done = command(good)
     lines = done.stdout.splitlines()
     assert done.returncode == 1 and lines[0].endswith("32 utterances: 1 error, 1 warning")
-    assert lines[1].startswith("  1 error: empty: there is nothing after the utterance: complete")
+    assert lines[1].startswith("  1 error: empty: the utterance has no value: complete")
     assert lines[2].startswith("  1 warning: path: ")  # errors first
     where = f"  {good}/text.surface, line 14, utterance s2-06"
     assert lines[3:6] == ["", "empty (error):", where] and lines[7] == "path (warning):"
