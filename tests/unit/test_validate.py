@@ -310,7 +310,7 @@ def test_a_pipe_is_for_the_user_to_correct(good):
     edit(good / "wav.scp", 3, value(f"cat {good}/audio/s1-03.wav |"))
     before = (good / "wav.scp").read_bytes()
     [found] = validate(good)[1]
-    assert (found.check, found.line, found.fix) == ("pipe", 3, "by hand")
+    assert (found.check, found.line, found.fix) == ("pipe", 3, "manual")
     done = command(good, "--fix")
     assert done.returncode == 1 and "run with --allow_pipes true" in done.stderr
     assert (good / "wav.scp").read_bytes() == before
