@@ -52,7 +52,7 @@ def main() -> None:
     if args.columns and args.corpus != "table":
         raise UsageError(f"--columns: for corpus table only; {args.corpus} has none")
     if args.canonical != "given" and args.corpus not in ("table", "kaldi"):
-        raise UsageError(f"--canonical: for corpus table or kaldi; {args.corpus} has its own")
+        raise UsageError(f"--canonical: for corpus table or kaldi; {args.corpus} has its own texts")
     if args.allow_pipes == "true" and args.corpus != "kaldi":
         raise UsageError(f"--allow_pipes: for corpus kaldi only; {args.corpus} names files")
     shutil.rmtree(args.out, ignore_errors=True)
@@ -70,7 +70,7 @@ def main() -> None:
     for line in [*said(facts), *edits.report(utterances, info["surface_unit"])]:
         print(line)
     if test_only:
-        print("test set only: run stages 3 and 4, then decode it with --test_data from other data")
+        print("test set only: run stages 3 and 4, then decode it with --test_data")
 
 
 def read_simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:

@@ -56,7 +56,7 @@ def _problems(sentence: str, language: str, seen: dict[str, int]) -> Iterator[st
     if not sentence:
         yield "empty; remove it"
     for character in allowed.sub("", sentence)[:1]:
-        yield f"'{character}' is not one of the letters ({name}); write it in words"
+        yield f"'{character}' is not one of the letters ({name}); write it out in words"
     if sentence in seen:
         yield f"the same sentence as line {seen[sentence]}; remove it"
     try:

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154
-# Make files from inputs by commands, unless they are up to date. Sourced; the caller sets log_dir, and defines made_by PATH,
-# which prints the stage that makes PATH.
+# Make files from inputs by commands, unless they are up to date. Sourced; the caller sets log_dir and
+# defines made_by PATH, which prints the stage that makes PATH.
 #
 #   claim DIR                          one run at a time in DIR
 #   plan OUT INPUT... -- COMMAND...    COMMAND makes OUT, which it calls @OUT@
