@@ -134,6 +134,7 @@ else
     data_tag=${corpus}_${surface_convention}
     case ${corpus} in table | kaldi | aihub) data_tag+=_$(tag_of "${db}") ;; esac
     [[ ${assume_surface} == false ]] || data_tag+=_assumed
+    [[ ${canonical} == given ]] || data_tag+=_dictionary
     train_config=${train_config:-$(conf train_real.yaml)}
 fi
 [[ ${data_seed} == 1 ]] || data_tag+=_data${data_seed}
