@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up, run both recipes on simulated learner speech, and show what they gave.
+# Set up, run both recipes on simulated learner speech, and show the results.
 #   ./run_all.sh [--option value ...]    options of both recipes: ./run_all.sh --help
 set -euo pipefail
 
@@ -10,7 +10,7 @@ started=${SECONDS}
 . egs2/TEMPLATE/l2dual1/options.sh
 expdir=exp
 parse_options egs2/TEMPLATE/l2dual1/l2dual.sh "$@"
-[[ ${expdir} != /* ]] || die "--expdir ${expdir}: give a path relative to each recipe, for each has its own"
+[[ ${expdir} != /* ]] || die "--expdir ${expdir}: give a path relative to the recipes: each has its own"
 
 tools/setup.sh
 for recipe in egs2/l2_en egs2/l2_ko; do

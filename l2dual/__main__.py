@@ -1,4 +1,4 @@
-"""The command `l2dual`, or `python -m l2dual`: what is done outside the recipes."""
+"""The command `l2dual`, or `python -m l2dual`: tools outside the recipes."""
 
 import argparse
 

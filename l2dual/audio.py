@@ -16,17 +16,25 @@ import soxr
 from l2dual.datadir import UNKNOWN, DataDir, write_table
 from l2dual.errors import DataError, one_line
 from l2dual.files import file_name
-from l2dual.recording import MATRIX, Sound, Unusable, is_pipe, locate, read
+from l2dual.recording import (
+    MATRIX,
+    Part,
+    Sound,
+    Unusable,
+    is_pipe,
+    locate,
+    part_of,
+    read,
+    read_part,
+)
 
 FORMATS = ("flac", "wav", "ark")
 BAD_AUDIO = "bad_audio"  # table of a formatted directory: what stage 3 left out, and why
 CHUNK = 200  # utterances in one task of a worker, and in one ark file
-OVERSHOOT = 0.1  # seconds that a segment may end after its recording: times are rounded
-Segment = tuple[float, float]
 
 
 def read_audio(
-    place: str | Path, utt: str, rate: int, speed: float = 1.0, segment: Segment | None = None
+    place: str | Path, utt: str, rate: int, speed: float = 1.0, segment: Part | None = None
 ) -> np.ndarray:
     """Read one channel at ``rate`` Hz, played ``speed`` times as fast (pitch goes with it).
 
@@ -51,7 +59,7 @@ def read_values(place: str, where: str) -> np.ndarray:
     """Read what stage 3 (samples, (T,)) or stage 7 (features, (F, D)) wrote, float32.
 
     Raises:
-        DataError: it can't be used; ``where`` says whose it is.
+        DataError: it can't be used; ``where`` names its utterance.
     """
     try:
         sound = read(place)
@@ -65,7 +73,7 @@ def describe(place: str | Path, utt: str, error: Unusable) -> str:
     return f"{place}: {error.why} (utterance {utt}): {error.remedy}"
 
 
-def convert(sound: Sound, rate: int, speed: float, segment: Segment | None) -> np.ndarray:
+def convert(sound: Sound, rate: int, speed: float, segment: Part | None) -> np.ndarray:
     """Cut a segment, mix it to one channel, and resample it: (T,), float32 in [-1, 1]."""
     found = rate if sound.rate is None else sound.rate
     if found < rate:
@@ -73,45 +81,22 @@ def convert(sound: Sound, rate: int, speed: float, segment: Segment | None) -> n
             f"sampled at {found} Hz, the recipe needs {rate}",
             f"replace it, or run with --fs {found}",
         )
-    mono = _cut(sound.samples, found, segment).mean(axis=1)
+    mono = part_of(sound.samples, found, segment).mean(axis=1)
     if found * speed != rate:
         mono = soxr.resample(mono, found * speed, rate)
     return np.clip(mono, -1.0, 1.0).astype(np.float32)
 
 
-def _cut(samples: np.ndarray, rate: int, segment: Segment | None) -> np.ndarray:
-    if segment is None:
-        return samples
-    start, end = segment
-    duration = len(samples) / rate
-    if not 0 <= start < min(end, duration) or end > duration + OVERSHOOT:
-        raise Unusable(
-            f"segment {start:g} to {end:g} s is not within its {duration:.3f} s",
-            "correct utt2segment",
-        )
-    part = samples[round(start * rate) : round(end * rate)]
-    if not part.any():
-        raise Unusable(f"no sound in its segment {start:g} to {end:g} s", "correct utt2segment")
-    return part
-
-
-def read_segment(data: DataDir, utt: str) -> Segment | None:
+def read_segment(data: DataDir, utt: str) -> Part | None:
     """Return start and end in seconds from ``utt2segment``; None for the whole recording.
 
     Raises:
         DataError: not two numbers.
     """
-    value = data.tables.get("utt2segment", {}).get(utt, UNKNOWN)
-    if value == UNKNOWN:
-        return None
     try:
-        start, end = map(float, value.split())
-    except ValueError:
-        raise DataError(
-            f"{data.path / 'utt2segment'}: utterance {utt} has '{value}', not `start end` in "
-            "seconds: correct it"
-        ) from None
-    return start, end
+        return read_part(data.tables.get("utt2segment", {}).get(utt, UNKNOWN))
+    except Unusable as error:
+        raise DataError(describe(data.path / "utt2segment", utt, error)) from None
 
 
 def read_speed(data: DataDir, utt: str) -> float:
@@ -159,14 +144,14 @@ def format_audio(
     """Write the audio of ``data`` to ``out``/audio, and the data directory with utt2dur.
 
     Each recording is decoded and checked. One that can't be used is left out, printed, and
-    listed in the table ``bad_audio``, from which stage 4 counts it as dropped. Files that already
-    are as wanted are used where they lie. Segments (utt2segment) are cut and speeds (utt2speed)
+    listed in the table ``bad_audio``, from which stage 4 counts it as dropped. Files that have the
+    rate and format already are used in place. Segments (utt2segment) are cut and speeds (utt2speed)
     changed; these tables are not written. An ark holds float vectors, equal to what a FLAC or WAV
     file of 16 bits gives. ``out`` must be a fresh directory. Paths in wav.scp name its final place,
     ``out`` without the suffix `.tmp`.
 
     Raises:
-        DataError: wav.scp or utt2segment names what is not there, or no recording can be used.
+        DataError: wav.scp or utt2segment names something missing, or no recording can be used.
     """
     _check_tables(data, allow_pipes)
     utts = sorted(data["wav.scp"], key=lambda utt: (data["wav.scp"][utt], utt))
@@ -196,7 +181,7 @@ def format_audio(
 
 
 def _check_tables(data: DataDir, allow_pipes: bool) -> None:
-    """Refuse tables that name what is not there, with all such lines."""
+    """Refuse tables with missing recordings, bad segments or speeds; print all such lines."""
     faults = []
     for utt, place in sorted(data["wav.scp"].items()):
         try:
@@ -253,7 +238,7 @@ def _format_chunk(job: Job) -> Formatted:
 
 
 def save_ark(ark: Path, final: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """Write a Kaldi archive; return where each array will be once the archive lies in ``final``."""
+    """Write a Kaldi archive; return the place of each array once the archive is in ``final``."""
     scp = ark.with_suffix(".scp")
     kaldiio.save_ark(str(ark), dict(arrays), scp=str(scp))
     paths = {}

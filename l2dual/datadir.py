@@ -92,10 +92,10 @@ class DataDir:
 
     @property
     def clusters(self) -> dict[str, str]:
-        """Whose each utterance is, for intervals: the speaker, or the voice if several share one.
+        """The cluster of each utterance, for intervals: its speaker or shared voice.
 
-        A synthesizer has fewer voices than a simulated corpus has speakers, and what a voice does
-        to a recognizer its speakers have in common: they are not independent.
+        A synthesizer has fewer voices than a simulated corpus has speakers. Speakers with one voice
+        are not independent.
         """
         return self.tables.get("utt2voice", self["utt2spk"])
 
@@ -109,7 +109,7 @@ class DataDir:
         return DataDir(self.path, tables, self.info)
 
     def sample(self, count: int | None) -> "DataDir":
-        """A seeded random part of ``count`` utterances; all of them for None or too few."""
+        """``count`` utterances, drawn by a seed; all of them if there are no more, or for None."""
         return self.subset(np.random.default_rng(0).permutation(sorted(self["wav.scp"]))[:count].tolist())
 
     def write(self, path: str | Path) -> None:
@@ -164,7 +164,7 @@ def outputs_of(info: Mapping) -> tuple[str, ...]:
 
 
 def convention_of(info: Mapping) -> str:
-    """The convention of the surface, and that it is assumed, as every table names it."""
+    """The convention of the surface, as tables name it, with a note if it is assumed."""
     if not has_surface(info):
         return "no surface"
     assumed = f" (assumed: {ASSUMPTIONS[info['convention']]})"

@@ -116,7 +116,7 @@ class DualDecoder:
 def projected_once(decoder: torch.nn.Module) -> Iterator[None]:
     """Keep a search's keys and values of the encoder's output.
 
-    ESPnet projects them anew for every token, which takes half of the time of a search.
+    ESPnet projects them again for every token: half of the time of a search.
     """
     sources = [layer.src_attn for layer in decoder.modules() if hasattr(layer, "src_attn")]
     projections = [linear for source in sources for linear in (source.linear_k, source.linear_v)]

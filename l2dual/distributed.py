@@ -1,4 +1,4 @@
-"""One training by several processes, its workers: an exact loss, and the loss of a worker."""
+"""One training by several processes (workers): an exact loss, and the end of a lost worker."""
 
 import os
 import platform
@@ -60,8 +60,8 @@ def announce(args: Namespace) -> None:
 def watched() -> Iterator[None]:
     """Within the block, a lost worker ends the others in 20 seconds, with its log named.
 
-    A killed process breaks gloo's connections at once, and this waits to hear which one it was;
-    under NCCL, or when a whole node is gone, the others would hang for minutes.
+    Gloo notices a killed process at once; this then waits to learn which one it was. Under NCCL, or
+    when a whole node is gone, the others would hang for minutes.
     """
     if not torch.distributed.is_initialized():
         yield
@@ -70,7 +70,7 @@ def watched() -> Iterator[None]:
     try:
         yield
         torch.distributed.barrier()  # no worker leaves, and falls silent, before all are done
-    except RuntimeError:  # of gloo, as a rule; an error of its own waits in vain, and is raised
+    except RuntimeError:  # usually from gloo; a worker's own error is raised after the wait
         traceback.print_exc()
         watch.thread.join((SILENT_BEATS + 2) * BEAT_SECONDS)
         raise
@@ -79,7 +79,7 @@ def watched() -> Iterator[None]:
 
 
 class Watch:
-    """A thread that tells the other workers of this one, and ends it when one falls silent.
+    """A thread that reports this worker to the others, and ends it when one of them falls silent.
 
     It counts its own rounds, not seconds: a job that was suspended as a whole goes on.
     """

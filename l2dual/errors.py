@@ -6,19 +6,19 @@ class L2DualError(ValueError):
 
 
 class DataError(L2DualError):
-    """A file or an utterance is not as it must be."""
+    """A file or an utterance is not valid."""
 
 
 class UsageError(L2DualError):
-    """An option or a configuration does not fit."""
+    """An option or a configuration is not valid."""
 
 
 class WorkerError(L2DualError):
-    """A worker of a training ended before its time."""
+    """A worker of a training was lost."""
 
 
 def one_line(text: str) -> str:
-    """``text`` as a terminal may show it: control characters and line ends are escaped."""
+    """``text`` for a terminal: control characters and line ends are escaped."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )

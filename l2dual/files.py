@@ -105,7 +105,7 @@ def read_yaml(path: Path) -> dict:
     """A YAML file that holds a mapping.
 
     Raises:
-        UsageError: no such file, not YAML, larger or deeper than any that is meant, or not a mapping.
+        UsageError: no such file, not YAML, too large, too deep, or not a mapping.
     """
     path = Path(path)
     if not path.is_file():

@@ -40,8 +40,8 @@ def filter_data(
             then of that language alone.
 
     Raises:
-        DataError: something that only the user can mend, no utterance is left, or nobody's
-            first language is ``left_out_l1``.
+        DataError: a fault that only the user can correct, no utterance is left, or no speaker's
+        first language is ``left_out_l1``.
     """
     options = Options(encoder=encoder, audio=False)
     directory, found = validate(path, options)
@@ -73,6 +73,6 @@ def drop_l1(data: DataDir, left_out: str, train: bool) -> dict[str, str]:
     l1s = data["utt2l1"]
     if left_out not in l1s.values():
         there = ", ".join(sorted(set(l1s.values()))) or "none"
-        raise DataError(f"{data.path}/utt2l1: nobody's first language is {left_out}: choose of {there}")
+        raise DataError(f"{data.path}/utt2l1: nobody has first language {left_out}: use {there}")
     reason = f"first language {left_out}, left out" if train else f"first language not {left_out}"
     return {utt: reason for utt, l1 in l1s.items() if (l1 == left_out) == train}

@@ -1,8 +1,8 @@
-"""What the validator can find, and how a finding reads: checks.yaml has the words.
+"""What the validator can find, and how it words a finding; checks.yaml has the texts.
 
 A finding is an *error* where the utterance or the directory can't be used as it is, a *warning*
 where it can. An error is repaired, or its utterance dropped, or it is for the user to correct; a
-warning is repaired where nothing is lost by it, and else left.
+warning is repaired if nothing is lost by that, otherwise left.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from l2dual.errors import one_line
 from l2dual.files import read_yaml
 
-REPAIRED, DROPPED, BY_HAND, LEFT = "repaired", "dropped", "by hand", "left"  # fixes
+REPAIRED, DROPPED, MANUAL, LEFT = "repaired", "dropped", "manual", "left"  # fixes
 ERROR = "error"
 DETAIL = 200  # letters of a finding's detail, at most
 

@@ -52,7 +52,7 @@ def load_model(exp_dir: str | Path, checkpoint: str = CHECKPOINT) -> L2DualModel
 def random_model(exp_dir: str | Path, seed: int) -> L2DualModel:
     """The architecture and feature normalization of ``exp_dir``, freshly initialized.
 
-    A pretrained part that training changes is drawn anew too; one that is frozen stays, since
+    A pretrained part that is trained is initialized again too; a frozen one is kept, since
     its states are the features of all systems.
     """
     args = _train_args(exp_dir)
@@ -89,8 +89,8 @@ def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> 
     """A freshly initialized single-output system with the encoder of ``encoder_dir``.
 
     Args:
-        encoder_dir: run whose configuration is taken, but for the decoder and the loss.
-        output_dir: run whose decoder, loss and vocabulary of the output are taken.
+        encoder_dir: run that gives the configuration, except the decoder and the loss.
+        output_dir: run that gives the decoder, loss and vocabulary of the output.
         output: the output.
         seed: of the initialization.
     """

@@ -3,7 +3,7 @@
 The prompt is the canonical text of the reference, as a tutor knows it in read speech. Where prompt
 and surface of the reference differ, the learner erred; where prompt and surface of the system
 differ, the system says so. The unit of decision is a canonical token. Insertions count at the place
-between two canonical tokens where they stand, if annotation or system has one; empty places are no
+between two canonical tokens, if annotation or system has one there; empty places are no
 decisions. Counts and measures are those of Qian, Meng & Soong 2010 (ISCSLP) and Leung, Liu & Meng
 2019 (ICASSP, section 4.2):
 
@@ -45,7 +45,7 @@ class Marks:
 
 
 def mark(prompt: str, surface: str, unit: str) -> Marks:
-    """Align two normalized texts and say what stands for each token of ``prompt``."""
+    """Align two normalized texts and return what was said for each token of ``prompt``."""
     said: list[Said] = []
     inserted: list[list[str]] = [[]]
     for expected, heard in align(prompt, surface, unit):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from l2dual import mispronunciation, stats
-from l2dual.datadir import DataDir, has_surface, surface_of
+from l2dual.datadir import DataDir, has_surface, outputs_of, surface_of
 from l2dual.divergence import BINS, divergences
 from l2dual.errors import DataError
 from l2dual.outputs import baseline_of
@@ -89,13 +89,20 @@ class Study:
 def gather(data: DataDir, scored: list[Scored]) -> Study:
     """Put the scores of all runs beside their references.
 
+    Runs that have no output which the references have are left out.
+
     Raises:
         DataError: no run; runs that may not be compared: other training data, configuration,
             search or budget, other utterances, the same system and seed twice.
     """
     if not scored:
         raise DataError("no run to compare: name the scores of one at least")
-    utts, first, runs = sorted(data["text.meaning"]), scored[0].run, {}
+    names = ", ".join(sorted({one.run.system for one in scored}))
+    scored = [one for one in scored if one.run.outputs]
+    if not scored:
+        texts = " and ".join(outputs_of(data.info))
+        raise DataError(f"{data.path}: has {texts} only, which {names} does not write: nothing to score")
+    utts, first, runs = sorted(data["utt2spk"]), scored[0].run, {}
     for one in scored:
         run = one.run
         for key, value in _settings(first).items():
@@ -341,13 +348,16 @@ def _warnings(study: Study, seen: int | None) -> list[str]:
     if all(len(run.not_learned) == len(run.outputs) for run in runs):
         found.append(
             f"No system has learned yet: {NOT_LEARNED:.0%} errors or more, or all hypotheses alike; try "
-            "more training data (--preset measure), more epochs, or a pretrained encoder (--train_config)"
+            "more training data, more epochs, or a pretrained encoder (docs/encoders.md)"
         )
     if study.edits is not None and not study.edits.any():
         found.append(
             f"{study.data.path}: no learner's error in the test set: surface and canonical text are "
             "the same, so cross-talk, intrusions and detection are not defined"
         )
+    outputs = outputs_of(study.data.info)
+    if len(outputs) == 1 and runs[0].trained_on != str(study.data.path.parent):
+        found.append(f"{study.data.path}: has {outputs[0]} only: no other output is scored")
     if seen:
         found.append(f"{seen} of {len(study.utts)} test sentences are in the training data too")
     return found

@@ -8,7 +8,7 @@ from l2dual.errors import UsageError
 OUTPUTS = ("surface", "meaning")
 SINGLE = {output: f"so_{output}" for output in OUTPUTS}  # the single-output system of each
 CONTROL = {output: f"{name}_ctc" for output, name in SINGLE.items()}  # with CTC : attention 1 : 2
-MATCHED = {  # dual-output systems whose CTC : attention is not that of so_OUTPUT, but of its control
+MATCHED = {  # dual-output systems with the CTC : attention of a control instead of so_OUTPUT's
     "do_ctc": CONTROL,
     "do_equal": {"surface": CONTROL["surface"]},
     "do_ctc_meaning": {"meaning": CONTROL["meaning"]},
@@ -22,10 +22,10 @@ def is_single(system: str) -> bool:
 
 
 def baseline_of(system: str, output: str, scored: Iterable[str]) -> str | None:
-    """The single-output system that a dual-output one's output is set beside; None if not scored.
+    """The baseline of one output of a dual-output system; None if it is not scored.
 
-    It has the same CTC : attention where such a one is among ``scored``, the systems that have the
-    output; else it is so_OUTPUT.
+    It is the control with the same CTC : attention if that is among ``scored`` (the systems that
+    have the output), otherwise so_OUTPUT.
     """
     if is_single(system):
         return None
@@ -36,8 +36,8 @@ def baseline_of(system: str, output: str, scored: Iterable[str]) -> str | None:
 def active_outputs(loss_weights: LossWeights) -> tuple[str, ...]:
     """The outputs that carry weight, in the fixed order surface, meaning.
 
-    An output whose weights are all 0 is not built, which makes a dual-output configuration
-    with zero weights the single-output model.
+    An output whose weights are all 0 is not built: such a dual-output configuration is the
+    single-output model.
 
     Raises:
         UsageError: an unknown output or loss, a weight that is no finite number or negative, CTC

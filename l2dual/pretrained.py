@@ -59,7 +59,7 @@ class Upstream(torch.nn.Module):
         self.width = self.encoder.config.hidden_size
 
     def forget(self, seed: int) -> None:
-        """Draw all weights anew, as before the pretraining."""
+        """Initialize all weights again, as before the pretraining."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.encoder = type(self.encoder)(self.encoder.config)
@@ -136,7 +136,7 @@ class Upstream(torch.nn.Module):
 def _joined(
     states: list[torch.Tensor], frames: torch.Tensor, counts: list[int]
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """States (P, F, D) and frames (P,) of pieces, so many an utterance, as those of utterances."""
+    """Join states (P, F, D) and frames (P,) of pieces, given their number per utterance."""
     found = []
     for state in states:
         pieces = iter([piece[:length] for piece, length in zip(state, frames)])
@@ -164,7 +164,7 @@ class PretrainedFrontend(AbsFrontend):
         frozen: False trains it with the model.
         layers: ``last``, ``all``, a number or a list of numbers (0 is what enters the first
             block). More than one are summed with learned weights (Yang et al. 2021, SUPERB).
-        stack: so many neighbouring frames are made one (2: 25 frames of 2 D a second).
+        stack: number of neighbouring frames joined into one (2: 25 frames of 2 D a second).
         download: see :class:`Upstream`.
     """
 
@@ -291,7 +291,7 @@ class PretrainedEncoder(AbsEncoder):
     Args:
         input_size: unused; ESPnet gives it to every encoder.
         path: see :class:`Upstream`.
-        freeze_blocks: so many of the first blocks, and all before them, are not trained.
+        freeze_blocks: number of first blocks that are not trained, with all layers before them.
         download: see :class:`Upstream`.
     """
 

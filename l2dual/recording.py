@@ -12,6 +12,7 @@ import re
 import struct
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -19,6 +20,7 @@ import av
 import numpy as np
 import soundfile
 
+from l2dual.datadir import UNKNOWN
 from l2dual.errors import one_line
 
 # A .pcm file has no header; this is what those of KsponSpeech are.
@@ -45,11 +47,15 @@ SHORTFALL = 0.5  # seconds that a compressed track may lack: encoders count thei
 CLIPPED = 0.01  # of a recording's energy, above full scale: more is another scale, not a peak
 REMEDY = "replace or remove it"
 WRONG_PATH = "correct wav.scp or --db"
+WRONG_PART = "correct utt2segment"
+OVERSHOOT = 0.1  # seconds that a part may end after its recording: times are rounded
 ERRORS = (soundfile.LibsndfileError, av.FFmpegError, OSError, ValueError, MemoryError)
+
+Part = tuple[float, float]  # start and end in seconds
 
 
 class Unusable(Exception):
-    """Why a recording can't be used, and what to do; who knows its utterance says the rest."""
+    """Why a recording can't be used, and what to do. The caller adds the utterance."""
 
     def __init__(self, why: str, remedy: str = REMEDY) -> None:
         super().__init__(why, remedy)
@@ -71,22 +77,37 @@ class Sound(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """What the validator says of a sound."""
+    """What the validator says of a sound; of each part, its seconds or why it can't be used."""
 
     rate: int | None
     channels: int
     frames: int
     digest: bytes
+    parts: dict[str, float | str]
 
 
-def decode(place: str, allow_pipes: bool = False) -> Recording | str:
-    """Read a whole recording; return what it is, or why it can't be used."""
+def decode(
+    place: str, parts: Iterable[str] = (), usual_rate: int = 16000, allow_pipes: bool = False
+) -> Recording | str:
+    """Read a whole recording; return what it is, or why it can't be used.
+
+    Args:
+        parts: values of utt2segment.
+        usual_rate: Hz where the recording does not say.
+    """
     try:
         samples, rate, _ = read(place, allow_pipes)
     except Unusable as error:
         return str(error)
     digest = hashlib.blake2b(np.ascontiguousarray(samples), digest_size=16).digest()
-    return Recording(rate, samples.shape[1], len(samples), digest)
+    lengths: dict[str, float | str] = {}
+    for part in parts:
+        try:
+            cut = part_of(samples, rate or usual_rate, read_part(part))
+            lengths[part] = len(cut) / (rate or usual_rate)
+        except Unusable as error:
+            lengths[part] = error.why
+    return Recording(rate, samples.shape[1], len(samples), digest, lengths)
 
 
 def read(place: str, allow_pipes: bool = False) -> Sound:
@@ -103,10 +124,40 @@ def read(place: str, allow_pipes: bool = False) -> Sound:
     try:
         sound = _decode(source) if offset is None else _read_ark(source, offset)
     except ERRORS as error:
-        why = " ".join(str(error).split())
+        said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+        why = " ".join(said.split())  # without the path, which whoever reports it names
         raise Unusable(f"unreadable audio, perhaps truncated: {why}") from error
     _check(sound)
     return sound._replace(kind=("PIPE", "")) if pipe else sound
+
+
+def read_part(text: str) -> Part | None:
+    """Start and end in seconds, as utt2segment has them; None for the whole recording."""
+    if text == UNKNOWN:
+        return None
+    try:
+        start, end = map(float, text.split())
+    except ValueError:
+        raise Unusable(f"'{text}' is not `start end` in seconds", WRONG_PART) from None
+    return start, end
+
+
+def part_of(samples: np.ndarray, rate: int, part: Part | None) -> np.ndarray:
+    """The samples of a part; all of them where it is None.
+
+    Raises:
+        Unusable: it is not within the recording, or has no sound.
+    """
+    if part is None:
+        return samples
+    start, end = part
+    duration = len(samples) / rate
+    if not 0 <= start < min(end, duration) or end > duration + OVERSHOOT:
+        raise Unusable(f"segment {start:g} to {end:g} s is not within its {duration:.3f} s", WRONG_PART)
+    found = samples[round(start * rate) : round(end * rate)]
+    if not found.any():
+        raise Unusable(f"no sound in its segment {start:g} to {end:g} s", WRONG_PART)
+    return found
 
 
 def is_pipe(place: str) -> bool:
@@ -132,7 +183,7 @@ def locate(place: str) -> tuple[Path, int | None]:
     if not re.fullmatch("[0-9]{1,18}", offset):
         raise Unusable(f"the offset in the ark is '{offset}', not a number", WRONG_PATH)
     if int(offset) >= os.path.getsize(file):
-        raise Unusable(f"the offset {offset} is behind the end of the ark", WRONG_PATH)
+        raise Unusable(f"the offset {offset} is after the end of the ark", WRONG_PATH)
     return Path(file), int(offset)
 
 

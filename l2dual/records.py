@@ -1,4 +1,4 @@
-"""What is kept of a study when its data and models are gone: enough to score and report it again.
+"""Records of a study: enough to score and report it again without its data and models.
 
 A study is a directory: ``references.json.xz``, the texts of the test set, speakers and facts of
 the corpus, once, and for each run ``RUN.json.xz``, its run.yaml and the hypotheses of each budget.
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from l2dual.datadir import DataDir, has_surface, read_table, write_table
+from l2dual.datadir import DataDir, is_wanted, read_table, write_table
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
 from l2dual.outputs import OUTPUTS
@@ -77,7 +77,7 @@ def keep(exp_dir: Path, decode: str, decode_config: str | None = None) -> dict:
     Raises:
         DataError: no run.yaml, or nothing is decoded.
     """
-    from l2dual.analysis.gradients import cosines  # imports torch, which no one else needs
+    from l2dual.analysis.gradients import cosines  # imports torch, which nothing else here needs
 
     run = read_run(exp_dir / "run.yaml")
     hypotheses: dict[str, dict] = {}
@@ -94,7 +94,7 @@ def keep(exp_dir: Path, decode: str, decode_config: str | None = None) -> dict:
 
 def keep_references(data: DataDir) -> dict:
     """Make the record of a test set: its texts and utt2 tables, without recordings."""
-    texts = TEXTS if has_surface(data.info) else TEXTS[-1:]
+    texts = [name for name in TEXTS if is_wanted(name, data.info)]
     names = [*texts, *(name for name in data.tables if name.startswith("utt2"))]
     tables = {name: data[name] for name in names}
     return {"path": str(data.path), "info": data.info, "tables": tables}
@@ -131,13 +131,13 @@ def read_references(path: Path) -> DataDir:
     for key in ("corpus", "language", "convention", "surface_unit", "meaning_unit"):
         if not isinstance(info.get(key), str) or (key.endswith("unit") and info[key] not in UNITS):
             raise DataError(f"{path}: {key} is {info.get(key)!r}: keep the study again")
-    needed = {"text.meaning", "utt2spk", "utt2l1", *(TEXTS if has_surface(info) else ())}
+    needed = {"utt2spk", "utt2l1", *(name for name in TEXTS if is_wanted(name, info))}
     for name in sorted(needed - tables.keys()):
         raise DataError(f"{path}: {name} is missing: keep the study again")
     for name, table in tables.items():
         _check_texts(path, name, table)
-        if table.keys() != tables["text.meaning"].keys():
-            raise DataError(f"{path}: {name} has other utterances than text.meaning")
+        if table.keys() != tables["utt2spk"].keys():
+            raise DataError(f"{path}: {name} has other utterances than utt2spk")
     return DataDir(Path(record["path"]), tables, info)
 
 
@@ -198,7 +198,7 @@ def restore(records: Mapping[Path, dict]) -> None:
     """
     for exp_dir in records:
         if exp_dir.exists() or exp_dir.is_symlink():
-            raise DataError(f"{exp_dir}: is there already, and is kept: restore with another --to")
+            raise DataError(f"{exp_dir}: exists already: restore with another --to")
     for exp_dir, record in records.items():
         for decode, splits in record["hypotheses"].items():
             for split, outputs in splits.items():

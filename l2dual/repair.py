@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from l2dual.datadir import UNKNOWN, DataDir
 from l2dual.errors import DataError
 from l2dual.files import is_id
-from l2dual.findings import BY_HAND, DROPPED, Finding
+from l2dual.findings import DROPPED, MANUAL, Finding
 from l2dual.validate import Directory, Row
 
 
@@ -20,7 +20,7 @@ def repair(directory: Directory, findings: Iterable[Finding]) -> tuple[DataDir, 
         DataError: a finding that only the user can correct, or no utterance is left.
     """
     findings, path = list(findings), directory.path
-    stop = [finding for finding in findings if finding.fix == BY_HAND]
+    stop = [finding for finding in findings if finding.fix == MANUAL]
     if stop:
         more = f" (and {len(stop) - 1} more: l2dual validate {path})" if stop[1:] else ""
         raise DataError(stop[0].describe(path) + more)

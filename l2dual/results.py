@@ -1,7 +1,7 @@
 """exp/results.json: ``{"meta": Meta, "records": [Record, ...]}``, the one file that reports read.
 
 A record is one number: a ``measure`` of one system, or of a system less its ``baseline`` where that
-is named. Rates, differences and their intervals are fractions, not percent. docs/statistics.md
+is named. Rates, differences and their intervals are fractions, not percent. docs/analysis.md
 defines the measures.
 
 A value is the mean over seeds. Its interval is one, over clusters (speakers, or voices) and seeds

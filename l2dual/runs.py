@@ -15,12 +15,12 @@ from l2dual.files import atomic_write, read_yaml  # noqa: F401: read beside writ
 RUN_SCRIPT = """\
 #!/usr/bin/env bash
 # Train {name}, or resume it from its last whole epoch. Options go to ESPnet.
-# --num_nodes N --ngpu N: on so many nodes of the cluster, with so many GPUs on each.
+# --num_nodes N --ngpu M: on N nodes of the cluster, with M GPUs on each.
 set -euo pipefail
 exp=$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd)
 cd "${{exp}}" && cd {recipe}
 if [[ ! -f path.sh ]]; then
-    echo "l2dual: error: ${{exp}}/run.sh: ${{PWD}} is no recipe: move the run to where it was made," \\
+    echo "l2dual: error: ${{exp}}/run.sh: ${{PWD}} is not a recipe: move the run to" \\
         "exp/{name} of a recipe" >&2
     exit 1
 fi
@@ -39,7 +39,7 @@ elif [[ ${{cmd_backend:-local}} == local || -n ${{L2DUAL_JOB:-}} ]]; then
     elif command -v flock > /dev/null; then  # held until the last process of the training ends
         exec 9< "${{exp}}/run.sh"
         flock --nonblock --conflict-exit-code 10 9 || (($? != 10)) || {{
-            echo "l2dual: error: ${{exp}}: is being trained already: wait for that, or stop it"
+            echo "l2dual: error: ${{exp}}: is in training already: wait for it, or stop it"
             exit 1
         }}
     fi
@@ -89,12 +89,10 @@ def write_yaml(path: Path, content: Mapping) -> None:
 def write_run_script(directory: Path, exp: Path, recipe: Path, num_threads: int) -> None:
     """Write ``directory``/run.sh, which trains the run ``exp``, or resumes it where it stopped.
 
-    With as many threads as it began with: others add up in another order, and the model that
-    comes of it is another one.
-
-    It goes where cmd.sh sends trainings; as a job of stage 8 it is there already, and trains. It
-    finds the run where it lies itself, and from there the recipe, so that a copy trains in the copy.
-    An ``exp`` given as an absolute path lies elsewhere: it keeps the absolute path of the recipe.
+    It keeps the number of threads: another number adds up in another order and gives another model.
+    It submits the training as cmd.sh says; within a job, as in stage 8, it trains. It finds the run
+    beside itself, and the recipe above that, so a copy trains in the copy. If ``exp`` is an
+    absolute path, so is the recipe's.
     """
     if not exp.is_absolute():
         recipe = Path(os.path.relpath(recipe, recipe / exp))

@@ -10,7 +10,7 @@ import numpy as np
 
 from l2dual import crosstalk, mispronunciation
 from l2dual.crosstalk import meaning_marks, surface_marks
-from l2dual.datadir import DataDir, has_surface, read_table
+from l2dual.datadir import TEXTS, DataDir, has_surface, read_table
 from l2dual.divergence import divergences
 from l2dual.errors import DataError
 from l2dual.files import atomic_write, read_yaml
@@ -55,6 +55,8 @@ def units_of(info: Mapping, output: str) -> tuple[str, ...]:
 def score(data: DataDir, hypotheses: Hypotheses, run: Run) -> Scored:
     """Count the errors of one run's hypotheses against the references in ``data``.
 
+    Outputs that ``data`` has no texts of are left out, of the scored run's ``outputs`` too.
+
     Errors are counted with the fewest edits, and of those alignments the one with the fewest
     substitutions (`l2dual.text.align`). NIST's sclite weighs a substitution 4, a deletion and an
     insertion 3: its S, D and I are the same wherever its total is, which can only be higher. Of
@@ -64,7 +66,8 @@ def score(data: DataDir, hypotheses: Hypotheses, run: Run) -> Scored:
     Raises:
         DataError: hypotheses and references do not have the same utterances.
     """
-    utts = sorted(data["text.meaning"])
+    utts = sorted(data["utt2spk"])
+    run = replace(run, outputs=[output for output in run.outputs if f"text.{output}" in data.tables])
     text = _normalized(data, utts)
     marks, counts, alignments, not_learned = _learners_marks(data, text), {}, {}, {}
     for output in run.outputs:
@@ -87,8 +90,8 @@ def score(data: DataDir, hypotheses: Hypotheses, run: Run) -> Scored:
 
 def _normalized(data: DataDir, utts: list[str]) -> dict[str, dict[str, str]]:
     """The reference texts of surface, canonical and meaning that there are, normalized."""
-    names = ("surface", "canonical", "meaning") if has_surface(data.info) else ("meaning",)
-    return {name: {utt: normalize(data[f"text.{name}"][utt]) for utt in utts} for name in names}
+    tables = {name.removeprefix("text."): data.tables[name] for name in TEXTS if name in data.tables}
+    return {name: {utt: normalize(table[utt]) for utt in utts} for name, table in tables.items()}
 
 
 def _learners_marks(data: DataDir, text: dict[str, dict[str, str]]) -> dict[str, dict[str, list]]:
@@ -100,8 +103,11 @@ def _learners_marks(data: DataDir, text: dict[str, dict[str, str]]) -> dict[str,
     if "surface" not in text:
         return {}
     unit, letters = (units_of(data.info, output)[0] for output in ("surface", "meaning"))
-    surface, canonical, meaning = text["surface"], text["canonical"], text["meaning"]
-    found = {"surface": {u: surface_marks(canonical[u], surface[u], unit) for u in meaning}}
+    surface, canonical = text["surface"], text["canonical"]
+    found = {"surface": {u: surface_marks(canonical[u], surface[u], unit) for u in surface}}
+    if "meaning" not in text:
+        return found
+    meaning = text["meaning"]
     if heard := data.tables.get("utt2heard"):
         canonical, surface = meaning, {utt: normalize(heard[utt]) for utt in meaning}
     if heard or unit == letters:
@@ -178,11 +184,7 @@ def run_of(
 
 def check_comparable(run: Mapping, name: object, data: DataDir) -> None:
     """Refuse references of another language, or convention of a surface, than a run writes."""
-    surface = "surface" in run["outputs"]
-    if surface and not has_surface(data.info):
-        raise DataError(
-            f"{data.path}: does not say what was pronounced, which {name} writes: score so_meaning on it"
-        )
+    surface = "surface" in run["outputs"] and has_surface(data.info)
     for key in ("language", *(["convention"] if surface else [])):
         if run[key] != data.info[key]:
             raise DataError(

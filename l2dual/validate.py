@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from l2dual.audio import FORMATS, OVERSHOOT
+from l2dual.audio import FORMATS
 from l2dual.datadir import TABLES, UNKNOWN, is_wanted, outputs_of
 from l2dual.errors import DataError, UsageError
 from l2dual.files import is_id, leads_out, parse_yaml, read_text
@@ -77,6 +77,15 @@ class Directory:
     def values(self, name: str) -> Iterator[tuple[str, Row]]:
         """Rows of a table that could be read and say something."""
         return ((utt, row) for utt, row in self.tables.get(name, {}).items() if row.value)
+
+    def part(self, utt: str) -> str:
+        """What utt2segment has on an utterance."""
+        return self.tables.get("utt2segment", {}).get(utt, Row(0, UNKNOWN)).value or UNKNOWN
+
+    def hertz(self, options: Options) -> int:
+        """The sampling rate that corpus.yaml says; stage 3's where it says none."""
+        rate = self.info.get("sampling_rate")
+        return rate if isinstance(rate, int) and rate > 0 else options.rate
 
 
 def validate(path: str | Path, options: Options = Options()) -> tuple[Directory, list[Finding]]:
@@ -302,10 +311,11 @@ def _audio(directory: Directory, options: Options) -> Iterator[Finding]:
             yield Finding("path", "wav.scp", row.line, utt)
     if not options.audio or directory.info.get("audio_format") == "features":
         return
-    paths = list(dict.fromkeys(row.value for row in rows.values()))
-    with ProcessPoolExecutor(options.nj) as pool:
-        found = pool.map(partial(decode, allow_pipes=options.allow_pipes), paths, chunksize=50)
-        recordings = dict(zip(paths, found, strict=True))
+    if not options.allow_pipes:
+        pipes = {utt: row for utt, row in rows.items() if is_pipe(row.value)}
+        yield from (Finding("pipe", "wav.scp", row.line, utt) for utt, row in pipes.items())
+        rows = {utt: row for utt, row in rows.items() if utt not in pipes}
+    recordings = _decoded(directory, options, rows)
     known = Counter(r.rate for r in recordings.values() if isinstance(r, Recording) and r.rate)
     usual = known.most_common(1)[0][0] if known else options.rate
     heard: dict[tuple, str] = {}
@@ -315,18 +325,29 @@ def _audio(directory: Directory, options: Options) -> Iterator[Finding]:
             yield Finding("audio", "wav.scp", row.line, utt, recording)
             continue
         yield from _format(directory, options, utt, row, recording, usual)
-        rate = recording.rate or directory.info.get("sampling_rate", options.rate)
-        part = directory.tables.get("utt2segment", {}).get(utt, Row(0, UNKNOWN)).value or UNKNOWN
-        seconds = _seconds(part, recording.frames / rate)
-        if seconds is None:
+        part = directory.part(utt)
+        seconds = recording.parts[part]
+        if isinstance(seconds, str):
             line = directory.tables["utt2segment"][utt].line
-            yield Finding("segment", "utt2segment", line, utt, part)
+            yield Finding("segment", "utt2segment", line, utt, seconds)
             continue
         speed = directory.tables.get("utt2speed", {}).get(utt, Row(0, "1")).value or "1"
         directory.seconds[utt] = seconds / (_number(speed) or 1)
         first = heard.setdefault((recording.digest, part, speed), utt)
         if first != utt:
             yield Finding("same_audio", "wav.scp", row.line, utt, f"{first} has it")
+
+
+def _decoded(
+    directory: Directory, options: Options, rows: Mapping[str, Row]
+) -> dict[str, Recording | str]:
+    """Decode each place of wav.scp, with the parts of it that utterances are."""
+    parts: dict[str, list[str]] = defaultdict(list)
+    for utt, row in rows.items():
+        parts[row.value].append(directory.part(utt))
+    how = partial(decode, usual_rate=directory.hertz(options), allow_pipes=options.allow_pipes)
+    with ProcessPoolExecutor(options.nj) as pool:
+        return dict(zip(parts, pool.map(how, parts, parts.values(), chunksize=50), strict=True))
 
 
 def _format(
@@ -339,17 +360,6 @@ def _format(
         yield Finding("mixed_rates", "wav.scp", row.line, utt, f"{rate} Hz, most {usual}")
     if recording.channels > 1:
         yield Finding("channels", "wav.scp", row.line, utt, str(recording.channels))
-
-
-def _seconds(part: str, whole: float) -> float | None:
-    """Return the length of a segment (of the whole where it is unknown), None if it is wrong."""
-    if part == UNKNOWN:
-        return whole
-    try:
-        start, end = map(float, part.split())
-    except ValueError:
-        return None
-    return end - start if 0 <= start < min(end, whole) and end <= whole + OVERSHOOT else None
 
 
 def _durations(directory: Directory) -> Iterator[Finding]:
@@ -380,8 +390,7 @@ def _lengths(directory: Directory, options: Options) -> Iterator[Finding]:
         if seconds < SHORTEST and utt in directory.tables.get("wav.scp", {}):
             line = directory.tables["wav.scp"][utt].line
             yield Finding("short", "wav.scp", line, utt, f"{seconds:.3f} s")
-    rate = directory.info.get("sampling_rate")
-    rate = rate if isinstance(rate, int) and rate > 0 else options.rate
+    rate = directory.hertz(options)
     for output in outputs_of(directory.info):
         name, unit = f"text.{output}", directory.info.get(f"{output}_unit", "char")
         for utt, row in directory.values(name):

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Put the Python that has l2dual, and the job launchers, on PATH. Sourced by path.sh.
-# An activated environment of the user's wins, if it has what l2dual needs; else .venv; else PATH.
+# The user's activated environment is used if it has l2dual's packages; else .venv; else PATH.
 
 _l2dual_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 _l2dual_found=false

@@ -104,7 +104,7 @@ def check_gpu():
         names = {torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())}
         ok("gpu", "{} x {}".format(torch.cuda.device_count(), ", ".join(sorted(names))))
     else:
-        note("gpu", "none that torch can use; run_all.sh does without")
+        note("gpu", "none that torch can use; run_all.sh needs none")
 
 
 def check_sclite():

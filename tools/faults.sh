@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Hostile inputs of every kind, and kills of the tiny recipe at changes of its files; hours on two cores.
+# Test hostile inputs of every kind, and kill the tiny recipe at changes of its files. Hours on two cores.
 # The short version, with 12 kills, is part of tools/test.sh.
 #
 # Usage: tools/faults.sh [KILLS]     default: 200

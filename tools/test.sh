@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set l2dual up if need be and run all tests. Arguments go to pytest.
+# Set l2dual up if needed, and run all tests. Arguments go to pytest.
 #
 # Usage: tools/test.sh [-k EXPRESSION] [-x] ...
 

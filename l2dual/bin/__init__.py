@@ -26,7 +26,7 @@ REMEDIES = {  # of what the system refuses
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call ``main``; what goes wrong is one line on stderr and exit status 1 (Ctrl-C: 130).
+    """Call ``main``; an error is one line on stderr and exit status 1 (Ctrl-C: 130).
 
     Only an error of the program itself leaves a traceback. What the terminal's encoding lacks is
     written as an escape.

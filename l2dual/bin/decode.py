@@ -1,6 +1,6 @@
 """Stage 9: python -m l2dual.bin.decode --exp exp/RUN --data DIR --config FILE --out DIR
 
-DIR has text.<output>, and decode.yaml, what made them.
+Writes text.<output> to DIR, and decode.yaml, which says how they were made.
 """
 
 import argparse

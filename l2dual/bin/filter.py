@@ -19,8 +19,8 @@ def main() -> None:
     parser.add_argument("--min_seconds", type=non_negative_float, default=0.3)
     parser.add_argument("--max_seconds", type=positive_float, default=20.0)
     parser.add_argument("--frames_per_second", type=positive_float, default=25.0)
-    parser.add_argument("--encoder", help="what l2dual.bin.encoder prints; wins over the former")
-    parser.add_argument("--leave_out_l1", help="train without it, test on it alone")
+    parser.add_argument("--encoder", help="output of l2dual.bin.encoder, instead of the former")
+    parser.add_argument("--leave_out_l1", help="L1 to train without, and to test on alone")
     args = parser.parse_args()
     encoder = read_chain(args.encoder) if args.encoder else args.frames_per_second
     limits = args.min_seconds, args.max_seconds, encoder

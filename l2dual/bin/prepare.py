@@ -37,14 +37,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     real = parser.add_argument_group("a real corpus")
     real.add_argument("--db", type=Path, help="where it is")
-    real.add_argument("--field_map", type=Path, help="YAML file: where its labels have what")
+    real.add_argument("--field_map", type=Path, help="YAML file: names of the fields in its labels")
     real.add_argument("--columns", default="", help="of a table: OURS=THEIRS,...")
     real.add_argument("--canonical", choices=("given", "dictionary"), default="given")
     real.add_argument("--allow_pipes", choices=("true", "false"), default="false")
     real.add_argument("--assume_surface", choices=("true", "false"), default="false")
     simulated = parser.add_argument_group("the simulated corpus")
     simulated.add_argument("--preset", type=Path, help="YAML file")
-    simulated.add_argument("--dial", default="paper", help="how much learners err")
+    simulated.add_argument("--severity", default="paper", help="how much learners err")
     simulated.add_argument("--errors", default="rules", help="rules or random")
     simulated.add_argument("--engine", default="espeak")
     simulated.add_argument("--prompts", type=Path, help="sentences, one a line")
@@ -52,7 +52,7 @@ def main() -> None:
     if args.columns and args.corpus != "table":
         raise UsageError(f"--columns: for corpus table only; {args.corpus} has none")
     if args.canonical != "given" and args.corpus not in ("table", "kaldi"):
-        raise UsageError(f"--canonical: for corpus table or kaldi; {args.corpus} says what is right")
+        raise UsageError(f"--canonical: for corpus table or kaldi; {args.corpus} has its own texts")
     if args.allow_pipes == "true" and args.corpus != "kaldi":
         raise UsageError(f"--allow_pipes: for corpus kaldi only; {args.corpus} names files")
     shutil.rmtree(args.out, ignore_errors=True)
@@ -70,7 +70,7 @@ def main() -> None:
     for line in [*said(facts), *edits.report(utterances, info["surface_unit"])]:
         print(line)
     if test_only:
-        print("test only: nothing to train on; decode it by --test_data, with stages 3, 4, 9, 10, 12")
+        print("test set only: run stages 3 and 4, then decode it with --test_data")
 
 
 def read_simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
@@ -86,7 +86,7 @@ def read_simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]
         audio_dir=final / "audio",
         nj=args.nj,
         seed=args.seed,
-        dial=args.dial,
+        severity=args.severity,
         errors=args.errors,
         engine=args.engine,
         prompts=args.prompts,
@@ -118,8 +118,8 @@ def surface_state(utterances: list[Utterance], assume: bool) -> str:
     without = [utterance.id for utterance in utterances if utterance.surface is None]
     if without and len(without) < len(utterances):
         raise DataError(
-            f"utterance {without[0]} has no surface, and others have: "
-            "give it to all, or leave those without it out"
+            f"utterance {without[0]} has no surface, but others have: "
+            "add it to all, or remove the utterances without it"
         )
     if assume and not without:
         raise UsageError("--assume_surface true: this corpus has a surface: leave the option out")
@@ -161,7 +161,7 @@ def describe(args: argparse.Namespace, utterances: list[Utterance], surface: str
 
 
 def said(facts: dict) -> list[str]:
-    """What a corpus says of its reading, of utterances left out and of overlap of its splits."""
+    """Notes of a corpus: how it was read, utterances left out, overlap of its splits."""
     lines = [f"note: {note}" for note in facts.get("notes", ())]
     for key in facts:
         if key.startswith(("left_out", "dropped")) and facts[key]:

@@ -1,9 +1,9 @@
-"""Keep what is needed of a study to score and report it again; run in the recipe directory.
+"""Keep the records of a study, to score and report it again; run in the recipe directory.
 
     python -m l2dual.bin.records keep exp/RUN... --data dump/TAG/test --to results/STUDY
     python -m l2dual.bin.records restore results/STUDY... --to exp
 
-`python -m l2dual.bin.results results/STUDY --out FILE` scores a kept study as it is.
+`python -m l2dual.bin.results results/STUDY --out FILE` scores a kept study.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, required=True, help="directory to write to")
     parser.add_argument("--data", type=Path, help="to keep: data directory of the references")
     parser.add_argument("--decode", default="decode", help="to keep: how the decodings' names begin")
-    parser.add_argument("--decode_config", help="to keep: what they were made with")
+    parser.add_argument("--decode_config", help="to keep: their decode_config")
     args = parser.parse_args()
     if args.action == "restore":
         restore(args.paths, args.to)
@@ -42,7 +42,7 @@ def keep(
     if file.exists() and records.read_references(file).tables != references["tables"]:
         raise DataError(f"{file}: has other references than {data.path}: choose another --to")
     if len({path.name for path in exp_dirs}) < len(exp_dirs):
-        raise UsageError("records keep: two runs have one name: keep them in a directory each")
+        raise UsageError("records keep: two runs have one name: keep them in two directories")
     found = {path.name: records.keep(path, decode, decode_config) for path in exp_dirs}
     records.write(references, file)
     for name, record in found.items():

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from l2dual import records
 from l2dual.bin import run
-from l2dual.datadir import DataDir, read_table
+from l2dual.corpora.cleaning import prompt
+from l2dual.datadir import DataDir, has_meaning, read_table
 from l2dual.errors import DataError, UsageError
 from l2dual.outcomes import Study, gather, outcomes
 from l2dual.results import write_results
 from l2dual.runs import made_by_command
 from l2dual.score import read_scored
-from l2dual.text import normalize
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("scores", type=Path, nargs="+", metavar="SCORES_OR_STUDY")
     parser.add_argument("--data", type=Path, help="data directory of the references; not for a study")
     parser.add_argument("--also", type=Path, nargs="*", default=[], metavar="SCORES",
-                        help="scores of earlier runs, taken in where they can be compared")  # fmt: skip
+                        help="scores of earlier runs, added if comparable")  # fmt: skip
     parser.add_argument("--decode", help="of a study: name of the decodings; default: the whole budget's")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
@@ -57,13 +57,13 @@ def _with(study: Study, path: Path) -> Study:
 def seen_sentences(data: DataDir, trained_on: Path) -> int | None:
     """How many utterances have a meaning that other data, ``trained_on``, have in training, too.
 
-    None where they are that data's own test set, or it is not there.
+    None where they are that data's own test set, or the meanings are not there.
     """
     train = trained_on / "train/text.meaning"
-    if data.path.parent == trained_on or not train.is_file():
+    if data.path.parent == trained_on or not train.is_file() or not has_meaning(data.info):
         return None
-    seen = {normalize(text) for text in read_table(train).values()}
-    return sum(normalize(text) in seen for text in data["text.meaning"].values())
+    seen = {prompt(text) for text in read_table(train).values()}
+    return sum(prompt(text) in seen for text in data["text.meaning"].values())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from l2dual.corpora.preview import preview
 from l2dual.corpora.spreadsheet import parse_columns
 from l2dual.datadir import write_table
 from l2dual.errors import L2DualError, UsageError, one_line
+from l2dual.files import read_yaml
 from l2dual.findings import CHECKS, ERROR, LEFT, Finding
+from l2dual.frontend import chain_of
 from l2dual.outputs import OUTPUTS
 from l2dual.repair import repair
 from l2dual.validate import Directory, Options, utterances_of, validate
@@ -45,9 +47,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="OUTPUT=FILE",
         help="token list of an output, as in surface=dump/DATA/tokens/surface_phn/tokens.txt",
     )
-    parser.add_argument(
-        "--frames_per_second", type=positive_float, default=25.0, help="of the encoder"
-    )
+    frames = parser.add_mutually_exclusive_group()
+    frames.add_argument("--train_config", type=Path, help="count the encoder's frames by it, as stage 4")
+    frames.add_argument("--frames_per_second", type=positive_float, default=25.0, help="of the encoder")
     parser.add_argument("--fs", type=positive_int, default=16000, help="least sampling rate in Hz")
     parser.add_argument("--nj", type=positive_int, default=1, help="processes that decode audio")
     parser.add_argument(
@@ -57,6 +59,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="run the commands in wav.scp (CMD |) and read the WAV that they write",
     )
     parser.add_argument("--columns", default="", help="of a table: OURS=THEIRS,...")
+    parser.add_argument("--canonical", choices=("given", "dictionary"), default="given",
+                        help="of a table: where it has what is right")  # fmt: skip
     parser.set_defaults(call=call)
 
 
@@ -81,7 +85,7 @@ def call(args: argparse.Namespace) -> None:
             print()
         try:
             if path.is_file():
-                failed |= not preview(path, parse_columns(args.columns))
+                failed |= not preview(path, parse_columns(args.columns), args.canonical)
                 continue
             record, is_good = check(path, args)
         except L2DualError as error:
@@ -98,9 +102,12 @@ def call(args: argparse.Namespace) -> None:
 
 def check(path: Path, args: argparse.Namespace) -> tuple[dict, bool]:
     """Check one directory and report on it; return what JSON says, and whether no error is left."""
+    encoder = args.frames_per_second
+    if args.train_config:
+        encoder = chain_of(read_yaml(args.train_config), args.fs)
     options = Options(
         tokens=dict(args.tokens),
-        encoder=args.frames_per_second,
+        encoder=encoder,
         rate=args.fs,
         nj=args.nj,
         allow_pipes=args.allow_pipes == "true",

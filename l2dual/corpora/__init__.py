@@ -46,10 +46,10 @@ class Utterance:
 class Request:
     """What a recipe asks of a corpus.
 
-    ``field_map``: YAML file that says where a corpus's labels have what (AI-Hub's sets differ).
-    ``columns``: a table's own name of a column, by ours. ``canonical``: `dictionary` where the
-    dictionary may say what is right, in a corpus of the user's own that does not. ``allow_pipes``:
-    a Kaldi directory may name commands.
+    ``field_map``: YAML file that names the fields of a corpus's labels (AI-Hub's sets differ).
+    ``columns``: a table's own column names, by ours. ``canonical``: `dictionary` if a user's corpus
+    lacks the canonical phones and the dictionary may give them. ``allow_pipes``: a Kaldi directory
+    may name commands.
     """
 
     language: str

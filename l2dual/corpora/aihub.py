@@ -1,8 +1,8 @@
 """AI-Hub's learner corpora: what was to be read and what was heard, in one JSON file a recording.
 
-The sets have the same content under other names, so a field map (YAML, conf/aihub_*.yaml) says
-where what stands; see docs/corpora/aihub.md. Meaning is the text to read, canonical too; surface is
-the text as it was heard.
+The sets have the same content under other names, so a field map (YAML, conf/aihub_*.yaml) names the
+fields; see docs/corpora/aihub.md. Meaning is the text to read, canonical too; surface is the text
+as it was heard.
 """
 
 import json
@@ -27,7 +27,7 @@ RESERVED = {"spk", "segment", "speed", "dur"}  # tables utt2<name> that are some
 
 @dataclass(frozen=True)
 class FieldMap:
-    """Where a set has what.
+    """The fields of a set.
 
     ``labels`` and ``audio`` are glob patterns under ``--db``. ``fields`` has, by name, the dotted
     path in a label; those beside `OWN` become facts. ``values`` says what to write instead of a
@@ -50,7 +50,7 @@ class FieldMap:
         """Read and check a field map.
 
         Raises:
-            UsageError: an entry is missing, unknown, or not as it must be.
+            UsageError: an entry is missing, unknown or not valid.
         """
         content = read_yaml(file)
         needed = {"language", "source", "labels", "audio", "fields"}
@@ -93,11 +93,12 @@ class FieldMap:
                 there = f"keys {', '.join(value)}" if isinstance(value, dict) else repr(value)[:60]
                 raise DataError(
                     f"{file}: no `{path}`: `{key}` is not there, but {there}; "
-                    f"mend `{name}` under `fields` in {self.file}"
+                    f"correct `{name}` under `fields` in {self.file}"
                 )
         if isinstance(value, (dict, list)):
             raise DataError(
-                f"{file}: `{path}` is no single value; mend `{name}` under `fields` in {self.file}"
+                f"{file}: `{path}` is not a single value; "
+                f"correct `{name}` under `fields` in {self.file}"
             )
         text = "" if value is None else str(value).strip()
         return self.values.get(name, {}).get(text, text)
@@ -117,7 +118,7 @@ class FieldMap:
                 return split
         raise DataError(
             f"{label}: in no folder named {' or '.join(self.splits)}; give --db the folder above "
-            f"them, or mend `splits` in {self.file}"
+            f"them, or correct `splits` in {self.file}"
         )
 
 
@@ -200,7 +201,8 @@ def find(db: Path, field_map: FieldMap, name: str) -> list[Path]:
     paths = files(db, pattern)
     if not paths:
         raise DataError(
-            f"{db}: no file {pattern}; unpack the set there, or mend `{name}` in {field_map.file}"
+            f"{db}: no file {pattern}; unpack the set there, "
+            f"or correct `{name}` in {field_map.file}"
         )
     return paths
 
@@ -209,7 +211,7 @@ def only_one(paths: list[Path], file: Path, field_map: FieldMap) -> Path:
     if len(paths) > 1:
         raise DataError(
             f"{file}: its recording may be {paths[0]} or {paths[1]}; "
-            f"mend `audio` in {field_map.file} to match only one"
+            f"correct `audio` in {field_map.file} to match only one"
         )
     return paths[0]
 
@@ -220,7 +222,7 @@ def make_utterance(
     """Return the utterance of the label in ``file``; ``found`` has the values of its fields."""
     speaker = name_safely(found["speaker"])
     if not speaker:
-        raise DataError(f"{file}: the speaker is empty; mend the label")
+        raise DataError(f"{file}: the speaker is empty; correct the label")
     return Utterance(
         id=f"{speaker}-{name_safely(found.get('id') or whole(audio.stem))}",
         split=split,

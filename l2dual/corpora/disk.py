@@ -1,4 +1,4 @@
-"""The files of a corpus as they lie on a disk, which another system may have written.
+"""The files of a corpus on a disk that another system may have written.
 
 macOS writes the letters of file names in parts (NFD), where labels and tables have them whole (NFC).
 On disks that are not its own it leaves a file ``._NAME`` beside each file, and ``.DS_Store``; its
@@ -6,6 +6,9 @@ archives have a folder ``__MACOSX``. Those hold no data.
 """
 
 import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 FORMS = ("NFC", "NFD")
@@ -25,19 +28,44 @@ def is_data(path: Path) -> bool:
 
 
 def as_on_disk(path: Path) -> Path:
-    """Return the path under which a file lies: as given, or with its letters in parts or whole.
+    """Return the path of a file: as given, or with its letters in parts (NFD) or whole (NFC).
 
-    Each folder may be in another form. A file that is in none is returned as given.
+    Each folder may be in another form, and other white space is no difference. A file that is in
+    none is returned as given.
     """
-    if path.exists():
+    if _exists(path):
         return path
     found = Path(path.anchor)
     for part in path.parts[len(found.parts) :]:
-        forms = (found / unicodedata.normalize(form, part) for form in FORMS)
-        found = next((each for each in (found / part, *forms) if each.exists()), None)
-        if found is None:
-            return path
-    return found
+        found /= names(found).get(_key(part), part)
+    return found if _exists(found) else path
+
+
+def names(folder: Path) -> Mapping[str, str]:
+    """The names in a folder by what their spellings have in common, where that is one name's."""
+    try:
+        return _names(folder, folder.stat().st_mtime_ns)
+    except (OSError, ValueError):
+        return {}
+
+
+@lru_cache(maxsize=4096)
+def _names(folder: Path, changed: int) -> Mapping[str, str]:
+    there = sorted(path.name for path in folder.iterdir())
+    number = Counter(map(_key, there))
+    return {_key(name): name for name in there if number[_key(name)] == 1}
+
+
+def _key(name: str) -> str:
+    return " ".join(whole(name).split())
+
+
+def _exists(path: Path) -> bool:
+    """Whether it is there; no name is too long or too odd to ask."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def whole(name: str) -> str:

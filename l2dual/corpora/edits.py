@@ -1,4 +1,4 @@
-"""How many learner's edits a corpus has, said before anything is trained on them."""
+"""Count the learner's edits of a corpus, before anything is trained on it."""
 
 import re
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ def erring(utterances: Iterable[Utterance]) -> set[str]:
 
 
 def report(utterances: list[Utterance], unit: str) -> list[str]:
-    """What stage 1 says of the learner's edits, and what the test set can't show."""
+    """Stage 1's lines on the learner's edits, and on what the test set can't show."""
     lines = []
     for split in SPLITS:
         found = count((u for u in utterances if u.split == split), unit)

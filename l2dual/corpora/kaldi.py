@@ -27,12 +27,12 @@ def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
 
     Args:
         db: a data directory, or one with data directories named by their splits. Audio paths are
-            relative to the data directory or, as Kaldi has it, to where the recipe runs.
-        request: language and convention decide what is due where no ``text.canonical`` is given;
-            the seed draws the splits where none are given.
+            relative to the data directory or, as in Kaldi, to the recipe's directory.
+        request: without a ``text.canonical``, language and convention give it; without splits,
+            the seed draws them.
 
     Raises:
-        DataError: a table is missing, or utterances are not as they must be; names them all.
+        DataError: a table is missing, or utterances are not valid; names them all.
     """
     db = Path(db)
     below = {name: db / name for name in own.SPLITS if (db / name / "wav.scp").is_file()}

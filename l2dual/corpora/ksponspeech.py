@@ -118,7 +118,7 @@ def find_audio(db: Path, name: str, where: str) -> Path:
 
 
 def read_dual(text: str) -> tuple[str, str] | None:
-    """Return meaning and surface of a transcript; None if its parentheses make no pairs."""
+    """Return meaning and surface of a transcript; None if its parentheses are not paired."""
     sides = [DUAL.sub(rf"\{side}", text) for side in (1, 2)]
     if any("(" in side or ")" in side for side in sides):
         return None

@@ -18,9 +18,8 @@ tag                  the annotator heard                           canonical  su
 ``sil``, ``sp``      silence                                       nothing    nothing
 ===================  ============================================  =========  ==================
 
-Which of them it is shows in the first two fields, so that a slip in the third does no harm; other
-slips of the pen are mended by `l2dual.corpora.phones`, which also says where a marked phone is
-``<err>``.
+Which of them it is shows in the first two fields, so that a slip in the third does no harm;
+`l2dual.corpora.phones` corrects other slips of the pen and says where a marked phone is ``<err>``.
 
 The spontaneous part (``suitcase_corpus``: each speaker retells a picture story in one recording) is
 cut at silences of half a second or more between the words of the annotation.

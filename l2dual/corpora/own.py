@@ -1,19 +1,18 @@
 """What a corpus of the user's own needs, in a table (`table`) or a Kaldi directory (`kaldi`)."""
 
+import os
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 from l2dual import phonology
-from l2dual.corpora import Request, Utterance, edits, splits
+from l2dual.corpora import Request, Utterance, disk, edits, splits
 from l2dual.corpora.cleaning import plain
 from l2dual.corpora.phones import ERROR, PHONES
 from l2dual.corpora.phones import plain as plain_phone
 from l2dual.errors import DataError
+from l2dual.recording import is_pipe
 
 FACTS = ("level", "age", "gender")
 TEXTS = ("surface", "meaning", "canonical")
@@ -49,7 +48,6 @@ def make_all(entries: Iterable[Entry], request: Request) -> tuple[list[Utterance
     data directory can hold, ids their speaker as prefix. Texts lose case and punctuation.
     ``canonical`` is None where it was not given.
     """
-    _names.cache_clear()
     utterances, faults = [], []
     lines: dict[str, str] = {}
     speakers: dict[str, str] = {}
@@ -145,7 +143,7 @@ def make(entry: Entry, request: Request) -> Utterance:
 
 def safe(name: str) -> str:
     """A name as a data directory can hold it: spaces become ``_``, other signs ``=`` and a number."""
-    name = re.sub(r"\s+", "_", unicodedata.normalize("NFC", name).strip())
+    name = re.sub(r"\s+", "_", disk.whole(name).strip())
     return re.sub(r"[^\w.+@=-]|^\.", lambda sign: f"={ord(sign[0]):X}=", name)
 
 
@@ -162,50 +160,10 @@ def find_audio(name: str, folders: Iterable[Path]) -> Path | None:
     """The file that ``name`` means: as written, with ``/`` for ``\\``, or in other Unicode forms."""
     for folder in folders:
         for written in dict.fromkeys((name, name.replace("\\", "/"))):
-            for path in (folder / written, _on_disk(folder, Path(written).parts)):
-                if is_file(path):
-                    return path
+            path = disk.as_on_disk(folder / written)
+            if os.path.isfile(path):
+                return path
     return None
-
-
-def is_pipe(name: str) -> bool:
-    """Whether Kaldi's readers would take it for a command."""
-    return name.startswith("|") or name.endswith("|")
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is such a file; no name is too long or too odd to ask."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
-def _on_disk(folder: Path, parts: tuple[str, ...]) -> Path:
-    """A path as the disk spells it: macOS takes Hangul apart (NFD)."""
-    for part in parts:
-        folder /= _names(folder).get(_key(part), part)
-    return folder
-
-
-def is_apple_double(name: str) -> bool:
-    """Whether it is what macOS keeps beside a file on other disks: no recording."""
-    return Path(name.replace("\\", "/")).name.startswith("._")
-
-
-@lru_cache(maxsize=4096)
-def _names(folder: Path) -> dict[str, str]:
-    """The names in a folder by what their spellings have in common, where that is one name's."""
-    try:
-        names = sorted(path.name for path in folder.iterdir())
-    except OSError:
-        return {}
-    number = Counter(map(_key, names))
-    return {_key(name): name for name in names if number[_key(name)] == 1}
-
-
-def _key(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", name).split())
 
 
 def no_audio(name: str, folders: tuple[Path, ...]) -> str:
@@ -213,7 +171,9 @@ def no_audio(name: str, folders: tuple[Path, ...]) -> str:
     if "\\" in name or re.match("[A-Za-z]:", name):
         return f"no such audio file: {name!r}, a Windows path; write / and a path from the table"
     path = folders[0] / name
-    near = [n for n in _names(path.parent).values() if Path(n).stem.lower() == path.stem.lower()]
+    if "?" in name:
+        return f"no such audio file: {str(path)!r}; where ? was another letter, save it as 'CSV UTF-8'"
+    near = [n for n in disk.names(path.parent).values() if Path(n).stem.lower() == path.stem.lower()]
     hint = f"there is '{near[0]}'; correct the name" if near else "correct the path"
     return f"no such audio file: {str(path)!r}; {hint}"
 
@@ -283,15 +243,24 @@ def finish(
 def add_canonical(
     utterances: list[Utterance], request: Request
 ) -> tuple[list[Utterance], list[str]]:
-    """What is due: the meaning under `heard`, else its standard pronunciation; and faults."""
+    """What is due; and faults: the meanings that have no pronunciation."""
     done, faults = [], []
-    pronounce = str if request.convention == "heard" else phonology.load(request.language).pronounce
     for utterance in utterances:
         try:
-            done.append(replace(utterance, canonical=pronounce(utterance.meaning)))
+            canonical = due(utterance.meaning, utterance.surface, request)
+            done.append(replace(utterance, canonical=canonical))
         except DataError as error:
             faults.append(f"utterance {utterance.id}: {error}")
     return done, faults
+
+
+def due(meaning: str, surface: str, request: Request) -> str:
+    """The surface without errors: the meaning under `heard`, else the pronunciation of it that is
+    right and nearest to what was said."""
+    if request.convention == "heard":
+        return meaning
+    form = phonology.load(request.language).nearest(meaning, surface)
+    return arpabet(form) if in_phones(request) else form
 
 
 def refuse(faults: list[str], source: Path) -> None:

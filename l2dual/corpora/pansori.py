@@ -3,7 +3,7 @@
 Choi & Lee, "Pansori: ASR Corpus Generation from Open Online Video Contents", IEEE Seoul Section
 Student Paper Contest 2018.
 
-Meaning is the subtitle. Nobody wrote down what was pronounced, so there is no surface.
+Meaning is the subtitle. What was pronounced was not transcribed, so there is no surface.
 """
 
 import re
@@ -65,8 +65,8 @@ def read_talk(transcript: Path, left_out: Counter[str]) -> list[Utterance]:
         utterance, _, text = whole(line).partition(" ")
         if not utterance.startswith(f"{speaker}-{talk}-"):
             raise DataError(
-                f"{transcript}, line {number}: '{utterance}' is no utterance of {speaker}, talk "
-                f"{talk}; get the file again"
+                f"{transcript}, line {number}: '{utterance}' is not an utterance of {speaker}, "
+                f"talk {talk}; get the file again"
             )
         listed.add(utterance)
         audio = as_on_disk(folder / f"{utterance}.flac")

@@ -2,7 +2,7 @@
 
 import re
 
-ERROR = "<err>"  # wrong, and nobody said what it was
+ERROR = "<err>"  # wrong, but not named
 PHONES = frozenset(
     "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW "
     "V W Y Z ZH".split()

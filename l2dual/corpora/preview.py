@@ -1,4 +1,4 @@
-"""What stage 1 would make of a table: `l2dual validate FILE.csv`."""
+"""Preview how stage 1 reads a table: `l2dual validate FILE.csv`."""
 
 import re
 import shlex
@@ -16,14 +16,17 @@ from l2dual.text import align, normalize
 SHOWN = 3  # utterances in full
 
 
-def preview(path: Path, columns: Mapping[str, str] | None = None) -> bool:
+def preview(
+    path: Path, columns: Mapping[str, str] | None = None, canonical: str = "given"
+) -> bool:
     """Print what was understood of a table, and what will be refused; True if nothing will be.
 
-    Language and convention are taken from the texts: Hangul, ARPAbet phones.
+    Language and convention are taken from the texts: Hangul, ARPAbet phones. ``canonical``:
+    `dictionary` where that may say what is right.
     """
     path = Path(path)
     sheet = read(path, columns=columns)
-    request = guess(sheet, columns or {})
+    request = guess(sheet, columns or {}, canonical)
     sheet = read(path, request.language, columns)
     print(f"{path}: {len(sheet.rows)} rows")
     for note in table.notes(sheet, request):
@@ -41,6 +44,8 @@ def preview(path: Path, columns: Mapping[str, str] | None = None) -> bool:
             print(f"splits: {info['splits']['method']}: {split_counts(settled)}")
             for line in edits.report(settled, unit_of(request)):
                 print(f"  {line}")
+            due = {utterance.id: utterance for utterance in settled}
+            utterances = [due.get(utterance.id, utterance) for utterance in utterances]
     except DataError as error:
         refused += getattr(error, "__notes__", [str(error)])
     for utterance in utterances[:SHOWN]:
@@ -49,7 +54,7 @@ def preview(path: Path, columns: Mapping[str, str] | None = None) -> bool:
     return not refused
 
 
-def guess(sheet: Sheet, columns: Mapping[str, str]) -> Request:
+def guess(sheet: Sheet, columns: Mapping[str, str], canonical: str) -> Request:
     """Language and convention, from the texts."""
     texts = {
         name: " ".join(row.values.get(name, "") for row in sheet.rows) for name in own.TEXTS
@@ -58,8 +63,10 @@ def guess(sheet: Sheet, columns: Mapping[str, str]) -> Request:
     symbols = {plain(symbol) for symbol in texts["surface"].split()}
     in_phones = bool(symbols) and symbols <= PHONES | {ERROR}
     given = bool(texts["canonical"].split())
-    pronounced = in_phones or (language == "ko" and given and texts["meaning"] != texts["canonical"])
-    return Request(language, "pronounced" if pronounced else "heard", columns=columns)
+    pronounced = in_phones or canonical == "dictionary"
+    pronounced |= language == "ko" and given and texts["meaning"] != texts["canonical"]
+    convention = "pronounced" if pronounced else "heard"
+    return Request(language, convention, columns=columns, canonical=canonical)
 
 
 def unit_of(request: Request) -> str:
@@ -120,6 +127,8 @@ def say_refused(refused: list[str], path: Path, request: Request) -> None:
         return
     command = ["./run.sh", "--corpus", "table", "--db", str(path.resolve())]
     command += ["--surface_convention", request.convention]
+    if request.canonical != "given":
+        command += ["--canonical", request.canonical]
     if request.columns:
         pairs = (f"{ours}={theirs}" for ours, theirs in request.columns.items())
         command += ["--columns", ",".join(pairs)]

@@ -17,8 +17,8 @@ LETTERS = {"en": ("a to z and '", re.compile("[a-z' ]")), "ko": ("Hangul", re.co
 def read_prompts(path: Path, language: str, seed: int) -> list[str]:
     """The sentences of ``path``, without punctuation and in lower case, in an order by ``seed``.
 
-    DataError for an empty line, a sentence that stands twice, a letter that the language's spelling
-    has not, or a word that has no pronunciation: the first such line, and how many more there are.
+    DataError for an empty line, a duplicate sentence, a letter outside the language's alphabet, or
+    a word without a pronunciation: the first such line, and the number of others.
     """
     lines = _read(path).splitlines()
     wrong: list[str] = []
@@ -56,7 +56,7 @@ def _problems(sentence: str, language: str, seen: dict[str, int]) -> Iterator[st
     if not sentence:
         yield "empty; remove it"
     for character in allowed.sub("", sentence)[:1]:
-        yield f"'{character}' is not one of the letters ({name}); write it out as it is said"
+        yield f"'{character}' is not one of the letters ({name}); write it out in words"
     if sentence in seen:
         yield f"the same sentence as line {seen[sentence]}; remove it"
     try:

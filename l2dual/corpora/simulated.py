@@ -4,10 +4,10 @@ A speaker has a voice, a base pitch and rate, an L1, an error scale (the rules' 
 how proficient they are) and a level and colour of noise; each utterance jitters pitch, rate and
 noise a little. Splits share no speaker, no voice and no prompt.
 
-The divergence dial (l2dual/phonology/dial.py) sets the speakers' error scales and nothing else.
+Severity (l2dual/phonology/severity.py) sets the speakers' error scales and nothing else.
 Each utterance has two random generators, from the seed and its id: one for its errors, in which a
-higher dial keeps every error of a lower one, and one for its recording. So an utterance without
-errors is the same audio at every dial, the number of jobs changes nothing, and both conventions
+higher severity keeps every error of a lower one, and one for its recording. So an utterance without
+errors is the same audio at every severity, the number of jobs changes nothing, and both conventions
 describe the same audio.
 """
 
@@ -15,8 +15,9 @@ import io
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import Pool
+from multiprocessing import get_context
 from pathlib import Path
 from zlib import crc32
 
@@ -30,7 +31,7 @@ from l2dual.corpora.prompts import read_prompts
 from l2dual.errors import UsageError
 from l2dual.files import atomic_write, file_name
 from l2dual.phonology.audible import read_table
-from l2dual.phonology.dial import Dial, load_dial
+from l2dual.phonology.severity import Severity, load_severity
 
 SAMPLING_RATE = 16000
 PER_SPLIT = ("utterances", "speakers", "voices")
@@ -94,7 +95,7 @@ def prepare(
     nj: int,
     seed: int,
     preset_file: str = "preset",
-    dial: str = "paper",
+    severity: str = "paper",
     errors: str = "rules",
     engine: str = "espeak",
     prompts: Path | None = None,
@@ -102,13 +103,12 @@ def prepare(
     """Utterances, made as they are drawn, and the facts for ``corpus.yaml``.
 
     Audio is written as 16 kHz 16-bit FLAC files to a folder of ``out_dir`` with the name of
-    ``audio_dir``; the utterances say that it lies in ``audio_dir``, where ``out_dir`` will be
-    once it is renamed.
+    ``audio_dir``; the utterances name ``audio_dir``, the place after ``out_dir`` is renamed.
 
-    ``preset``: the content of conf/simulated_*.yaml. ``dial``: how far learners diverge.
+    ``preset``: the content of conf/simulated_*.yaml. ``severity``: how far learners diverge.
     ``errors``: those of the L1s' "rules", or "random" sounds at the same places. ``prompts``: a
-    file of sentences instead of ours. Raises UsageError if an option or the preset is not right,
-    naming ``preset_file`` and the key, and DataError for the prompts, naming the line.
+    file of sentences instead of ours. Raises UsageError if an option or the preset is wrong (it
+    names ``preset_file`` and the key), and DataError if the prompts are (it names the line).
     """
     if errors not in ERRORS:
         raise UsageError(f"no errors '{errors}'; choose from {', '.join(ERRORS)}")
@@ -121,7 +121,7 @@ def prepare(
             f"{preset_file}: utterances: valid and test need {held_out} prompts, but"
             f" {prompts or language} has {len(texts)} and train needs some; ask for fewer"
         )
-    scales = load_dial(language, engine, dial)
+    scales = load_severity(language, engine, severity)
     write_to = out_dir / audio_dir.name
     write_to.mkdir(parents=True, exist_ok=True)
     settings = Settings(language, convention, seed, errors, engine, write_to, audio_dir)
@@ -140,7 +140,7 @@ def prepare(
         "engine": engines.load(engine).version(),
         "seed": seed,
         "settings": preset,
-        "dial": dial,
+        "severity": severity,
         "errors": errors,
         "prompts_file": str(prompts) if prompts else None,
         "prompts": len(texts),
@@ -151,12 +151,12 @@ def prepare(
 
 
 def check_preset(preset: dict, file: str, language: str, engine: str) -> None:
-    """Raise a UsageError that names ``file`` and the key if ``preset`` is not right."""
+    """Raise a UsageError that names ``file`` and the key if ``preset`` is wrong."""
     for key in sorted(preset.keys() ^ {*PER_SPLIT, *RANGES}):
         state = "unknown: remove it" if key in preset else "missing: add it"
         raise UsageError(f"{file}: the key '{key}' is {state}")
     if not isinstance(preset["voices"], dict) or engine not in preset["voices"]:
-        raise UsageError(f"{file}: voices: there are none for the engine '{engine}'; add the key")
+        raise UsageError(f"{file}: voices: none for the engine '{engine}'; add the key")
     voices_of = preset["voices"][engine]
     for key in PER_SPLIT:
         value = voices_of if key == "voices" else preset[key]
@@ -178,7 +178,7 @@ def check_preset(preset: dict, file: str, language: str, engine: str) -> None:
         if name not in known:
             raise UsageError(f"{file}: voices: {engine} has no voice '{name}'; remove it")
         if voices.count(name) > 1:
-            raise UsageError(f"{file}: voices: '{name}' stands twice; splits share no voice")
+            raise UsageError(f"{file}: voices: '{name}' is a duplicate; splits share no voice")
     for key, (lowest, highest) in RANGES.items():
         match preset[key]:
             case [int() | float() as low, int() | float() as high] if (
@@ -200,7 +200,7 @@ def cast(
     engine: str,
     l1s: tuple[str, ...],
     prompts: list[str],
-    dial: Dial,
+    severity: Severity,
     seed: int,
 ) -> Iterator[tuple[str, Speaker, str]]:
     """Utterance id, speaker and text of each utterance of one split.
@@ -213,7 +213,7 @@ def cast(
         "valid": (n_test, n_test + n_valid),
         "train": (n_test + n_valid, len(prompts)),
     }[split]
-    speakers = _speakers(split, preset, engine, l1s, dial, seed)
+    speakers = _speakers(split, preset, engine, l1s, severity, seed)
     for number in range(preset["utterances"][split]):
         speaker = speakers[number % len(speakers)]
         name = f"{speaker.name}-{number:05d}"
@@ -221,7 +221,7 @@ def cast(
 
 
 def _speakers(
-    split: str, preset: dict, engine: str, l1s: tuple[str, ...], dial: Dial, seed: int
+    split: str, preset: dict, engine: str, l1s: tuple[str, ...], severity: Severity, seed: int
 ) -> list[Speaker]:
     """The speakers of one split: L1s and voices in equal shares, proficiency spread evenly."""
     number = preset["speakers"][split]
@@ -237,7 +237,7 @@ def _speakers(
                 name=name,
                 voice=voices[shuffled_voices[i] % len(voices)],
                 l1=l1s[shuffled_l1s[i] % len(l1s)],
-                error_scale=dial.scale((ranks[i] + rng.random()) / number),
+                error_scale=severity.scale((ranks[i] + rng.random()) / number),
                 words_per_minute=rng.uniform(*preset["words_per_minute"]),
                 pitch=rng.uniform(*preset["pitch"]),
                 snr=rng.uniform(*preset["snr"]),
@@ -251,8 +251,8 @@ def _run(tasks: list[Task], nj: int) -> Iterator[Utterance]:
     """The utterances in the order of ``tasks``, with a line on stderr every few seconds."""
     say_text(tasks[0])  # reads the dictionaries once, before the workers are forked
     shown = time.monotonic()
-    with Pool(nj) as pool:
-        for number, utterance in enumerate(pool.imap(_make, tasks, chunksize=8), 1):
+    with ProcessPoolExecutor(nj, get_context("fork")) as pool:
+        for number, utterance in enumerate(pool.map(_make, tasks, chunksize=8), 1):
             if time.monotonic() - shown > REPORT_EVERY or number == len(tasks):
                 shown = time.monotonic()
                 print(f"progress: synthesized {number} of {len(tasks)} utterances", file=sys.stderr)

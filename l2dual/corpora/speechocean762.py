@@ -4,9 +4,9 @@ Zhang et al., "speechocean762: An Open-Source Non-native English Speech Corpus F
 Assessment", Interspeech 2021; OpenSLR 101.
 
 Meaning is the prompt. Canonical is the corpus's own phones without stress; surface is canonical
-with the annotation put in: ``pronounced-phone`` as `l2dual.corpora.phones.perceived` has it,
-nothing for ``<DEL>``, and ``<err>`` for ``<unk>``. ``insertions``, which the official file lacks,
-are put before the phone that they name, or at the word's end.
+with the annotation put in: ``pronounced-phone`` (see `l2dual.corpora.phones.perceived`), nothing
+for ``<DEL>``, and ``<err>`` for ``<unk>``. ``insertions``, which the official file lacks, are put
+before the phone that they name, or at the word's end.
 
 Facts of an utterance: ``age``, ``gender`` (m, f), ``group`` (child, adult), ``scores`` and, where
 the copy has ``resource/scores-detail.json``, ``raters``: JSON on one line with the sentence's
@@ -38,9 +38,9 @@ def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
     """Read a copy of the corpus in its official layout.
 
     The official test set is kept whole. A tenth of the official training speakers, drawn with
-    the request's seed, becomes `valid`. An utterance whose prompt also stands in `test` is left out
-    of `train` and `valid`, and one whose prompt stands in `valid` out of `train`, so that the
-    splits share neither speakers nor prompts.
+    the request's seed, becomes `valid`. Utterances with a prompt of `test` are left out of `train`
+    and `valid`, those with a prompt of `valid` out of `train`: the splits share neither speakers
+    nor prompts.
 
     Args:
         db: the corpus's directory, with ``WAVE``, ``train``, ``test`` and ``resource``.
@@ -123,7 +123,7 @@ def find(table: dict, key: str, path: Path):
 def age_group(age: str, speaker: str, path: Path) -> str:
     """`child` or `adult`."""
     if not age.isdigit():
-        raise DataError(f"{path}: speaker {speaker}: the age '{age}' is no number; mend it")
+        raise DataError(f"{path}: speaker {speaker}: the age '{age}' is not a number; correct it")
     return "adult" if int(age) >= ADULT else "child"
 
 
@@ -174,7 +174,7 @@ def transcribe(utterance: str, scores: dict, path: Path) -> tuple[list[str], lis
             fault = f"{error} is missing" if isinstance(error, KeyError) else error
             raise DataError(
                 f"{path}: utterance {utterance}, word {word.get('text')}: {fault}; "
-                "mend the entry or get the file again"
+                "correct the entry or get the file again"
             ) from None
         canonical += word_canonical
         surface += word_surface
@@ -184,7 +184,7 @@ def transcribe(utterance: str, scores: dict, path: Path) -> tuple[list[str], lis
 def transcribe_word(word: dict) -> tuple[list[str], list[str]]:
     """Return the canonical and the surface phones of one word of ``scores.json``."""
     phones = word["phones"]
-    if isinstance(phones, str):  # as the corpus's README has it; its file has lists
+    if isinstance(phones, str):  # as in the corpus's README; its file has lists
         phones = phones.split()
     canonical = [plain(phone) for phone in phones]
     said = [[phone] for phone in canonical]

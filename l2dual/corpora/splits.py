@@ -38,7 +38,7 @@ def assign(
     speakers with errors, it gets more, up to a third of all.
 
     Args:
-        utterances: their order, and the splits they may have, play no part.
+        utterances: their order and present splits do not matter.
         seed: of the choice of components or speakers.
         valid, test: shares, of the utterances (components) or of the speakers.
 
@@ -153,8 +153,8 @@ def drop_shared_prompts(utterances: Iterable[Utterance]) -> tuple[list[Utterance
 def settle(utterances: Iterable[Utterance], seed: int) -> tuple[list[Utterance], dict]:
     """Keep the splits that the utterances have, or assign them where none has one ("").
 
-    Where the splits given lack `valid`, a tenth of the speakers of `train` is held out. A corpus
-    whose utterances are all of `test` is for testing what other data trained.
+    Where the splits given lack `valid`, a tenth of the speakers of `train` is held out. If all
+    utterances are of `test`, the corpus is for testing systems trained on other data.
 
     Returns:
         The utterances and the facts ``splits`` (its ``method``), ``overlap`` and, where they were
@@ -191,7 +191,7 @@ def settle(utterances: Iterable[Utterance], seed: int) -> tuple[list[Utterance],
 def overlap(utterances: Iterable[Utterance]) -> dict[str, dict[str, int]]:
     """What the splits share, by pair: ``{"train-test": {"speakers": ..., ...}, ...}``.
 
-    ``speakers`` and ``prompts`` stand in both splits of the pair; ``utterances`` is how many of the
+    ``speakers`` and ``prompts`` are in both splits of the pair; ``utterances`` is how many of the
     second one have such a speaker or such a prompt.
     """
     utterances = list(utterances)

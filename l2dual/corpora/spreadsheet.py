@@ -16,7 +16,7 @@ from pathlib import Path
 from l2dual.errors import DataError, UsageError
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
-NAMES = {  # each column's own name is understood too; case, spaces and signs play no part
+NAMES = {  # each column's own name is understood too; case, spaces and signs are ignored
     "audio": "path file filename audiopath audiofile wav wavpath filepath recording clip "
     "파일 파일명 음성",
     "speaker": "speakerid spk spkid learner learnerid participant student subject clientid "
@@ -66,7 +66,7 @@ def read(path: Path, language: str = "en", columns: Mapping[str, str] | None = N
 
     Args:
         path: the file.
-        language: ``ko`` or ``en``; decides between CP949 and CP1252 where it is neither UTF.
+        language: ``ko`` or ``en``; decides between CP949 and CP1252 if it is not UTF-8 or UTF-16.
         columns: the file's own name of a column, by our name.
 
     Raises:
@@ -153,7 +153,7 @@ def decode_bytes(data: bytes, language: str) -> tuple[str, str]:
 def find_separator(path: Path, lines: list[str], columns: Mapping[str, str]) -> tuple[str, int]:
     """The separator, and the index of the line at which the table begins."""
     for index, line in enumerate(lines):
-        said = re.fullmatch(r'"?sep=(.)"?', line, re.IGNORECASE)  # as Excel wants to be told
+        said = re.fullmatch(r'"?sep=(.)"?', line, re.IGNORECASE)  # a line for Excel
         if said:
             return said[1], index + 1
         if line.strip():

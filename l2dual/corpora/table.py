@@ -10,6 +10,7 @@ from pathlib import Path
 
 from l2dual.corpora import Request, Utterance, own
 from l2dual.corpora.cleaning import plain
+from l2dual.corpora.disk import is_data
 from l2dual.corpora.spreadsheet import SEPARATORS, Sheet, read
 from l2dual.errors import DataError
 
@@ -19,11 +20,11 @@ def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
 
     Args:
         db: the file. Audio paths are relative to its directory.
-        request: language and convention decide what is due where no ``canonical`` is given; the
-            seed draws the splits where none are given; ``columns`` has the file's own names.
+        request: without a ``canonical``, language and convention give it; without splits, the
+            seed draws them; ``columns`` has the file's own names.
 
     Raises:
-        DataError: the file or rows of it are not as they must be; names them all.
+        DataError: the file or rows of it are not valid; names them all.
     """
     sheet = read(Path(db), request.language, request.columns)
     check_columns(sheet, request)
@@ -49,11 +50,16 @@ def entries(sheet: Sheet) -> Iterator[own.Entry]:
     """The rows as `own` takes them, each with its file and line; none of an Apple double."""
     for row in sheet.rows:
         values = row.values
-        if own.is_apple_double(values.get("audio", "")):
+        if not is_recording(values):
             continue
         if "id" not in values and not row.fault:
             values = values | {"id": default_id(values)}
         yield own.Entry(f"{sheet.path}, line {row.line}", values, (sheet.path.parent,), row.fault)
+
+
+def is_recording(row: dict[str, str]) -> bool:
+    """Whether the audio is not what macOS keeps beside files on other disks."""
+    return is_data(Path(row.get("audio", "").replace("\\", "/")))
 
 
 def default_id(row: dict[str, str]) -> str:
@@ -81,7 +87,7 @@ def notes(sheet: Sheet, request: Request) -> list[str]:
         changed = sum(plain(text) != text.lower() for text in texts)
         if changed and (name == "meaning" or not own.in_phones(request)):
             lines.append(f"{name}: punctuation removed from {changed} of {len(texts)} texts")
-    doubles = sum(own.is_apple_double(row.values.get("audio", "")) for row in sheet.rows)
+    doubles = sum(not is_recording(row.values) for row in sheet.rows)
     if doubles:
         lines.append(f"{doubles} rows left out: '._' files of macOS are no recordings")
     return lines + sheet.notes

@@ -35,7 +35,7 @@ def say(
     pitch: int = 50,
     seed: int = 1,
 ) -> tuple[np.ndarray, int]:
-    """As l2dual.engines has it; ``voice`` is a variant of the language's own voice, "f2"."""
+    """See l2dual.engines; ``voice`` is a variant of the language's own voice, "f2"."""
     module = phonology.load(language)
     voice = f"{module.VOICE}+{voice}"
     return say_phonemes(module.phonemes(speech), voice, words_per_minute, pitch, seed)
@@ -156,5 +156,5 @@ def _paths() -> tuple[str, bytes | None]:
             continue
         return path, data
     raise UsageError(
-        "no espeak-ng here; pip install espeakng-loader, or install the system's espeak-ng"
+        "espeak-ng is missing: pip install espeakng-loader, or install the system's espeak-ng"
     )

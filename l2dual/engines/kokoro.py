@@ -41,7 +41,7 @@ def say(
     pitch: float = 50,
     seed: int = 1,
 ) -> tuple[np.ndarray, int]:
-    """As l2dual.engines has it; ``voice`` is one of voices()."""
+    """See l2dual.engines; ``voice`` is one of voices()."""
     symbols = to_symbols(language, ipa(language, speech))
     if len(symbols) > MAX_SYMBOLS:
         raise UsageError(
@@ -117,7 +117,7 @@ def _style(voice: str) -> np.ndarray:
 
 def _file(name: str) -> Path:
     if not (FOLDER / name).exists():
-        raise UsageError(f"no Kokoro here ({FOLDER / name}); get it: python tools/get_kokoro.py")
+        raise UsageError(f"Kokoro is missing ({FOLDER / name}): run python tools/get_kokoro.py")
     return FOLDER / name
 
 

@@ -1,6 +1,6 @@
 """What is said and how it is written: one module per language, all with the same functions.
 
-VOICE, L1S, sentences, canonical, pronounce, caveats, rules, others, mispronounce, heard,
+VOICE, L1S, sentences, canonical, pronounce, nearest, caveats, rules, others, mispronounce, heard,
 pronounced, phonemes, contrasts: see english.py.
 """
 

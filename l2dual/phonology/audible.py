@@ -9,7 +9,7 @@ which names to use.
 
 How it is measured. Both are said with the same voice, rate and pitch; the log-mel spectra (20
 bands, wide enough to hide a high voice's harmonics, 25 ms windows every 10 ms, floor 40 dB under
-the louder peak: what lies lower is lost in a corpus's noise) are aligned by dynamic time warping,
+the louder peak: lower energy is lost in a corpus's noise) are aligned by dynamic time warping,
 so that a mere change of duration counts nothing. The distance is the greatest mean over 50 ms of
 the path (a short phone) of the root mean square difference in dB. The unit is the same distance
 between two renderings of the *first* word at pitches 45 and 55 of 100, less than speakers of a
@@ -20,9 +20,9 @@ espeak: in a gap of the data. Pairs that it renders alike give 0 (Korean ㅅ/ㅆ
     or less than 1.1 (car with a separate r, which it merges into the vowel); the weakest change of
     the rules gives 2.2.
 kokoro: its samples played 2.5 % slower and faster are the unit. Whatever changes in its input
-    changes the whole rendering a little: the same phonemes with a full stop behind them, or said
-    3 % faster, give 0.7 to 2.1 (median 1.3; 30 pairs). The median of three such ratios stays under
-    1.65 in 95 of 100 draws. There is no gap: a rule just below may be heard in other words.
+    changes the whole rendering a little: the same phonemes with a full stop after them, or said 3 %
+    faster, give 0.7 to 2.1 (median 1.3; 30 pairs). The median of three such ratios stays under 1.65
+    in 95 of 100 draws. There is no gap: a rule just below may be heard in other words.
 """
 
 import json
@@ -62,7 +62,7 @@ def read_table(language: str, engine: str = "espeak") -> dict[str, dict]:
         return json.loads(path.read_text(encoding="utf-8"))["rules"]
     except FileNotFoundError:
         raise DataError(
-            f"{path} is missing; make it: python -m l2dual.bin.measure_rules"
+            f"{path} is missing; run python -m l2dual.bin.measure_rules"
             f" --language {language} --engine {engine}"
         ) from None
 

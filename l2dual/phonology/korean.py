@@ -3,9 +3,9 @@
 A word is said apart from its neighbours (citation form), by the rules of standard_korean.py. An
 error changes one letter of a pronounced syllable: its onset, nucleus or coda.
 
-The convention `heard` keeps the spelling wherever the learner spoke as a native would. So an error
-that only restores what is spelled (국물, standard [궁물], said as 국 and 물) leaves no trace in it;
-learners here do not make these, and `heard` equals the text exactly where nothing went wrong.
+The convention `heard` keeps the spelling wherever the learner spoke as a native would. It cannot
+show an error that only restores the spelling (국물, standard [궁물], said as 국 and 물). Learners here do
+not make these, so `heard` equals the text if there is no error.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +45,7 @@ LETTERS = frozenset((*ONSETS, *NUCLEI, *CODAS)) - {""}
 
 # Mnemonics of espeak-ng's voice `ko`, one for each sound. Lax stops are voiced, as that voice has
 # them between vowels and mostly at the beginning of a word too. Where its own choice is hardly
-# heard, another mnemonic of its tables stands: t for ㄸ (its t- is like d), the long N- for coda ㅇ
+# heard, another mnemonic of its tables is used: t for ㄸ (its t- is like d), the long N- for coda ㅇ
 # (its N is like n). ㅅ and ㅆ sound alike in it.
 ONSET_PHONEMES = {
     **{"": "", "ㄴ": "n", "ㄹ": "*", "ㅁ": "m", "ㅅ": "s", "ㅆ": "s-", "ㅎ": "h"},
@@ -87,7 +87,7 @@ def canonical(text: str, engine: str = "espeak") -> Speech:
     """What a native speaker says for ``text``: Hangul words separated by single spaces.
 
     Native rules that ``engine`` does not render are left out. Raises DataError if a character is
-    no Hangul syllable.
+    not a Hangul syllable.
     """
     if not text or text != " ".join(text.split()):
         raise DataError(f"text '{text}': write words separated by single spaces")
@@ -129,7 +129,7 @@ def mispronounce(
     """Make each rule's error with its own rate times ``scale``, independently at each sound.
 
     Contexts are those of the standard pronunciation; a sound has at most one error, see
-    draw_errors. With ``others`` the errors stand at the same places, but a letter that is
+    draw_errors. With ``others`` the errors are at the same places, but a letter that is
     substituted or inserted is a random one.
     """
     return Speech(tuple(_mispronounce(word, rules, scale, rng, others) for word in speech.words))
@@ -377,7 +377,7 @@ def _word_phonemes(syllables: list[Syllable]) -> str:
         first = SECOND_L if double_l else ONSET_PHONEMES[onset]
         stress = "'" if i == 0 else ""
         parts.append(first + stress + NUCLEUS_PHONEMES[nucleus] + CODA_PHONEMES[coda])
-    return "|".join(parts)  # lest coda t and onset h be read as the one mnemonic th
+    return "|".join(parts)  # so that coda t and onset h are not read as the mnemonic th
 
 
 # --- for the audible gate

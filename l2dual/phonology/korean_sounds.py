@@ -1,6 +1,6 @@
 """How spelled Korean syllables sound together: Standard Pronunciation (표준 발음법), articles 5 to 30.
 
-The articles that a pair of letters decides stand here. What depends on words (which syllable
+The articles that depend on a pair of letters are here. What depends on words (which syllable
 belongs to an ending, where a compound has its border) is marked by korean_words.py in a Border.
 """
 
@@ -29,7 +29,7 @@ WITHIN, ENDING, WORD, SPACE, PAUSE = "", "+", "#", " ", "|"
 
 @dataclass(frozen=True)
 class Border:
-    """What stands between a syllable and the next one.
+    """The border between a syllable and the next one.
 
     ``kind``: both belong to one morpheme (WITHIN), an ending, particle or suffix begins (ENDING),
     another word of a compound (WORD), or another word (SPACE).

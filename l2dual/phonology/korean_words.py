@@ -1,6 +1,6 @@
 """Where the words of a Korean phrase have their borders, and what is said there.
 
-The articles that words decide stand here (11, 15, 22, 24-29 and what may be said in two ways); the
+The articles that depend on words are here (11, 15, 22, 24-29 and what may be said in two ways); the
 sounds are korean_sounds.py's. The tagger is `fugashi` with python-mecab-ko-dic, which also gives
 the parts of compounds (색+연필). Lists of words are in data/ko.pronunciations.yaml.
 """

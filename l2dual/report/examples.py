@@ -46,7 +46,7 @@ def examples(study: Study, data: DataDir, number: int = 6) -> list[dict]:
     """
     found = {utt: divergence.learner for utt, divergence in divergences(data).items()}
     hypotheses = read_hypotheses(study, data)
-    shown = choose(dict.fromkeys(data["text.meaning"], 0) | found, data["utt2spk"], number)
+    shown = choose(dict.fromkeys(data["utt2spk"], 0) | found, data["utt2spk"], number)
     shown.sort(key=lambda utt: (found.get(utt) or math.inf, utt))
     return [
         {

@@ -14,7 +14,7 @@ def summary(paths: list[Path]) -> str:
     """Lay the results files of one or two recipes out: of one, in ten lines at most."""
     studies = [Study(read_results(path)) for path in paths]
     lines = [HEAD, *(_row(study, system) for study in studies for system in study.systems[:MOST])]
-    places = [_places(folder) for folder in dict.fromkeys(path.parent for path in paths)]
+    places = dict.fromkeys(map(_places, paths, studies))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
     warnings = dict.fromkeys(warning for study in studies for warning in study.results.meta.warnings)
@@ -33,20 +33,26 @@ def _row(study: Study, system: str) -> tuple[str, ...]:
     return (study.results.meta.language, system, seeds, *rates, *talks)
 
 
-def _places(exp: Path) -> str:
-    """Where the report, hypotheses, alignments and models are."""
-    report = (exp / "report.html").resolve()
-    folder = f"{exp.resolve()}/RUN"
+def _places(path: Path, study: Study) -> str:
+    """Where the report, hypotheses, alignments and models are: of runs in the results' directory,
+    or above it where other data were tested."""
+    report = path.resolve().with_name("report.html")
     said = f"report: {report}\n" if report.is_file() else ""
+    run = study.results.meta.runs[0]
+    exp = report.parent if (report.parent / run.name).is_dir() else report.parents[1]
+    decoded = Path(run.decode_dir)
+    folder = exp / "RUN" / decoded.parent.name
     return (
-        f"{said}hypotheses: {folder}/decode/test/text.OUTPUT; alignments: {folder}/decode/score/; "
-        f"models: {folder}/model.zip"
+        f"{said}hypotheses: {folder / decoded.name}/text.OUTPUT; alignments: {folder}/score/; "
+        f"models: {exp}/RUN/model.zip"
     )
 
 
 def _next(studies: list[Study]) -> str:
     if any(map(nothing_learned, studies)):
-        return "./run.sh --preset mini (a corpus that systems learn from; half an hour)"
+        if all(study.results.meta.corpus == "simulated" for study in studies):
+            return "./run.sh --preset mini (a corpus that systems learn from; half an hour)"
+        return "train on more, or a pretrained encoder: docs/encoders.md"
     if min(len({run.seed for run in study.results.meta.runs}) for study in studies) < 3:
         return './run.sh --seeds "1 2 3" (intervals need three seeds)'
     return "open the report"

@@ -89,7 +89,7 @@ def by_bin(study: Study, output: str) -> Table:
             rows.append((system, [_rate(study, "error_rate", system, output, name) for name in meta.bins]))
     for system in study.systems:
         found = [study.difference("error_rate", output, name, system) for name in meta.bins]
-        if not is_single(system) and all(found):
+        if not is_single(system) and found and all(found):
             cells = [Cell(points(one.value), ends(one.interval)) for one in found]
             rows.append((f"{system} − {found[0].baseline}", cells))
     about = f"{study.unit(output)} % by the learner’s edits in an utterance; differences in points."

@@ -61,4 +61,4 @@ def test_every_encoder_trains_and_decodes_through_the_recipe(checkout, language,
     assert cached or "--cache_features" not in options
     report = recipe / "exp encoders/report.html"
     if SCORED[0] not in options:  # what stage 11 found of cached features is not left out
-        assert "Do both decoders read the same of the encoder?" in report.read_text()
+        assert "Overlap of what the two decoders read" in report.read_text()

@@ -168,7 +168,7 @@ def test_two_runs_at_once_in_one_expdir_are_refused(finished):
         refused = checkout.run(language, *TINY, check=False)
         elsewhere = checkout.run(language, *TINY, "--stop_stage", "1", "--expdir", "exp elsewhere")
     assert refused.returncode == 1 and len(refused.stderr.splitlines()) == 1
-    assert "another run is at work in exp: process" in refused.stderr
+    assert "another run uses exp: process" in refused.stderr
     assert snapshot(recipe) == before and "up to date" in elsewhere.stdout
     checkout.run(language, *TINY, "--stop_stage", "1")
 
@@ -211,7 +211,7 @@ def test_an_l1_is_left_out_of_training(finished):
     assert l1 not in left["train"] and left["test"] == {l1}
     assert re.search(r"train: dropped \d+: first language japanese, left out", done.stdout)
     refused = checkout.run(language, *options, "thai", check=False)
-    assert refused.returncode == 1 and "nobody's first language is thai" in refused.stderr
+    assert refused.returncode == 1 and "nobody has first language thai" in refused.stderr
 
 
 def test_what_is_trained_is_tested_on_other_data(finished):
@@ -222,12 +222,12 @@ def test_what_is_trained_is_tested_on_other_data(finished):
     other, options = "dump/simulated_tiny_heard_double", (*TINY, "--test_data")
     refused = checkout.run(language, "--stage", "9", *options, other, check=False)
     assert refused.returncode == 1 and f"{other}/test: not found: prepare that data" in refused.stderr
-    checkout.run(language, *TINY, "--dial", "double", "--stop_stage", "4")
+    checkout.run(language, *TINY, "--severity", "double", "--stop_stage", "4")
     refusals = {
         "then add --stage 9": (other,),
         "is a directory of dump": (f"./{other}", "--stage", "9"),
-        "has not 'sampling_rate: 8000'": (other, "--stage", "9", "--fs", "8000"),
-        "has not 'convention: pronounced'": (other, "--stage", "9", "--surface_convention", "pronounced"),
+        "lacks 'sampling_rate: 8000'": (other, "--stage", "9", "--fs", "8000"),
+        "lacks 'convention: pronounced'": (other, "--stage", "9", "--surface_convention", "pronounced"),
     }
     for message, more in refusals.items():
         refused = checkout.run(language, *options, *more, check=False)
@@ -252,17 +252,39 @@ def test_what_is_trained_is_tested_on_other_data(finished):
     assert not [path for path in new if path.endswith("cka.json")]
 
 
-def table_without_surface(recipe: Path) -> Path:
-    """The simulated recordings as a user's table that has only what was meant."""
-    table = recipe.parent / "my corpus.csv"
+def table_of(recipe: Path, *texts: str, splits=("train", "valid", "test"), name="my corpus") -> Path:
+    """The simulated recordings as a user's table that has some of the texts."""
+    table = recipe.parent / f"{name}.csv"
     with table.open("w", newline="", encoding="utf-8") as stream:
         rows = csv.writer(stream)
-        rows.writerow(["audio", "meaning", "speaker", "split"])
-        for split in ("train", "valid", "test"):
+        rows.writerow(["audio", "speaker", "split", *texts])
+        for split in splits:
             data = DataDir.load(recipe / "data/simulated_tiny_heard" / split)
             for utt, audio in data["wav.scp"].items():
-                rows.writerow([recipe / audio, data["text.meaning"][utt], utt.split("-")[0], split])
+                written = (data[f"text.{text}"][utt] for text in texts)
+                rows.writerow([recipe / audio, utt.split("-")[0], split, *written])
     return table
+
+
+@pytest.mark.parametrize("texts, scored", [(["meaning"], "meaning"), (["surface", "canonical"], "surface")])
+def test_a_table_to_test_on_is_scored_as_far_as_it_can_be(finished, texts, scored):
+    checkout, language, _ = finished
+    if language == "ko":
+        pytest.skip("once is enough")
+    recipe = checkout.recipe(language)
+    table = table_of(recipe, *texts, splits=("test",), name=f"only-{scored}")
+    done = checkout.run(language, "--corpus", "table", "--db", str(table), "--stop_stage", "4")
+    assert "test: kept 20 of 20 utterances" in done.stdout
+    tag = f"table_heard_only-{scored}"
+    done = checkout.run(language, *TINY, "--stage", "9", "--test_data", f"dump/{tag}")
+    assert f"has {scored} only" in done.stdout
+    found = read_results(recipe / f"exp/on_{tag}/results.json")
+    assert {record.output for record in found.records} == {scored}
+    assert {run.system for run in found.meta.runs} == {f"so_{scored}", "do"}
+    for run in recipe.glob("exp/*.seed1"):
+        outputs = {path.name for path in (run / f"decode_on_{tag}/test").glob("text.*")}
+        assert outputs == {path.name for path in (run / "decode/test").glob("text.*")}
+    assert "</html>" in (recipe / f"exp/on_{tag}/report.html").read_text(encoding="utf-8")
 
 
 def test_a_corpus_without_a_surface(finished):
@@ -270,11 +292,11 @@ def test_a_corpus_without_a_surface(finished):
     if language == "ko":
         pytest.skip("once is enough")
     recipe = checkout.recipe(language)
-    table = table_without_surface(recipe)
+    table = table_of(recipe, "meaning")
     mine = ("--corpus", "table", "--db", str(table), "--train_config", "../../conf/train_tiny.yaml")
     refused = checkout.run(language, *mine, check=False)
     assert refused.returncode == 1
-    assert "does not say what was pronounced, so so_surface can't be trained" in refused.stderr
+    assert "corpus table does not provide a surface, which so_surface needs" in refused.stderr
     assert "--systems so_meaning" in refused.stderr and "--assume_surface true" in refused.stderr
 
     meaning = checkout.run(language, *mine, "--systems", "so_meaning", "--expdir", "exp mine")
@@ -287,7 +309,7 @@ def test_a_corpus_without_a_surface(finished):
 
 def test_an_assumed_surface_is_labelled(finished):
     checkout, language, _ = finished
-    table = table_without_surface(checkout.recipe(language))
+    table = table_of(checkout.recipe(language), "meaning")
     options = ("--assume_surface", "true", "--surface_convention", "pronounced")
     done = checkout.run(
         language, "--corpus", "table", "--db", str(table), *options, "--stop_stage", "6"
@@ -299,6 +321,8 @@ def test_an_assumed_surface_is_labelled(finished):
     "options, fault",
     [
         (["--stagge", "1"], "unknown option --stagge"),
+        (["--dial", "double"], "--dial is now --severity"),
+        (["--severity", "loud"], "--severity must be one of: none half paper double triple"),
         (["--stage", "0"], "stages are 1 to 12"),
         (["--preset=huge"], "--preset must be one of: mini measure tiny; it is 'huge'"),
         (["--nj", "0"], "--nj must be 1 or more, not '0'"),
@@ -318,7 +342,7 @@ def test_an_assumed_surface_is_labelled(finished):
         (["--train_config", "no.yaml"], "no.yaml: no such file"),
         (["--corpus", "pansori"], "corpus pansori is in ko: run it in egs2/l2_ko"),
         (["--corpus", "table"], "no path of table: give --db, or set TABLE in db.sh"),
-        (["--corpus", "l2arctic", "--surface_convention", "heard"], "has its surface pronounced"),
+        (["--corpus", "l2arctic", "--surface_convention", "heard"], "provides its surface as pronounced"),
         (["--cache_features", "true"], "needs a train_config with frontend: pretrained"),
         (["--budgets", "quarter"], "--budgets must be one of: half whole"),
         (["--prompts", "no.txt"], "no.txt: no such file"),

@@ -223,7 +223,7 @@ def test_a_copied_recipe_trains_in_the_copy(recipe, tmp_path):
     (copy / exp).rename(tmp_path / "moved")
     done = subprocess.run(["bash", tmp_path / "moved/run.sh"], capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
-    assert "is no recipe: move the run to where it was made, exp/copied of a recipe" in done.stderr
+    assert "is not a recipe: move the run to exp/copied of a recipe" in done.stderr
 
 
 def test_a_run_is_trained_once_at_a_time(recipe, trained):
@@ -231,7 +231,7 @@ def test_a_run_is_trained_once_at_a_time(recipe, trained):
     with (trained / "run.sh").open() as script:
         fcntl.flock(script, fcntl.LOCK_EX)
         output = train(recipe, exp, check=False)
-    assert output == f"l2dual: error: {exp}: is being trained already: wait for that, or stop it\n"
+    assert output == f"l2dual: error: {exp}: is in training already: wait for it, or stop it\n"
 
 
 def test_a_save_that_is_cut_off_leaves_the_last_checkpoint(tmp_path):

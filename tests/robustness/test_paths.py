@@ -215,7 +215,7 @@ def test_a_table_that_leads_out_is_neither_shown_nor_written(outside, capsys):
         with changing_only(outside.parent):
             validate(data, "--fix")
         shown = shown.out + "".join(capsys.readouterr())
-        assert "secret" not in shown and "copy the file in" in shown
+        assert "secret" not in shown and "copy the file into" in shown
 
 
 def test_fix_follows_no_link_that_waits_for_it(outside):

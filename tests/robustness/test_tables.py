@@ -402,6 +402,10 @@ def test_preview_says_what_will_be_refused(folder, capsys):
     (folder / "own.csv").write_text(text(rows=rows))
     assert not preview(folder / "own.csv")
     assert "--canonical dictionary" in capsys.readouterr().out.splitlines()[-1]
+    assert preview(folder / "own.csv", canonical="dictionary")
+    said = capsys.readouterr().out
+    assert said.count("errors    th > s") == 3 and "convention pronounced" in said
+    assert said.splitlines()[-1].endswith("--surface_convention pronounced --canonical dictionary")
 
 
 def test_validate_takes_a_table(folder):

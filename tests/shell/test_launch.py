@@ -251,7 +251,7 @@ def test_cmd_sh_refuses_another_backend():
     result = source_cmd_sh("echo ran", cmd_backend="lsf")
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == (
-        "l2dual: error: unknown backend lsf: there are local, slurm, sge, pbs, ssh\n"
+        "l2dual: error: unknown backend lsf: use local, slurm, sge, pbs or ssh\n"
     )
 
 

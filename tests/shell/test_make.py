@@ -120,7 +120,7 @@ def test_jobs_that_outlive_their_launcher_hold_the_lock(tmp_path, run):
     process.wait()
     assert all(map(alive, pids))
     refused = bash(tmp_path, "claim exp")
-    assert refused.returncode == 1 and "another run is at work in exp" in refused.stderr
+    assert refused.returncode == 1 and "another run uses exp" in refused.stderr
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: bash(tmp_path, "claim exp").returncode == 0)
@@ -188,6 +188,7 @@ train_config=    # a file
         (["--x[$(touch ran)]", "1"], "error: unknown option --x[$(touch ran)]:"),
         (["--stage\n$(touch ran)", "1"], "error: unknown option --stage\n"),
         (["--stage train_config", "1"], "error: unknown option"),
+        (["--dial=double"], "error: --dial is now --severity"),
         (["--", "1"], "error: unknown option --:"),
         (["--stage"], "error: option --stage needs a value"),
         (["--train_config", "--stage"], "error: option --train_config needs a value"),

@@ -276,7 +276,7 @@ def test_a_signal_cancels_all_jobs(slurm, place, number):
         (["--mem", "8", "bad.log", "true"], "'8' is not a size such as 8G"),
         (["--time", "soon", "bad.log", "true"], "'soon' is not a time such as 2:00:00"),
         (["JOB=1:2", "bad.log", "true"], "bad.log: the log name of an array must contain JOB"),
-        (["JOB=1:2", "myJOB/bad.JOB.log", "true"], "call the array otherwise, as TASK=1:2"),
+        (["JOB=1:2", "myJOB/bad.JOB.log", "true"], "give the array another name, as TASK=1:2"),
     ],
 )
 def test_usage_error_is_one_line_and_nothing_runs(slurm, place, words, message):

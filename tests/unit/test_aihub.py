@@ -229,8 +229,8 @@ def test_stage_1_writes_the_facts(set505, tmp_path):
     [
         ("surface", "transcription.HeardText", "`HeardText` is not there, but keys Reading, "),
         ("meaning", "text.Reading", "`text` is not there, but keys fileName, file_info, "),
-        ("speaker", "SpeakerID.code", "`code` is not there, but 'CN0001'; mend `speaker`"),
-        ("meaning", "transcription", "`transcription` is no single value; mend `meaning`"),
+        ("speaker", "SpeakerID.code", "`code` is not there, but 'CN0001'; correct `speaker`"),
+        ("meaning", "transcription", "`transcription` is not a single value; correct `meaning`"),
         ("age", "basic_info.age", "`age` is not there, but keys gender, birthYear, "),
     ],
 )
@@ -242,7 +242,7 @@ def test_a_wrong_path_names_label_path_keys_and_map(set505, own_map, name, path,
     message = str(caught.value)
     assert fault in message and "\n" not in message
     assert "CN50RC001_CN0001_20211014.json: " in message
-    assert f"mend `{name}` under `fields` in {changed}" in message
+    assert f"correct `{name}` under `fields` in {changed}" in message
 
 
 def test_a_fact_that_some_labels_lack_is_unknown_there(set505):
@@ -306,9 +306,9 @@ def empty_speaker(db):
     [
         (break_json, ".json: not JSON in UTF-8"),
         (break_folder, "in no folder named Training or Validation; give --db"),
-        (break_audio, "no file **/*.wav; unpack the set there, or mend `audio` in"),
+        (break_audio, "no file **/*.wav; unpack the set there, or correct `audio` in"),
         (double_audio, "its recording may be "),
-        (empty_speaker, "20211014.json: the speaker is empty; mend"),
+        (empty_speaker, "20211014.json: the speaker is empty; correct"),
     ],
 )
 def test_bad_input_is_one_line(set505, spoil, fault):

@@ -61,6 +61,16 @@ def test_flac_wav_and_ark_hold_the_same_samples(data, tmp_path):
     np.testing.assert_array_equal(copies[0][1]["s-a"], source)
 
 
+@pytest.mark.parametrize("audio_format", ["flac", "wav", "ark"])
+def test_sixteen_bits_keep_every_value(tmp_path, audio_format):
+    values = np.arange(-32768, 32768).astype(np.int16)
+    kind = "WAV" if audio_format == "flac" else "FLAC"  # what is as wanted would stay where it lies
+    soundfile.write(tmp_path / "a", values, RATE, format=kind, subtype="PCM_16")
+    tables = {name: {"s-a": "x"} for name in DataDirTables} | {"wav.scp": {"s-a": str(tmp_path / "a")}}
+    (wave,) = load(DataDir(tmp_path, tables, {"corpus": "c"}), tmp_path, audio_format)[1].values()
+    np.testing.assert_array_equal(wave * 32768, values)
+
+
 def test_a_file_that_is_as_wanted_is_not_copied(data, tmp_path):
     source = data["wav.scp"]["s-c"]
     formatted, _ = load(data, tmp_path, "flac")
@@ -156,7 +166,7 @@ def test_pcm_becomes_flac(data, tmp_path):
 
 def test_a_segment_that_is_no_numbers_is_named(data, tmp_path):
     data.tables["utt2segment"] = {"s-a": "0.25", "s-b": UNKNOWN, "s-c": UNKNOWN}
-    with pytest.raises(DataError, match="utt2segment: utterance s-a has '0.25', not `start end`"):
+    with pytest.raises(DataError, match="utt2segment: '0.25' is not `start end` in seconds .utterance s-a"):
         format_audio(data, tmp_path / "out", "flac", RATE, nj=1)
 
 

@@ -78,3 +78,15 @@ def test_a_token_without_another_is_never_an_intrusion():
 def test_without_a_learners_error_nothing_is_counted():
     marks = surface_marks("i think", "i think", "char")
     assert count(marks, "i think", "xyz") == (0,) * len(COUNTS)
+
+
+def test_every_learners_token_is_counted():
+    marks = surface_marks("th r th", "s r s", "phone")
+    assert count(marks, "s r s", "s r s", "phone") == (2, 0, 2, 0)
+    assert count(marks, "s r s", "th r th", "phone") == (2, 2, 2, 2)
+    assert count(marks, "s r s", "th r s", "phone") == (2, 1, 2, 1)
+
+
+def test_marks_of_another_text_are_refused():
+    with pytest.raises(ValueError, match="zip"):
+        tally(surface_marks("pen", "pen", "char"), align("penu", "penu", "char"))

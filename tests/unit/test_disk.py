@@ -38,6 +38,14 @@ def test_each_folder_may_be_in_another_form(folder):
     assert as_on_disk(absent) == absent
 
 
+def test_white_space_and_mixed_forms_are_no_difference(folder):
+    mixed = unicodedata.normalize("NFD", "한") + "국  어.wav"
+    (folder / mixed).touch()
+    assert as_on_disk(folder / "한국 어.wav") == folder / mixed
+    odd = [folder / ("a" * 300), folder / "a\0b", folder / "한국어" / "x" / "y"]
+    assert [as_on_disk(path) for path in odd] == odd
+
+
 def test_relative_paths_are_found(folder, monkeypatch):
     monkeypatch.chdir(from_a_mac(folder))
     assert as_on_disk(Path(WHOLE)).read_bytes() == b"here"

@@ -14,8 +14,8 @@ from l2dual.validate import SHORTEST
 
 GOOD = {"text.surface": "i sink so", "text.meaning": "i think so", "utt2dur": "2.0"}
 FAULTS = {
-    "empty-surface": ({"text.surface": ""}, "text.surface: there is nothing"),
-    "empty-meaning": ({"text.meaning": ""}, "text.meaning: there is nothing"),
+    "empty-surface": ({"text.surface": ""}, "text.surface: the utterance has no value"),
+    "empty-meaning": ({"text.meaning": ""}, "text.meaning: the utterance has no value"),
     "very-short": ({"utt2dur": "0.05"}, f"wav.scp: the audio is shorter than {SHORTEST} s"),
     "short": ({"utt2dur": "0.35"} | dict.fromkeys(list(GOOD)[:2], "so"), "shorter than 0.4 s"),
     "long": ({"utt2dur": "31"}, "longer than 20 s"),
@@ -148,5 +148,5 @@ def test_an_l1_is_left_out_of_training_and_alone_in_the_test(tmp_path):
         kept, dropped, _ = filter_data(path, train, 0.3, 20, 25, "korean")
         assert names(kept["wav.scp"]) == left and names(dropped) == set(l1s) - left
         assert all("first language" in reason for reason in dropped.values())
-    with pytest.raises(DataError, match="language is thai: choose of japanese, korean"):
+    with pytest.raises(DataError, match="language thai: use japanese, korean"):
         filter_data(path, True, 0.3, 20, 25, "thai")

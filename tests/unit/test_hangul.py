@@ -32,7 +32,7 @@ def test_letters(character, letters):
 
 @pytest.mark.parametrize("text", ["a", "ㄱ", " ", "", "가나", unicodedata.normalize("NFD", "각")])
 def test_anything_else_is_an_error(text):
-    with pytest.raises(DataError, match="no Hangul syllable"):
+    with pytest.raises(DataError, match="not a Hangul syllable"):
         decompose(text)
 
 

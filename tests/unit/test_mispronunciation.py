@@ -1,6 +1,6 @@
 import pytest
 
-from l2dual.mispronunciation import COUNTS, count, mark, names_errors
+from l2dual.mispronunciation import COUNTS, Marks, count, mark, names_errors
 
 THINK, SINK = "dh ih ng k", "s ih ng k"
 
@@ -47,3 +47,27 @@ def test_an_unnamed_error_is_detected_but_not_diagnosed():
         assert not names_errors(THINK, mark(THINK, surface, "phone"), "phone")
         found = decide(THINK, surface, SINK)
         assert found["CD"] == found["DE"] == 0 and found["TR"] == 1
+    inserted = "dh <err> ih ng k"
+    assert not names_errors(THINK, mark(THINK, inserted, "phone"), "phone")
+    assert decide(THINK, inserted, inserted) == counts(TR=1, TA=4)
+
+
+def test_an_annotation_names_errors_where_it_says_what_was_said_instead():
+    for surface, named in (("ab", False), ("a", False), ("axb", False), ("ax", True), ("xb", True)):
+        assert names_errors("ab", mark("ab", surface, "char"), "char") is named
+
+
+def test_every_decision_is_counted():
+    assert decide("abcd", "axyd", "axyd", "char") == counts(TA=2, TR=2, CD=2)
+    assert decide("abcd", "axyd", "avwd", "char") == counts(TA=2, TR=2, DE=2)
+    assert decide("abcd", "axyd", "abcd", "char") == counts(TA=2, FA=2)
+    assert decide("abcd", "abcd", "axyd", "char") == counts(TA=2, FR=2)
+
+
+def test_marks_of_another_prompt_are_refused():
+    truth, fewer = mark("a b", "a x", "phone"), Marks([("a",), ("b",)], [()])
+    for canonical, system in (("a b c", truth), ("a b", mark("a", "a", "phone")), ("a b", fewer)):
+        with pytest.raises(ValueError, match="zip"):
+            count(canonical, truth, system, "phone")
+    with pytest.raises(ValueError, match="zip"):
+        names_errors("a", mark("a b", "a b", "phone"), "phone")

@@ -132,7 +132,7 @@ def break_path(db):
     "spoil, message",
     [
         (break_audio, "0002.flac: missing, but its text is line 2 of 64Ko1-lvI_-1.trans.txt; get"),
-        (break_transcript, "trans.txt, line 2: '남기업-0002' is no utterance of 64Ko1, talk lvI_-1;"),
+        (break_transcript, "trans.txt, line 2: '남기업-0002' is not an utterance of 64Ko1, talk lvI_-1;"),
         (break_path, "pansori tedxkr: no data/SPEAKER/TALK/*.trans.txt; give"),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_restored_run_has_the_hypotheses_of_every_budget(case, study, tmp_path
     for name in names - {"run.yaml"}:
         assert read_table(restored / name) == read_table(case[1] / name)
     assert yaml.safe_load((restored / "run.yaml").read_text("utf-8")) == RUN
-    with pytest.raises(DataError, match="is there already"):
+    with pytest.raises(DataError, match="exists already"):
         records.restore({restored: records.load(study).runs["tag.do.seed1"]})
 
 

@@ -142,13 +142,20 @@ def test_what_was_not_measured_is_one_line(html, folder, tmp_path):
 
 
 def test_nothing_learned_is_said_first(tmp_path):
-    folder = make_study(tmp_path / "dump", wrong=1.0)
+    folder = make_study(tmp_path / "dump", wrong=1.0, corpus="simulated")
     html = page(folder / "exp", folder / "test")
     first = first_screen(html)
     assert first.index("No system has learned yet") < first.index("error rate")
     assert "cross-talk of" not in first and "<svg" not in html and "points [" not in first
     said = summary([folder / "exp/results.json"])
     assert said.startswith("No system has learned yet") and "next: ./run.sh --preset mini" in said
+    own = folder / "exp/on_other/results.json"
+    own.parent.mkdir()
+    content = (folder / "exp/results.json").read_text()
+    own.write_text(content.replace('"corpus": "simulated"', '"corpus": "table"', 1))
+    said = summary([own])
+    assert "next: train on more, or a pretrained encoder" in said
+    assert re.search("hypotheses: (.*?)/RUN/", said)[1] == str(folder / "exp")
 
 
 def test_one_seed_is_not_comparable(tmp_path):

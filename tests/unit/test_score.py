@@ -113,17 +113,27 @@ def test_in_another_alphabet_the_meaning_is_marked_where_its_letters_are_known(t
     assert (mine["learner"], mine["learner_errors"], mine["intrusions"]) == (2, 2, 1)
 
 
-def test_without_a_surface_only_errors_are_counted(tmp_path):
+def test_without_a_surface_only_errors_of_the_meaning_are_counted(tmp_path):
     texts = {utt: (None, None, meaning) for utt, (*_, meaning) in HEARD.items()}
     data = make_data(tmp_path / "data/x/test", texts, surface_from="none")
-    (tmp_path / "text.meaning").write_text(HYPOTHESES["meaning"])
-    run = RUN | {"system": "so_meaning", "outputs": ["meaning"], "surface": "none"}
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run))
-    found = scored(data, tmp_path, tmp_path / "run.yaml")
-    assert set(found.counts) == {("meaning", "char"), ("meaning", "word")}
-    assert not found.counts["meaning", "char"][:, 4:].any()
-    with pytest.raises(DataError, match="does not say what was pronounced"):
-        check_comparable(RUN, "run.yaml", data)
+    for output, text in HYPOTHESES.items():
+        (tmp_path / f"text.{output}").write_text(text)
+    for outputs in (["meaning"], ["surface", "meaning"]):
+        (tmp_path / "run.yaml").write_text(yaml.safe_dump(RUN | {"outputs": outputs}))
+        check_comparable(RUN | {"outputs": outputs}, "run.yaml", data)
+        found = scored(data, tmp_path, tmp_path / "run.yaml")
+        assert set(found.counts) == {("meaning", "char"), ("meaning", "word")}
+        assert found.run.outputs == ["meaning"]
+        assert not found.counts["meaning", "char"][:, 4:].any()
+
+
+def test_without_a_meaning_the_surface_is_scored_as_with_one(case):
+    data, *rest = case
+    tables = {name: table for name, table in data.tables.items() if name != "text.meaning"}
+    found = scored(DataDir(data.path, tables, data.info | {"meaning": "none"}), *rest)
+    assert found.run.outputs == ["surface"] and set(found.alignments) == {"surface"}
+    for unit in ("char", "word"):
+        assert np.array_equal(found.counts["surface", unit], scored(*case).counts["surface", unit])
 
 
 def test_references_of_another_kind_are_refused(case, tmp_path):

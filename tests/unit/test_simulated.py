@@ -8,7 +8,7 @@ import soundfile
 
 from l2dual.corpora import simulated
 from l2dual.errors import UsageError
-from l2dual.phonology.dial import Dial
+from l2dual.phonology.severity import Severity
 from l2dual.runs import merge, read_yaml
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -19,7 +19,7 @@ SMALL = {
 
 
 WORDS = "one two three four five six seven eight nine ten eleven twelve".split()
-FLAT = Dial(0.0, 0.0, 0.0)
+FLAT = Severity(0.0, 0.0, 0.0)
 
 
 @pytest.fixture
@@ -112,9 +112,9 @@ def test_korean(preset, tmp_path):
     assert any(u.surface != u.meaning for u in utterances)
 
 
-def test_the_dial_changes_the_errors_and_nothing_else(preset, tmp_path):
-    dials = ("none", "half", "triple")
-    made = {dial: make(preset, tmp_path / dial, dial=dial)[0] for dial in dials}
+def test_severity_changes_the_errors_and_nothing_else(preset, tmp_path):
+    severities = ("none", "half", "triple")
+    made = {name: make(preset, tmp_path / name, severity=name)[0] for name in severities}
     assert all(u.surface == u.meaning for u in made["none"])
     same = 0
     for none, half, triple in zip(*made.values(), strict=True):
@@ -131,8 +131,8 @@ def test_the_dial_changes_the_errors_and_nothing_else(preset, tmp_path):
 
 
 def test_errors_at_random_stand_where_the_rules_had_them(preset, tmp_path):
-    rules, facts = make(preset, tmp_path / "rules", dial="double")
-    random, other_facts = make(preset, tmp_path / "random", dial="double", errors="random")
+    rules, facts = make(preset, tmp_path / "rules", severity="double")
+    random, other_facts = make(preset, tmp_path / "random", severity="double", errors="random")
     assert (facts["errors"], other_facts["errors"]) == ("rules", "random")
     wrong = [[u.surface != u.meaning for u in some] for some in (rules, random)]
     assert wrong[0] == wrong[1] and sum(wrong[0]) > 10
@@ -157,7 +157,7 @@ def test_the_user_may_bring_prompts(preset, tmp_path):
 @pytest.mark.parametrize(
     "options, complaint",
     [
-        ({"dial": "loud"}, "no dial setting 'loud'; choose from none, half, paper, double, triple"),
+        ({"severity": "loud"}, "no severity 'loud'; choose from none, half, paper, double, triple"),
         ({"errors": "some"}, "no errors 'some'; choose from rules, random"),
         ({"engine": "hal"}, "hal"),
     ],
@@ -213,9 +213,9 @@ def test_our_presets_are_right(name):
         ({"utterances": {"train": 9, "valid": 0, "test": 6}}, "utterances: valid: 0"),
         ({"utterances": {"train": 9, "valid": 3, "test": 99999}}, "utterances: valid and test"),
         ({"speakers": {"train": 3, "valid": 1, "test": 7}}, "speakers: test"),
-        ({"voices": {"train": ["m1"]}}, "voices: there are none for the engine 'espeak'"),
+        ({"voices": {"train": ["m1"]}}, "voices: none for the engine 'espeak'"),
         ({"voices": {"espeak": {"train": ["m1"]}}}, "voices: give a value for each of"),
-        (voices(["m1"], ["m1"], ["m2"]), "'m1' stands twice"),
+        (voices(["m1"], ["m1"], ["m2"]), "'m1' is a duplicate"),
         (voices(["m1"], ["nobody"], ["m2"]), "'nobody'"),
         (voices(["m1"], [], ["m2"]), "voices: valid"),
     ],

@@ -42,7 +42,7 @@ def test_inflected_and_compound_words():
 
 @pytest.mark.parametrize("word", ["abc", "3시", "ㅋㅋ"])
 def test_only_hangul_has_a_pronunciation(word):
-    with pytest.raises(DataError, match="no Hangul syllable"):
+    with pytest.raises(DataError, match="not a Hangul syllable"):
         standard_text(word)
 
 

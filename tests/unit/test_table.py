@@ -140,6 +140,22 @@ def test_korean_pronunciation(write):
     assert prepare(write(rows=rows), KOREAN)[0][0].canonical == "가치 가"
 
 
+@pytest.mark.parametrize(
+    "request_, meaning, said",
+    [
+        (KOREAN, "맛있는 밥", ["마신는 밥", "마딘는 밥"]),
+        (KOREAN, "우리의 시계", ["우리의 시계", "우리에 시게"]),
+        (BY_DICTIONARY, "the idea", ["DH AH0 AY0 D IY1 AH0", "DH IY AY D IY AH"]),
+        (BY_DICTIONARY, "either", ["IY DH ER", "ay dh er"]),
+    ],
+)
+def test_every_licensed_form_is_right(write, request_, meaning, said):
+    rows = [["a.wav", f"s{i}", meaning, said[i % len(said)]] for i in range(6)]
+    rows = [[*row, split] for row, split in zip(rows, 2 * ["train", "valid", "test"], strict=True)]
+    utterances, _ = prepare(write([*HEADER, "split"], rows), request_)
+    assert [u.canonical for u in utterances] == [u.surface for u in utterances]
+
+
 def test_ids_and_names_with_spaces(write):
     ids = ["x", *(f"s{i}-x" for i in range(1, 6))]
     rows = [["two words.wav", f"s{i}", f"yes {i}", "yes", name] for i, name in enumerate(ids)]
@@ -163,6 +179,7 @@ def test_dev_is_valid_and_valid_may_be_missing(write):
         ([*HEADER[:3], "surfce"], ROWS, "own.csv, line 1: unknown column 'surfce'; is it 'surface'"),
         ([*HEADER[:3], "meaning"], ROWS, "own.csv, line 1: columns 'meaning' and 'meaning' may both"),
         (HEADER, changed(2, 0, "b.wav"), "own.csv, line 4: no such audio file: "),
+        (HEADER, changed(2, 0, "?? a.wav"), "line 4: no such audio file: .*save it as 'CSV UTF-8'"),
         (HEADER, changed(2, 1, ""), "own.csv, line 4: speaker is empty; fill it in"),
         (HEADER, changed(2, 2, " "), "own.csv, line 4: meaning is empty; fill it in"),
         (HEADER, changed(2, 3, ""), "own.csv, line 4: surface is empty; fill it in"),

@@ -54,6 +54,7 @@ def test_distance(one, other, unit, edits):
 
 def test_hangul_takes_two_columns():
     assert width("한a") == 3
+    assert width("Ａ") == 2  # full width
     assert pad("한", 4) == "한  "
 
 

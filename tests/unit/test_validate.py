@@ -1,4 +1,4 @@
-"""The validator: each planted fault is found once, where it is, and --fix mends what it can."""
+"""The validator: each planted fault is found once, where it is, and --fix repairs what it can."""
 
 import json
 import os
@@ -13,9 +13,12 @@ import pytest
 import soundfile
 import yaml
 
-from l2dual.datadir import DataDir
+from l2dual.audio import format_audio
+from l2dual.datadir import DataDir, read_table
 from l2dual.errors import DataError
+from l2dual.files import read_yaml
 from l2dual.findings import CHECKS, LEFT, Finding, markdown
+from l2dual.frontend import chain_of, encoder_frames
 from l2dual.recording import decode
 from l2dual.repair import repair
 from l2dual.validate import Options, validate
@@ -196,7 +199,7 @@ FAULTS = {
     "short": (plant_short, ("wav.scp", 25, "s4-01")),
     "speed": (plant_speed, ("text.meaning", 26, "s4-02")),
 }
-ALONE = {"table", "unexpected", "number", "link"}  # these change too much to stand beside others
+ALONE = {"table", "unexpected", "number", "link", "pipe"}  # these change too much to stand beside others
 
 
 @pytest.fixture
@@ -288,7 +291,7 @@ def test_command_line(good, tmp_path):
     done = command(good)
     lines = done.stdout.splitlines()
     assert done.returncode == 1 and lines[0].endswith("32 utterances: 1 error, 1 warning")
-    assert lines[1].startswith("  1 error: empty: there is nothing after the utterance: complete")
+    assert lines[1].startswith("  1 error: empty: the utterance has no value: complete")
     assert lines[2].startswith("  1 warning: path: ")  # errors first
     where = f"  {good}/text.surface, line 14, utterance s2-06"
     assert lines[3:6] == ["", "empty (error):", where] and lines[7] == "path (warning):"
@@ -301,6 +304,43 @@ def test_command_line(good, tmp_path):
     assert failed.returncode == 1 and "nowhere: no such directory" in failed.stderr
     failed = command(good, "--tokens", "surface=nowhere")
     assert failed.returncode == 1 and "nowhere: no readable token list" in failed.stderr
+
+
+def test_a_pipe_is_for_the_user_to_correct(good):
+    edit(good / "wav.scp", 3, value(f"cat {good}/audio/s1-03.wav |"))
+    before = (good / "wav.scp").read_bytes()
+    [found] = validate(good)[1]
+    assert (found.check, found.line, found.fix) == ("pipe", 3, "manual")
+    done = command(good, "--fix")
+    assert done.returncode == 1 and "run with --allow_pipes true" in done.stderr
+    assert (good / "wav.scp").read_bytes() == before
+    assert validate(good, Options(allow_pipes=True))[1] == []
+
+
+def test_segments_are_checked_as_in_stage_3(good, tmp_path):
+    samples, rate = soundfile.read(good / "audio/s1-03.wav")
+    samples[rate // 2 : rate] = 0
+    soundfile.write(good / "audio/s1-03.wav", samples, rate)
+    parts = {"s1-01": "0 2.05", "s1-02": "1", "s1-03": "0.5 1.0", "s1-04": "2.0 2.05", "s1-05": "-1 1"}
+    data = DataDir.load(good)
+    data.tables["utt2segment"] = dict.fromkeys(data["wav.scp"], "unknown") | parts
+    data.write(good)
+    found = {f.utterance: f.detail for f in validate(good)[1] if f.check == "segment"}
+    assert found.keys() == {"s1-02", "s1-03", "s1-04", "s1-05"} and "no sound" in found["s1-03"]
+    data["utt2segment"]["s1-02"] = "0 1"  # stage 3 stops at what is no segment
+    format_audio(data, tmp_path / "out", "flac", 16000, nj=1)
+    left_out = read_table(tmp_path / "out/bad_audio")
+    assert left_out.keys() == found.keys() - {"s1-02"} and "no sound" in left_out["s1-03"]
+
+
+def test_frames_are_those_of_the_train_config(good, root):
+    chain = chain_of(read_yaml(root / "conf/train_tiny.yaml"), 16000)
+    most = encoder_frames(32000, 16000, chain)
+    edit(good / "text.meaning", 3, value("ab" * (most // 2 + 1)))
+    done = command(good, "--train_config", root / "conf/train_tiny.yaml")
+    assert f"({most // 2 * 2 + 2} frames needed, {most} there)" in done.stdout
+    failed = command(good, "--train_config", "conf/nowhere.yaml")
+    assert failed.returncode == 1 and "nowhere.yaml: no such file" in failed.stderr
 
 
 def test_a_report_is_a_summary_and_five_examples_of_a_kind(good):

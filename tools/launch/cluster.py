@@ -1,7 +1,7 @@
 """What the launchers of clusters share: conf/NAME.conf, the script of an array, the ends of jobs.
 
-How a job ended is known from two sides, its log's last line and the scheduler, and both must be
-content. The launcher's machine and the nodes share the file system that the jobs run in.
+A job succeeded if both its log's last line and the scheduler say so. The launcher's machine and the
+nodes share the file system that the jobs run in.
 """
 
 import os
@@ -122,7 +122,7 @@ export L2DUAL_JOB=1 OMP_NUM_THREADS={num_threads} MKL_NUM_THREADS={num_threads}
 
 
 def open_log(job):
-    """Make the log of a job empty; but one that was lost goes on in its log."""
+    """Empty the log of a job; a job that was lost continues its log."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with open(job.log, "ab" if job.lost else "wb") as log:
         if job.lost:
@@ -188,16 +188,16 @@ class Cluster(Launcher):
     def add_arguments(cls, parser):
         conf = read_conf(cls.conf_name())
         parser.add_argument(
-            "--poll", type=float, default=5, help="seconds between two looks at jobs"
+            "--poll", type=float, default=5, help="seconds between two polls of the jobs"
         )
         parser.add_argument(
-            "--lag", type=float, default=60, help="seconds until a log's end, or a new job, is seen"
+            "--lag", type=float, default=60, help="seconds until a log's end, or a new job, shows"
         )
         parser.add_argument(
             "--retries", type=int, default=2, help="restarts of a job that was lost"
         )
         for name in conf.own_options():
-            parser.add_argument(f"--{name}", help=f"as {conf.path} has it")
+            parser.add_argument(f"--{name}", help=f"see {conf.path}")
         parser.set_defaults(**conf.defaults)
 
     def start(self, jobs):

@@ -1,4 +1,4 @@
-"""What all launchers share: their command line, the life of their jobs, what the user sees.
+"""What all launchers share: command line, states of jobs, progress and report.
 
 A launcher is a subclass of Launcher and one line, `main(Slurm)`.
 """
@@ -17,10 +17,10 @@ from pathlib import Path
 TAIL_LINES = 20
 CONTRACT = """\
 JOB is replaced by the job's number in the log's name and in every argument. The command is run as
-it stands, without a shell: paths with spaces need no more quoting, and a pipe needs `bash -c`.
-A line `progress: ...` that a job prints is shown in the progress of the array.
-Status 0 if every job ended with 0, else 1. Interrupted, terminated or killed, it ends all its jobs;
-also when the process $L2DUAL_PARENT, which called it, was killed."""
+given, without a shell: paths with spaces need no more quoting, and a pipe needs `bash -c`. A line
+`progress: ...` that a job prints is shown in the progress of the array. Status 0 if every job ended
+with 0, else 1. Interrupted, terminated or killed, it ends all its jobs; also when the process
+$L2DUAL_PARENT, which called it, was killed."""
 
 
 class UsageError(Exception):
@@ -29,7 +29,7 @@ class UsageError(Exception):
 
 @dataclass(eq=False)
 class Job:
-    """One command of an array: where it writes, and how it stands."""
+    """One command of an array, its log and its state."""
 
     number: int | None
     log: Path
@@ -60,7 +60,7 @@ class Job:
         return self.state in ("done", "failed")
 
     def progress(self):
-        """Return what the command last printed behind `progress: `."""
+        """Return the command's last line `progress: ...`, without that word."""
         try:
             with open(self.log, "rb") as log:
                 log.seek(self.read_until)
@@ -75,7 +75,7 @@ class Job:
 
 
 class Launcher:
-    """Where jobs run. What a subclass starts, it polls and can cancel."""
+    """Where jobs run. A subclass starts, polls and cancels them."""
 
     name = "launcher.py"
     system = ""  # what runs the jobs, where a job has a name there
@@ -167,7 +167,7 @@ def expand_jobs(words):
     if name in directory and os.path.isdir(directory):
         raise UsageError(
             f"{directory}: has {name} in its name, which numbers would replace: "
-            f"call the array otherwise, as TASK{words[0].removeprefix(name)} and TASK in the log"
+            f"give the array another name, as TASK{words[0].removeprefix(name)} and TASK in the log"
         )
     return [
         Job(n, Path(log.replace(name, str(n))), [word.replace(name, str(n)) for word in command])

@@ -4,9 +4,9 @@
     slurm.py [options] log/x.log command args...
     slurm.py [options] JOB=1:8 log/x.JOB.log command args with JOB
 
-conf/slurm.conf says how options become sbatch's; options of your own may stand there. --max_jobs
-throttles the array. The environment of a job is that of ./path.sh, if there is one. A job whose
-node fails, or that is preempted, is started again (--retries).
+conf/slurm.conf says how options become sbatch's; add your own options there. --max_jobs
+throttles the array. The environment of a job is that of ./path.sh, if there is one. A job is
+restarted if its node fails or it is preempted (--retries).
 """
 
 import os

@@ -10,7 +10,7 @@
 # A launcher is called as
 #   $train_cmd [--gpu N] [--mem 8G] [--num_threads N] [--time 1-12:00:00] [--max_jobs N] [JOB=1:8] \
 #       log/x.JOB.log command args with JOB
-# Options that hold for every job of a kind go behind the launcher's name, as in
+# Add options for every job of a kind after the launcher's name, as in
 #   decode_cmd="local.py --num_threads 2"
 # docs/cluster.md has more.
 
@@ -28,7 +28,7 @@ case ${cmd_backend} in
         decode_cmd="${cmd_backend}.py --mem 8G --time 4:00:00"
         ;;
     *)
-        echo "l2dual: error: unknown backend ${cmd_backend}: there are local, slurm, sge, pbs, ssh" >&2
+        echo "l2dual: error: unknown backend ${cmd_backend}: use local, slurm, sge, pbs or ssh" >&2
         exit 1
         ;;
 esac

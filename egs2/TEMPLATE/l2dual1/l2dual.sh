@@ -10,35 +10,35 @@ root=$(readlink -f "${template}/../../..")
 # shellcheck source=make.sh
 . "${template}/make.sh"
 
-# Options: --name value. An empty one is chosen by corpus, preset or language.
+# Options: --name value. The default of an empty one depends on corpus, preset or language.
 stage=1                        # first stage to run
 stop_stage=12                  # last stage to run
 skip_stages=                   # stages to leave out, as "2 11"
 systems="so_surface so_meaning do"  # systems to compare: names in conf/systems
 seeds=1                        # seeds of each system, as "1 2 3"
-language=                      # en or ko; the recipe says which
+language=                      # en or ko; set by the recipe
 corpus=simulated               # a name in conf/corpora.txt
-db=                            # where your copy of that corpus is; default: the path in db.sh
-columns=                       # what corpus table calls its columns, as "meaning=Text,surface=Heard"
-allow_pipes=false              # true: run the commands that stand in a Kaldi corpus's wav.scp
-canonical=given                # where corpus table or kaldi has what is right: given, or from the dictionary
-field_map=                     # YAML file: where the labels of corpus aihub have what
-assume_surface=false           # true: a corpus without a surface is taken to have no errors
+db=                            # path of your copy of the corpus; default: the path in db.sh
+columns=                       # column names of corpus table, as "meaning=Text,surface=Heard"
+allow_pipes=false              # true: run the commands in the wav.scp of corpus kaldi
+canonical=given                # canonical text of corpus table or kaldi: given, or dictionary
+field_map=                     # YAML file: names of the fields in the labels of corpus aihub
+assume_surface=false           # true: assume no errors in a corpus without a surface
 preset=mini                    # size of the simulated corpus: mini, measure or tiny
-dial=paper                     # how much its learners err: a setting of docs/simulator.md
+severity=paper                 # how much its learners err: none, half, paper, double or triple
 errors=rules                   # their errors: rules, or random substitutions at the same rate
-engine=espeak                  # what speaks: docs/engines.md
+engine=espeak                  # speech synthesizer: espeak or kokoro (docs/simulator.md)
 prompts=                       # file of your own sentences, one a line, for the simulated corpus
-data_seed=1                    # seed of the simulated corpus, or of how a corpus is split
+data_seed=1                    # seed of the simulated corpus, or of the splits of a corpus
 surface_convention=            # heard or pronounced: how surface is written
 speed_factors=                 # speed perturbation of the training data, as "0.9 1.0 1.1"
 audio_format=flac              # flac, wav or ark
 fs=16000                       # sampling rate in Hz
 min_seconds=0.3                # shortest utterance to train on
 max_seconds=20                 # longest utterance to train on
-leave_out_l1=                  # a first language to train without and to test on alone
-test_data=                     # decode and score (stages 9, 10, 12) the test set of other data, as dump/OTHER_TAG
-frames_per_second=             # encoder frames of a second, where stage 4 can't count them by the train_config
+leave_out_l1=                  # first language to leave out of training and to test on alone
+test_data=                     # other data to test on (stages 9, 10, 12), as dump/OTHER_TAG
+frames_per_second=             # encoder frames per second; default: computed from the train_config
 surface_token_type=            # char, jamo, bpe, phn or word
 meaning_token_type=            # char, jamo, bpe, phn or word
 nbpe=500                       # vocabulary of a bpe output
@@ -46,9 +46,9 @@ token_joint=                   # one vocabulary for both outputs: true or false
 cache_features=false           # true: run a frozen pretrained front-end once over the data
 train_config=                  # model and training: conf/train_*.yaml
 decode_config=                 # searches: conf/decode.yaml
-budgets=whole                  # what is decoded: the model at the whole, the half, or "half whole" of its training
-retrained=false                # true: stage 11 trains new decoders on frozen encoders too
-expdir=exp                     # where experiments and results go
+budgets=whole                  # checkpoints to decode: whole, half (the half-budget one) or "half whole"
+retrained=false                # true: stage 11 also trains new decoders on frozen encoders
+expdir=exp                     # directory of experiments and results
 nj=2                           # processes that prepare data
 num_threads=1                  # threads of each training and decoding job
 ngpu=0                         # GPUs of each training; above 0, decoding uses one
@@ -96,7 +96,7 @@ read -r _ languages conventions corpus_surface <<< "$(printf '%s\n' "${corpora[@
     || die "corpus ${corpus} is in ${languages}: run it in egs2/l2_${languages}"
 surface_convention=${surface_convention:-${conventions%%,*}}
 [[ ,${conventions}, == *,${surface_convention},* ]] \
-    || die "corpus ${corpus} has its surface ${conventions//,/ or }: not ${surface_convention}"
+    || die "corpus ${corpus} provides its surface as ${conventions//,/ or }, not ${surface_convention}"
 one_of audio_format "${audio_format}" flac wav ark
 one_of assume_surface "${assume_surface}" true false
 one_of allow_pipes "${allow_pipes}" true false
@@ -118,9 +118,10 @@ one_of cache_features "${cache_features}" true false
 one_of retrained "${retrained}" true false
 if [[ ${corpus} == simulated ]]; then
     one_of preset "${preset}" mini measure tiny
+    one_of severity "${severity}" none half paper double triple
     one_of errors "${errors}" rules random
     data_tag=simulated_${preset}_${surface_convention}
-    [[ ${dial} == paper ]] || data_tag+=_${dial}
+    [[ ${severity} == paper ]] || data_tag+=_${severity}
     [[ ${errors} == rules ]] || data_tag+=_${errors}
     [[ ${engine} == espeak ]] || data_tag+=_${engine}
     [[ -z ${prompts} ]] || data_tag+=_$(tag_of "${prompts}")
@@ -133,6 +134,7 @@ else
     data_tag=${corpus}_${surface_convention}
     case ${corpus} in table | kaldi | aihub) data_tag+=_$(tag_of "${db}") ;; esac
     [[ ${assume_surface} == false ]] || data_tag+=_assumed
+    [[ ${canonical} == given ]] || data_tag+=_dictionary
     train_config=${train_config:-$(conf train_real.yaml)}
 fi
 [[ ${data_seed} == 1 ]] || data_tag+=_data${data_seed}
@@ -186,7 +188,7 @@ dump=dump/${audio_tag}
 train_tag=$(basename "${train_config}" .yaml)
 train_tag=${train_tag#train_}
 frontend_conf=
-feats=${dump}  # what models take: the audio, or the cached states of a front-end
+feats=${dump}  # input of the models: audio, or cached states of a front-end
 if [[ ${cache_features} == true ]]; then
     grep -qx 'frontend: pretrained' "${train_config}" \
         || die "--cache_features true needs a train_config with frontend: pretrained, as conf/train_whisper_base.yaml"
@@ -206,7 +208,7 @@ if [[ -n ${test_data} ]]; then
         || die "${test_data}/test: not found: prepare that data with --stop_stage 4"
     for fact in "language: ${language}" "convention: ${surface_convention}" "sampling_rate: ${fs}"; do
         grep -qx "${fact}" "${test_data}/test/corpus.yaml" \
-            || die "${test_data}/test/corpus.yaml: has not '${fact}', which the systems were trained on: prepare such data"
+            || die "${test_data}/test/corpus.yaml: lacks '${fact}', which the systems were trained on: prepare data with it"
     done
     tested=on_${test_data#dump/}
     test_set=${test_data}/test tested_feats=${test_data}/test resultdir=${expdir}/${tested}
@@ -256,7 +258,7 @@ made_by() {  # made_by PATH: the stage that makes it
     esac
 }
 
-splits() {  # what the corpus has of train, valid and test; all of them before stage 1
+splits() {  # those of train, valid and test that the corpus has; all of them before stage 1
     local split
     for split in train valid test; do
         if [[ ! -e ${data} || -s ${data}/${split}/wav.scp ]]; then echo "${split}"; fi
@@ -272,7 +274,7 @@ stage_1() {  # a corpus -> data/TAG/{train,valid,test}
     choices+=(--seed "${data_seed}")
     if [[ ${corpus} == simulated ]]; then
         inputs+=("${root}/l2dual/phonology" "${root}/l2dual/engines" "$(conf "simulated_${preset}.yaml")")
-        choices+=(--preset "$(conf "simulated_${preset}.yaml")" --dial "${dial}" --errors "${errors}")
+        choices+=(--preset "$(conf "simulated_${preset}.yaml")" --severity "${severity}" --errors "${errors}")
         choices+=(--engine "${engine}")
         if [[ -n ${prompts} ]]; then inputs+=("${prompts}" "${root}/l2dual/corpora/prompts.py") choices+=(--prompts "${prompts}"); fi
     else
@@ -284,17 +286,22 @@ stage_1() {  # a corpus -> data/TAG/{train,valid,test}
     plan "${data}" "${inputs[@]}" -- local/data.sh "${choices[@]}" --nj "${nj}" --out @OUT@
     launch prepare "${train_cmd} --num_threads ${nj}"
     tell prepare
-    check_surface
+    check_texts
 }
 
-check_surface() {  # systems with a surface need a corpus that says what was pronounced
-    local system
+check_texts() {  # training data must have the texts of all systems; data to test on need not
+    local system meaning=given
+    [[ $(splits) == *train* ]] || return 0
     if grep -qsx 'surface: none' "${data}"/*/corpus.yaml; then corpus_surface=none; fi
-    [[ ${corpus_surface} == none && ${assume_surface} == false ]] || return 0
+    if grep -qsx 'meaning: none' "${data}"/*/corpus.yaml; then meaning=none; fi
     for system in ${systems}; do
-        if grep -q '^ *surface:' "$(conf "systems/${system}.yaml")"; then
-            die "corpus ${corpus} does not say what was pronounced, which ${system} needs: choose" \
-                "--systems so_meaning, or take speakers to make no errors with --assume_surface true"
+        if [[ ${meaning} == none ]] && grep -q '^ *meaning:' "$(conf "systems/${system}.yaml")"; then
+            die "corpus ${corpus} does not provide a meaning, which ${system} needs: use --systems so_surface"
+        fi
+        if [[ ${corpus_surface}${assume_surface} == nonefalse ]] \
+            && grep -q '^ *surface:' "$(conf "systems/${system}.yaml")"; then
+            die "corpus ${corpus} does not provide a surface, which ${system} needs: use --systems so_meaning," \
+                "or --assume_surface true, which assumes no errors"
         fi
     done
 }
@@ -309,7 +316,7 @@ texts_of() {  # the outputs that the corpus has texts for
 stage_2() {  # data/TAG/train -> data/TAG_sp/train_sp
     title "Perturb speed"
     if [[ -z ${speed_factors} || $(splits) != *train* ]]; then
-        echo "no speed perturbation asked for (--speed_factors), or no training data"
+        echo "skipped: no --speed_factors, or no training data"
         return
     fi
     plan "${data}${speed_tag}/${train_set}" "${data}" -- \
@@ -331,6 +338,7 @@ stage_3() {  # data/TAG -> dump/TAG/formatted/{train,valid,test}: one rate, one 
             --format "${audio_format}" --fs "${fs}" "${pipes[@]}" --nj "${nj}"
     done
     launch format_audio "${train_cmd} --num_threads ${nj} --max_jobs 1"
+    tell format_audio | grep '^left out: ' || true  # recordings that can't be used
 }
 
 stage_4() {  # dump/TAG/formatted -> dump/TAG/{train,valid,test}, and what was dropped and why
@@ -351,8 +359,8 @@ stage_4() {  # dump/TAG/formatted -> dump/TAG/{train,valid,test}, and what was d
 
 stage_5() {  # dump/TAG/train -> dump/TAG/tokens/OUTPUT_TYPE
     title "Make token lists"
-    [[ $(splits) == *train* ]] || die "${data}: has no training data: decode it with trained systems," \
-        "by --stage 9 --test_data ${dump} and the other options that they were trained with"
+    [[ $(splits) == *train* ]] || die "${data}: has no training data: to decode it with trained systems," \
+        "run with their options, --stage 9 and --test_data ${dump}"
     local output joint=()
     for output in $(texts_of); do
         if [[ ${token_joint} == true ]]; then
@@ -426,7 +434,7 @@ longest_first() {  # runs with two decoders, then the others, so that no core wa
     printf '%s\n' "${runs[@]}" | grep -v '\.do[^.]*\.seed' || true
 }
 
-plan_run() {  # plan_run RUN: its directory; one made from other inputs is put aside, not lost
+plan_run() {  # plan_run RUN: its directory; a run of other inputs is renamed, not deleted
     local run=$1 system output type_name inputs choices=()
     system=$(conf "systems/$(system_of "${run}").yaml")
     inputs=("${train_config}" "${system}" "${feats}/train" "${feats}/valid" "${stats}")
@@ -509,13 +517,13 @@ result_file() {  # result_file NAME BUDGET
 stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,probes,gradients}.json
     title "Analyse entanglement"
     if [[ -n ${test_data} ]]; then
-        echo "left as it is: encoders are analysed on their own data (without --test_data)"
+        echo "skipped: encoders are analysed on their own data, without --test_data"
         return
     fi
-    if [[ ${retrained} == true ]]; then  # the long ones first
+    if [[ ${retrained} == true ]]; then  # the long jobs first
         plan_analysis retrained --fit_data "${feats}/train" --max_utts 1000 --decode_config "${decode_config}"
     fi
-    if [[ -f ${dump}/train/text.surface ]]; then  # else there is one output, and nothing to set it beside
+    if [[ -f ${dump}/train/text.surface ]]; then  # else there is one output, and nothing to compare
         plan_analysis probes --fit_data "${feats}/valid"
         plan_analysis decoders --max_utts 2000
         plan_analysis subspaces
@@ -567,7 +575,7 @@ ended() {  # ended STATUS: where the recipe failed or was stopped, and how it go
     echo "l2dual: stage ${number} ${how}. Finished work is kept. ${remedy} ${again} --stage ${number}" >&2
     ((number != 8)) || echo "l2dual: or resume one training alone by its exp/RUN/run.sh" >&2
 }
-check_surface
+check_texts
 main() {  # read as a whole before it runs, so that this file may be edited meanwhile
     for ((number = stage; number <= stop_stage; number++)); do
         if [[ " ${skip_stages} " != *" ${number} "* ]]; then "stage_${number}"; fi

@@ -1,25 +1,28 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2154
-# Make files from inputs by commands, once. Sourced; the caller sets log_dir, and defines made_by PATH,
-# which prints the stage that makes PATH.
+# Make files from inputs by commands, unless they are up to date. Sourced; the caller sets log_dir and
+# defines made_by PATH, which prints the stage that makes PATH.
 #
 #   claim DIR                          one run at a time in DIR
 #   plan OUT INPUT... -- COMMAND...    COMMAND makes OUT, which it calls @OUT@
 #   launch NAME LAUNCHER               run what is planned as one job array, logs in log_dir/NAME.*
 #
-# OUT, a file or a directory, is written under a temporary name and renamed. Beside it lies a stamp:
-# the hash of the command and of its inputs, the hash of its inputs, and what OUT counts as where it
-# is an input: the first hash, kept where another command made the same of the same inputs. A plan
-# whose first hash would be the same is left out. Any other input counts by its content; one given as
-# listing:DIR, too large to read, by the names, sizes and times of its files; a data directory given
-# as recordings:DIR by those of the files that its wav.scp names.
+# OUT, a file or a directory, is written under a temporary name and renamed. Beside it is a stamp of
+# three lines:
+#   1. the hash of the command and of its inputs; with the same hash, OUT is up to date
+#   2. the hash of the inputs
+#   3. what OUT counts as when it is an input: line 1, or the old line 3 if another command made the
+#      same OUT from the same inputs
+# An input without a stamp counts by its content. listing:DIR, which is too large to read, counts by
+# the names, sizes and times of its files; recordings:DIR, a data directory, by those of the files
+# that its wav.scp names.
 
 claim() {  # held until this process and all that it has started end
     command -v flock > /dev/null || return 0
     mkdir -p "$1"
     exec {claimed}<> "$1/.run"
     flock --nonblock --conflict-exit-code 10 "${claimed}" || (($? != 10)) \
-        || die "another run is at work in $1: $(< "$1/.run"), or what it started." \
+        || die "another run uses $1: $(< "$1/.run"), or a process that it started." \
             "Wait for it, stop it, or choose another --expdir"
     echo "process $$ on ${HOSTNAME} since $(date '+%F %T') (${L2DUAL_COMMAND:-./run.sh})" > "$1/.run"
 }
@@ -119,7 +122,7 @@ rm -rf ${old}
 SCRIPT
 }
 
-tell() {  # tell NAME: what the last jobs of that name printed
+tell() {  # tell NAME: show what the last jobs of that name printed
     if compgen -G "${log_dir}/$1.*.log" > /dev/null; then
         cat "${log_dir}/$1".*.log | grep -Ev '^(#|progress:|Failed to import Flash)' || true
     fi

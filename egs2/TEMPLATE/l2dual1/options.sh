@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # Options of a recipe, declared as `name=default # what it is`. Sourced.
 
+declare -A renamed=([dial]=severity [functional]=retrained)  # old names
+
 die() {
     echo "l2dual: error: $*" >&2
     exit 1
@@ -24,6 +26,7 @@ parse_options() {  # parse_options SCRIPT ARGUMENT...: set the options that SCRI
             *) die "unexpected argument '${option}': options are --name value, see --help" ;;
         esac
         name=${option#--} name=${name//-/_}
+        [[ -z ${name} || -z ${renamed[${name}]:-} ]] || die "--${name} is now --${renamed[${name}]}"
         [[ ${name} =~ ^[a-z0-9_]+$ && " ${names[*]} " == *" ${name} "* ]] \
             || die "unknown option ${option}: did you mean --$(nearest "${name}" "${names[@]}")? See --help"
         (($#)) && [[ $1 != --* ]] || die "option ${option} needs a value"

@@ -1,4 +1,4 @@
-"""The divergence dial."""
+"""Severity: the fit, and what it changes."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from l2dual.corpora import fit_dial
+from l2dual.corpora import fit_severity
 from l2dual.corpora.simulated import say_text
 from l2dual.divergence import PAPER
 from l2dual.errors import DataError, UsageError
 from l2dual.phonology import MODULES, load
-from l2dual.phonology.dial import CEILING, SETTINGS, Dial, load_dial
+from l2dual.phonology.severity import CEILING, SETTINGS, Severity, load_severity
 from l2dual.runs import read_yaml
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -27,7 +27,8 @@ def preset() -> dict:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_paper_meets_the_bins_of_table_1(language, preset):
-    found = fit_dial.obtained(language, "espeak", preset, load_dial(language, "espeak", "paper"))
+    paper = load_severity(language, "espeak", "paper")
+    found = fit_severity.obtained(language, "espeak", preset, paper)
     assert found["n"] == 1064
     for name, percent in PAPER[language].items():
         assert found["percent"][name] == pytest.approx(percent, abs=4)  # 3 standard errors
@@ -37,8 +38,8 @@ def test_paper_meets_the_bins_of_table_1(language, preset):
 def test_settings_are_multiples_of_the_papers_mean_divergence(language, preset):
     few = preset | {"utterances": {"train": 480, "valid": 12, "test": 40}}
     means = {
-        name: fit_dial.obtained(language, "espeak", few, dial)["mean"]
-        for name, dial in ((name, load_dial(language, "espeak", name)) for name in SETTINGS)
+        name: fit_severity.obtained(language, "espeak", few, severity)["mean"]
+        for name, severity in ((name, load_severity(language, "espeak", name)) for name in SETTINGS)
     }
     for name, multiple in SETTINGS.items():
         assert means[name] == pytest.approx(multiple * means["paper"], rel=0.15)
@@ -46,9 +47,9 @@ def test_settings_are_multiples_of_the_papers_mean_divergence(language, preset):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_errors_at_random_have_the_same_bins(language, preset):
-    dial = load_dial(language, "espeak", "paper")
+    severity = load_severity(language, "espeak", "paper")
     rules, random = (
-        fit_dial.obtained(language, "espeak", preset, dial, errors)
+        fit_severity.obtained(language, "espeak", preset, severity, errors)
         for errors in ("rules", "random")
     )
     assert random["percent"]["0"] == pytest.approx(rules["percent"]["0"], abs=0.5)
@@ -61,7 +62,8 @@ def test_errors_at_random_have_the_same_bins(language, preset):
 def test_a_higher_setting_keeps_every_error_of_a_lower_one(language, preset):
     grown = 0
     module = load(language)
-    tasks = list(fit_dial._tasks(language, "espeak", preset, Dial(0, 0, 0), "rules", 1))[:100]
+    none = Severity(0, 0, 0)
+    tasks = list(fit_severity._tasks(language, "espeak", preset, none, "rules", 1))[:100]
     for task in tasks:
         standard = _sounds(language, module.canonical(task.text))
         lower: dict = {}
@@ -90,15 +92,15 @@ def _sounds(language: str, speech) -> dict:
 
 
 def test_speakers_differ_and_a_factor_moves_them_all():
-    dial = Dial(location=-0.5, spread=1.0, skew=0.5)
+    severity = Severity(location=-0.5, spread=1.0, skew=0.5)
     quantiles = np.linspace(0.01, 0.99, 50)
-    scales = np.array([dial.scale(quantile) for quantile in quantiles])
-    assert np.all(np.diff(scales) >= 0) and dial.scale(0.5) == pytest.approx(np.exp(-0.5))
-    doubled = [replace(dial, factor=2.0).scale(quantile) for quantile in quantiles]
+    scales = np.array([severity.scale(quantile) for quantile in quantiles])
+    assert np.all(np.diff(scales) >= 0) and severity.scale(0.5) == pytest.approx(np.exp(-0.5))
+    doubled = [replace(severity, factor=2.0).scale(quantile) for quantile in quantiles]
     assert doubled == pytest.approx(np.minimum(2 * scales, CEILING))
-    lognormal = Dial(0.0, 2.0, 0.0)
+    lognormal = Severity(0.0, 2.0, 0.0)
     assert np.log(lognormal.scale(0.8)) == pytest.approx(-np.log(lognormal.scale(0.2)))
-    assert replace(dial, factor=0.0).scale(0.999) == 0
+    assert replace(severity, factor=0.0).scale(0.999) == 0
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -108,16 +110,16 @@ def test_at_the_ceiling_nearly_every_rule_is_certain(language):
     assert np.mean(np.array(rates) * CEILING >= 1) > 0.95 and min(rates) * CEILING > 0.5
 
 
-def test_the_fit_finds_the_dial_that_it_is_shown(monkeypatch):
+def test_the_fit_recovers_a_known_severity(monkeypatch):
     """Bins of known learners as the target: the fit must give their distribution back."""
     preset = read_yaml(CONF / "simulated_measure.yaml")
     preset |= {"utterances": {"train": 960, "valid": 24, "test": 80}}
-    true = Dial(location=-0.3, spread=0.7, skew=0.0)
-    shown = fit_dial.obtained("en", "espeak", preset, true)["percent"]
-    monkeypatch.setitem(fit_dial.PAPER, "en", shown)
-    found = fit_dial.fit("en", "espeak", preset)
-    refitted = Dial(**found["speakers"])
-    again = fit_dial.obtained("en", "espeak", preset, refitted)["percent"]
+    true = Severity(location=-0.3, spread=0.7, skew=0.0)
+    shown = fit_severity.obtained("en", "espeak", preset, true)["percent"]
+    monkeypatch.setitem(fit_severity.PAPER, "en", shown)
+    found = fit_severity.fit("en", "espeak", preset)
+    refitted = Severity(**found["speakers"])
+    again = fit_severity.obtained("en", "espeak", preset, refitted)["percent"]
     assert all(again[name] == pytest.approx(shown[name], abs=3) for name in shown)
     assert refitted.scale(0.5) == pytest.approx(true.scale(0.5), rel=0.25)
     factors = found["factors"]
@@ -125,8 +127,8 @@ def test_the_fit_finds_the_dial_that_it_is_shown(monkeypatch):
     assert factors["double"] < factors["triple"]
 
 
-def test_an_unknown_setting_or_a_dial_that_was_not_fitted_is_named():
-    with pytest.raises(UsageError, match="no dial setting 'loud'; choose from none, half"):
-        load_dial("ko", "espeak", "loud")
-    with pytest.raises(DataError, match="fit_dial --language ko --engine hal"):
-        load_dial("ko", "hal", "paper")
+def test_an_unknown_severity_or_one_that_was_not_fitted_is_named():
+    with pytest.raises(UsageError, match="no severity 'loud'; choose from none, half"):
+        load_severity("ko", "espeak", "loud")
+    with pytest.raises(DataError, match="fit_severity --language ko --engine hal"):
+        load_severity("ko", "hal", "paper")

@@ -1,9 +1,9 @@
-"""What each setting of the divergence dial gives, beside the paper's Table 1.
+"""The divergence at each severity, beside the paper's Table 1.
 
-    python -m l2dual.bin.show_dial
+    python -m l2dual.bin.show_severity
 
-Simulates the texts of conf/simulated_measure.yaml at every setting (some minutes), and writes the
-table into docs/simulator.md and the plot docs/dial.svg. Run it after l2dual.bin.fit_dial.
+Simulates the texts of conf/simulated_measure.yaml at every severity (some minutes). Writes the
+table into docs/simulator.md and the plot docs/severity.svg. Run it after l2dual.bin.fit_severity.
 """
 
 import argparse
@@ -18,18 +18,18 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 from l2dual import engines  # noqa: E402
 from l2dual.bin import run  # noqa: E402
-from l2dual.corpora.fit_dial import obtained  # noqa: E402
+from l2dual.corpora.fit_severity import obtained  # noqa: E402
 from l2dual.corpora.simulated import ERRORS  # noqa: E402
 from l2dual.divergence import BINS, PAPER  # noqa: E402
 from l2dual.files import atomic_write  # noqa: E402
 from l2dual.phonology import MODULES  # noqa: E402
-from l2dual.phonology.dial import SETTINGS, load_dial  # noqa: E402
+from l2dual.phonology.severity import SETTINGS, load_severity  # noqa: E402
 from l2dual.report.plots import STYLE  # noqa: E402
 from l2dual.runs import read_yaml  # noqa: E402
 
 PRESET = Path("conf/simulated_measure.yaml")
-PAGE, PLOT = Path("docs/simulator.md"), Path("docs/dial.svg")
-PLACE = re.compile(r"(?<=<!-- dial -->\n).*?(?=<!-- end -->)", re.DOTALL)
+PAGE, PLOT = Path("docs/simulator.md"), Path("docs/severity.svg")
+PLACE = re.compile(r"(?<=<!-- severity -->\n).*?(?=<!-- end -->)", re.DOTALL)
 COLOURS = ("#dbe9f4", "#8fbbd9", "#3182bd", "#08306b")
 
 
@@ -39,12 +39,12 @@ def main() -> None:
     engine = parser.parse_args().engine
     preset = read_yaml(PRESET)
     found = {
-        (language, errors, setting): obtained(
-            language, engine, preset, load_dial(language, engine, setting), errors
+        (language, errors, severity): obtained(
+            language, engine, preset, load_severity(language, engine, severity), errors
         )
         for language in sorted(MODULES)
         for errors in ERRORS
-        for setting in SETTINGS
+        for severity in SETTINGS
     }
     text = table(found)
     page = PLACE.sub(lambda _: text, PAGE.read_text(encoding="utf-8"))
@@ -55,24 +55,24 @@ def main() -> None:
 
 
 def table(found: dict) -> str:
-    """A Markdown table; ``found`` by language, errors and setting."""
-    lines = ["| | errors | dial | n | " + " | ".join(BINS) + " | mean | of `paper` |"]
+    """A Markdown table; ``found`` by language, errors and severity."""
+    lines = ["| | errors | severity | n | " + " | ".join(BINS) + " | mean | of `paper` |"]
     lines.append("| --- | --- | --- |" + " ---: |" * (len(BINS) + 3))
     for language in sorted(MODULES):
         shares = " | ".join(f"**{PAPER[language][name]}**" for name in BINS)
         lines.append(f"| {language} | | **Table 1** | | {shares} | | |")
         paper = found[language, "rules", "paper"]["mean"]
-        for (other, errors, setting), row in found.items():
+        for (other, errors, severity), row in found.items():
             if other == language:
                 shares = " | ".join(f"{row['percent'][name]:.1f}" for name in BINS)
                 mean = f"{row['mean']:.2f} | {row['mean'] / paper:.2f}"
-                cells = (language, errors, f"`{setting}`", str(row["n"]), shares, mean)
+                cells = (language, errors, f"`{severity}`", str(row["n"]), shares, mean)
                 lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def plot(found: dict, path: Path) -> None:
-    """Stacked shares of the bins, one panel per language, Table 1 beside the setting `paper`."""
+    """Stacked shares of the bins, one panel per language, Table 1 beside the severity `paper`."""
     with plt.rc_context(STYLE | {"axes.grid": False}):
         figure, panels = plt.subplots(1, len(MODULES), figsize=(8, 3.2), layout="constrained")
         for axes, language in zip(panels, sorted(MODULES), strict=True):

@@ -1,11 +1,11 @@
-"""The divergence dial: how far simulated learners' surface lies from what they mean.
+"""Severity: how far simulated learners' surface lies from what they mean.
 
-A setting is a distribution of speakers' error scales. `paper` meets the shares of utterances per
+A severity is a distribution of speakers' error scales. `paper` meets the shares of utterances per
 divergence bin that Cho & Kim (2026) report (Table 1; l2dual.divergence.PAPER). `half`, `double` and
 `triple` have half, twice and three times its mean divergence: all its scales times one factor.
 `none` is 0. Scales end at CEILING, where nearly every rule applies at each of its sites.
 
-rules/dial.<language>.<engine>.yaml holds the distributions; l2dual/corpora/fit_dial.py makes them.
+rules/severity.<language>.<engine>.yaml holds the distributions; l2dual.bin.fit_severity fits them.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ CEILING = 20.0  # a rule of rate 0.05 and more is certain there
 
 
 @dataclass(frozen=True)
-class Dial:
+class Severity:
     """A distribution of speakers' error scales; an average learner has 1.
 
     log(scale / factor) is ``location + spread * (exp(skew * z) - 1) / skew`` with z standard normal
@@ -44,19 +44,19 @@ class Dial:
 
 
 def path(language: str, engine: str) -> Path:
-    """Where the dial of a language and an engine is kept."""
-    return FOLDER / f"dial.{language}.{engine}.yaml"
+    """The file of the severities of a language and an engine."""
+    return FOLDER / f"severity.{language}.{engine}.yaml"
 
 
 @cache
-def load_dial(language: str, engine: str, setting: str) -> Dial:
-    """The dial at ``setting``; UsageError if there is no such setting."""
-    if setting not in SETTINGS:
-        raise UsageError(f"no dial setting '{setting}'; choose from {', '.join(SETTINGS)}")
+def load_severity(language: str, engine: str, name: str) -> Severity:
+    """The severity ``name`` of SETTINGS; UsageError for another name."""
+    if name not in SETTINGS:
+        raise UsageError(f"no severity '{name}'; choose from {', '.join(SETTINGS)}")
     file = path(language, engine)
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        command = f"python -m l2dual.bin.fit_dial --language {language} --engine {engine}"
-        raise DataError(f"{file} is missing; make it: {command}") from None
-    return Dial(**data["speakers"], factor=data["factors"][setting])
+        command = f"python -m l2dual.bin.fit_severity --language {language} --engine {engine}"
+        raise DataError(f"{file} is missing; run {command}") from None
+    return Severity(**data["speakers"], factor=data["factors"][name])

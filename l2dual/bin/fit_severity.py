@@ -1,8 +1,8 @@
-"""Fit the divergence dial to the paper's bins; see l2dual/phonology/dial.py.
+"""Fit the severities to the paper's divergence bins; see l2dual/phonology/severity.py.
 
-    python -m l2dual.bin.fit_dial --language ko --engine espeak
+    python -m l2dual.bin.fit_severity --language ko --engine espeak
 
-Needs conf/simulated_measure.yaml; a minute. To be run anew when rules, prompts or the gate change.
+Needs conf/simulated_measure.yaml and a minute. Run it again when rules, prompts or the gate change.
 """
 
 import argparse
@@ -12,11 +12,11 @@ import yaml
 
 from l2dual import engines
 from l2dual.bin import run
-from l2dual.corpora.fit_dial import fit
+from l2dual.corpora.fit_severity import fit
 from l2dual.divergence import PAPER
 from l2dual.files import atomic_write
 from l2dual.phonology import MODULES
-from l2dual.phonology.dial import SETTINGS, path
+from l2dual.phonology.severity import SETTINGS, path
 from l2dual.runs import read_yaml
 
 PRESET = Path("conf/simulated_measure.yaml")
@@ -30,8 +30,8 @@ def main() -> None:
     found = fit(args.language, args.engine, read_yaml(PRESET))
     with atomic_write(path(args.language, args.engine)) as stream:
         stream.write(
-            "# Speakers' error scales for each setting of the dial: l2dual/phonology/dial.py.\n"
-            f"# python -m l2dual.bin.fit_dial --language {args.language} --engine {args.engine}\n"
+            "# Speakers' error scales for each severity: l2dual/phonology/severity.py.\n"
+            f"# python -m l2dual.bin.fit_severity --language {args.language} --engine {args.engine}\n"
         )
         yaml.safe_dump(found, stream, sort_keys=False)
     print(path(args.language, args.engine))
