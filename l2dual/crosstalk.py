@@ -7,11 +7,7 @@ said. The other output's token is what stands for it on the other side of that a
 An error at a token is a substitution or a deletion of it. Inserted tokens stand between reference
 tokens, belong to none, and are counted at neither kind; they are part of the overall error rate.
 
-    cross-talk = (learner's tokens wrong / learner's tokens - others wrong / others)
-                 of a dual-output system, less the same of its baseline
-    intrusion rate = replaced tokens for which the other output's token was written / replaced tokens
-
-with *replaced* the learner's tokens that have one on the other side.
+Replaced tokens are learner's tokens with a token on the other side; an intrusion writes that one.
 """
 
 from dataclasses import dataclass

@@ -66,10 +66,8 @@ def slope_terms(x: np.ndarray, y: np.ndarray, n: np.ndarray) -> tuple[np.ndarray
 def estimates(influences: np.ndarray, values: list[list[float]], seed: int = 0) -> list[Estimate]:
     """Estimate K means over seeds for other clusters and other seeds at once.
 
-    Args:
-        influences: (C, K), of each cluster on each mean.
-        values: of each mean, its values per seed, MIN_SEEDS or more.
-        seed: of the bootstrap's draws.
+    ``influences`` (C, K) are of each cluster on each mean; ``values`` are each mean's, per seed,
+    MIN_SEEDS or more; ``seed`` is of the bootstrap's draws.
     """
     found: list[Estimate] = []
     count = len(influences)

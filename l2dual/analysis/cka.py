@@ -23,12 +23,8 @@ MIN_CLUSTERS = 10
 def debiased_cka(x: ArrayLike, y: ArrayLike) -> float:
     """Debiased linear CKA of two representations of the same frames.
 
-    Args:
-        x: activations, (n, d1), n >= 4; an array, or a tensor on the CPU.
-        y: activations, (n, d2), the same n frames in the same order.
-
-    Returns:
-        The value in [-1, 1]; nan where one side does not vary over the frames.
+    x (n, d1) and y (n, d2) are activations of n >= 4 frames in one order. The value is in [-1, 1];
+    nan where one side does not vary over the frames.
 
     Raises:
         DataError: shapes that do not fit, fewer than 4 frames, or values that are not finite.
@@ -58,15 +54,9 @@ def cosine(xy: ArrayLike, xx: ArrayLike, yy: ArrayLike) -> np.ndarray:
 
 
 def leave_one_out_hsic(x: np.ndarray, y: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Debiased HSIC of all frames, then without each group of frames.
+    """Debiased HSIC of centred x (n, d1) and y (n, d2), then without each group of frames: (1 + G,).
 
-    Args:
-        x: centred activations, (n, d1).
-        y: centred activations, (n, d2).
-        groups: group (speaker) of each frame, integers 0 .. G-1, (n,).
-
-    Returns:
-        (1 + G,); an entry is nan where fewer than 4 frames are left.
+    ``groups`` are integers 0 .. G-1, (n,). An entry is nan where fewer than 4 frames are left.
     """
     parts = [sums(x[groups == g], y[groups == g]) for g in range(groups.max() + 1)]
     total = [sum(terms) for terms in zip(*parts, strict=True)]
@@ -102,13 +92,7 @@ def jackknife_interval(values: np.ndarray, sizes: np.ndarray) -> list[float]:
     The interval is centred on the jackknife estimate (Quenouille), not on ``values[0]``: frames that
     share a speaker bias that upwards by about 1 / speakers. Variance: Busing, Meijer & van der Leeden
     (1999), "Delete-m jackknife for unequal m"; quantile: Student's t, (groups - 1) degrees of freedom.
-
-    Args:
-        values: the statistic of all frames, then without each group, (1 + G,), G >= 2.
-        sizes: frames of each group, (G,).
-
-    Returns:
-        Lower and upper end, not clipped.
+    ``values`` are the statistic of all frames, then without each group, (1 + G,); ``sizes`` are (G,).
     """
     whole, rest = values[0], values[1:]
     groups, share = len(sizes), sizes.sum() / sizes

@@ -6,9 +6,7 @@ Every value stands beside
              network, that network randomly initialized; the mean of two draws
     ceiling  same task, other seed; across tasks the geometric mean of both tasks' ceilings;
              ``ceiling_without`` each seed in turn, for a jackknife over seeds
-Two systems of one seed start from the same encoder (l2dual.task) and share the order of the data, so
-their CKA is 1 before training and may exceed a ceiling, which is measured across seeds.
-
+Systems of one seed start alike, so their CKA may exceed a ceiling, which is measured across seeds.
 ``interval`` (of cka) is a 95 % jackknife interval over speakers or voices
 (:func:`l2dual.analysis.cka.jackknife_interval`); it holds the networks fixed. Blocks count from 1.
 """

@@ -347,6 +347,7 @@ def test_terminal_ends_with_about_ten_lines(folder, korean):
     talk = read_study(folder / "exp").difference("cross_talk", "surface").value
     row = next(line for line in lines if line.startswith("en  do "))
     assert f"{100 * talk:+.1f}" in row and "CER" in row
+    assert len(summary([folder / "exp/results.json"]).splitlines()) <= 10
     assert f"report: {folder}/exp/report.html" in said and "hypotheses: " in said and "models: " in said
 
 
