@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,14 +12,18 @@ from test_divergence import HEARD, make_data
 from l2dual.bin.results import seen_sentences
 from l2dual.datadir import DataDir, read_table
 from l2dual.errors import DataError
+from l2dual.results import Run
 from l2dual.score import (
     COUNTS,
     check_comparable,
     describe,
+    read_pair,
     read_run,
     read_scored,
     score,
     training_facts,
+    write_alignments,
+    write_records,
     write_scored,
 )
 
@@ -186,6 +191,98 @@ def test_scores_are_read_as_they_were_written(case, tmp_path):
     table.write_text(table.read_text().replace("intrusions", "others"))
     with pytest.raises(DataError, match="utterances.tsv: columns are not utt speaker"):
         read_scored(tmp_path / "score")
+
+
+def test_what_a_table_of_utterances_says(case, tmp_path):
+    write_scored(scored(*case), case[0], tmp_path)
+    table = [line.split("\t") for line in (tmp_path / "utterances.tsv").read_text().splitlines()]
+    assert len(table) == 1 + 4 * 3
+    first = dict(zip(table[0], table[1], strict=True))
+    assert list(first.values())[:8] == "a-1 a a kor 2 1-3 surface char".split()
+    assert [first[name] for name in COUNTS[:8]] == "9 1 0 0 1 0 1 0".split()
+    assert [first[name] for name in COUNTS[8:]] == "2 0 1 7 2 0".split()  # TR FA FR TA CD DE
+
+
+def test_the_facts_of_a_run_are_written_for_people_too(case, tmp_path):
+    run = dataclasses.replace(scored(*case).run, system="계", outputs=["meaning"])
+    write_scored(dataclasses.replace(scored(*case), run=run), case[0], tmp_path)
+    lines = (tmp_path / "run.json").read_text(encoding="utf-8").splitlines()
+    assert lines[:3] == ["{", ' "name": "do",', ' "system": "계",']
+    assert Run(**json.loads("".join(lines))) == run
+
+
+def test_counts_of_other_utterances_are_not_written(case, tmp_path):
+    found = scored(*case)
+    with pytest.raises(ValueError, match="zip"):
+        write_scored(dataclasses.replace(found, utts=UTTS[:2]), case[0], tmp_path)
+
+
+def test_scores_without_a_surface_are_read_as_they_were_written(tmp_path):
+    texts = {utt: (None, None, meaning) for utt, (*_, meaning) in HEARD.items()}
+    data = make_data(tmp_path / "data/x/test", texts, surface_from="none")
+    (tmp_path / "text.meaning").write_text(HYPOTHESES["meaning"])
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(RUN | {"outputs": ["meaning"]}))
+    found = scored(data, tmp_path, tmp_path / "run.yaml")
+    write_scored(found, data, tmp_path / "score")
+    file = tmp_path / "score/utterances.tsv"
+    header, first, *_ = file.read_text().splitlines()
+    assert first.split("\t")[4:7] == ["", "", "meaning"]
+    back = read_scored(tmp_path / "score")
+    assert back.utts == UTTS and back.alignments == {}
+    assert all(np.array_equal(back.counts[key], table) for key, table in found.counts.items())
+    file.write_text(header + "\n")
+    assert read_scored(tmp_path / "score").utts == []
+    file.write_text(header.replace("\t", " ") + "\n")
+    with pytest.raises(DataError, match="columns are not"):
+        read_scored(tmp_path / "score")
+    file.write_text(header + "\n")
+    (tmp_path / "score/run.json").unlink()
+    with pytest.raises(DataError, match="holds no scores"):
+        read_scored(tmp_path / "score")
+
+
+def test_alignments_of_words_and_of_hangul_stand_in_columns(tmp_path):
+    pairs = {
+        "a": [("AH", "AH"), (None, "K"), ("IH", "T"), ("ER", None)],
+        "b": [("S", "S"), (None, "SH")],
+    }
+    write_alignments(tmp_path / "phones", pairs, "phone")
+    assert (tmp_path / "phones").read_text() == """\
+a  S=1 D=1 I=1 of 3
+ref  AH * IH ER
+hyp  AH K T  **
+        I S  D
+
+b  S=0 D=0 I=1 of 1
+ref  S **
+hyp  S SH
+       I
+
+"""
+    write_alignments(tmp_path / "char", {"a": [("가", "가"), (None, "나"), ("다", "d")]}, "char")
+    assert (tmp_path / "char").read_text() == """\
+a  S=1 D=0 I=1 of 2
+ref  가**다
+hyp  가나d
+       I S
+
+"""
+
+
+def test_one_output_is_read_with_its_references(case):
+    references, texts = read_pair(case[0], case[1], "surface")
+    assert references == {utt: texts[0] for utt, texts in HEARD.items()}
+    assert texts == {"a-1": "i sing so", "a-2": "", "b-1": "i laik rais end bins"}
+    assert read_pair(case[0], case[1], "meaning")[1]["a-1"] == "i think so"
+    (case[1] / "text.surface").write_text("a-1 i\n")
+    with pytest.raises(DataError, match=f"^{case[1]}/text.surface: utterance a-2 is missing"):
+        read_pair(case[0], case[1], "surface")
+
+
+def test_records_are_one_a_line(tmp_path):
+    write_records(tmp_path / "x.json", [{"l1": "한국어"}, {"l1": None, "n": 1}])
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert text == '[\n{"l1": "한국어"},\n{"l1": null, "n": 1}\n]\n'
 
 
 @pytest.mark.parametrize(
