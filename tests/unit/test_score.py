@@ -150,6 +150,38 @@ def test_a_system_that_has_learned_nothing_is_marked(case):
     }
 
 
+@pytest.mark.parametrize(
+    "references, hypotheses, reason",
+    [
+        (["abcdefghij"], ["abcdefghij"], None),
+        (["a", "a"], ["a", "a"], None),  # its hypotheses are as alike as the references
+        (["abc", "abd"], ["abd", "abd"], "all its hypotheses are alike"),
+        (["abcdefghij", "k"], ["axxxxxxxxx", "k"], None),
+        (["abcdefghij"], ["axxxxxxxxx"], "90% errors"),
+        (["abcdefghij"], ["abxxxxxxxx"], None),
+    ],
+)
+def test_what_counts_as_having_learned_nothing(tmp_path, references, hypotheses, reason):
+    texts = {f"a-{n}": (None, None, text) for n, text in enumerate(references)}
+    data = make_data(tmp_path / "test", texts, surface_from="none")
+    run = Run("x", "so_meaning", 1, ["meaning"], "d", "t", None, "decode", "c", "run.sh")
+    found = score(data, {"meaning": dict(zip(texts, hypotheses, strict=True))}, run)
+    assert found.run.not_learned.get("meaning") == reason
+
+
+def test_without_a_named_error_nothing_is_diagnosed(tmp_path):
+    texts = {"a-1": ("IH NG K", "TH IH NG K", "think"), "a-2": ("S OW", "S OW", "so")}
+    data = make_data(tmp_path / "test", texts, unit="phone", convention="pronounced")
+    run = Run("x", "so_surface", 1, ["surface"], "d", "t", None, "decode", "c", "run.sh")
+    hypotheses = {"surface": {"a-1": "IH NG K", "a-2": "S OW"}}
+    found = counts(score(data, hypotheses, run), "surface", "phone")
+    assert (found["TR"], found["TA"], found["CD"], found["DE"]) == (1, 5, 0, 0)
+    texts["a-2"] = ("S UW", "S OW", "so")  # one that is named: a deletion is diagnosed too
+    data = make_data(tmp_path / "named", texts, unit="phone", convention="pronounced")
+    found = counts(score(data, hypotheses, run), "surface", "phone")
+    assert (found["TR"], found["FA"], found["CD"], found["DE"]) == (1, 1, 1, 0)
+
+
 def test_sentences_that_were_trained_on_are_counted(case, tmp_path):
     data = case[0]
     assert seen_sentences(data, tmp_path / "data/x") is None  # its own test set
