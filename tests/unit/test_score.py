@@ -203,6 +203,15 @@ def test_parameters_and_time_are_read_from_the_log(tmp_path):
     assert training_facts(tmp_path) == (31_960_000, 2 * 60 + 1.5 + 3 + 3660)
 
 
+def test_the_facts_of_a_run_come_from_its_files(case):
+    log = "Total Number of model parameters: 2.5 K\n 1epoch results: [train] time=3 seconds, x=1\n"
+    (case[2].parent / "train.log").write_text(log)
+    same = {key: RUN[key] for key in ("system", "seed", "outputs", "train_config", "commit", "command")}
+    facts = {"parameters": 2500, "train_seconds": 3.0, "trained_on": "data/x", "name": "do"}
+    decode = {"decode_dir": str(case[1]), "decode_config": "conf/decode.yaml"}
+    assert describe(case[2], case[1], "conf/decode.yaml") == Run(**same, **facts, **decode)
+
+
 def test_alignment_file_shows_errors(case, tmp_path):
     write_scored(scored(*case), case[0], tmp_path / "score")
     text = (tmp_path / "score/align.surface.txt").read_text()
