@@ -201,6 +201,11 @@ def test_parameters_and_time_are_read_from_the_log(tmp_path):
         "INFO: 2epoch results: [train] time=1 hour and 1 minute, total_count=9\n"
     )
     assert training_facts(tmp_path) == (31_960_000, 2 * 60 + 1.5 + 3 + 3660)
+    epoch = b"\xff\n 1epoch results: [train] time=2 days and 3 hours, x=1\n"  # a byte of no UTF-8
+    for size, parameters in ((b"12", 12), (b"3.5 K", 3500), (b"2.25 G", 2_250_000_000)):
+        log = b"Total Number of model parameters: " + size + epoch
+        (tmp_path / "train.log").write_bytes(log)
+        assert training_facts(tmp_path) == (parameters, (2 * 24 + 3) * 3600)
 
 
 def test_the_facts_of_a_run_come_from_its_files(case):
@@ -225,6 +230,7 @@ def test_scores_are_read_as_they_were_written(case, tmp_path):
     write_scored(found, case[0], tmp_path / "score")
     back = read_scored(tmp_path / "score")
     assert back.run == found.run and back.utts == found.utts
+    assert {table.dtype.name for table in (*found.counts.values(), *back.counts.values())} == {"float64"}
     assert all(np.array_equal(back.counts[key], table) for key, table in found.counts.items())
     with pytest.raises(DataError, match="holds no scores"):
         read_scored(tmp_path)
@@ -329,8 +335,12 @@ def test_records_are_one_a_line(tmp_path):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("a-1 i\na-2 x\n", "decode_x/test/text.surface: utterance b-1"),
-        (HYPOTHESES["surface"] + "c-1 x\n", "x/test/text.surface: utterance c-1"),
+        (
+            "a-1 i\na-2 x\n",
+            "decode_x/test/text.surface: utterance b-1 is missing, but .*/data/x/test/text.surface has it: "
+            r"decode this split again \(stage 9\)$",
+        ),
+        (HYPOTHESES["surface"] + "c-1 x\n", "data/x/test/text.surface: utterance c-1"),
     ],
 )
 def test_missing_and_extra_hypotheses_are_named(case, text, message):
@@ -342,6 +352,9 @@ def test_missing_and_extra_hypotheses_are_named(case, text, message):
 def test_run_file_must_be_whole(case):
     case[2].write_text("system: do\n")
     with pytest.raises(DataError, match="run.yaml: no 'seed'"):
+        read_run(case[2])
+    case[2].unlink()
+    with pytest.raises(DataError, match="run.yaml: not found; train this system first"):
         read_run(case[2])
 
 
