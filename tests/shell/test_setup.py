@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -70,10 +69,8 @@ def test_setup_installs_then_does_nothing_then_follows_a_change(tree):
     found = run([tree / ".venv" / "bin" / "python", "-c", code], "/", **environment)
     assert found.stdout.strip() == str(tree / "l2dual" / "__init__.py")
 
-    start = time.monotonic()
     second = run(setup, "/", **environment)
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
-    assert time.monotonic() - start < 1
 
     with open(tree / "tools" / "requirements.txt", "a") as stream:
         stream.write("no-such-package-of-l2dual==1.0\n")

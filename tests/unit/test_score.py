@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,14 +12,18 @@ from test_divergence import HEARD, make_data
 from l2dual.bin.results import seen_sentences
 from l2dual.datadir import DataDir, read_table
 from l2dual.errors import DataError
+from l2dual.results import Run
 from l2dual.score import (
     COUNTS,
     check_comparable,
     describe,
+    read_pair,
     read_run,
     read_scored,
     score,
     training_facts,
+    write_alignments,
+    write_records,
     write_scored,
 )
 
@@ -155,6 +160,38 @@ def test_a_system_that_has_learned_nothing_is_marked(case):
     }
 
 
+@pytest.mark.parametrize(
+    "references, hypotheses, reason",
+    [
+        (["abcdefghij"], ["abcdefghij"], None),
+        (["a", "a"], ["a", "a"], None),  # its hypotheses are as alike as the references
+        (["abc", "abd"], ["abd", "abd"], "all its hypotheses are alike"),
+        (["abcdefghij", "k"], ["axxxxxxxxx", "k"], None),
+        (["abcdefghij"], ["axxxxxxxxx"], "90% errors"),
+        (["abcdefghij"], ["abxxxxxxxx"], None),
+    ],
+)
+def test_what_counts_as_having_learned_nothing(tmp_path, references, hypotheses, reason):
+    texts = {f"a-{n}": (None, None, text) for n, text in enumerate(references)}
+    data = make_data(tmp_path / "test", texts, surface_from="none")
+    run = Run("x", "so_meaning", 1, ["meaning"], "d", "t", None, "decode", "c", "run.sh")
+    found = score(data, {"meaning": dict(zip(texts, hypotheses, strict=True))}, run)
+    assert found.run.not_learned.get("meaning") == reason
+
+
+def test_without_a_named_error_nothing_is_diagnosed(tmp_path):
+    texts = {"a-1": ("IH NG K", "TH IH NG K", "think"), "a-2": ("S OW", "S OW", "so")}
+    data = make_data(tmp_path / "test", texts, unit="phone", convention="pronounced")
+    run = Run("x", "so_surface", 1, ["surface"], "d", "t", None, "decode", "c", "run.sh")
+    hypotheses = {"surface": {"a-1": "IH NG K", "a-2": "S OW"}}
+    found = counts(score(data, hypotheses, run), "surface", "phone")
+    assert (found["TR"], found["TA"], found["CD"], found["DE"]) == (1, 5, 0, 0)
+    texts["a-2"] = ("S UW", "S OW", "so")  # one that is named: a deletion is diagnosed too
+    data = make_data(tmp_path / "named", texts, unit="phone", convention="pronounced")
+    found = counts(score(data, hypotheses, run), "surface", "phone")
+    assert (found["TR"], found["FA"], found["CD"], found["DE"]) == (1, 1, 1, 0)
+
+
 def test_sentences_that_were_trained_on_are_counted(case, tmp_path):
     data = case[0]
     assert seen_sentences(data, tmp_path / "data/x") is None  # its own test set
@@ -174,6 +211,20 @@ def test_parameters_and_time_are_read_from_the_log(tmp_path):
         "INFO: 2epoch results: [train] time=1 hour and 1 minute, total_count=9\n"
     )
     assert training_facts(tmp_path) == (31_960_000, 2 * 60 + 1.5 + 3 + 3660)
+    epoch = b"\xff\n 1epoch results: [train] time=2 days and 3 hours, x=1\n"  # a byte of no UTF-8
+    for size, parameters in ((b"12", 12), (b"3.5 K", 3500), (b"2.25 G", 2_250_000_000)):
+        log = b"Total Number of model parameters: " + size + epoch
+        (tmp_path / "train.log").write_bytes(log)
+        assert training_facts(tmp_path) == (parameters, (2 * 24 + 3) * 3600)
+
+
+def test_the_facts_of_a_run_come_from_its_files(case):
+    log = "Total Number of model parameters: 2.5 K\n 1epoch results: [train] time=3 seconds, x=1\n"
+    (case[2].parent / "train.log").write_text(log)
+    same = {key: RUN[key] for key in ("system", "seed", "outputs", "train_config", "commit", "command")}
+    facts = {"parameters": 2500, "train_seconds": 3.0, "trained_on": "data/x", "name": "do"}
+    decode = {"decode_dir": str(case[1]), "decode_config": "conf/decode.yaml"}
+    assert describe(case[2], case[1], "conf/decode.yaml") == Run(**same, **facts, **decode)
 
 
 def test_alignment_file_shows_errors(case, tmp_path):
@@ -189,6 +240,7 @@ def test_scores_are_read_as_they_were_written(case, tmp_path):
     write_scored(found, case[0], tmp_path / "score")
     back = read_scored(tmp_path / "score")
     assert back.run == found.run and back.utts == found.utts
+    assert {table.dtype.name for table in (*found.counts.values(), *back.counts.values())} == {"float64"}
     assert all(np.array_equal(back.counts[key], table) for key, table in found.counts.items())
     with pytest.raises(DataError, match="holds no scores"):
         read_scored(tmp_path)
@@ -198,11 +250,107 @@ def test_scores_are_read_as_they_were_written(case, tmp_path):
         read_scored(tmp_path / "score")
 
 
+def test_what_a_table_of_utterances_says(case, tmp_path):
+    write_scored(scored(*case), case[0], tmp_path)
+    table = [line.split("\t") for line in (tmp_path / "utterances.tsv").read_text().splitlines()]
+    assert len(table) == 1 + 4 * 3
+    first = dict(zip(table[0], table[1], strict=True))
+    assert list(first.values())[:8] == "a-1 a a kor 2 1-3 surface char".split()
+    assert [first[name] for name in COUNTS[:8]] == "9 1 0 0 1 0 1 0".split()
+    assert [first[name] for name in COUNTS[8:]] == "2 0 1 7 2 0".split()  # TR FA FR TA CD DE
+
+
+def test_the_facts_of_a_run_are_written_for_people_too(case, tmp_path):
+    run = dataclasses.replace(scored(*case).run, system="계", outputs=["meaning"])
+    write_scored(dataclasses.replace(scored(*case), run=run), case[0], tmp_path)
+    lines = (tmp_path / "run.json").read_text(encoding="utf-8").splitlines()
+    assert lines[:3] == ["{", ' "name": "do",', ' "system": "계",']
+    assert Run(**json.loads("".join(lines))) == run
+
+
+def test_counts_of_other_utterances_are_not_written(case, tmp_path):
+    found = scored(*case)
+    with pytest.raises(ValueError, match="zip"):
+        write_scored(dataclasses.replace(found, utts=UTTS[:2]), case[0], tmp_path)
+
+
+def test_scores_without_a_surface_are_read_as_they_were_written(tmp_path):
+    texts = {utt: (None, None, meaning) for utt, (*_, meaning) in HEARD.items()}
+    data = make_data(tmp_path / "data/x/test", texts, surface_from="none")
+    (tmp_path / "text.meaning").write_text(HYPOTHESES["meaning"])
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(RUN | {"outputs": ["meaning"]}))
+    found = scored(data, tmp_path, tmp_path / "run.yaml")
+    write_scored(found, data, tmp_path / "score")
+    file = tmp_path / "score/utterances.tsv"
+    header, first, *_ = file.read_text().splitlines()
+    assert first.split("\t")[4:7] == ["", "", "meaning"]
+    back = read_scored(tmp_path / "score")
+    assert back.utts == UTTS and back.alignments == {}
+    assert all(np.array_equal(back.counts[key], table) for key, table in found.counts.items())
+    file.write_text(header + "\n")
+    assert read_scored(tmp_path / "score").utts == []
+    file.write_text(header.replace("\t", " ") + "\n")
+    with pytest.raises(DataError, match="columns are not"):
+        read_scored(tmp_path / "score")
+    file.write_text(header + "\n")
+    (tmp_path / "score/run.json").unlink()
+    with pytest.raises(DataError, match="holds no scores"):
+        read_scored(tmp_path / "score")
+
+
+def test_alignments_of_words_and_of_hangul_stand_in_columns(tmp_path):
+    pairs = {
+        "a": [("AH", "AH"), (None, "K"), ("IH", "T"), ("ER", None)],
+        "b": [("S", "S"), (None, "SH")],
+    }
+    write_alignments(tmp_path / "phones", pairs, "phone")
+    assert (tmp_path / "phones").read_text() == """\
+a  S=1 D=1 I=1 of 3
+ref  AH * IH ER
+hyp  AH K T  **
+        I S  D
+
+b  S=0 D=0 I=1 of 1
+ref  S **
+hyp  S SH
+       I
+
+"""
+    write_alignments(tmp_path / "char", {"a": [("가", "가"), (None, "나"), ("다", "d")]}, "char")
+    assert (tmp_path / "char").read_text() == """\
+a  S=1 D=0 I=1 of 2
+ref  가**다
+hyp  가나d
+       I S
+
+"""
+
+
+def test_one_output_is_read_with_its_references(case):
+    references, texts = read_pair(case[0], case[1], "surface")
+    assert references == {utt: texts[0] for utt, texts in HEARD.items()}
+    assert texts == {"a-1": "i sing so", "a-2": "", "b-1": "i laik rais end bins"}
+    assert read_pair(case[0], case[1], "meaning")[1]["a-1"] == "i think so"
+    (case[1] / "text.surface").write_text("a-1 i\n")
+    with pytest.raises(DataError, match=f"^{case[1]}/text.surface: utterance a-2 is missing"):
+        read_pair(case[0], case[1], "surface")
+
+
+def test_records_are_one_a_line(tmp_path):
+    write_records(tmp_path / "x.json", [{"l1": "한국어"}, {"l1": None, "n": 1}])
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert text == '[\n{"l1": "한국어"},\n{"l1": null, "n": 1}\n]\n'
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("a-1 i\na-2 x\n", "decode_x/test/text.surface: utterance b-1"),
-        (HYPOTHESES["surface"] + "c-1 x\n", "x/test/text.surface: utterance c-1"),
+        (
+            "a-1 i\na-2 x\n",
+            "decode_x/test/text.surface: utterance b-1 is missing, but .*/data/x/test/text.surface has it: "
+            r"decode this split again \(stage 9\)$",
+        ),
+        (HYPOTHESES["surface"] + "c-1 x\n", "data/x/test/text.surface: utterance c-1"),
     ],
 )
 def test_missing_and_extra_hypotheses_are_named(case, text, message):
@@ -214,6 +362,9 @@ def test_missing_and_extra_hypotheses_are_named(case, text, message):
 def test_run_file_must_be_whole(case):
     case[2].write_text("system: do\n")
     with pytest.raises(DataError, match="run.yaml: no 'seed'"):
+        read_run(case[2])
+    case[2].unlink()
+    with pytest.raises(DataError, match="run.yaml: not found; train this system first"):
         read_run(case[2])
 
 
