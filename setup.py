@@ -52,6 +52,7 @@ setup(
             "kaldialign",  # and a bootstrap, to check ours against
             "ckatorch",  # CKA, likewise
             "hypothesis",  # hostile inputs by property
+            "mutmut==3.8.1",  # tests of the tests
             "lhotse",  # reads our directories,
             "datasets",  # and our tables
         ]
