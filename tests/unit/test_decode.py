@@ -95,7 +95,9 @@ def test_ctc_alone_finds_its_token(build_model, batch):
         torch.nn.init.zeros_(ctc.ctc_lo.weight)
         ctc.ctc_lo.bias.data = torch.eye(len(ctc.ctc_lo.bias))[4] * 9
     options = SearchOptions(beam_size=2, ctc_weight={"surface": 1.0, "meaning": 1.0})
-    decoded = DualDecoder(model, options)(batch["speech"], batch["speech_lengths"])
+    decoder = DualDecoder(model, options)
+    assert decoder.searches["surface"].pre_beam_score_key is None
+    decoded = decoder(batch["speech"], batch["speech_lengths"])
     assert decoded == {"surface": [["c"]] * 3, "meaning": [["z"]] * 3}
 
 

@@ -186,6 +186,13 @@ def test_without_a_named_error_nothing_is_diagnosed(tmp_path):
     hypotheses = {"surface": {"a-1": "IH NG K", "a-2": "S OW"}}
     found = counts(score(data, hypotheses, run), "surface", "phone")
     assert (found["TR"], found["TA"], found["CD"], found["DE"]) == (1, 5, 0, 0)
+    hypotheses["surface"]["a-1"] = "S IH NG K"
+    found = counts(score(data, hypotheses, run), "surface", "phone")
+    assert (found["TR"], found["CD"], found["DE"]) == (1, 0, 0)
+    hypotheses["surface"]["a-1"] = "IH NG K"
+    spelled = make_data(tmp_path / "spelled", {"a-1": ("pe", "pen", "pen")})
+    found = counts(score(spelled, {"surface": {"a-1": "pe"}}, run), "surface", "char")
+    assert (found["TR"], found["CD"]) == (1, 0)
     texts["a-2"] = ("S UW", "S OW", "so")  # one that is named: a deletion is diagnosed too
     data = make_data(tmp_path / "named", texts, unit="phone", convention="pronounced")
     found = counts(score(data, hypotheses, run), "surface", "phone")
