@@ -43,15 +43,15 @@ def _answer(study: Study, output: str) -> str:
         return f"{output.capitalize()}: {said}not comparable: {talk.reason}."
     p = talk.p if talk.p_holm is None else talk.p_holm
     learner, other = (
-        f"{percent(study.rate(name, study.dual, output).value)} % of {kind} tokens are wrong "
+        f"{percent(study.rate(name, study.dual, output).value)} % of the {kind} "
         f"(single output {percent(study.rate(name, talk.baseline, output).value)} %)"
-        for name, kind in (("learner_error_rate", "the learner’s"), ("other_error_rate", "the other"))
+        for name, kind in (("learner_error_rate", "learner’s tokens"), ("other_error_rate", "others"))
     )
     significant = "significant" if p < LEVEL else "not significant"
     shown = "< 0.001" if p < 0.001 else f"= {p:.3f}"
     return (
-        f"{output.capitalize()}: with a shared encoder {learner}, and {other}. That is a cross-talk of "
-        f"{points(talk.value)} points {ends(talk.interval)}, {significant} (p {shown} after Holm)."
+        f"{output.capitalize()}: with a shared encoder the recognizer errs at {learner} and at {other}. "
+        f"Cross-talk: {points(talk.value)} points {ends(talk.interval)}, {significant} (p {shown} after Holm)."
     )
 
 
@@ -74,8 +74,8 @@ def beside(study: Study) -> str | None:
     if not said or not overall:
         return None
     return (
-        f"Where the learner replaced a token, {' and '.join(said)}. Over all tokens sharing changes the "
-        f"error rate, in points, by: {', '.join(overall)}."
+        f"Intrusions: where the learner replaced a token, {' and '.join(said)}. Over all tokens sharing "
+        f"changes the error rate, in points, by: {', '.join(overall)}."
     )
 
 
@@ -109,12 +109,12 @@ def _signed(study: Study, measure: str, output: str, sign: int) -> Finding:
 
 
 def in_points(record: Record) -> str:
-    """A difference in points with its interval; of a slope, in points an edit."""
+    """A difference in points with its interval; of a slope, in points per edit."""
     if record.value is None:
         return "–"
     slope = record.measure == "slope"
     value = number(100 * record.value, 2 if slope else 1, "+")
-    unit = "points an edit" if slope else "points"
+    unit = "points per edit" if slope else "points"
     return f"{value} {unit} {ends(record.interval, decimals=2 if slope else 1)}".rstrip()
 
 
@@ -146,7 +146,7 @@ def _more_alike(studies: list[Study]) -> Finding:
     said = f"CKA, English − Korean, all blocks but the last: {number(before.value, 2, '+')} "
     said += f"{ends(before.interval, 1, 2)}; last {number(last.value, 2, '+')}"
     if not all(_below_ceiling(block) for block in (*english, *korean)):
-        return Finding(OPEN, f"{said}; in a block, the two may be as alike as two seeds of one system")
+        return Finding(OPEN, f"{said}; not shown to differ more than two seeds in every block")
     verdicts = {_verdict(before.interval), _verdict(last.interval, -1)}
     return Finding(FAILS if FAILS in verdicts else verdicts.pop() if len(verdicts) == 1 else OPEN, said)
 
@@ -176,11 +176,11 @@ def _own_way(study: Study) -> Finding:
     if change.interval is None:
         return Finding(NOTHING, change.reason)
     said = (
-        "CKA with the baseline’s decoder, below that of two seeds, meaning − surface: "
+        "drop in CKA to the baseline’s decoder, beyond that between two seeds, meaning − surface: "
         f"{number(change.value, 2, '+')} {ends(change.interval, 1, 2)}"
     )
     if not _below_ceiling(meaning if change.value > 0 else surface):
-        return Finding(OPEN, f"{said}; both may be as alike as two seeds of one system")
+        return Finding(OPEN, f"{said}; not shown to be more than between two seeds")
     return Finding(_verdict(change.interval), said)
 
 

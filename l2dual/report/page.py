@@ -10,6 +10,7 @@ from l2dual.report import plots, tables
 from l2dual.report.examples import examples
 from l2dual.report.findings import answer, beside, findings
 from l2dual.report.study import Study, ends, percent, points, read_study
+from l2dual.text import NAMES
 
 SIMULATED = (
     "The speech is simulated: rules make the learners’ errors and a synthesizer speaks them. The numbers "
@@ -64,6 +65,7 @@ def view(study: Study, name: str, rows: list) -> dict:
         "meta": meta,
         "dual": study.dual,
         "surface": study.written,
+        "tokens": NAMES[meta.units[study.outputs[0]][0]],
         "warnings": [*meta.warnings, *elsewhere(study)],
         "answer": answer(study) if learned else [],
         "beside": beside(study) if learned else None,
@@ -118,9 +120,9 @@ def limits(study: Study) -> list[str]:
     seeds = len({run.seed for run in meta.runs})
     found += [
         f"{meta.n_utts} test utterances of {meta.n_speakers} speakers with {meta.n_clusters} {meta.clusters}, "
-        f"{seeds} seed{'s' * (seeds > 1)}; intervals are over {meta.clusters} and seeds together, at least 6 and 3.",
-        "One p-value, on cross-talk, with Holm’s correction over the outputs of a system; other intervals "
-        "are not corrected for their number.",
+        f"{seeds} seed{'s' * (seeds > 1)}; intervals are over {meta.clusters} and seeds together, from 6 and 3 on.",
+        "One p-value, on cross-talk, with Holm’s correction over the two outputs of a system, not over systems "
+        "or languages; intervals are not corrected.",
         "A dual-output system has a second decoder, so more parameters; data, epochs and encoder are the same.",
         "Models and budgets are small: compare signs and order with the paper, not error rates.",
     ]

@@ -104,7 +104,7 @@ def cross_talk(studies: list[Study], name: str) -> Figure | None:
             axes.set_title(f"{study.name}, {output}")
             for shift, system, label, color, look in (
                 (-0.04, baseline, "single output", SINGLE, "s--"),
-                (0.04, study.dual, f"dual output ({study.dual})", DUAL, "o-"),
+                (0.04, study.dual, f"dual output ({study.dual}); bars: 95 % intervals", DUAL, "o-"),
             ):
                 records = [study.rate(measure, system, output) for measure in measures]
                 _line(axes, shift, records, color, look, label)

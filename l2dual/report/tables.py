@@ -57,12 +57,13 @@ def systems(study: Study) -> Table:
         runs = study.runs_of(system)
         times = [run.train_seconds for run in runs if run.train_seconds is not None]
         facts = [size(runs[0].parameters), duration(mean(times) if times else None)] if cost else []
-        facts.append(", ".join(str(run.seed) for run in runs))
+        facts.append(str(len(runs)))
         f1 = _rate(study, "f1", system, "surface")
         rows.append((system, [*rates, *talks, *intrusions, f1, *map(Cell, facts)]))
     about = (
-        "Mean over seeds. Cross-talk, in points with its 95 % interval: what sharing changes at the learner’s "
-        "tokens less what it changes at the others. Intrusions: the other output’s token at a replaced one."
+        "Mean over seeds. Cross-talk, in points: what sharing changes at the learner’s tokens less what it "
+        "changes at the others; it means little where an output is over 50 % wrong. Intrusions: the other "
+        "output’s token at a replaced one. Detection of errors: the surface differs from the prompt."
     )
     return Table("All systems", about, columns, rows)
 
@@ -76,7 +77,7 @@ def _cross_talk(study: Study, system: str, output: str) -> Cell:
     found = study.difference("cross_talk", output, system=system)
     if found is None or found.value is None:
         return Cell("–")
-    return Cell(points(found.value), ends(found.interval) or "not comparable")
+    return Cell(points(found.value), ends(found.interval) or "(no interval)")
 
 
 def by_bin(study: Study, output: str) -> Table:

@@ -121,7 +121,7 @@ def test_page_opens_with_the_answer(html, folder):
     assert not checker.open
     assert {link[1:] for link in checker.links} <= checker.ids
     first = first_screen(html)
-    assert "is what was pronounced" in first and first.count("cross-talk of") == 2
+    assert "is what was pronounced" in first and first.count("Cross-talk: ") == 2
     assert html.index("<audio") < html.index("<nav") and html.index("<svg") < html.index("<nav")
     assert html[: html.index("<nav")].count("<table") == 1 and "<details open" not in html
     study = read_study(folder / "exp")
@@ -263,7 +263,7 @@ def test_findings_of_error_rates(folder):
     record = study.difference("error_rate", "surface")
     assert record.interval[0] > 0 and hurts.verdict == "holds"
     assert f"{number(100 * record.value, 1, '+')} points [" in hurts.said
-    assert grows.verdict in ("holds", "inconclusive") and "points an edit" in grows.said
+    assert grows.verdict in ("holds", "inconclusive") and "points per edit" in grows.said
     assert alike.verdict == "not comparable" and "both languages" in alike.said
     helps = next(found[0] for claim, found in rows.items() if "helps" in claim)
     assert helps.verdict in ("does not hold", "inconclusive") and "do − so_meaning: +" in helps.said
@@ -331,7 +331,7 @@ def test_page_over_both_languages(folder, korean):
     checker = Checker()
     checker.feed(html)
     assert not checker.open and html.count("<svg") == 2
-    assert html.index("English") < html.index("Korean") and html.count("cross-talk of") == 4
+    assert html.index("English") < html.index("Korean") and html.count("Cross-talk: ") == 4
 
 
 def test_terminal_ends_with_about_ten_lines(folder, korean):
@@ -372,7 +372,7 @@ def test_results_md_is_one_screen(folder, tmp_path, monkeypatch):
     assert [r.per_seed for r in kept.records] == [r.per_seed for r in results.records]
     assert [r.p for r in kept.records] == [r.p for r in results.records]
     talk = read_study(folder / "exp").difference("cross_talk", "meaning")
-    assert f"{number(100 * talk.value, 1, '+')} [" in text and "| other, `do` |" in text
+    assert f"{number(100 * talk.value, 1, '+')} [" in text and "| `other` |" in text
     assert len(re.findall(r"^\d\. ", text, re.M)) == 3 and text.count("**") == 10
     assert (tmp_path / "egs2/l2_en/cross_talk.svg").read_text().startswith("<?xml")
     both = (tmp_path / "egs2/RESULTS.md").read_text()
