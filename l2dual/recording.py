@@ -308,7 +308,7 @@ def _check(sound: Sound) -> None:
     if not samples.size:
         raise Unusable("no samples")
     if not np.isfinite(samples).all():
-        raise Unusable("samples that are no finite numbers")
+        raise Unusable("samples that are not finite numbers")
     if sound.kind == MATRIX:
         return
     if not samples.any():

@@ -340,7 +340,7 @@ def test_test_only_data_are_prepared(folder, stage_1):
     (folder / "own.csv").write_text(text(header=["audio", "speaker", "meaning", "split"], rows=rows))
     status, said, errors = stage_1()
     assert status == 0, errors
-    assert "test only" in said and "--test_data" in said
+    assert "test set only" in said and "--test_data" in said
     assert sorted(path.name for path in (folder / "data").iterdir()) == ["test"]
     assert DataDir.load(folder / "data/test").info["surface"] == "none"
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,8 @@ def test_jobs_that_outlive_their_launcher_hold_the_lock(tmp_path, run):
     refused = bash(tmp_path, "claim exp")
     assert refused.returncode == 1 and "another run uses exp" in refused.stderr
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it ended with the other
+            os.kill(pid, signal.SIGKILL)
     wait_until(lambda: bash(tmp_path, "claim exp").returncode == 0)
 
 

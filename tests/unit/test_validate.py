@@ -488,7 +488,7 @@ def test_a_table_in_another_encoding_names_every_line(good):
     [
         (np.zeros(0), "no samples"),
         (np.zeros(1600), "nothing but zeros"),
-        (np.full(1600, np.nan), "no finite numbers"),
+        (np.full(1600, np.nan), "not finite numbers"),
     ],
 )
 def test_recordings_without_sound(tmp_path, samples, problem):
