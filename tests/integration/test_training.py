@@ -176,7 +176,7 @@ os.replace = kill_or_replace
 def test_a_training_whose_model_was_not_saved_beside_its_checkpoint_resumes(
     recipe, trained, tmp_path, fault
 ):
-    exp = configure(recipe, fault, keep_nbest_models=3)  # all are averaged
+    exp = configure(recipe, f"not saved, {fault}", keep_nbest_models=3)  # all are averaged
     if fault == "killed":
         (tmp_path / "sitecustomize.py").write_text(KILLER)
         train(recipe, exp, check=False, PYTHONPATH=f"{tmp_path}:{environment()['PYTHONPATH']}")
