@@ -1,5 +1,6 @@
 """Bring audio to one sampling rate, one channel and one format."""
 
+import io
 import math
 import sys
 from collections.abc import Mapping
@@ -230,11 +231,25 @@ def _format_chunk(job: Job) -> Formatted:
                 done.paths[utt] = source
             else:
                 name = file_name(utt, f".{job.audio_format}")
-                soundfile.write(job.out / "audio" / name, whole, job.rate, subtype="PCM_16")
+                write_audio(job.out / "audio" / name, whole, job.rate)
                 done.paths[utt] = str(final / name)
     if vectors:
         done.paths.update(save_ark(job.out / "audio" / f"{job.number:05d}.ark", final, vectors))
     return done
+
+
+def write_audio(path: Path, samples: np.ndarray, rate: int) -> None:
+    """Write FLAC or WAV of 16 bits, by the suffix; an OSError names the path.
+
+    By way of memory: libsndfile says "System error" where a disk is full.
+    """
+    content = io.BytesIO()
+    soundfile.write(content, samples, rate, format=path.suffix[1:].upper(), subtype="PCM_16")
+    try:
+        path.write_bytes(content.getbuffer())
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def save_ark(ark: Path, final: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:

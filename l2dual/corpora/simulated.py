@@ -11,7 +11,6 @@ errors is the same audio at every severity, the number of jobs changes nothing, 
 describe the same audio.
 """
 
-import io
 import sys
 import time
 from collections.abc import Iterator
@@ -22,14 +21,14 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
-import soundfile
 from scipy.fft import next_fast_len
 
 from l2dual import engines, phonology
+from l2dual.audio import write_audio
 from l2dual.corpora import SPLITS, Utterance
 from l2dual.corpora.prompts import read_prompts
 from l2dual.errors import UsageError
-from l2dual.files import atomic_write, file_name
+from l2dual.files import file_name
 from l2dual.phonology.audible import read_table
 from l2dual.phonology.severity import Severity, load_severity
 
@@ -282,7 +281,7 @@ def _make(task: Task) -> Utterance:
     speech, surface, canonical = say_text(task)
     samples = _record(speech, task.speaker, of, _generator(of.seed, task.id))
     name = file_name(task.id, ".flac")
-    _write_flac(of.write_to / name, samples)
+    write_audio(of.write_to / name, samples, SAMPLING_RATE)
     facts = {"error_scale": f"{task.speaker.error_scale:.3f}", "voice": task.speaker.voice}
     if of.convention == "pronounced":  # which letters of the meaning were not said right
         facts["heard"] = phonology.load(of.language).heard(task.text, speech)
@@ -334,10 +333,3 @@ def coloured_noise(n_samples: int, slope: float, rng: np.random.Generator) -> np
     noise = np.fft.irfft(spectrum * np.maximum(frequencies, 50) ** (-slope / 2), length)
     noise = noise[:n_samples]
     return noise / np.sqrt(np.mean(noise**2))
-
-
-def _write_flac(path: Path, samples: np.ndarray) -> None:
-    flac = io.BytesIO()  # libsndfile would not say that a disk is full
-    soundfile.write(flac, samples, SAMPLING_RATE, format="FLAC", subtype="PCM_16")
-    with atomic_write(path, "wb") as stream:
-        stream.write(flac.getbuffer())

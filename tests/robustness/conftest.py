@@ -22,7 +22,7 @@ def pytest_terminal_summary(terminalreporter):
     if not any(tried.values()):
         return
     terminalreporter.section("hostile inputs and kills")
-    for name, count in tried.items():
+    for name, count in ((name, count) for name, count in tried.items() if count):
         what = "kills" if name == "test_kills" else "inputs"
         result = f"FAILED in {failed[name]}" if failed[name] else "held"
         terminalreporter.write_line(f"{HOLDS[name]}: {count} {what}: {result}")

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from l2dual import recording
-from l2dual.audio import BAD_AUDIO, format_audio, read_audio
+from l2dual.audio import BAD_AUDIO, format_audio, read_audio, write_audio
 from l2dual.bin.perturb_speed import perturb_speed
 from l2dual.datadir import UNKNOWN, DataDir, read_table
 from l2dual.errors import DataError
@@ -307,3 +307,10 @@ def test_a_speed_is_a_number_above_0(data, tmp_path, factors):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert f"--speed_factors '{factors}': give numbers" in done.stderr
+
+
+def test_a_full_disk_is_named(tmp_path):
+    (tmp_path / "a.flac").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as error:
+        write_audio(tmp_path / "a.flac", np.zeros(16000, dtype=np.int16), 16000)
+    assert error.value.filename == str(tmp_path / "a.flac")
