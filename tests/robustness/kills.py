@@ -21,7 +21,7 @@ from tests.checkout import Checkout
 HERE = Path(__file__).parent
 FARTHEST = 60  # changes of a file before a kill, at most
 UNCOMPARED = ("log", "tensorboard", "images", ".run", "report.html", "model.zip")  # times are in them
-COMMIT = re.compile(rb"\"?commit\"?: \"?[\w.-]+")  # it changes where someone works meanwhile
+VARIES = re.compile(rb"\"?(commit|train_seconds)\"?: \"?[\w.-]+")  # from one quiet run to the next
 PATIENCE = 120.0  # seconds that a killed run's jobs may take to end
 
 
@@ -136,7 +136,7 @@ def contents(recipe: Path) -> dict[str, Path]:
 def same(path: Path, expected: Path) -> bool:
     """Whether two files have the same bytes, or, where torch wrote them, the same weights."""
     if path.suffix != ".pth":
-        ours, theirs = (COMMIT.sub(b"", each.read_bytes()) for each in (path, expected))
+        ours, theirs = (VARIES.sub(b"", each.read_bytes()) for each in (path, expected))
         return ours == theirs
     ours, theirs = (torch.load(each, map_location="cpu", weights_only=False) for each in (path, expected))
     if "model" in ours:  # checkpoint.pth has times beside the weights
