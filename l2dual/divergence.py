@@ -7,7 +7,6 @@ from l2dual.datadir import DataDir, convention_of, has_meaning, has_surface, sur
 from l2dual.text import NAMES, NORMALIZER, distance, normalize, tokens
 
 BINS = ("0", "1-3", "4-10", "11+")
-POOLED = "1+"  # the bin of all that diverge, where a bin above 0 has too few
 NO_SURFACE = "the corpus does not say what was pronounced"
 
 # Percent of utterances per bin in AI-Hub L2 read speech (Cho & Kim 2026, Table 1)

@@ -19,3 +19,12 @@ def from_a_mac(folder):
 def without_audio(utterances):
     """What an utterance is but for the path, which is the disk's own."""
     return [{**vars(utterance), "audio": None} for utterance in utterances]
+
+
+def check_a_copy_from_a_mac(prepare, folder, request):
+    """A corpus reads the same after ``from_a_mac``, but for the paths of its recordings."""
+    utterances, info = prepare(folder, request)
+    from_a_mac(folder)
+    same, facts = prepare(folder, request)
+    assert without_audio(same) == without_audio(utterances) and facts == info
+    assert all(utterance.audio.is_file() for utterance in same)

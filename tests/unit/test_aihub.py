@@ -10,7 +10,7 @@ from l2dual.corpora import SPLITS, Request
 from l2dual.corpora.aihub import CONF, FIELD_MAPS, FieldMap, prepare
 from l2dual.datadir import DataDir, write_datadir
 from l2dual.errors import DataError, UsageError
-from tests.mac import from_a_mac, without_audio
+from tests.mac import check_a_copy_from_a_mac
 
 REQUEST = Request("ko", "heard")
 EDUCATIONAL = replace(REQUEST, field_map=CONF / "aihub_educational.yaml")
@@ -125,11 +125,7 @@ def test_utterance_of_505(set505):
 
 
 def test_a_copy_from_a_mac(set505):
-    utterances, info = prepare(set505, REQUEST)
-    from_a_mac(set505)
-    same, facts = prepare(set505, REQUEST)
-    assert without_audio(same) == without_audio(utterances) and facts == info
-    assert all(utterance.audio.is_file() for utterance in same)
+    check_a_copy_from_a_mac(prepare, set505, REQUEST)
 
 
 def test_surface_is_meaning_where_nothing_was_mispronounced(set505):

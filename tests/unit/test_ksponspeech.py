@@ -8,7 +8,7 @@ from l2dual.corpora import Request
 from l2dual.corpora.ksponspeech import prepare, read_dual
 from l2dual.datadir import DataDir, write_datadir
 from l2dual.errors import DataError
-from tests.mac import from_a_mac, without_audio
+from tests.mac import check_a_copy_from_a_mac
 
 REQUEST = Request("ko", "heard")
 LINES = {
@@ -79,11 +79,7 @@ def test_official_split(corpus):
 
 
 def test_a_copy_from_a_mac(corpus):
-    utterances, info = prepare(corpus, REQUEST)
-    from_a_mac(corpus)
-    same, facts = prepare(corpus, REQUEST)
-    assert without_audio(same) == without_audio(utterances) and facts == info
-    assert all(utterance.audio.is_file() for utterance in same)
+    check_a_copy_from_a_mac(prepare, corpus, REQUEST)
 
 
 def test_utterance(corpus):

@@ -9,7 +9,7 @@ from l2dual.corpora import Request, l2arctic
 from l2dual.corpora.l2arctic import prepare, transcribe
 from l2dual.datadir import DataDir, write_datadir
 from l2dual.errors import DataError
-from tests.mac import from_a_mac, without_audio
+from tests.mac import check_a_copy_from_a_mac
 
 REQUEST = Request(language="en", convention="pronounced")
 # One speaker of each split, and one who is in no spontaneous recording.
@@ -200,11 +200,7 @@ def test_data_directories_can_be_written(corpus, tmp_path):
 
 
 def test_a_copy_from_a_mac(corpus):
-    utterances, info = prepare(corpus, REQUEST)
-    from_a_mac(corpus)
-    same, facts = prepare(corpus, REQUEST)
-    assert without_audio(same) == without_audio(utterances) and facts == info
-    assert all(utterance.audio.is_file() for utterance in same)
+    check_a_copy_from_a_mac(prepare, corpus, REQUEST)
 
 
 def test_archives_unzipped_into_folders_of_their_name(corpus):

@@ -9,7 +9,7 @@ from l2dual.corpora import SPLITS, Request
 from l2dual.corpora.cleaning import plain
 from l2dual.corpora.pansori import prepare
 from l2dual.errors import DataError
-from tests.mac import from_a_mac, without_audio
+from tests.mac import check_a_copy_from_a_mac
 
 REQUEST = Request("ko", "pronounced")
 README = """### TEDxBusan: The true owner of land
@@ -64,11 +64,7 @@ def test_utterance(corpus):
 
 
 def test_a_copy_from_a_mac(corpus):
-    utterances, info = prepare(corpus, REQUEST)
-    from_a_mac(corpus)
-    same, facts = prepare(corpus, REQUEST)
-    assert without_audio(same) == without_audio(utterances) and facts == info
-    assert all(utterance.audio.is_file() for utterance in same)
+    check_a_copy_from_a_mac(prepare, corpus, REQUEST)
 
 
 def test_what_is_left_out_is_counted(corpus):
