@@ -16,8 +16,8 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-from l2dual.errors import run  # noqa: E402
 from l2dual.data.divergence import BINS, PAPER  # noqa: E402
+from l2dual.errors import run  # noqa: E402
 from l2dual.files import atomic_write, read_yaml  # noqa: E402
 from l2dual.report.plots import STYLE  # noqa: E402
 from l2dual.simulate import MODULES, engines  # noqa: E402

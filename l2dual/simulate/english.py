@@ -16,6 +16,7 @@ import yaml
 from l2dual.errors import DataError
 from l2dual.simulate.audible import audible_rules
 from l2dual.simulate.rules import BOUNDARY, Error, Rule, confusable, draw_errors, load_rules, pick
+from l2dual.text.english import VOICE as VOICE
 from l2dual.text.english import marked, plain, unlisted
 
 LANGUAGE = "en"

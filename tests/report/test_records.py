@@ -7,8 +7,6 @@ import sys
 
 import pytest
 import yaml
-from test_divergence import HEARD, make_data
-from test_score import HYPOTHESES, RUN
 
 from l2dual.bin.records import keep as keep_study
 from l2dual.data.datadir import DataDir, read_table
@@ -16,6 +14,8 @@ from l2dual.errors import DataError, UsageError
 from l2dual.report import records
 from l2dual.scoring.outcomes import gather, outcomes
 from l2dual.scoring.score import describe, score
+from tests.data.test_divergence import HEARD, make_data
+from tests.scoring.test_score import HYPOTHESES, RUN
 
 MADE_BY = {"commit": "abc", "command": "results"}
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_divergence import make_data
-from test_score import RUN
 
 from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError
@@ -17,6 +15,8 @@ from l2dual.scoring.outcomes import gather, outcomes
 from l2dual.scoring.results import read_results, write_results
 from l2dual.scoring.score import COUNTS, run_of, score, write_scored
 from l2dual.systems import OUTPUTS, baseline_of
+from tests.data.test_divergence import make_data
+from tests.scoring.test_score import RUN
 
 LETTERS = list("abcdefgh")
 SPEAKERS = "abcdefghij"

@@ -7,7 +7,6 @@ import jiwer
 import numpy as np
 import pytest
 import yaml
-from test_divergence import HEARD, make_data
 
 from l2dual.bin.results import seen_sentences
 from l2dual.data.datadir import DataDir, read_table
@@ -26,6 +25,7 @@ from l2dual.scoring.score import (
     write_records,
     write_scored,
 )
+from tests.data.test_divergence import HEARD, make_data
 
 RUN = {
     "system": "do",

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from l2dual.errors import UsageError
-from l2dual.simulate import audible, engines, english, korean, load
+from l2dual.simulate import audible, engines, english, korean, phonology
 from l2dual.simulate.engines import kokoro
 from l2dual.simulate.ipa import _table, ipa
 from l2dual.simulate.learners import check_preset
@@ -27,7 +27,7 @@ needs_kokoro = pytest.mark.skipif(bool(missing), reason=missing)
 
 
 def say(language="en", text="i think so", voice="af_heart", **settings):
-    return kokoro.say(language, load(language).canonical(text), voice, **settings)
+    return kokoro.say(language, phonology(language).canonical(text), voice, **settings)
 
 
 # --- IPA
@@ -44,7 +44,7 @@ def say(language="en", text="i think so", voice="af_heart", **settings):
     ],
 )
 def test_ipa(language, text, expected):
-    assert ipa(language, load(language).canonical(text)) == expected
+    assert ipa(language, phonology(language).canonical(text)) == expected
 
 
 def test_a_learners_errors_are_in_the_ipa():
@@ -167,13 +167,13 @@ def test_an_unknown_voice_and_too_long_a_text_are_named():
 @pytest.mark.parametrize("preset", sorted((ROOT / "conf/simulate").glob("*.yaml")))
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_the_presets_name_voices_that_are_there(preset, language):
-    check_preset(yaml.safe_load(preset.read_text()), preset.name, language, "kokoro")
+    check_preset(yaml.safe_phonology(preset.read_text()), preset.name, language, "kokoro")
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_the_gate_was_measured_for_every_rule(language):
     table = audible.read_table(language, "kokoro")
-    assert table.keys() == load(language).contrasts().keys()
+    assert table.keys() == phonology(language).contrasts().keys()
     threshold = audible.THRESHOLDS["kokoro"]
     assert all(row["audible"] == (row["ratio"] >= threshold) for row in table.values())
 
@@ -181,7 +181,7 @@ def test_the_gate_was_measured_for_every_rule(language):
 @needs_kokoro
 @pytest.mark.parametrize("language, name", [("en", "hh-f"), ("ko", "lateralize-n")])
 def test_the_stored_measurement_comes_out_again(language, name):
-    pairs = load(language).contrasts()[name]
+    pairs = phonology(language).contrasts()[name]
     row = audible.read_table(language, "kokoro")[name]
     again = audible.measure(language, {name: pairs}, "kokoro")[name]
     assert again["ratio"] == pytest.approx(row["ratio"], rel=0.05)

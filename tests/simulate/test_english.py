@@ -63,13 +63,13 @@ def test_every_word_is_aligned_whole():
     ],
 )
 def test_any_text_is_pronounced_and_what_is_guessed_is_known(text, phones, guessed):
-    assert english.pronounce(text) == phones
+    assert english_words.pronounce(text) == phones
     assert english_words.unlisted(text) == guessed
 
 
 def test_prompts_are_pronounced_as_learners_are_measured_against_them():
     for prompt in english.sentences(1)[:200]:
-        assert english.pronounce(prompt) == english.pronounced(english.canonical(prompt))
+        assert english_words.pronounce(prompt) == english.pronounced(english.canonical(prompt))
         assert not english_words.unlisted(prompt)
 
 
@@ -90,7 +90,7 @@ def _plain(marks) -> str:
 
 def test_a_word_in_another_script_is_named():
     with pytest.raises(DataError, match="'한국'"):
-        english.pronounce("the 한국")
+        english_words.pronounce("the 한국")
 
 
 def test_a_word_whose_letters_cannot_be_aligned_is_said_without_errors():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from l2dual.errors import DataError, UsageError
-from l2dual.simulate import audible, korean, load
+from l2dual.simulate import audible, korean, phonology
 from l2dual.simulate.korean import (
     CODA_PHONEMES,
     L1S,
@@ -330,7 +330,7 @@ def test_phonemes_are_those_of_the_voice_itself_up_to_allophones():
 
 
 def test_the_module_has_the_interface_that_the_simulator_uses():
-    module = load("ko")
+    module = phonology("ko")
     assert module is korean
     assert set(module.L1S) == {"english", "mandarin", "japanese", "vietnamese"}
     assert isinstance(module.canonical("가요"), Speech)

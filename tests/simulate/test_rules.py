@@ -5,7 +5,7 @@ import textwrap
 import pytest
 
 from l2dual.errors import DataError
-from l2dual.simulate import audible, load
+from l2dual.simulate import audible, phonology
 from l2dual.simulate.rules import read_rules
 from l2dual.text import espeak
 
@@ -84,7 +84,7 @@ def test_a_rule_that_no_word_shows_is_named():
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_the_stored_table_is_what_is_measured(language):
     """Every rule has a row; a few, the most doubtful among them, are measured again."""
-    module = load(language)
+    module = phonology(language)
     contrasts = module.contrasts()
     table = audible.read_table(language)
     assert table.keys() == contrasts.keys()
@@ -99,6 +99,6 @@ def test_the_stored_table_is_what_is_measured(language):
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_inaudible_rules_are_not_used(language):
-    module = load(language)
+    module = phonology(language)
     used = {rule.name for l1 in module.L1S for rule in module.rules(l1)}
     assert used and used <= audible.audible_rules(language)

@@ -9,7 +9,7 @@ import pytest
 from l2dual.data.divergence import PAPER
 from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml
-from l2dual.simulate import MODULES, load
+from l2dual.simulate import MODULES, phonology
 from l2dual.simulate import fit as fit_severity
 from l2dual.simulate.learners import say_text
 from l2dual.simulate.severity import CEILING, SETTINGS, Severity, load_severity
@@ -61,7 +61,7 @@ def test_errors_at_random_have_the_same_bins(language, preset):
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_higher_setting_keeps_every_error_of_a_lower_one(language, preset):
     grown = 0
-    module = load(language)
+    module = phonology(language)
     none = Severity(0, 0, 0)
     tasks = list(fit_severity._tasks(language, "espeak", preset, none, "rules", 1))[:100]
     for task in tasks:
@@ -105,7 +105,7 @@ def test_speakers_differ_and_a_factor_moves_them_all():
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_at_the_ceiling_nearly_every_rule_is_certain(language):
-    module = load(language)
+    module = phonology(language)
     rates = [rule.rate for l1 in module.L1S for rule in module.rules(l1)]
     assert np.mean(np.array(rates) * CEILING >= 1) > 0.95 and min(rates) * CEILING > 0.5
 

@@ -175,8 +175,8 @@ def test_nothing_is_downloaded_and_nltk_is_not_loaded():
 import socket, sys
 def refuse(*arguments): raise OSError("no network in this test")
 socket.socket.connect = socket.getaddrinfo = refuse
-from l2dual.simulate import load
-print(load("ko").pronounce("mp3 파일 3개"), "nltk" in sys.modules)
+from l2dual.text import pronunciation
+print(pronunciation("ko").pronounce("mp3 파일 3개"), "nltk" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "엠피쓰리 파일 세개 False\n" and not done.stderr
