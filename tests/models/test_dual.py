@@ -32,7 +32,7 @@ def any_encoder(request, build_model, monkeypatch):
     """A dual-output model with each of the encoders."""
     from l2dual.training import runs
 
-    plain = runs.read_yaml
+    plain = files.read_yaml
     monkeypatch.setattr(
         "tests.conftest.read_yaml",
         lambda path: {
