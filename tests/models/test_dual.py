@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from l2dual.errors import DataError, UsageError
+from l2dual.files import read_yaml
 from l2dual.models.search import DualDecoder, SearchOptions
 from l2dual.systems import active_outputs
 from tests.conftest import select
@@ -30,9 +31,7 @@ FOREIGN = {
 @pytest.fixture(params=ENCODERS)
 def any_encoder(request, build_model, monkeypatch):
     """A dual-output model with each of the encoders."""
-    from l2dual.training import runs
-
-    plain = files.read_yaml
+    plain = read_yaml
     monkeypatch.setattr(
         "tests.conftest.read_yaml",
         lambda path: {
