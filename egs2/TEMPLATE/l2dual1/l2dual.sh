@@ -17,7 +17,7 @@ skip_stages=                   # stages to leave out, as "2 11"
 systems="so_surface so_meaning do"  # systems to compare: names in conf/systems
 seeds=1                        # seeds of each system, as "1 2 3"
 language=                      # en or ko; set by the recipe
-corpus=simulated               # a name in conf/corpora.txt
+corpus=simulated               # a module of l2dual/corpora
 db=                            # path of your copy of the corpus; default: the path in db.sh
 columns=                       # column names of corpus table, as "meaning=Text,surface=Heard"
 allow_pipes=false              # true: run the commands in the wav.scp of corpus kaldi
@@ -89,9 +89,11 @@ conf() {  # conf NAME: the recipe's own conf/NAME, else the one that all recipes
 }
 
 one_of language "${language}" en ko
-mapfile -t corpora < <(grep -v '^#' "${root}/conf/corpora.txt")
-one_of corpus "${corpus}" "${corpora[@]%% *}"
-read -r _ languages conventions corpus_surface <<< "$(printf '%s\n' "${corpora[@]}" | grep "^${corpus} ")"
+mapfile -t corpora < <(python -c 'from l2dual.corpora import CORPORA; print(*CORPORA, sep="\n")')
+one_of corpus "${corpus}" "${corpora[@]}"
+facts=$(python -c 'import sys; from l2dual.corpora import facts; f = facts(sys.argv[1])
+print(",".join(f.languages), ",".join(f.conventions), f.surface)' "${corpus}")
+read -r languages conventions corpus_surface <<< "${facts}"
 [[ ,${languages}, == *,${language},* ]] \
     || die "corpus ${corpus} is in ${languages}: run it in egs2/l2_${languages}"
 surface_convention=${surface_convention:-${conventions%%,*}}
@@ -138,7 +140,7 @@ else
     train_config=${train_config:-$(conf train/real.yaml)}
 fi
 [[ ${data_seed} == 1 ]] || data_tag+=_data${data_seed}
-for file in ${prompts:+"${prompts}"} ${field_map:+"${field_map}"}; do
+for file in ${prompts:+"${prompts}"}; do
     [[ -f ${file} ]] || die "${file}: no such file (relative to $(pwd))"
 done
 one_of surface_convention "${surface_convention}" heard pronounced
@@ -273,14 +275,15 @@ stage_1() {  # a corpus -> data/TAG/{train,valid,test}
     choices+=(--seed "${data_seed}")
     if [[ ${corpus} == simulated ]]; then
         inputs+=("${root}"/l2dual/{text,simulate} "$(conf "simulate/${preset}.yaml")")
-        choices+=(--preset "$(conf "simulate/${preset}.yaml")" --severity "${severity}" --errors "${errors}")
+        choices+=(--db "$(conf "simulate/${preset}.yaml")" --severity "${severity}" --errors "${errors}")
         choices+=(--engine "${engine}")
         if [[ -n ${prompts} ]]; then inputs+=("${prompts}" "${root}/l2dual/simulate/prompts.py") choices+=(--prompts "${prompts}"); fi
     else
         inputs+=("${root}/l2dual/corpora/common/splits.py" "listing:${db}")
         choices+=(--db "${db}" --assume_surface "${assume_surface}" "${own_corpus[@]}" "${pipes[@]}")
         if [[ ${assume_surface} == true ]]; then inputs+=("${root}/l2dual/text"); fi
-        if [[ -n ${field_map} ]]; then inputs+=("${field_map}") choices+=(--field_map "${field_map}"); fi
+        if [[ -n ${field_map} ]]; then choices+=(--field_map "${field_map}"); fi
+        if [[ -f ${field_map} ]]; then inputs+=("${field_map}"); fi
     fi
     plan "${data}" "${inputs[@]}" -- local/data.sh "${choices[@]}" --nj "${nj}" --out @OUT@
     launch prepare "${train_cmd} --num_threads ${nj}"
@@ -344,7 +347,7 @@ stage_4() {  # dump/TAG/formatted -> dump/TAG/{train,valid,test}, and what was d
     title "Filter"
     local split frames=(--frames_per_second "${frames_per_second}")
     if [[ -z ${frames_per_second} ]]; then
-        frames=(--encoder "$(python -m l2dual.bin.encoder --train_config "${train_config}" --fs "${fs}")")
+        frames=(--train_config "${train_config}")
     fi
     for split in $(splits); do
         plan "${dump}/${split}" "${dump}/formatted/${split}" -- \
@@ -496,7 +499,7 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, RESULTS/results.jso
     done
     launch results "${decode_cmd}"
     [[ ${budgets} == *half* ]] || rm -f "${resultdir}"/results_half.json  # of other runs
-    for budget in ${budgets}; do python -m l2dual.bin.summary "$(result_file results "${budget}")"; done
+    tell results
 }
 
 earlier_scores() {  # earlier_scores BUDGET: those of other systems and seeds, scored by earlier calls
