@@ -4,24 +4,45 @@
     eval "$(python -m l2dual.recipe.settings prepared --language en OPTION...)"   after stage 1
 """
 
-import fcntl
+import itertools
+import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from l2dual.corpora import facts
+import yaml
+
+from l2dual.corpora import CORPORA, facts
 from l2dual.errors import UsageError, run
-from l2dual.files import read_yaml
+from l2dual.files import atomic_write, read_yaml
 from l2dual.recipe import studies
-from l2dual.recipe.definition import clean, conf, data_tag, digest, dump_tag, format_tag
-from l2dual.recipe.options import asks_for_help, bash_help, parse
+from l2dual.recipe.definition import (
+    SIMULATED,
+    Definition,
+    clean,
+    conf,
+    data_tag,
+    differences,
+    digest,
+    dump_tag,
+    format_tag,
+    stem,
+)
+from l2dual.recipe.options import GROUPS, OPTIONS, asks_for_help, bash_help, parse
 from l2dual.recipe.studies import Study
-from l2dual.systems import OUTPUTS, System, read_system
+from l2dual.systems import OUTPUTS, read_system
 
 SPLITS = ("train", "valid", "test")
+RUN = re.compile(r"(\w[\w-]*)\.seed(\d+)")  # the name of a run: system, seed
+OF_DATA = [option.name for option in GROUPS["data"] if option.defines] + ["simulated"]
+SUFFIXES = {"whole": "", "half": "_half"}  # of what is made with the checkpoint of a budget
+PASSED = """
+    stage stop_stage expdir corpus speed_factors audio_format fs min_seconds max_seconds nbpe nj num_threads ngpu num_nodes test_data train_args
+""".split()  # options that the stages use as they are
 
 
 def main() -> None:
@@ -32,10 +53,12 @@ def main() -> None:
     given = parse(arguments)
     study = studies.choose(given, given.pop("language"))
     check(study)
-    variables = Stages(study).variables()
+    stages = Stages(study)
+    variables = stages.variables()
     if mode == "start":
         check_gpus(study.options)
         studies.record(study, os.environ.get("L2DUAL_COMMAND", "./run.sh"))
+        record_data(stages.data.name, study.definition)
     print(bash(variables))
 
 
@@ -68,7 +91,8 @@ def check(study: Study) -> None:
         raise UsageError(f"--num_nodes {options['num_nodes']} needs Slurm: set cmd_backend=slurm in cmd.sh")
     _check_corpus(options)
     for name in ("prompts", "field_map", "decode_config"):
-        if options[name] and not Path(options[name]).is_file():
+        named = name == "field_map" and "/" not in options[name] and "." not in options[name]
+        if options[name] and not named and not Path(options[name]).is_file():
             raise UsageError(f"--{name} {options[name]}: no such file (relative to {Path.cwd()})")
     if options["cache_features"] == "true" and study.definition["model"].get("frontend") != "pretrained":
         raise UsageError(
@@ -148,7 +172,7 @@ class Stages:
 
     def __init__(self, study: Study):
         self.study, self.options, self.definition = study, study.options, study.definition
-        self.data = Path("data", data_name(study))
+        self.data = Path("data", data_name(study.definition))
         formatted = format_tag(self.definition, self.data.name)
         self.formatted = Path("dump", formatted, "formatted")
         self.dump = Path("dump", dump_tag(self.definition, formatted))
@@ -173,3 +197,179 @@ class Stages:
             **self._training(),
             **self._decoding(),
         }
+
+    def _texts(self) -> list[str]:
+        """The outputs that the corpus has texts for; UsageError if a system needs another to train on."""
+        corpus = self.options["corpus"]
+        infos = [read_yaml(path) for path in sorted(self.data.glob("*/corpus.yaml"))]
+        lacking = [output for output in OUTPUTS if any(info.get(output) == "none" for info in infos)]
+        if not infos and facts(corpus).surface == "none" and self.options["assume_surface"] == "false":
+            lacking = ["surface"]
+        remedies = {
+            "meaning": "use --systems so_surface",
+            "surface": "use --systems so_meaning, or --assume_surface true, which assumes no errors",
+        }
+        if "train" not in self.splits:
+            if int(self.options["stop_stage"]) > 4:
+                raise UsageError(
+                    f"{self.data}: has no training data: prepare it with --stop_stage 4; to decode it with trained "
+                    f"systems, run with their options, --stage 9 and --test_data {self.dump}"
+                )
+            return list(OUTPUTS)
+        for name, system in self.systems.items():
+            for output in system.outputs:
+                if output in lacking:
+                    raise UsageError(
+                        f"corpus {corpus} does not provide a {output}, which {name} needs: {remedies[output]}"
+                    )
+        return [output for output in OUTPUTS if output not in lacking]
+
+    def _preparation(self) -> dict[str, object]:
+        """Stages 1 to 7."""
+        options, root = self.options, os.environ.get("L2DUAL_ROOT", "../..")
+        simulated = options["corpus"] == "simulated"
+        db = conf("simulate", options["simulate"]) if simulated else options["db"]
+        prepare = ["--corpus", options["corpus"], "--language", self.study.language, "--db", db]
+        prepare += ["--convention", self.definition["surface_convention"], "--seed", options["data_seed"]]
+        for name in ("assume_surface", "columns", "canonical", "allow_pipes", "field_map", *SIMULATED[1:]):
+            if options[name] != OPTIONS[name].default:
+                prepare += [f"--{name}", options[name]]
+        inputs = [f"{root}/l2dual/corpora/{options['corpus']}.py"]
+        if simulated:
+            inputs += [db, f"{root}/l2dual/text", f"{root}/l2dual/simulate"]
+        else:
+            inputs += [f"listing:{db}", f"{root}/l2dual/corpora/common/splits.py"]
+            inputs += [f"{root}/l2dual/text"] * (options["assume_surface"] == "true")
+        inputs += [options[name] for name in ("prompts", "field_map") if os.path.isfile(options[name])]
+        speeds = clean(options["speed_factors"])
+        frames = options["frames_per_second"]
+        return {
+            "prepare": prepare,
+            "prepare_inputs": inputs,
+            "perturbed": f"{self.data}_sp{speeds}" if speeds else "",
+            "pipes": ["--allow_pipes", "true"] if options["allow_pipes"] == "true" else [],
+            "frames": ["--frames_per_second", frames] if frames else ["--train_config", self.train_config],
+            "left_out": ["--leave_out_l1", options["leave_out_l1"]] if options["leave_out_l1"] else [],
+            "joint": self.definition["token_joint"],
+            "tokens": {output: self.dump / "tokens" / self._token_name(output) for output in OUTPUTS},
+            "token_types": {output: self.definition[f"{output}_token_type"] for output in OUTPUTS},
+        }
+
+    def _token_name(self, output: str) -> str:
+        kind = self.definition[f"{output}_token_type"]
+        kind += self.options["nbpe"] if kind == "bpe" else ""
+        return f"joint_{kind}" if self.definition["token_joint"] == "true" else f"{output}_{kind}"
+
+    @property
+    def train_config(self) -> Path:
+        """The training configuration, with --train_args."""
+        changed = self.study.directory / "train.yaml"
+        return changed if self.options["train_args"] else Path(self.definition["train_config"])
+
+    def _cached(self) -> dict[str, object]:
+        """The input of the models: audio, or the states of a frozen front-end that are kept."""
+        if self.options["cache_features"] == "false":
+            return {"feats": self.dump, "cached_splits": [], "frontend_conf": "", "weights": ""}
+        front = self.definition["model"].get("frontend_conf") or {}
+        kept = json.dumps({key: value for key, value in front.items() if key != "stack"}, ensure_ascii=False)
+        weights = str(front.get("path", ""))
+        feats = self.dump / f"cached_{stem(weights)}_{digest(kept)}"
+        return {"feats": feats, "cached_splits": list(SPLITS), "frontend_conf": kept, "weights": weights}
+
+    def _training(self) -> dict[str, object]:
+        """Stages 7 and 8."""
+        exp, options = self.study.directory, self.options
+        asked = [(int(seed), name) for seed in options["seeds"].split() for name in options["systems"].split()]
+        runs = [exp / f"{name}.seed{seed}" for seed, name in asked]
+        for run in runs:
+            if runs.count(run) > 1:
+                raise UsageError(f"--systems and --seeds name {run} twice")
+        found = {path.parent for path in exp.glob(f"{studies.RUNS}/trained") if RUN.fullmatch(path.parent.name)}
+        return {
+            **self._cached(),
+            "train_config": self.train_config,
+            "stats": exp / "stats",
+            # two decoders first, so that no core waits at the end
+            "runs": sorted(runs, key=lambda run: len(self.systems[_split(run)[0]].outputs) == 1),
+            "system_files": {name: conf("systems", name) for name in self.systems},
+            "trained": sorted({*runs, *found}, key=self._place),  # also those of earlier calls
+        }
+
+    def _place(self, run: Path) -> tuple:
+        name, seed = _split(run)
+        file = conf("systems", name)
+        return seed, read_system(file).place if file.is_file() else (True, 0, name)
+
+    def _decoding(self) -> dict[str, object]:
+        """Stages 9 to 12."""
+        exp, options = self.study.directory, self.options
+        config = Path(options["decode_config"] or conf("", "decode"))
+        cached = Path(self._cached()["feats"])
+        decoded, results, test, feats = stem(str(config)), exp, self.dump / "test", cached / "test"
+        if options["test_data"]:
+            test = feats = Path(options["test_data"], "test")
+            results = exp / f"on_{test.parent.name}"
+            decoded = {budget: f"{decoded}{suffix}_{results.name}" for budget, suffix in SUFFIXES.items()}
+        else:
+            decoded = {budget: f"{decoded}{suffix}" for budget, suffix in SUFFIXES.items()}
+        gpu = options["gpu_inference"] or str(options["ngpu"] != "0").lower()
+        return {
+            "decode_config": config,
+            "decoded": decoded,
+            "results": results,
+            "log": results / "log",
+            "test_set": test,
+            "test_feats": feats,
+            "budgets": list(dict.fromkeys(options["budgets"].split())),
+            "suffixes": SUFFIXES,
+            "analyses": [] if options["test_data"] else self._analyses(),
+            "fit_on": {"retrained": "train", "probes": "valid"},
+            "decode_gpu": int(gpu == "true"),
+            "decode_jobs": ["--max_jobs", options["inference_nj"]] if options["inference_nj"] else [],
+        }
+
+
+    def _analyses(self) -> list[str]:
+        """Of stage 11, the long ones first."""
+        two_outputs = ["probes", "decoders", "subspaces"] if "surface" in self.texts else []
+        return ["retrained"] * (self.options["retrained"] == "true") + two_outputs + ["cka", "gradients"]
+
+
+def data_name(definition: Definition) -> str:
+    """The data's tag: of several data with one tag, the second has _2, and so on."""
+    tag = name = data_tag(definition)
+    for number in itertools.count(2):
+        record = _data_record(name)
+        if not record.is_file() or not differences(read_yaml(record), _data_part(definition)):
+            break
+        name = f"{tag}_{number}"
+    return name
+
+
+def record_data(name: str, definition: Definition) -> None:
+    """Keep what data are, beside them."""
+    if not _data_record(name).is_file():
+        with atomic_write(_data_record(name)) as stream:
+            yaml.safe_dump(_data_part(definition), stream, allow_unicode=True, sort_keys=False)
+
+
+def _data_record(name: str) -> Path:
+    return Path("data", f".{name}.yaml")
+
+
+def _data_part(definition: Definition) -> Definition:
+    return {name: definition[name] for name in OF_DATA if name in definition}
+
+
+def _split(run: Path) -> tuple[str, int]:
+    """The system and the seed of a run, by its name."""
+    name, _, seed = run.name.rpartition(".seed")
+    return name, int(seed)
+
+
+def _has_lines(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+if __name__ == "__main__":
+    run(main)
