@@ -63,7 +63,7 @@ def choose(given: Mapping[str, str], language: str) -> Study:
         raise _unknown(base, expdir)
     if name and not known and not given.keys() & {"base", *DEFINING}:
         raise _unknown(name, expdir)
-    start = _options(base, expdir)
+    start = options_of(base, expdir)
     if given.get("corpus", start["corpus"]) != start["corpus"]:  # nothing of the base's data fits
         base, start = given["corpus"], _defaults() | {"corpus": given["corpus"]}
     options = start | given
@@ -96,7 +96,7 @@ def _defaults() -> dict[str, str]:
     return {name: option.default for name, option in OPTIONS.items()}
 
 
-def _options(name: str, expdir: Path) -> dict[str, str]:
+def options_of(name: str, expdir: Path) -> dict[str, str]:
     """The options of a study that a file or a record has, and the defaults of the others."""
     file = FILES / f"{name}.yaml"
     content = read_yaml(file) if file.is_file() else read_yaml(expdir / name / "study.yaml")["options"]
@@ -121,7 +121,7 @@ def _free(name: str, new: Definition, language: str, expdir: Path) -> str:
     """``name``, or a longer one if a file defines another study of that name."""
     if not (FILES / f"{name}.yaml").is_file():
         return name
-    taken = define(_options(name, expdir), language)
+    taken = define(options_of(name, expdir), language)
     return f"{name}_{stem(new['train_config'])}" if differences(taken, new) else name
 
 

@@ -159,7 +159,7 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
         for run in "${runs[@]}"; do
             for budget in "${budgets[@]}"; do
                     job "${run}/${decoded[${budget}]}/test" "${run}/trained" "${test_feats}" "${decode_config}" -- \
-                    python -m l2dual.bin.decode --exp "${run}" --budget "${budget}" --data "${test_feats}" \
+                    python -m l2dual.bin.decode --exp "${run}" ${suffixes[${budget}]:+--checkpoint half.pth} --data "${test_feats}" \
                     --config "${decode_config}" --ngpu "${decode_gpu}" --out @OUT@
             done
         done
