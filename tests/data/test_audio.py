@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from l2dual.bin.perturb_speed import perturb_speed
 from l2dual.data import recording
 from l2dual.data.audio import BAD_AUDIO, format_audio, read_audio, write_audio
 from l2dual.data.datadir import UNKNOWN, DataDir, read_table
