@@ -44,7 +44,7 @@ def main() -> None:
     )
     frames = parser.add_mutually_exclusive_group()
     frames.add_argument("--train_config", type=Path, help="count the encoder's frames by it, as stage 4")
-    frames.add_argument("--frames_per_second", type=positive_float, default=25.0, help="of the encoder")
+    frames.add_argument("--frames_per_second", type=positive_float, help="of the encoder")
     parser.add_argument("--fs", type=positive_int, default=16000, help="least sampling rate in Hz")
     parser.add_argument("--nj", type=positive_int, default=1, help="processes that decode audio")
     parser.add_argument("--allow_pipes", type=boolean, default=False,
