@@ -9,7 +9,7 @@
 """
 
 import math
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +22,6 @@ KINDS = {  # of the section, whose keys run.yaml has too
     "label": (str, "a line of text"),
     "order": (int, "a whole number"),
     "baselines": (dict, "for each output a list of systems"),
-}
-SINGLE = {output: f"so_{output}" for output in OUTPUTS}  # the single-output system of each
-CONTROL = {output: f"{name}_ctc" for output, name in SINGLE.items()}  # with CTC : attention 1 : 2
-MATCHED = {  # dual-output systems with the CTC : attention of a control instead of so_OUTPUT's
-    "do_ctc": CONTROL,
-    "do_equal": {"surface": CONTROL["surface"]},
-    "do_ctc_meaning": {"meaning": CONTROL["meaning"]},
 }
 LossWeights = Mapping[str, Mapping[str, float]]
 
@@ -53,15 +46,18 @@ class System:
         """Key of its place in tables."""
         return not self.single, self.order, self.name
 
-    def baseline(self, output: str, scored: Container[str]) -> str | None:
-        """The baseline of an output, of the systems that were ``scored``; None if there is none."""
-        return next((name for name in self.baselines.get(output, ()) if name in scored), None)
+    def baseline(self, output: str, systems: Iterable["System"]) -> str | None:
+        """The baseline of an output, of those among ``systems``; None if there is none."""
+        singles = {one.name for one in systems if one.single and output in one.outputs}
+        return next((name for name in self.baselines.get(output, ()) if name in singles), None)
 
 
 def reference(system: System, output: str, systems: Iterable[System]) -> str | None:
-    """Beside which of ``systems`` one is set: its baseline, or the first single-output one of an output."""
-    singles = [one.name for one in sorted(systems, key=lambda one: one.place) if one.outputs == (output,)]
-    return system.baseline(output, singles) if system.baselines else next(iter(singles), None)
+    """Beside which of ``systems`` one is set: its baseline; of a single-output one, the first of the output."""
+    systems = sorted(systems, key=lambda one: one.place)
+    if system.baselines:
+        return system.baseline(output, systems)
+    return next((one.name for one in systems if one.single and output in one.outputs), None)
 
 
 def read_system(path: Path) -> System:
@@ -116,23 +112,6 @@ def _checked(name: str, outputs: tuple[str, ...], said: object) -> System:
         if not isinstance(names, list) or not names or not all(isinstance(one, str) for one in names):
             raise UsageError(f"{SECTION}: baselines of {output!r}: {names!r}: give a list of single-output systems")
     return System(name, outputs, said["label"], said["order"], {output: tuple(baselines[output]) for output in wanted})
-
-
-def is_single(system: str) -> bool:
-    """Whether a system, by its name, has one output: so_surface, so_meaning or a control of theirs."""
-    return system.startswith("so_")
-
-
-def baseline_of(system: str, output: str, scored: Iterable[str]) -> str | None:
-    """The baseline of one output of a dual-output system; None if it is not scored.
-
-    It is the control with the same CTC : attention if that is among ``scored`` (the systems that
-    have the output), otherwise so_OUTPUT.
-    """
-    if is_single(system):
-        return None
-    wanted = (MATCHED.get(system, {}).get(output), SINGLE[output])
-    return next((name for name in wanted if name in set(scored)), None)
 
 
 def active_outputs(loss_weights: LossWeights) -> tuple[str, ...]:

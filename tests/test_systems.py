@@ -31,10 +31,13 @@ def test_every_baseline_is_a_single_output_system_of_that_output(systems):
 
 
 def test_the_first_baseline_that_was_scored(systems):
-    assert systems["do_ctc"].baseline("surface", systems) == "so_surface_ctc"
-    assert systems["do_ctc"].baseline("surface", ["so_surface"]) == "so_surface"
-    assert systems["do"].baseline("meaning", ["do", "so_surface"]) is None
-    assert systems["so_surface_ctc"].baseline("surface", systems) is None
+    def of(name, output, *others):
+        return systems[name].baseline(output, [systems[one] for one in others or systems])
+
+    assert of("do_ctc", "surface") == "so_surface_ctc"
+    assert of("do_ctc", "surface", "do_ctc", "so_surface") == "so_surface"
+    assert of("do", "meaning", "do", "so_surface") is None
+    assert of("so_surface_ctc", "surface") is None
 
 
 def test_beside_which_system_one_is_set(systems):

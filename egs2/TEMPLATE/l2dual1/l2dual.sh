@@ -177,11 +177,13 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
         done
         launch score "${decode_cmd}"
         for budget in "${budgets[@]}"; do
-            scores=("${exp}"/*.seed*[0-9]/"${decoded[${budget}]}"/score)  # also those of earlier calls
-            job "${results}/results${suffixes[${budget}]}.json" "${scores[@]}" "${test_set}" \
+            scores=("${runs[@]/%//${decoded[${budget}]}/score}") also=()
+            for score in "${exp}"/*.seed*[0-9]/"${decoded[${budget}]}"/score; do  # of earlier calls
+                if [[ " ${scores[*]} " != *" ${score} "* ]]; then also+=("${score}"); fi
+            done
+            job "${results}/results${suffixes[${budget}]}.json" "${scores[@]}" "${also[@]}" "${test_set}" \
                 "${code}"/{scoring/{outcomes,results,stats},systems}.py -- \
-                python -m l2dual.bin.results "${runs[@]/%//${decoded[${budget}]}/score}" --data "${test_set}" \
-                --also "${scores[@]}" --out @OUT@
+                python -m l2dual.bin.results "${scores[@]}" --data "${test_set}" --also "${also[@]}" --out @OUT@
         done
         launch results "${decode_cmd}"
         tell results
