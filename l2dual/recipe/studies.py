@@ -71,9 +71,9 @@ def choose(given: Mapping[str, str], language: str) -> Study:
     old, new = define(start, language), define(options, language)
     if known and (found := differences(old, new)):
         raise _refused(name, found, f"give them with --base {name} instead, which makes a study of its own")
-    name = name or _free(variant(base, old, new), new, language, expdir)
+    name = name or _free(variant(base, old, new, given), new, language, expdir)
     _check_record(Path(expdir, name), new)
-    changes = [f"{key} {new[key] or options[key]}" for key in DEFINING if new[key] != old[key] and key != "corpus"]
+    changes = [f"{key} {new[key] or options[key]}" for key in DEFINING if key in given and new[key] != old[key] and key != "corpus"]
     said = f": {base}, but with {', '.join(changes)}" if changes else "" if name == base else f": {base}"
     return Study(name, language, base, options, new, f"study {name} ({Path(expdir, name)}){said}")
 

@@ -52,7 +52,7 @@ def _places(path: Path, study: Study) -> str:
 def _next(studies: list[Study]) -> str:
     if any(map(nothing_learned, studies)):
         if all(study.results.meta.corpus == "simulated" for study in studies):
-            return "./run.sh --preset mini (a corpus that systems learn from; half an hour)"
+            return "./run.sh --study mini (a corpus that systems learn from; half an hour)"
         return "train on more, or a pretrained encoder: docs/encoders.md"
     if min(len({run.seed for run in study.results.meta.runs}) for study in studies) < 3:
         return './run.sh --seeds "1 2 3" (intervals need three seeds)'

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -10,18 +11,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TEMPLATE = ROOT / "egs2/TEMPLATE/l2dual1"
-HEAD = f"""\
-set -euo pipefail
-. "{TEMPLATE}/options.sh"
-. "{TEMPLATE}/make.sh"
-made_by() {{ echo 4; }}
-direct() {{ bash "${{4//JOB/1}}"; }}  # a launcher
-log_dir=log
+SCRIPT = (ROOT / "egs2/TEMPLATE/l2dual1/l2dual.sh").read_text()
+HEAD = SCRIPT[: SCRIPT.index("\nset -a\n")] + """
+log=log jobs=() L2DUAL_COMMAND=./run.sh
 """
+DIRECT = """\
+#!/bin/bash
+exec bash "${4//JOB/1}"
+"""  # a launcher
 MAKE = {
-    "file": 'plan out -- bash -c \'echo "$1" > "$2"\' _ "$1" @OUT@; launch make direct',
-    "directory": 'plan out -- bash -c \'mkdir "$2"; echo "$1" > "$2/x"\' _ "$1" @OUT@; launch make direct',
+    "file": 'job out -- bash -c \'echo "$1" > "$2"\' _ "$1" @OUT@; launch make direct',
+    "directory": 'job out -- bash -c \'mkdir "$2"; echo "$1" > "$2/x"\' _ "$1" @OUT@; launch make direct',
 }
 # Stands before rm and mv on PATH: at call KILL_AT it kills the job, before or after doing its work.
 SHIM = """\
@@ -34,11 +34,24 @@ echo "$calls" > calls
 """
 
 
+def variables(directory: Path) -> dict[str, str]:
+    """The environment of a recipe, and a directory bin on PATH with the launcher `direct`."""
+    (directory / "bin").mkdir(exist_ok=True)
+    write(directory / "bin/direct", DIRECT)
+    path = f"{directory}/bin:{ROOT}/tools/launch:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+
+
+def write(path: Path, script: str) -> None:
+    path.write_text(script)
+    path.chmod(0o755)
+
+
 def bash(directory: Path, script: str, *arguments: str, **environment: str):
     return subprocess.run(
         ["bash", "-c", HEAD + script, "bash", *arguments],
         cwd=directory,
-        env=os.environ | {"PATH": f"{directory}/bin:{ROOT}/tools/launch:{os.environ['PATH']}"} | environment,
+        env=variables(directory) | environment,
         capture_output=True,
         text=True,
         timeout=60,
@@ -64,8 +77,7 @@ def wait_until(condition) -> None:
 def test_a_stamp_never_describes_other_content(tmp_path, kind, when):
     (tmp_path / "bin").mkdir()
     for name in ("rm", "mv"):
-        (tmp_path / "bin" / name).write_text(SHIM)
-        (tmp_path / "bin" / name).chmod(0o755)
+        write(tmp_path / "bin" / name, SHIM)
 
     def make(option: str, kill_at: str = "") -> tuple[str, int]:
         (tmp_path / "calls").write_text("0")
@@ -85,15 +97,14 @@ def test_a_stamp_never_describes_other_content(tmp_path, kind, when):
 
 
 JOB = "echo $$ > job; sleep 60 & echo $! > child; wait"
-RUN = f"claim exp; plan out -- bash -c '{JOB}'; launch make local.py; echo went on"
+RUN = f"claim exp; job out -- bash -c '{JOB}'; launch make local.py; echo went on"
 
 
 @pytest.fixture
 def run(tmp_path):
     """A run with a job at work, and the processes of the job."""
-    environment = os.environ | {"PATH": f"{ROOT}/tools/launch:{os.environ['PATH']}"}
     process = subprocess.Popen(
-        ["bash", "-c", HEAD + RUN], cwd=tmp_path, env=environment, start_new_session=True
+        ["bash", "-c", HEAD + RUN], cwd=tmp_path, env=variables(tmp_path), start_new_session=True
     )
     files = [tmp_path / "job", tmp_path / "child"]
     wait_until(lambda: all(file.exists() and file.read_text().strip() for file in files))
@@ -132,18 +143,18 @@ def test_a_recording_that_was_replaced_is_another_input(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "a b.wav").write_bytes(b"old")
     (tmp_path / "data/wav.scp").write_text("a-1 a b.wav\na-2 no.wav\na-3 a.ark:8\n")
-    plan = 'plan out data recordings:data -- cp data/wav.scp @OUT@; echo "planned: ${planned[*]}"; launch x direct'
-    assert "planned: out" in bash(tmp_path, plan).stdout
-    assert "out: up to date" in bash(tmp_path, plan).stdout
+    plan = "job out data recordings:data -- cp data/wav.scp @OUT@; launch x direct"
+    assert bash(tmp_path, plan).stdout == ""
+    assert bash(tmp_path, plan).stdout == "out: up to date\n"
     for name, content in (("a b.wav", b"new"), ("a.ark", b"other")):
         (tmp_path / name).write_bytes(content)
-        assert "planned: out" in bash(tmp_path, plan).stdout
-        assert "out: up to date" in bash(tmp_path, plan).stdout
+        assert bash(tmp_path, plan).stdout == ""
+        assert bash(tmp_path, plan).stdout == "out: up to date\n"
 
 
 def test_what_is_made_alike_by_another_command_is_no_other_input(tmp_path):
     (tmp_path / "in").write_text("1")
-    plans = 'plan out in -- cp in @OUT@ ${1:-}; launch x direct; plan next out -- cp out @OUT@; launch y direct'
+    plans = 'job out in -- cp in @OUT@ ${1:-}; launch x direct; job next out -- cp out @OUT@; launch y direct'
     bash(tmp_path, plans)
     again = bash(tmp_path, plans, "-f").stdout
     assert "out: up to date" not in again and "next: up to date" in again
@@ -157,8 +168,8 @@ def test_a_recording_used_where_it_lies_is_another_input_further_on(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"old")
     (tmp_path / "data/wav.scp").write_text("a a.wav\n")
     plans = """
-        plan formatted data recordings:data -- cp -r data @OUT@; launch x direct
-        plan filtered formatted -- cp -r formatted @OUT@; launch y direct
+        job formatted data recordings:data -- cp -r data @OUT@; launch x direct
+        job filtered formatted -- cp -r formatted @OUT@; launch y direct
     """
     bash(tmp_path, plans)
     (tmp_path / "a.wav").write_bytes(b"new!")
@@ -166,41 +177,61 @@ def test_a_recording_used_where_it_lies_is_another_input_further_on(tmp_path):
     assert bash(tmp_path, plans).stdout == "formatted: up to date\nfiltered: up to date\n"
 
 
-def test_a_missing_input_names_the_stage_that_makes_it(tmp_path):
-    done = bash(tmp_path, "plan out none -- true")
-    assert (done.returncode, done.stderr) == (1, "l2dual: error: none: not found: run stage 4 first\n")
-
-
-OPTIONS = """\
-# Options: --name value
-stage=1          # first stage
-train_config=    # a file
-# End of options
-"""
-
-
 @pytest.mark.parametrize(
-    "arguments, said",
+    "path, stage",
     [
-        (["--train_config", "a b"], "1|a b"),
-        (["--train-config=x=y", "--stage=3"], "3|x=y"),
-        (["--train_config="], "1|"),
-        (["--stagge", "2"], "error: unknown option --stagge: did you mean --stage? See --help"),
-        (["--trainconfig=x"], "error: unknown option --trainconfig: did you mean --train_config?"),
-        (["--x[$(touch ran)]", "1"], "error: unknown option --x[$(touch ran)]:"),
-        (["--stage\n$(touch ran)", "1"], "error: unknown option --stage\n"),
-        (["--stage train_config", "1"], "error: unknown option"),
-        (["--dial=double"], "error: --dial is now --severity"),
-        (["--", "1"], "error: unknown option --:"),
-        (["--stage"], "error: option --stage needs a value"),
-        (["--train_config", "--stage"], "error: option --train_config needs a value"),
-        (["tiny"], "error: unexpected argument 'tiny'"),
+        ("data/x", 1), ("data/x_sp0.9-1.1/train_sp", 2), ("dump/x/formatted/test", 3), ("dump/x/test", 4),
+        ("dump/x/tokens/joint_char", 5), ("dump/x/cached_w_1a/test", 7), ("exp/s/stats", 7), ("exp/s/do.seed1", 8),
+        ("exp/s/do.seed1/trained", 8), ("exp/s/do.seed1/decode/test", 9), ("exp/s/do.seed1/decode/score", 10),
+        ("exp/s/on_x/results_half.json", 10),
     ],
-)
-def test_options_are_understood_or_the_nearest_is_named(tmp_path, arguments, said):
-    (tmp_path / "options").write_text(OPTIONS)
-    script = '. ./options; parse_options options "$@"; echo "$stage|$train_config"'
-    done = bash(tmp_path, script, *arguments)
-    assert said in done.stdout + done.stderr
-    assert (done.returncode == 0) == ("error" not in said)
-    assert [path.name for path in tmp_path.iterdir()] == ["options"]
+)  # fmt: skip
+def test_a_missing_input_names_the_stage_that_makes_it(tmp_path, path, stage):
+    done = bash(tmp_path, f"job out {path} -- true; launch x direct")
+    assert (done.returncode, done.stderr) == (1, f"l2dual: error: {path}: not found: run stage {stage} first\n")
+
+
+def test_a_listing_counts_by_names_sizes_and_times(tmp_path):
+    (tmp_path / "db/a").mkdir(parents=True)
+    (tmp_path / "db/a/x.wav").write_bytes(b"1")
+    plan = "job out listing:db -- touch @OUT@; launch x direct"
+    assert bash(tmp_path, plan).stdout == "" and "up to date" in bash(tmp_path, plan).stdout
+    (tmp_path / "db").rename(tmp_path / "moved")
+    moved = plan.replace("listing:db", "listing:moved")
+    assert "up to date" in bash(tmp_path, moved).stdout
+    (tmp_path / "moved/a/x.wav").write_bytes(b"2")
+    assert bash(tmp_path, moved).stdout == ""
+
+
+def test_options_that_change_no_result_are_left_out(tmp_path):
+    plan = "job out -- bash -c 'echo >> count' _ --nj $1 --ngpu $1 --config $2 {}; launch x direct --ignore config"
+    for words, made in (("1 a", 1), ("2 a", 1), ("2 b", 1)):
+        bash(tmp_path, plan.format(""), *words.split())
+        assert (tmp_path / "count").read_text().count("\n") == made
+    bash(tmp_path, plan.format("--other"), "1", "a")
+    assert (tmp_path / "count").read_text().count("\n") == 2
+
+
+def test_a_command_without_an_output_leaves_a_mark_in_one_process(tmp_path):
+    (tmp_path / "step.sh").write_text("[[ $1 == yes ]] && [[ $0 == log/x.1.sh ]]\n")
+    script = "job out -- source ./step.sh $1; launch x direct"
+    assert bash(tmp_path, script, "no").returncode == 1 and not (tmp_path / "out").exists()
+    assert bash(tmp_path, script, "yes").returncode == 0 and (tmp_path / "out").read_bytes() == b""
+
+
+def test_what_is_set_aside_has_the_name_that_is_printed(tmp_path):
+    plan = "job dir in -- cp -r in @OUT@; launch x direct --set_aside"
+    for content in ("1", "2"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in/file").write_text(content)
+        said = bash(tmp_path, plan).stdout
+    kept = said.strip().rpartition(" ")[2]
+    assert said == f"dir: its inputs changed: the old one is kept as {kept}\n"
+    assert (tmp_path / kept / "file").read_text() == "1" and (tmp_path / "dir/file").read_text() == "2"
+    assert bash(tmp_path, plan).stdout == "dir: up to date\n"
+
+
+def test_words_come_to_a_job_as_they_are(tmp_path):
+    words = ["", "a b", "it's", "$x", "*", "a\nb", "JOB"]
+    bash(tmp_path, 'job out -- bash -c \'printf "%s|" "${@:2}" > "$1"\' _ @OUT@ "$@"; launch x direct', *words)
+    assert (tmp_path / "out").read_text() == "|a b|it's|$x|*|a\nb|JOB|"
