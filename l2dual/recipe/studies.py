@@ -2,17 +2,20 @@
 
 A call names a study, or its options make one of their own, with a name that says what differs. What
 a study is stays: a call that would change its data or training is refused.
+
+    python -m l2dual.recipe.studies --language en OPTION...     the directory of a call's study
 """
 
 import fcntl
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from l2dual.errors import UsageError
+from l2dual.errors import UsageError, run
 from l2dual.files import atomic_write, is_id, read_yaml
 from l2dual.recipe.definition import (
     DEFINING,
@@ -22,7 +25,7 @@ from l2dual.recipe.definition import (
     stem,
     variant,
 )
-from l2dual.recipe.options import OPTIONS, nearest
+from l2dual.recipe.options import OPTIONS, nearest, parse
 
 DEFAULT = "mini"
 FILES = Path("studies")
@@ -171,3 +174,12 @@ def _check_free(directory: Path) -> None:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UsageError(f"another run uses {directory}: {stream.read().strip()}: wait for it, or stop it") from error
+
+
+def main() -> None:
+    given = parse(sys.argv[1:])
+    print(choose(given, given.pop("language")).directory)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -235,3 +235,17 @@ def test_words_come_to_a_job_as_they_are(tmp_path):
     words = ["", "a b", "it's", "$x", "*", "a\nb", "JOB"]
     bash(tmp_path, 'job out -- bash -c \'printf "%s|" "${@:2}" > "$1"\' _ @OUT@ "$@"; launch x direct', *words)
     assert (tmp_path / "out").read_text() == "|a b|it's|$x|*|a\nb|JOB|"
+
+
+def test_data_that_studies_share_are_made_by_one_run_at_a_time(tmp_path):
+    slow = "job data/x -- bash -c 'until [[ -e go ]]; do sleep 0.05; done; touch $1' _ @OUT@; launch x direct"
+    first = subprocess.Popen(["bash", "-c", HEAD + slow], cwd=tmp_path, env=variables(tmp_path))
+    wait_until((tmp_path / "log/x.1.sh").exists)
+    second = subprocess.Popen(
+        ["bash", "-c", HEAD + slow.replace("data/x", "dump/y")], cwd=tmp_path, env=variables(tmp_path),
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert second.stdout.readline() == "waiting for the run of another study, which prepares data\n"
+    assert bash(tmp_path, "job exp/z -- touch @OUT@; launch z direct").returncode == 0
+    (tmp_path / "go").touch()
+    assert [first.wait(20), second.wait(20)] == [0, 0] and (tmp_path / "dump/y").exists()
