@@ -45,7 +45,8 @@ def load_model(exp_dir: str | Path, checkpoint: str | None = None) -> L2DualMode
         DataError: config.yaml or the checkpoint is missing, broken, or does not fit.
     """
     model_file = Path(exp_dir) / checkpoint if checkpoint else best_model(exp_dir)
-    if not model_file.exists() and checkpoint == HALF and best_model(exp_dir).exists():
+    trained = not _archive(exp_dir) and best_model(exp_dir).exists()
+    if not model_file.exists() and checkpoint == HALF and trained:
         raise DataError(
             f"{model_file}: never written: the training ended before half of its max_epoch (patience): "
             "leave half out of --budgets, or train without patience"
