@@ -1,6 +1,7 @@
 """How alike the encoders of the systems are, block by block: records of exp/cka.json.
 
-so_surface is compared with so_meaning (task similarity), and each dual-output encoder with the two.
+Systems of the surface alone are compared with those of the meaning alone (task similarity), and each
+dual-output encoder with both.
 l2dual.analysis.comparison says what stands beside each value.
 """
 

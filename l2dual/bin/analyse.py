@@ -86,7 +86,7 @@ def _records(args: argparse.Namespace) -> list:
 def summary(what: str, reasons: Iterable[str | None]) -> str:
     """How many values were measured, and why others were not: one line each."""
     if not reasons:
-        return f"{what}: no systems to compare: train so_surface, so_meaning and do"
+        return f"{what}: no systems to compare: train a dual-output one and its baselines"
     lacking = dict.fromkeys(filter(None, reasons))
     return "\n".join([f"{what}: {len(reasons)} records", *(f"  {reason}" for reason in lacking)])
 

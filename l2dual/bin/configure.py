@@ -14,7 +14,7 @@ from l2dual.data.datadir import SCP_TYPE, read_info, surface_of
 from l2dual.data.frames import RATE, at_rate
 from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
-from l2dual.systems import OUTPUTS, active_outputs
+from l2dual.systems import OUTPUTS, System, read_options, read_system
 from l2dual.training.runs import commit, merge, write_run_script, write_yaml
 
 
@@ -32,24 +32,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     exp = args.out.with_name(args.out.name.removesuffix(".tmp"))
-    config = merge(read_yaml(args.train_config), read_yaml(args.system))
-    outputs = _outputs(config, args.system)
+    system = read_system(args.system)
+    config = merge(read_yaml(args.train_config), read_options(args.system))
     info = read_info(args.data / "train")
     config = at_rate(config, info.get("sampling_rate", RATE))
     if "normalize" not in config:
         config |= _normalization(args.stats)
-    write_yaml(args.out / "train.yaml", config | _data_options(args, exp, outputs))
-    write_yaml(args.out / "run.yaml", _facts(args, outputs, info))
+    write_yaml(args.out / "train.yaml", config | _data_options(args, exp, system.outputs))
+    write_yaml(args.out / "run.yaml", _facts(args, system, info))
     write_run_script(args.out, exp, Path.cwd(), args.num_threads)
-
-
-def _outputs(config: dict, system: Path) -> tuple[str, ...]:
-    try:
-        return active_outputs(config["model_conf"]["loss_weights"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{system}: needs model_conf: loss_weights: {{surface: ...}}") from error
-    except UsageError as error:
-        raise UsageError(f"{system}: {error}") from error
 
 
 def _normalization(stats: Path) -> dict:
@@ -78,11 +69,14 @@ def _data_options(args: argparse.Namespace, exp: Path, outputs: tuple[str, ...])
     return options
 
 
-def _facts(args: argparse.Namespace, outputs: tuple[str, ...], info: dict) -> dict:
+def _facts(args: argparse.Namespace, system: System, info: dict) -> dict:
     return {
-        "system": args.system.stem,
+        "system": system.name,
+        "label": system.label,
+        "order": system.order,
+        "baselines": {output: list(names) for output, names in system.baselines.items()},
         "seed": args.seed,
-        "outputs": list(outputs),
+        "outputs": list(system.outputs),
         "corpus": info["corpus"],
         "language": info["language"],
         "convention": info["convention"],
@@ -90,7 +84,7 @@ def _facts(args: argparse.Namespace, outputs: tuple[str, ...], info: dict) -> di
         "preset": info.get("preset"),
         "data": info.get("features_of", str(args.data)),
         "train_config": str(args.train_config),
-        "token_types": {output: getattr(args, f"{output}_token_type") for output in outputs},
+        "token_types": {output: getattr(args, f"{output}_token_type") for output in system.outputs},
         "commit": commit(),
         "command": os.environ.get("L2DUAL_COMMAND", "not given"),
     }

@@ -26,7 +26,7 @@ from l2dual.scoring.score import (
     score,
     training_facts,
 )
-from l2dual.systems import OUTPUTS
+from l2dual.systems import OUTPUTS, from_run
 from l2dual.text.units import UNITS
 from l2dual.training.runs import write_yaml
 
@@ -36,6 +36,7 @@ TEXTS = ("text.surface", "text.canonical", "text.meaning")
 LIMIT = 1 << 28  # bytes of a record, unpacked
 NAME = re.compile(r"[\w+-][\w+.-]{0,199}")  # of a file or directory that a record names
 FACTS = ("parameters", "train_seconds", "decode_config")  # of a run, that its run.yaml has not
+RUN_KINDS = dict.fromkeys(RUN_KEYS, str) | {"seed": int, "outputs": list, "order": int, "baselines": dict}
 KINDS = {"run": dict, "facts": dict, "hypotheses": dict, "gradients": list}
 
 
@@ -186,7 +187,7 @@ def read_checked(path: Path) -> dict:
     """Read the record of a run that is whole, and safe to write; DataError if it is not."""
     record = read(path)
     run, hypotheses = record["run"], record["hypotheses"]
-    for key, kind in (dict.fromkeys(RUN_KEYS, str) | {"seed": int, "outputs": list}).items():
+    for key, kind in RUN_KINDS.items():
         if not isinstance(run.get(key), kind):
             raise DataError(f"{path}: its run has {run.get(key)!r} as '{key}': keep the run again")
     if not record["facts"].keys() <= set(FACTS):
@@ -205,6 +206,10 @@ def read_checked(path: Path) -> dict:
                 )
             for output, table in outputs.items():
                 _check_texts(path, output, table)
+    try:
+        from_run(run)
+    except DataError as error:
+        raise DataError(f"{path}: its run's {error}: keep the run again") from error
     return record
 
 

@@ -17,7 +17,6 @@ from l2dual.systems import OUTPUTS
 from l2dual.training.task import L2DualTask
 
 CHECKPOINT = "valid.acc.ave.pth"
-SINGLE_OUTPUT = {"ctc": 0.2, "attention": 0.8}  # the losses of so_surface and so_meaning
 
 
 def load_model(exp_dir: str | Path, checkpoint: str = CHECKPOINT) -> L2DualModel:
@@ -90,7 +89,8 @@ def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> 
 
     Args:
         encoder_dir: run that gives the configuration, except the decoder and the loss.
-        output_dir: run that gives the decoder, loss and vocabulary of the output.
+        output_dir: run that gives the decoder, losses and vocabulary of the output; its losses are
+            weighed to 1, as those of a single-output system are.
         output: the output.
         seed: of the initialization.
     """
@@ -98,7 +98,9 @@ def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> 
     vocabulary = (f"{output}_{name}" for name in ("token_list", "token_type", "bpemodel"))
     for name in ("decoder", "decoder_conf", "ctc_conf", *vocabulary):
         setattr(args, name, getattr(source, name))
-    args.model_conf = source.model_conf | {"loss_weights": {output: SINGLE_OUTPUT}}
+    weights = source.model_conf["loss_weights"][output]
+    alone = {loss: weight / sum(weights.values()) for loss, weight in weights.items()}
+    args.model_conf = source.model_conf | {"loss_weights": {output: alone}}
     args.seed = seed
     return L2DualTask.build_model(args)
 

@@ -142,6 +142,8 @@ def test_broken_records_are_one_line(study, tmp_path, monkeypatch):
         (("run", "seed"), "one", "its run has 'one' as 'seed'"),
         (("run", "data"), None, "its run has None as 'data'"),
         (("run", "outputs"), "surface", "its run has 'surface' as 'outputs'"),
+        (("run", "order"), "first", "its run has 'first' as 'order'"),
+        (("run", "baselines"), {"surface": ["x"]}, "its run's system: baselines of 'meaning'"),
         (("facts",), {"x": 1}, "its facts are not parameters, "),
         (("run", "outputs"), ["surface"], "has the outputs surface, meaning, which are not"),
     ):
