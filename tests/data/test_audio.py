@@ -13,8 +13,8 @@ from l2dual.data.audio import BAD_AUDIO, describe, format_audio, write_audio
 from l2dual.data.datadir import UNKNOWN, DataDir, read_table
 from l2dual.data.filter import filter_data
 from l2dual.data.repair import repair
-from l2dual.data.speed import perturb_speed
 from l2dual.data.speech import batches
+from l2dual.data.speed import perturb_speed
 from l2dual.data.validate import validate
 from l2dual.errors import DataError
 from tests.recordings import RATE, cut, film, noise, pcm, samples_of, tone
@@ -147,7 +147,6 @@ def test_a_segment_outside_the_file_is_named(tmp_path, segment):
 @pytest.mark.parametrize("audio_format", ["flac", "ark"])
 def test_segments_are_cut_and_their_table_goes(data, tmp_path, audio_format):
     data.tables["utt2segment"] = {"s-a": "0.250 0.750", "s-b": UNKNOWN, "s-c": "0.000 0.350"}
-    before = deepcopy(data)
     faster = perturb_speed(data, [1.0, 1.25])
     assert faster["utt2segment"]["sp1.25-s-a"] == "0.250 0.750"
     formatted, waves = load(faster, tmp_path, audio_format)
