@@ -187,7 +187,9 @@ def _known(option: str) -> str:
         raise UsageError(f"--{name} is now --{RENAMED[name]}")
     name = UNDERSTOOD.get(name, name)
     if name not in OPTIONS and name not in INSIDE:
-        raise UsageError(f"unknown option {option}: did you mean --{nearest(name, [*OPTIONS, *UNDERSTOOD])}? See --help")
+        raise UsageError(
+            f"unknown option {option}: did you mean --{nearest(name, [*OPTIONS, *UNDERSTOOD])}? See --help"
+        )
     return name
 
 

@@ -76,7 +76,11 @@ def choose(given: Mapping[str, str], language: str) -> Study:
         raise _refused(name, found, f"give them with --base {name} instead, which makes a study of its own")
     name = name or _free(variant(base, old, new, given), new, language, expdir)
     _check_record(Path(expdir, name), new)
-    changes = [f"{key} {new[key] or options[key]}" for key in DEFINING if key in given and new[key] != old[key] and key != "corpus"]
+    changes = [
+        f"{key} {new[key] or options[key]}"
+        for key in DEFINING
+        if key in given and new[key] != old[key] and key != "corpus"
+    ]
     said = f": {base}, but with {', '.join(changes)}" if changes else "" if name == base else f": {base}"
     return Study(name, language, base, options, new, f"study {name} ({Path(expdir, name)}){said}")
 
@@ -173,7 +177,9 @@ def _check_free(directory: Path) -> None:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UsageError(f"another run uses {directory}: {stream.read().strip()}: wait for it, or stop it") from error
+            raise UsageError(
+                f"another run uses {directory}: {stream.read().strip()}: wait for it, or stop it"
+            ) from error
 
 
 def main() -> None:

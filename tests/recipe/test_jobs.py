@@ -12,9 +12,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = (ROOT / "egs2/TEMPLATE/l2dual1/l2dual.sh").read_text()
-HEAD = SCRIPT[: SCRIPT.index("\nset -a\n")] + """
+HEAD = (
+    SCRIPT[: SCRIPT.index("\nset -a\n")]
+    + """
 log=log jobs=() L2DUAL_COMMAND=./run.sh
 """
+)
 DIRECT = """\
 #!/bin/bash
 exec bash "${4//JOB/1}"
@@ -154,7 +157,7 @@ def test_a_recording_that_was_replaced_is_another_input(tmp_path):
 
 def test_what_is_made_alike_by_another_command_is_no_other_input(tmp_path):
     (tmp_path / "in").write_text("1")
-    plans = 'job out in -- cp in @OUT@ ${1:-}; launch x direct; job next out -- cp out @OUT@; launch y direct'
+    plans = "job out in -- cp in @OUT@ ${1:-}; launch x direct; job next out -- cp out @OUT@; launch y direct"
     bash(tmp_path, plans)
     again = bash(tmp_path, plans, "-f").stdout
     assert "out: up to date" not in again and "next: up to date" in again

@@ -106,7 +106,10 @@ def test_data_of_two_files_with_one_name_lie_apart():
 @pytest.mark.parametrize(
     "words, fault",
     [
-        ("--study tiny --severity double", "study tiny is another: severity is paper, not double: give them with --base"),
+        (
+            "--study tiny --severity double",
+            "study tiny is another: severity is paper, not double: give them with --base",
+        ),
         ("--study tiny --train_args=--max_epoch=9", "study tiny is another: model.max_epoch is 2, not 9"),
         ("--study tinny", "no study 'tinny': did you mean tiny? There are measure, measure_pronounced, mini,"),
         ("--study tinny --seeds 2", "A new name needs an option of data or training"),
