@@ -57,6 +57,8 @@ def choose(given: Mapping[str, str], language: str) -> Study:
         UsageError: an unknown study, options that do not fit, or another study of that name.
     """
     expdir = Path(given.get("expdir") or OPTIONS["expdir"].default)
+    if expdir.is_relative_to(Path.cwd()):
+        expdir = expdir.relative_to(Path.cwd())  # a recipe that is copied with its experiments names its own
     name = given.get("study", "")
     known = name in names(expdir)
     base = name if known else given.get("base") or DEFAULT
@@ -69,7 +71,7 @@ def choose(given: Mapping[str, str], language: str) -> Study:
     start = options_of(base, expdir)
     if given.get("corpus", start["corpus"]) != start["corpus"]:  # nothing of the base's data fits
         base, start = given["corpus"], _defaults() | {"corpus": given["corpus"]}
-    options = start | given
+    options = start | given | {"expdir": str(expdir)}
     options["db"] = options["db"] or os.environ.get(options["corpus"].upper(), "")  # of db.sh
     old, new = define(start, language), define(options, language)
     if known and (found := differences(old, new)):

@@ -190,6 +190,12 @@ def test_a_study_that_options_made_goes_on_by_its_name():
         call("--study", "tiny_double", "--severity", "half")
 
 
+def test_experiments_in_the_recipe_are_named_from_there(recipe):
+    study = call("--expdir", f"{recipe}/my exp")
+    assert study.directory == Path("my exp/mini") and Stages(study).variables()["expdir"] == "my exp"
+    assert call("--expdir", "/elsewhere").directory == Path("/elsewhere/mini")
+
+
 def test_runs_of_earlier_calls_are_analysed_too():
     study = choose({"base": "tiny", "seeds": "2"}, "en")
     for name in ("do.seed1", "do.seed1.20260101-000000.old", "so_meaning.seed2", "gone.seed1"):
