@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -278,3 +279,12 @@ def test_gpus_are_asked_for_only_where_jobs_use_them(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(UsageError, match=r"--gpu_inference true: this machine has 0 GPU\(s\) to use"):
         settings.check_gpus(call("--gpu_inference", "true", "--stage", "9").options)
+
+
+def test_finished_stages_wait_for_no_heavy_import():
+    script = (
+        "import sys, l2dual.recipe.settings as s, l2dual.recipe.jobs, l2dual.recipe.index; s.facts('simulated'); "
+        "print({'torch', 'espnet2', 'librosa', 'scipy', 'transformers'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr

@@ -52,7 +52,9 @@ ended() {  # ended STATUS: where the recipe failed or was stopped, and how it go
 }
 
 set -a
-. ./path.sh && . ./cmd.sh && . ./db.sh
+. ./path.sh
+. ./cmd.sh
+. ./db.sh
 set +a
 jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}/l2dual
 
