@@ -30,6 +30,7 @@ from espnet2.utils.get_default_kwargs import get_default_kwargs
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str_or_none
 
+import l2dual.schedule  # noqa: F401  ESPnet finds the scheduler that it adds
 import l2dual.speech  # noqa: F401  ESPnet reads recordings through it
 from l2dual.bin import run
 from l2dual.distributed import announce
@@ -170,9 +171,10 @@ class L2DualTask(AbsTask):
         decoders, ctcs = {}, {}
         for output in outputs:
             size = len(token_lists[output])
-            decoders[output] = build(
-                f"decoder.{output}", lambda: decoder_class(size, width, **args.decoder_conf)
-            )
+            if loss_weights[output]["attention"] > 0:
+                decoders[output] = build(
+                    f"decoder.{output}", lambda: decoder_class(size, width, **args.decoder_conf)
+                )
             if loss_weights[output]["ctc"] > 0:
                 ctcs[output] = build(f"ctc.{output}", lambda: CTC(size, width, **args.ctc_conf))
         return L2DualModel(
