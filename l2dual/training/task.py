@@ -31,6 +31,7 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str_or_none
 
 import l2dual.data.speech  # noqa: F401  ESPnet reads recordings through it
+import l2dual.training.schedule  # noqa: F401  ESPnet finds the scheduler that it adds
 from l2dual.data.tokens import TOKEN_TYPES, build_tokenizer
 from l2dual.errors import UsageError, run
 from l2dual.models.dual import IGNORE_ID, L2DualModel
@@ -169,9 +170,10 @@ class L2DualTask(AbsTask):
         decoders, ctcs = {}, {}
         for output in outputs:
             size = len(token_lists[output])
-            decoders[output] = build(
-                f"decoder.{output}", lambda: decoder_class(size, width, **args.decoder_conf)
-            )
+            if loss_weights[output]["attention"] > 0:
+                decoders[output] = build(
+                    f"decoder.{output}", lambda: decoder_class(size, width, **args.decoder_conf)
+                )
             if loss_weights[output]["ctc"] > 0:
                 ctcs[output] = build(f"ctc.{output}", lambda: CTC(size, width, **args.ctc_conf))
         return L2DualModel(

@@ -13,6 +13,7 @@ from espnet2.train.trainer import Trainer
 
 from l2dual.errors import DataError, UsageError
 from l2dual.training.distributed import watched
+from l2dual.training.schedule import WarmupStableDecay
 
 SHOWN = 20  # utterances that an error names
 REMEDY = "check them with `l2dual validate`, or lower the learning rate"
@@ -42,6 +43,7 @@ class L2DualTrainer(Trainer):
                 )
         if distributed_option.distributed and kwargs["plot_attention_iter_factory"] is not None:
             raise UsageError("num_att_plot must be 0 with several workers: one would plot alone")
+        _fit(kwargs["schedulers"], kwargs["train_iter_factory"], trainer_options)
         with atomic_saves(), watched(), finite(model, scaled=trainer_options.use_amp):
             super().run(
                 model=model,
@@ -96,6 +98,15 @@ class L2DualTrainer(Trainer):
         link = folder / "latest.pth"
         link.unlink(missing_ok=True)
         link.symlink_to(model.name)
+
+
+def _fit(schedulers, factory, options) -> None:
+    """Tell the schedules how many steps the training has; UsageError if it has none."""
+    if options.max_epoch < 1:
+        raise UsageError(f"max_epoch {options.max_epoch} trains nothing: give 1 or more")
+    for schedule in schedulers:
+        if isinstance(schedule, WarmupStableDecay):
+            schedule.fit(options.max_epoch * (len(factory.build_iter(1)) // options.accum_grad))
 
 
 def saving_at_half(iterator, model: torch.nn.Module, epoch: int, options) -> Iterable:
