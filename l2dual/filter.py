@@ -7,9 +7,9 @@ from l2dual.audio import BAD_AUDIO
 from l2dual.datadir import DataDir, read_table
 from l2dual.errors import DataError
 from l2dual.findings import REPAIRED, Finding
+from l2dual.frontend import Encoder
 from l2dual.repair import repair
 from l2dual.validate import Options, validate
-from l2dual.frontend import Encoder
 
 
 class Filtered(NamedTuple):

@@ -14,18 +14,18 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
-from l2dual import engines  # noqa: E402
-from l2dual.bin import run  # noqa: E402
-from l2dual.corpora.fit_severity import obtained  # noqa: E402
-from l2dual.corpora.simulated import ERRORS  # noqa: E402
-from l2dual.divergence import BINS, PAPER  # noqa: E402
-from l2dual.files import atomic_write  # noqa: E402
-from l2dual.phonology import MODULES  # noqa: E402
-from l2dual.phonology.severity import SETTINGS, load_severity  # noqa: E402
-from l2dual.report.plots import STYLE  # noqa: E402
-from l2dual.runs import read_yaml  # noqa: E402
+from l2dual import engines
+from l2dual.bin import run
+from l2dual.corpora.fit_severity import obtained
+from l2dual.corpora.simulated import ERRORS
+from l2dual.divergence import BINS, PAPER
+from l2dual.files import atomic_write
+from l2dual.phonology import MODULES
+from l2dual.phonology.severity import SETTINGS, load_severity
+from l2dual.report.plots import STYLE
+from l2dual.runs import read_yaml
 
 PRESET = Path("conf/simulated_measure.yaml")
 PAGE, PLOT = Path("docs/simulator.md"), Path("docs/severity.svg")

@@ -1,6 +1,6 @@
 """AI-Hub's learner corpora: what was to be read and what was heard, in one JSON file a recording.
 
-The sets have the same content under other names, so a field map (YAML, conf/aihub_*.yaml) names the
+The sets have the same content under other names, so a field map (YAML, data/aihub_*.yaml) names the
 fields; see docs/corpora/aihub.md. Meaning is the text to read, canonical too; surface is the text
 as it was heard.
 """
@@ -18,8 +18,8 @@ from l2dual.corpora.disk import files, whole
 from l2dual.errors import DataError, UsageError
 from l2dual.runs import read_yaml
 
-CONF = Path(__file__).parents[2] / "conf"
-FIELD_MAPS = {"ko": CONF / "aihub_505.yaml", "en": CONF / "aihub_71463.yaml"}
+DATA = Path(__file__).parent / "data"
+FIELD_MAPS = {"ko": DATA / "aihub_505.yaml", "en": DATA / "aihub_71463.yaml"}
 REQUIRED = ("speaker", "meaning", "surface")
 OWN = (*REQUIRED, "audio", "id", "l1")  # fields that are no facts
 RESERVED = {"spk", "segment", "speed", "dur"}  # tables utt2<name> that are something else

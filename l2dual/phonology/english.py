@@ -16,7 +16,8 @@ from rapidfuzz.distance import Levenshtein
 
 from l2dual.errors import DataError
 from l2dual.phonology.audible import audible_rules
-from l2dual.phonology.english_words import VOICE, marked, readings, unlisted, words
+from l2dual.phonology.english_words import VOICE as VOICE  # what every language has
+from l2dual.phonology.english_words import marked, readings, unlisted, words
 from l2dual.phonology.rules import (
     BOUNDARY,
     Error,

@@ -11,7 +11,6 @@ import soundfile
 from l2dual.audio import read_values
 from l2dual.datadir import DataDir
 from l2dual.divergence import BINS, bin_of, divergences
-from l2dual.errors import DataError
 from l2dual.report.study import Study
 from l2dual.score import kind_of, read_pair
 from l2dual.text import align, normalize

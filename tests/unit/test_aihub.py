@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 from l2dual.corpora import SPLITS, Request
-from l2dual.corpora.aihub import CONF, FIELD_MAPS, FieldMap, prepare
+from l2dual.corpora.aihub import DATA, FIELD_MAPS, FieldMap, prepare
 from l2dual.datadir import DataDir, write_datadir
 from l2dual.errors import DataError, UsageError
 from tests.mac import check_a_copy_from_a_mac
 
 REQUEST = Request("ko", "heard")
-EDUCATIONAL = replace(REQUEST, field_map=CONF / "aihub_educational.yaml")
+EDUCATIONAL = replace(REQUEST, field_map=DATA / "aihub_educational.yaml")
 
 
 def write_label(path, label):
@@ -199,7 +199,7 @@ def test_a_map_reaches_into_lists(tmp_path, own_map):
     assert utterances[0].l1 == "unknown"
 
 
-@pytest.mark.parametrize("path", sorted(CONF.glob("aihub_*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(DATA.glob("aihub_*.yaml")), ids=lambda path: path.stem)
 def test_our_maps_are_whole(path):
     assert FieldMap.load(path).labels
 

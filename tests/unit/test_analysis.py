@@ -24,6 +24,7 @@ from l2dual.errors import DataError, UsageError
 from l2dual.load import CHECKPOINT, load_model
 from tests.systems import OUTPUTS, WIDTH, make_data, make_run
 
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return make_data(tmp_path_factory.mktemp("data") / "test")

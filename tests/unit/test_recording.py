@@ -11,7 +11,6 @@ from l2dual.errors import DataError
 from l2dual.recording import decode
 from tests.recordings import RATE, compress, cut, film, noise, pcm, tone, unknown_length
 
-
 PHONES = {
     "a.m4a": ("mp4", "aac"),
     "a.3gp": ("3gp", "aac"),
