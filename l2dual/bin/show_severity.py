@@ -14,7 +14,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 from l2dual.data.divergence import BINS, PAPER  # noqa: E402
 from l2dual.errors import run  # noqa: E402

@@ -1,6 +1,6 @@
 """AI-Hub's learner corpora: what was to be read and what was heard, in one JSON file a recording.
 
-The sets have the same content under other names, so a field map (YAML, l2dual/corpora/data/aihub_*.yaml) names the
+The sets have the same content under other names, so a field map (YAML, data/aihub_*.yaml) names the
 fields; see docs/corpora/aihub.md. Meaning is the text to read, canonical too; surface is the text
 as it was heard.
 """

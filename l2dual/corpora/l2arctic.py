@@ -148,12 +148,12 @@ def read_spontaneous(path: Path, unusable: list[str]) -> Iterator[Utterance]:
         except Unusable as fault:
             unusable.append(f"{SPONTANEOUS}/{grid.name}: {fault}")
             continue
-        for number, (words, phones) in enumerate(cut(words, phones), 1):
+        for number, (part, sounds) in enumerate(cut(words, phones), 1):
             name = f"{speaker}-suitcase-{number:03d}"
-            segment = (max(0.0, words[0].start - MARGIN), min(end, words[-1].end + MARGIN))
+            segment = (max(0.0, part[0].start - MARGIN), min(end, part[-1].end + MARGIN))
             try:
-                text = " ".join(known(word) for word in words)
-                canonical, surface = transcribe(phones)
+                text = " ".join(known(word) for word in part)
+                canonical, surface = transcribe(sounds)
             except Unusable as fault:
                 unusable.append(f"{name}: {fault}")
                 continue

@@ -83,7 +83,7 @@ def measure(
             raise DataError(f"rule {name}: no word of the lexicon shows it; add one, or drop it")
         pairs = pairs[: PAIRS[engine]]
         ratios = [
-            ratio(lambda speech, pitch: spectrum(speech, voice, pitch), *pair)
+            ratio(lambda speech, pitch, voice=voice: spectrum(speech, voice, pitch), *pair)
             for pair, voice in product(pairs, VOICES[engine][language])
         ]
         value = round(median(ratios), 2)

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import yaml
 
-from l2dual.files import atomic_write  # noqa: F401: read beside write_yaml
+import l2dual
+from l2dual.files import atomic_write
 
 RUN_SCRIPT = """\
 #!/usr/bin/env bash
@@ -66,13 +68,12 @@ def merge(base: Mapping, overlay: Mapping) -> dict:
 
 
 def commit() -> str:
-    """The commit of the project, with '-dirty' where files differ; 'unknown' without git."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=10"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-    )
+    """The commit of the project, with '-dirty' where files differ; 'unknown' outside a checkout."""
+    checkout = Path(l2dual.__file__).parents[1]
+    if not (checkout / ".git").exists() or not shutil.which("git"):
+        return "unknown"
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
+    described = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
     return described.stdout.strip() or "unknown"
 
 

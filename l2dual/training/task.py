@@ -135,7 +135,7 @@ class L2DualTask(AbsTask):
             text_name=list(outputs),
             tokenizer_encode_conf=[{} for _ in outputs],
         )
-        preprocessor.tokenizer = [build_tokenizer(*both) for both in zip(types, models)]
+        preprocessor.tokenizer = [build_tokenizer(*both) for both in zip(types, models, strict=True)]
         return preprocessor
 
     @classmethod
@@ -172,10 +172,10 @@ class L2DualTask(AbsTask):
             size = len(token_lists[output])
             if loss_weights[output]["attention"] > 0:
                 decoders[output] = build(
-                    f"decoder.{output}", lambda: decoder_class(size, width, **args.decoder_conf)
+                    f"decoder.{output}", lambda size=size: decoder_class(size, width, **args.decoder_conf)
                 )
             if loss_weights[output]["ctc"] > 0:
-                ctcs[output] = build(f"ctc.{output}", lambda: CTC(size, width, **args.ctc_conf))
+                ctcs[output] = build(f"ctc.{output}", lambda size=size: CTC(size, width, **args.ctc_conf))
         return L2DualModel(
             token_lists=token_lists,
             frontend=frontend,

@@ -143,7 +143,7 @@ def finite(model: torch.nn.Module, scaled: bool) -> Iterator[None]:
     def check_loss(module, _args, batch, output):
         loss = output[0].detach()
         if not torch.isfinite(loss).all():
-            bad = [u for u, x in zip(batch["utt_id"], batch["speech"]) if not x.isfinite().all()]
+            bad = [u for u, x in zip(batch["utt_id"], batch["speech"], strict=True) if not x.isfinite().all()]
             if bad:
                 raise DataError(
                     f"the audio of {named(bad)} has values that are NaN or infinite: replace or "

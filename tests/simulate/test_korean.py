@@ -80,7 +80,7 @@ def test_new_sentences_have_known_words():
     ],
 )
 def test_words_that_an_error_confuses_stand_in_contexts_that_tell(pair, contexts):
-    for word, context in zip(pair.split(), contexts.split()):
+    for word, context in zip(pair.split(), contexts.split(), strict=True):
         assert any(
             word in text.split() and f" {context}" in text for text in sentences(0)
         )
@@ -217,7 +217,7 @@ def test_heard_equals_the_text_exactly_where_nothing_is_mispronounced():
         assert (heard(text, speech) == text) == (pronounced(speech) == pronounced(standard))
         assert (heard(text, speech) == text) == (phonemes(speech) == phonemes(standard))
         n_changed += speech != standard
-        for word, written in zip(speech.words, heard(text, speech).split()):
+        for word, written in zip(speech.words, heard(text, speech).split(), strict=True):
             errors = [s for s in word if s.said != s.standard or s.added]
             assert (written != "".join(korean.compose(s.spelled) for s in word)) == bool(errors)
     assert 2000 < n_changed < 4900
@@ -236,8 +236,8 @@ def test_random_substitution_errs_at_the_same_sounds_with_another_letter():
             mispronounce(standard, of_l1, 2.0, rng(number), others)
             for others in (None, korean.others())
         )
-        for one, other in zip(sum(said.words, ()), sum(random.words, ())):
-            for standard_letter, ours, theirs in zip(one.standard, one.said, other.said):
+        for one, other in zip(sum(said.words, ()), sum(random.words, ()), strict=True):
+            for standard_letter, ours, theirs in zip(one.standard, one.said, other.said, strict=True):
                 n_errors += ours != standard_letter
                 n_unlike += ours != theirs
                 n_elsewhere += (ours == standard_letter) != (theirs == standard_letter)

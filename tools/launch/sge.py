@@ -15,8 +15,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from cluster import Cluster, Silent  # noqa: E402
-from jobs import main  # noqa: E402
+from cluster import Cluster, Silent
+from jobs import main
 
 RESCHEDULED = "25"  # qacct's `failed` of a run that was put back into the queue
 
