@@ -22,8 +22,6 @@ done
 results=("egs2/l2_en/${expdir}" "egs2/l2_ko/${expdir}")
 if [[ -e ${results[0]}/results.json && -e ${results[1]}/results.json ]]; then
     echo
-    python -m l2dual.bin.report_both "${results[@]}" --out egs2/report.html
-    python -m l2dual.bin.summary "${results[@]/%//results.json}"
-    echo "report over both: ${PWD}/egs2/report.html"
+    python -m l2dual.bin.report --exp "${results[@]}" --out egs2/report.html
 fi
 echo "$(((SECONDS - started) / 60)) minutes $(((SECONDS - started) % 60)) seconds"

@@ -1,36 +1,117 @@
-"""The outputs of a system, and how its configuration weighs their losses."""
+"""What a system is: its outputs, and what its file of conf/systems says of it beside the training.
+
+    system:
+        label: dual output, matched    # as tables show it
+        order: 10                      # place in tables, after all single-output systems
+        baselines:                     # of a dual-output system: of each output, the first that was scored
+            surface: [so_surface]
+            meaning: [so_meaning]
+"""
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
-from l2dual.errors import UsageError
+from l2dual.errors import DataError, UsageError
+from l2dual.files import read_yaml
 
 OUTPUTS = ("surface", "meaning")
-SINGLE = {output: f"so_{output}" for output in OUTPUTS}  # the single-output system of each
-CONTROL = {output: f"{name}_ctc" for output, name in SINGLE.items()}  # with CTC : attention 1 : 2
-MATCHED = {  # dual-output systems with the CTC : attention of a control instead of so_OUTPUT's
-    "do_ctc": CONTROL,
-    "do_equal": {"surface": CONTROL["surface"]},
-    "do_ctc_meaning": {"meaning": CONTROL["meaning"]},
+SECTION = "system"  # of a file of conf/systems; the rest are options of the training
+KINDS = {  # of the section, whose keys run.yaml has too
+    "label": (str, "a line of text"),
+    "order": (int, "a whole number"),
+    "baselines": (dict, "for each output a list of systems"),
 }
 LossWeights = Mapping[str, Mapping[str, float]]
 
 
-def is_single(system: str) -> bool:
-    """Whether a system, by its name, has one output: so_surface, so_meaning or a control of theirs."""
-    return system.startswith("so_")
+@dataclass(frozen=True)
+class System:
+    """A system. A single-output one has no baselines, a dual-output one has some of each output."""
+
+    name: str
+    outputs: tuple[str, ...]
+    label: str
+    order: int
+    baselines: Mapping[str, tuple[str, ...]]  # by output, the preferred first
+
+    @property
+    def single(self) -> bool:
+        """Whether it has one output."""
+        return not self.baselines
+
+    @property
+    def place(self) -> tuple:
+        """Key of its place in tables."""
+        return not self.single, self.order, self.name
+
+    def baseline(self, output: str, systems: Iterable["System"]) -> str | None:
+        """The baseline of an output, of those among ``systems``; None if there is none."""
+        singles = {one.name for one in systems if one.single and output in one.outputs}
+        return next((name for name in self.baselines.get(output, ()) if name in singles), None)
 
 
-def baseline_of(system: str, output: str, scored: Iterable[str]) -> str | None:
-    """The baseline of one output of a dual-output system; None if it is not scored.
+def reference(system: System, output: str, systems: Iterable[System]) -> str | None:
+    """Beside which of ``systems`` one is set: its baseline; of a single-output one, the first of the output."""
+    systems = sorted(systems, key=lambda one: one.place)
+    if system.baselines:
+        return system.baseline(output, systems)
+    return next((one.name for one in systems if one.single and output in one.outputs), None)
 
-    It is the control with the same CTC : attention if that is among ``scored`` (the systems that
-    have the output), otherwise so_OUTPUT.
+
+def read_system(path: Path) -> System:
+    """Read a file of conf/systems.
+
+    Raises:
+        UsageError: no such file, no or wrong loss weights, an unknown or missing key, baselines of a
+            single-output system, or not those of each output of a dual-output one.
     """
-    if is_single(system):
-        return None
-    wanted = (MATCHED.get(system, {}).get(output), SINGLE[output])
-    return next((name for name in wanted if name in set(scored)), None)
+    content = read_yaml(path)
+    try:
+        outputs = active_outputs(content["model_conf"]["loss_weights"])
+        return _checked(path.stem, outputs, content.get(SECTION))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path}: needs model_conf: loss_weights: {{surface: ...}}") from error
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def read_options(path: Path) -> dict:
+    """The options of the training that a file of conf/systems gives: all but its section."""
+    return {key: value for key, value in read_yaml(path).items() if key != SECTION}
+
+
+def from_run(run: Mapping) -> System:
+    """The system of a run, given the content of its run.yaml.
+
+    Raises:
+        DataError: it does not say what `read_system` reads.
+    """
+    try:
+        return _checked(run["system"], tuple(run["outputs"]), {key: run[key] for key in KINDS if key in run})
+    except UsageError as error:
+        raise DataError(str(error)) from error
+
+
+def _checked(name: str, outputs: tuple[str, ...], said: object) -> System:
+    if not isinstance(said, dict):
+        raise UsageError(f"needs {SECTION}: with {', '.join(KINDS)}")
+    for key in said.keys() - KINDS.keys():
+        raise UsageError(f"{SECTION}: unknown key {key!r}: use {', '.join(KINDS)}")
+    said = {"baselines": {}} | said
+    for key, (kind, words) in KINDS.items():
+        if type(said.get(key)) is not kind or "\n" in str(said[key]):
+            raise UsageError(f"{SECTION}: {key} is {said.get(key)!r}: give {words}")
+    baselines, wanted = said["baselines"], outputs if len(outputs) > 1 else ()
+    for output in baselines.keys() - set(wanted):
+        why = f"it has {' and '.join(outputs)}" if wanted else "a single-output system has none"
+        raise UsageError(f"{SECTION}: baselines of {output!r}: {why}")
+    for output in wanted:
+        names = baselines.get(output)
+        if not isinstance(names, list) or not names or not all(isinstance(one, str) for one in names):
+            raise UsageError(f"{SECTION}: baselines of {output!r}: {names!r}: give a list of single-output systems")
+    return System(name, outputs, said["label"], said["order"], {output: tuple(baselines[output]) for output in wanted})
 
 
 def active_outputs(loss_weights: LossWeights) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import torch
 
 from l2dual.files import read_yaml
 from l2dual.models.dual import L2DualModel
+from l2dual.systems import read_options
 from l2dual.training.runs import merge
 from l2dual.training.task import L2DualTask
 
@@ -28,7 +29,7 @@ def build_model():
     def build(system: str = "do", seed: int = 1, **changes) -> L2DualModel:
         parser = L2DualTask.get_parser()
         args = vars(parser.parse_args([])) | read_yaml(ROOT / "conf/train/tiny.yaml")
-        args = merge(args, read_yaml(ROOT / "conf" / "systems" / f"{system}.yaml"))
+        args = merge(args, read_options(ROOT / "conf" / "systems" / f"{system}.yaml"))
         args |= {"normalize": "utterance_mvn", "normalize_conf": {}, "seed": seed}
         args |= {"surface_token_list": SURFACE_TOKENS, "meaning_token_list": MEANING_TOKENS}
         for part in ("frontend", "encoder"):

@@ -1,5 +1,7 @@
 """Small systems as stage 8 leaves them, untrained, and noise to run them on."""
 
+from pathlib import Path
+
 import numpy as np
 import soundfile
 import torch
@@ -7,6 +9,7 @@ import yaml
 
 from l2dual.data.datadir import write_datadir, write_table
 from l2dual.data.utterance import Utterance
+from l2dual.systems import read_system
 from l2dual.training.load import CHECKPOINT
 from l2dual.training.task import L2DualTask
 
@@ -14,6 +17,16 @@ RATE = 16000
 WIDTH = 8
 TOKENS = ["<blank>", "<unk>", "a", "b", "c", "<space>", "<sos/eos>"]
 OUTPUTS = {"so_surface": ["surface"], "so_meaning": ["meaning"], "do": ["surface", "meaning"]}
+SYSTEMS = Path(__file__).parents[1] / "conf/systems"
+
+
+def facts_of(system):
+    """What run.yaml says of a system of conf/systems; of one that is not there, what it says of do."""
+    path = SYSTEMS / f"{system}.yaml"
+    one = read_system(path if path.is_file() else SYSTEMS / "do.yaml")
+    baselines = {output: list(names) for output, names in one.baselines.items()}
+    facts = {"outputs": list(one.outputs), "label": one.label, "order": one.order, "baselines": baselines}
+    return {"system": system} | facts
 
 
 def make_data(path, n_speakers=12, per_speaker=3):
@@ -75,7 +88,7 @@ def make_run(exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS):
         if name.startswith("encoder.encoders") and name.endswith(("weight", "bias")):
             weight += 0.3 * weight.abs().mean() * torch.randn(weight.shape)
     torch.save(state, exp / CHECKPOINT)
-    facts = {"system": system, "seed": seed, "outputs": OUTPUTS[system], "data": data}
+    facts = facts_of(system) | {"seed": seed, "data": data}
     facts |= {"corpus": "noise", "language": "en", "convention": "heard", "commit": "abc"}
     facts |= {"train_config": "t.yaml", "decode_config": "d.yaml", "command": "./run.sh"}
     (exp / "run.yaml").write_text(yaml.safe_dump(facts), encoding="utf-8")

@@ -26,7 +26,7 @@ from l2dual.analysis.records import Similarity
 from l2dual.data.datadir import DataDir, has_surface
 from l2dual.errors import UsageError
 from l2dual.models.dual import IGNORE_ID, L2DualModel
-from l2dual.systems import OUTPUTS, is_single
+from l2dual.systems import OUTPUTS, from_run
 from l2dual.training.load import load_model, text_to_ids, vocabulary
 
 TOKEN_SPACING = 8  # letters; about the second that 25 encoder frames last
@@ -89,11 +89,11 @@ def _records(
 
 def _pairs(sides: list[tuple[Path, str]], runs: dict[Path, dict]) -> list[tuple]:
     """Every two sides but those of one task, which make the ceiling, and of two dual systems."""
-    system = {side: runs[side[0]]["system"] for side in sides}
+    system = {side: from_run(runs[side[0]]) for side in sides}
     return [
         (x, y)
         for x, y in itertools.combinations(sides, 2)
-        if (x[1] != y[1] if system[x] == system[y] else is_single(system[x]) or is_single(system[y]))
+        if (x[1] != y[1] if system[x] == system[y] else system[x].single or system[y].single)
     ]
 
 

@@ -26,7 +26,7 @@ from l2dual.analysis.records import Probe
 from l2dual.data.datadir import DataDir, has_surface
 from l2dual.errors import DataError, UsageError
 from l2dual.models.dual import L2DualModel
-from l2dual.systems import OUTPUTS, SINGLE
+from l2dual.systems import OUTPUTS, from_run, reference
 from l2dual.text.units import align
 from l2dual.training.load import load_model, text_to_ids, vocabulary
 
@@ -69,16 +69,17 @@ def probe(
     train probes on.
 
     Returns:
-        One record per run, block, target and set of tokens; [] if there is no so_surface.
+        One record per run, block, target and set of tokens; [] without a system of the surface alone.
     """
     runs = read_comparable(exp_dirs, data_dir, fit_dir)
-    references = {
-        run["seed"]: path for path, run in runs.items() if run["system"] == SINGLE["surface"]
-    }
+    systems = {path: from_run(run) for path, run in runs.items()}
+    singles = sorted((one for one in systems.values() if one.outputs == ("surface",)), key=lambda one: one.place)
     test, fit = DataDir.load(data_dir), DataDir.load(fit_dir)
-    if not references or not has_surface(test.info):
+    if not singles or not has_surface(test.info):
         return []
-    aligners = {path: references[other_seed(run["seed"], references)] for path, run in runs.items()}
+    paths = {(run["system"], run["seed"]): path for path, run in runs.items()}
+    aligning = {seed: path for (name, seed), path in paths.items() if name == singles[0].name}
+    aligners = {path: aligning[other_seed(run["seed"], aligning)] for path, run in runs.items()}
     benches = {
         aligner: Bench((fit, test), [read_tokens(data, aligner, options) for data in (fit, test)], options)
         for aligner in dict.fromkeys(aligners.values())
@@ -88,10 +89,11 @@ def probe(
     }
     records = []
     for path, run in runs.items():
-        bench, reference = benches[aligners[path]], references.get(run["seed"])
+        bench = benches[aligners[path]]
+        beside = paths.get((reference(systems[path], "surface", systems.values()), run["seed"]))
         floor = bench.random(path, RANDOM_SEEDS[0])
         for place in guesses[path]:
-            single = guesses[reference][place] if reference not in (None, path) else None
+            single = guesses[beside][place] if beside not in (None, path) else None
             head = {"system": run["system"], "seed": run["seed"], "layer": place[0], "target": place[1]}
             for name in TOKEN_SETS:
                 values = bench.values(place[1], name, guesses[path][place], floor.get(place), single)

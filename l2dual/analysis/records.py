@@ -89,7 +89,7 @@ class Probe:
     other: float | None = None
     chance: float | None = None
     floor: float | None = None
-    loss: float | None = None  # accuracy on so_surface less that on this system
+    loss: float | None = None  # accuracy on the single-output system less that on this one
     interval: Interval = None
     loss_interval: Interval = None
     reason: str | None = None

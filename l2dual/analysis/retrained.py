@@ -1,10 +1,10 @@
 """What a new decoder learns on each frozen encoder: records of exp/retrained.json.
 
 Is what an output needs in the encoder, for a decoder that is trained for it? A new decoder and CTC
-of each output, with the losses of a single-output system, are trained on the output of so_surface,
-so_meaning, the dual-output systems and a randomly initialized encoder (``floor``): the same epochs,
-utterances, order and initial weights. ``value`` is the error rate of beam search in ``unit``,
-``difference`` is to the encoder of the single-output system of that output, paired by utterance.
+of each output, with the losses of a single-output system, are trained on the output of each system's
+encoder and of a randomly initialized one (``floor``): the same epochs, utterances, order and initial
+weights. ``value`` is the error rate of beam search in ``unit``, ``difference`` is to the encoder of the
+single-output system of that output (`l2dual.systems.reference`), paired by utterance.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from l2dual.analysis.records import Retrained
 from l2dual.data.datadir import DataDir, outputs_of
 from l2dual.models.dual import IGNORE_ID, L2DualModel
 from l2dual.models.search import DualDecoder
-from l2dual.systems import SINGLE
+from l2dual.systems import from_run, reference
 from l2dual.text.units import UNITS, align, normalize
 from l2dual.training.load import (
     fresh_model,
@@ -56,8 +56,9 @@ def retrain(
     seed = min(run["seed"] for run in runs.values())
     dirs = {run["system"]: exp_dir for exp_dir, run in runs.items() if run["seed"] == seed}
     test, fit = (DataDir.load(path).sample(options.max_utts) for path in (data_dir, fit_dir))
-    sources: dict[str, Path] = {}  # each output's decoder is that of its single-output system
-    for exp_dir in sorted(dirs.values(), key=lambda one: runs[one]["system"] not in SINGLE.values()):
+    systems = {name: from_run(runs[exp_dir]) for name, exp_dir in dirs.items()}
+    sources: dict[str, Path] = {}  # each output's decoder is that of its first single-output system
+    for exp_dir in sorted(dirs.values(), key=lambda one: systems[runs[one]["system"]].place):
         for output in runs[exp_dir]["outputs"]:
             if output in outputs_of(test.info):
                 sources.setdefault(output, exp_dir)
@@ -70,7 +71,7 @@ def retrain(
     for (name, output), found in errors.items():
         if name == RANDOM:
             continue
-        single = (SINGLE[output], output)
+        single = (reference(systems[name], output, systems.values()), output)
         if (n_fit := len(fit["wav.scp"])) < MIN_FIT:
             values = {"reason": f"{n_fit} utterances to train on; needs {MIN_FIT}"}
         else:

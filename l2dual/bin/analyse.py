@@ -29,7 +29,6 @@ from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
 from l2dual.models.search import SearchOptions
 from l2dual.scoring.score import read_run
-from l2dual.training.load import CHECKPOINT
 from l2dual.training.runs import made_by_command
 
 ON_ONE_SPLIT = {"cka": analyse, "decoders": compare_decoders, "subspaces": overlaps}
@@ -44,7 +43,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="one split, after stage 3")
     parser.add_argument("--fit_data", type=Path, help="split to fit probes or decoders on")
     parser.add_argument("--exp", type=Path, nargs="+", required=True, help="trained runs")
-    parser.add_argument("--checkpoint", default=CHECKPOINT)
+    parser.add_argument("--checkpoint", help="of the run; default: its best model")
     parser.add_argument("--batch", type=positive_int, default=8, help="utterances in a batch")
     parser.add_argument("--max_utts", type=positive_int, help="utterances of each split at most (all)")
     parser.add_argument("--epochs", type=positive_int, default=10, help="of a new decoder")
@@ -86,7 +85,7 @@ def _records(args: argparse.Namespace) -> list:
 def summary(what: str, reasons: Iterable[str | None]) -> str:
     """How many values were measured, and why others were not: one line each."""
     if not reasons:
-        return f"{what}: no systems to compare: train so_surface, so_meaning and do"
+        return f"{what}: no systems to compare: train a dual-output one and its baselines"
     lacking = dict.fromkeys(filter(None, reasons))
     return "\n".join([f"{what}: {len(reasons)} records", *(f"  {reason}" for reason in lacking)])
 

@@ -7,20 +7,23 @@ python -m l2dual.bin.configure --train_config conf/train/mini.yaml --system conf
 
 import argparse
 import os
+import shlex
 from pathlib import Path
+from typing import NoReturn
 
 from l2dual.bin import natural, positive_int
 from l2dual.data.datadir import SCP_TYPE, read_info, surface_of
 from l2dual.data.frames import RATE, at_rate
 from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
-from l2dual.systems import OUTPUTS, active_outputs
+from l2dual.systems import OUTPUTS, System, read_options, read_system
 from l2dual.training.runs import commit, merge, write_run_script, write_yaml
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train_config", type=Path, required=True)
+    parser.add_argument("--train_args", default="", help="what changed it: ESPnet's options, which are checked")
     parser.add_argument("--system", type=Path, required=True)
     parser.add_argument("--seed", type=natural, required=True)
     parser.add_argument("--data", type=Path, required=True, help="has train, valid and test")
@@ -31,25 +34,34 @@ def main() -> None:
     parser.add_argument("--num_threads", type=positive_int, default=1, help="of the training")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    if args.train_args:
+        check_options(args.train_args)
     exp = args.out.with_name(args.out.name.removesuffix(".tmp"))
-    config = merge(read_yaml(args.train_config), read_yaml(args.system))
-    outputs = _outputs(config, args.system)
+    system = read_system(args.system)
+    config = merge(read_yaml(args.train_config), read_options(args.system))
     info = read_info(args.data / "train")
     config = at_rate(config, info.get("sampling_rate", RATE))
     if "normalize" not in config:
         config |= _normalization(args.stats)
-    write_yaml(args.out / "train.yaml", config | _data_options(args, exp, outputs))
-    write_yaml(args.out / "run.yaml", _facts(args, outputs, info))
+    write_yaml(args.out / "train.yaml", config | _data_options(args, exp, system.outputs))
+    write_yaml(args.out / "run.yaml", _facts(args, system, info))
     write_run_script(args.out, exp, Path.cwd(), args.num_threads)
 
 
-def _outputs(config: dict, system: Path) -> tuple[str, ...]:
-    try:
-        return active_outputs(config["model_conf"]["loss_weights"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{system}: needs model_conf: loss_weights: {{surface: ...}}") from error
-    except UsageError as error:
-        raise UsageError(f"{system}: {error}") from error
+def check_options(text: str) -> None:
+    """Refuse options that ESPnet's parser does not know.
+
+    Raises:
+        UsageError: the parser's own words.
+    """
+    from l2dual.training.task import L2DualTask  # takes seconds
+
+    def refuse(message: str) -> NoReturn:
+        raise UsageError(f'--train_args "{text}": {message}: see python -m l2dual.bin.train --help')
+
+    parser = L2DualTask.get_parser()
+    parser.error = refuse
+    parser.parse_args(shlex.split(text))
 
 
 def _normalization(stats: Path) -> dict:
@@ -78,11 +90,14 @@ def _data_options(args: argparse.Namespace, exp: Path, outputs: tuple[str, ...])
     return options
 
 
-def _facts(args: argparse.Namespace, outputs: tuple[str, ...], info: dict) -> dict:
+def _facts(args: argparse.Namespace, system: System, info: dict) -> dict:
     return {
-        "system": args.system.stem,
+        "system": system.name,
+        "label": system.label,
+        "order": system.order,
+        "baselines": {output: list(names) for output, names in system.baselines.items()},
         "seed": args.seed,
-        "outputs": list(outputs),
+        "outputs": list(system.outputs),
         "corpus": info["corpus"],
         "language": info["language"],
         "convention": info["convention"],
@@ -90,7 +105,7 @@ def _facts(args: argparse.Namespace, outputs: tuple[str, ...], info: dict) -> di
         "preset": info.get("preset"),
         "data": info.get("features_of", str(args.data)),
         "train_config": str(args.train_config),
-        "token_types": {output: getattr(args, f"{output}_token_type") for output in outputs},
+        "token_types": {output: getattr(args, f"{output}_token_type") for output in system.outputs},
         "commit": commit(),
         "command": os.environ.get("L2DUAL_COMMAND", "not given"),
     }

@@ -17,6 +17,11 @@ from l2dual.data.datadir import UNKNOWN
 from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError
 
+LANGUAGES = ("en", "ko")
+CONVENTIONS = ("heard", "pronounced")
+SURFACE = "either"
+OPTIONS = ("canonical", "allow_pipes")
+
 OPTIONAL = {
     "spk2": ("l1", *own.FACTS),
     "utt2": ("l1", *own.FACTS, "split"),  # wins over spk2

@@ -42,6 +42,10 @@ from l2dual.errors import DataError
 from l2dual.text import cleaning
 from l2dual.text.phones import PHONES, perceived, plain
 
+LANGUAGES = ("en",)
+CONVENTIONS = ("pronounced",)
+SURFACE = "annotated"
+
 # README of v5.0: gender and first language of each speaker.
 SPEAKERS = {
     name: (gender, l1)

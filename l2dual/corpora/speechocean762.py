@@ -28,6 +28,10 @@ from l2dual.data.utterance import SPLITS, Utterance
 from l2dual.errors import DataError
 from l2dual.text.phones import perceived, plain
 
+LANGUAGES = ("en",)
+CONVENTIONS = ("pronounced",)
+SURFACE = "annotated"
+
 AUDIO_SUFFIXES = (".WAV", ".wav", ".opus", ".flac")
 SCORES = ("accuracy", "completeness", "fluency", "prosodic", "total")
 ADULT = 18  # years. The corpus says that half of its speakers are children, not up to what age;

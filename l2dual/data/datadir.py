@@ -64,7 +64,7 @@ class DataDir:
     """The tables of one split, by name, and the facts of its corpus."""
 
     path: Path
-    tables: dict[str, dict[str, str]]
+    tables: Mapping[str, Mapping[str, str]]
     info: dict
 
     @classmethod
@@ -89,7 +89,7 @@ class DataDir:
                 )
         return cls(path, tables, info)
 
-    def __getitem__(self, name: str) -> dict[str, str]:
+    def __getitem__(self, name: str) -> Mapping[str, str]:
         return self.tables[name]
 
     @property

@@ -11,7 +11,7 @@ from l2dual.analysis.records import Similarity
 from l2dual.report.study import Study, ends, number, percent, points
 from l2dual.scoring.results import Record
 from l2dual.scoring.stats import MIN_SEEDS, Estimate
-from l2dual.systems import SINGLE
+from l2dual.systems import OUTPUTS
 
 HOLDS, FAILS = "holds", "does not hold"
 OPEN, NOTHING = "inconclusive", "not comparable"
@@ -30,7 +30,7 @@ class Finding:
 def answer(study: Study) -> list[str]:
     """Two sentences, of surface and meaning; what must be known first where a study has none."""
     if study.dual is None:
-        return ["No dual-output system was scored: train one too (--systems “so_surface so_meaning do”)."]
+        return ["No dual-output system was scored: name one of conf/systems in --systems, too."]
     return [_answer(study, output) for output in study.outputs]
 
 
@@ -124,11 +124,11 @@ def _verdict(interval: tuple[float, float], sign: int = 1) -> str:
 
 
 def _more_alike(studies: list[Study]) -> Finding:
-    """English less Korean similarity of so_surface and so_meaning, mean of all blocks but the last."""
+    """English less Korean similarity of the two baselines, mean of all blocks but the last."""
     of = {study.results.meta.language: blocks(study) for study in studies}
     english, korean = of.get("en"), of.get("ko")
     if not (english and korean):
-        return Finding(NOTHING, "CKA of so_surface and so_meaning is needed in both languages")
+        return Finding(NOTHING, "CKA of the two single-output systems is needed in both languages")
     if len(english) != len(korean):
         return Finding(NOTHING, "the encoders have not the same number of blocks")
 
@@ -152,11 +152,12 @@ def _more_alike(studies: list[Study]) -> Finding:
 
 
 def blocks(study: Study) -> list[list[Similarity]]:
-    """The records of so_surface and so_meaning of unlike seeds, block by block."""
+    """The records of the two baselines of unlike seeds, block by block."""
+    wanted = {study.baseline(output) for output in OUTPUTS}
     found: dict[int, list[Similarity]] = {}
     for record in study.analyses["cka"].records if "cka" in study.analyses else []:
         pair = {record.system_x, record.system_y}
-        if pair == set(SINGLE.values()) and record.seed_x != record.seed_y and record.cka is not None:
+        if pair == wanted and record.seed_x != record.seed_y and record.cka is not None:
             found.setdefault(record.layer, []).append(record)
     return [found[layer] for layer in sorted(found)]
 

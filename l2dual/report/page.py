@@ -76,6 +76,7 @@ def view(study: Study, name: str, rows: list) -> dict:
         "limits": limits(study),
         "systems": tables.systems(study),
         "trio": study.trio(),
+        "singles": [system for system in study.trio() if system != study.dual],
         "seeds": sorted({run.seed for run in meta.runs}),
     }
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from l2dual.data.datadir import DataDir, is_wanted, read_table, write_table
-from l2dual.errors import DataError
+from l2dual.errors import DataError, UsageError
 from l2dual.files import atomic_write
 from l2dual.scoring.score import (
     RUN_KEYS,
@@ -26,7 +26,7 @@ from l2dual.scoring.score import (
     score,
     training_facts,
 )
-from l2dual.systems import OUTPUTS
+from l2dual.systems import OUTPUTS, from_run
 from l2dual.text.units import UNITS
 from l2dual.training.runs import write_yaml
 
@@ -36,6 +36,7 @@ TEXTS = ("text.surface", "text.canonical", "text.meaning")
 LIMIT = 1 << 28  # bytes of a record, unpacked
 NAME = re.compile(r"[\w+-][\w+.-]{0,199}")  # of a file or directory that a record names
 FACTS = ("parameters", "train_seconds", "decode_config")  # of a run, that its run.yaml has not
+RUN_KINDS = dict.fromkeys(RUN_KEYS, str) | {"seed": int, "outputs": list, "order": int, "baselines": dict}
 KINDS = {"run": dict, "facts": dict, "hypotheses": dict, "gradients": list}
 
 
@@ -90,6 +91,37 @@ def keep(exp_dir: Path, decode: str, decode_config: str | None = None) -> dict:
     facts = dict(zip(FACTS, (*training_facts(exp_dir), decode_config), strict=True))
     gradients = [asdict(one) for one in cosines([exp_dir])]
     return {"run": run, "facts": facts, "hypotheses": hypotheses, "gradients": gradients}
+
+
+def keep_study(
+    exp_dirs: list[Path], data: DataDir, to: Path, decode: str, decode_config: str | None
+) -> None:
+    """Write the records of runs, and of their references where these are not there.
+
+    Raises:
+        DataError: other references are there, or as `keep`.
+        UsageError: two runs have one name.
+    """
+    references, file = keep_references(data), to / f"{REFERENCES}{SUFFIX}"
+    if file.exists() and read_references(file).tables != references["tables"]:
+        raise DataError(f"{file}: has other references than {data.path}: choose another --to")
+    if len({path.name for path in exp_dirs}) < len(exp_dirs):
+        raise UsageError("records keep: two runs have one name: keep them in two directories")
+    found = {path.name: keep(path, decode, decode_config) for path in exp_dirs}
+    write(references, file)
+    for name, record in found.items():
+        write(record, to / f"{name}{SUFFIX}")
+
+
+def restore_studies(studies: list[Path], to: Path) -> None:
+    """Make the experiment directories of studies in ``to``; DataError as `load` and `restore`."""
+    found: dict[Path, dict] = {}
+    for study in studies:
+        for name, record in load(study).runs.items():
+            if to / name in found:
+                raise DataError(f"{study}: {name} is in another study too: restore each with its own --to")
+            found[to / name] = record
+    restore(found)
 
 
 def keep_references(data: DataDir) -> dict:
@@ -155,7 +187,7 @@ def read_checked(path: Path) -> dict:
     """Read the record of a run that is whole, and safe to write; DataError if it is not."""
     record = read(path)
     run, hypotheses = record["run"], record["hypotheses"]
-    for key, kind in (dict.fromkeys(RUN_KEYS, str) | {"seed": int, "outputs": list}).items():
+    for key, kind in RUN_KINDS.items():
         if not isinstance(run.get(key), kind):
             raise DataError(f"{path}: its run has {run.get(key)!r} as '{key}': keep the run again")
     if not record["facts"].keys() <= set(FACTS):
@@ -174,6 +206,10 @@ def read_checked(path: Path) -> dict:
                 )
             for output, table in outputs.items():
                 _check_texts(path, output, table)
+    try:
+        from_run(run)
+    except DataError as error:
+        raise DataError(f"{path}: its run's {error}: keep the run again") from error
     return record
 
 

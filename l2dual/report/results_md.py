@@ -69,5 +69,5 @@ def _others(directory: Path) -> list[tuple[str, tables.Table]]:
         if path.name != MAIN and (path / f"{records.REFERENCES}{records.SUFFIX}").is_file():
             study = read_kept(path)
             table = tables.systems(study)
-            found.append((path.name, replace(table, rows=[r for r in table.rows if r[0] == study.dual])))
+            found.append((path.name, replace(table, rows=[r for r in table.rows if r[0].text == study.dual])))
     return found

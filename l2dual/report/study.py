@@ -1,11 +1,12 @@
 """A study as reports read it: its results, its analyses, and how its numbers are written."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from l2dual.analysis.records import KINDS, Analysis, read_analysis
 from l2dual.scoring.results import Record, Results, Run, read_results
-from l2dual.systems import OUTPUTS, SINGLE, is_single
+from l2dual.systems import OUTPUTS, System, reference
 
 LANGUAGE = {"en": "English", "ko": "Korean"}
 RATE = {"char": "CER", "word": "WER", "phone": "PER"}
@@ -42,24 +43,21 @@ class Study:
         """The outputs that were scored, surface first."""
         return [output for output in OUTPUTS if output in self.results.meta.units]
 
-    @property
-    def systems(self) -> list[str]:
-        """The systems: single-output ones first, so_surface before so_meaning, variants last."""
-
-        def place(run: Run) -> tuple:
-            return (not is_single(run.system), run.system.count("_"), run.outputs[0] != "surface", run.system)
-
-        return list(dict.fromkeys(run.system for run in sorted(self.results.meta.runs, key=place)))
+    @cached_property
+    def systems(self) -> dict[str, System]:
+        """The systems by name, in their order."""
+        found = sorted((run.about for run in self.results.meta.runs), key=lambda one: one.place)
+        return {one.name: one for one in found}
 
     @property
     def dual(self) -> str | None:
-        """The dual-output system that is shown first: ``do`` where it was scored."""
-        return next((system for system in self.systems if not is_single(system)), None)
+        """The first dual-output system."""
+        return next((name for name, one in self.systems.items() if not one.single), None)
 
     def baseline(self, output: str) -> str | None:
-        """The single-output system that ``dual`` is set beside."""
-        found = self.difference("error_rate", output) if self.dual else None
-        return found.baseline if found else SINGLE[output] if SINGLE[output] in self.systems else None
+        """The system that ``dual`` is set beside; without one, the first that has the output alone."""
+        found = list(self.systems.values())
+        return reference(self.systems.get(self.dual, found[0]), output, found)
 
     def trio(self) -> list[str]:
         """``dual`` and its baselines."""

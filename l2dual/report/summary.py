@@ -5,6 +5,7 @@ from pathlib import Path
 from l2dual.report.page import nothing_learned
 from l2dual.report.study import Study, percent, points
 from l2dual.scoring.results import read_results
+from l2dual.systems import OUTPUTS
 
 HEAD = ("", "system", "seeds", "surface", "meaning", "cross-talk, points: surface", "meaning")
 MOST = 5  # systems of one study; the report has all
@@ -13,7 +14,7 @@ MOST = 5  # systems of one study; the report has all
 def summary(paths: list[Path]) -> str:
     """Lay the results files of one or two recipes out: of one, in ten lines at most."""
     studies = [Study(read_results(path)) for path in paths]
-    lines = [HEAD, *(_row(study, system) for study in studies for system in study.systems[:MOST])]
+    lines = [HEAD, *(_row(study, system) for study in studies for system in [*study.systems][:MOST])]
     places = dict.fromkeys(map(_places, paths, studies))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
@@ -23,7 +24,7 @@ def summary(paths: list[Path]) -> str:
 
 def _row(study: Study, system: str) -> tuple[str, ...]:
     rates, talks = [], []
-    for output in ("surface", "meaning"):
+    for output in OUTPUTS:
         rate = study.rate("error_rate", system, output)
         talk = study.difference("cross_talk", output, system=system)
         rates.append(f"{study.unit(output)} {percent(rate.value)} %" if rate else "")

@@ -7,12 +7,11 @@ from statistics import mean
 from l2dual.analysis.records import Interval
 from l2dual.report.study import Study, ends, number, percent, points
 from l2dual.scoring.mispronunciation import MEASURES
-from l2dual.systems import is_single
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a table shows in one place: a number, and what stands below it."""
+    """What a table shows in one place: a name or a number, and what stands below it."""
 
     text: str
     below: str = ""
@@ -25,7 +24,7 @@ class Table:
     title: str
     about: str
     columns: list[str]
-    rows: list[tuple[str, list[Cell]]]
+    rows: list[tuple[Cell, list[Cell]]]  # each with its head
     missing: str = ""
 
 
@@ -59,7 +58,7 @@ def systems(study: Study) -> Table:
         facts = [size(runs[0].parameters), duration(mean(times) if times else None)] if cost else []
         facts.append(str(len(runs)))
         f1 = _rate(study, "f1", system, "surface")
-        rows.append((system, [*rates, *talks, *intrusions, f1, *map(Cell, facts)]))
+        rows.append((Cell(system, study.systems[system].label), [*rates, *talks, *intrusions, f1, *map(Cell, facts)]))
     about = (
         "Mean over seeds. Cross-talk, in points: what sharing changes at the learner’s tokens less what it "
         "changes at the others; it means little where an output is over 50 % wrong. Intrusions: the other "
@@ -87,12 +86,12 @@ def by_bin(study: Study, output: str) -> Table:
     rows = []
     for system in study.systems:
         if study.rate("error_rate", system, output):
-            rows.append((system, [_rate(study, "error_rate", system, output, name) for name in meta.bins]))
+            rows.append((Cell(system), [_rate(study, "error_rate", system, output, name) for name in meta.bins]))
     for system in study.systems:
         found = [study.difference("error_rate", output, name, system) for name in meta.bins]
-        if not is_single(system) and found and all(found):
+        if found and all(found):
             cells = [Cell(points(one.value), ends(one.interval)) for one in found]
-            rows.append((f"{system} − {found[0].baseline}", cells))
+            rows.append((Cell(f"{system} − {found[0].baseline}"), cells))
     about = f"{study.unit(output)} % by the learner’s edits in an utterance; differences in points."
     missing = "" if meta.bins else "Divergence: not measured: the data do not say what was pronounced."
     return Table(f"{output.capitalize()} by divergence", about, columns, rows, missing)
@@ -101,7 +100,7 @@ def by_bin(study: Study, output: str) -> Table:
 def detection(study: Study) -> Table:
     """Mispronunciation detection: a system reports an error where its surface differs from the prompt."""
     rows = [
-        (system, [_rate(study, name, system, "surface") for name in MEASURES])
+        (Cell(system), [_rate(study, name, system, "surface") for name in MEASURES])
         for system in study.systems
         if study.rate("f1", system, "surface")
     ]
@@ -170,7 +169,7 @@ LAYERS = (
         "probes",
         "Probes, where surface and meaning differ",
         "Accuracy of a linear probe of each block on the tokens that the learner replaced. Other: how often it "
-        "says the other output’s token; floor: a random encoder; lost: so_surface’s accuracy less this one.",
+        "says the other output’s token; floor: a random encoder; lost: the single-output system’s accuracy less this one.",
         lambda record: f"{record.system}, {record.target}",
         {"value": "", "other": "other", "floor": "floor", "loss": "lost"},
         lambda record: record.tokens == "differ",
@@ -207,7 +206,7 @@ def _by_layer(study: Study, spec: Layers) -> Table:
     known = [r for r in records if getattr(r, next(iter(spec.values))) is not None]
     if not known:
         reasons = [r.reason for r in study.analyses[spec.what].records if r.reason]
-        reason = reasons[0] if reasons else "it takes two seeds of so_surface, so_meaning and do"
+        reason = reasons[0] if reasons else "it takes two seeds of a dual-output system and its baselines"
         return Table(spec.title, spec.about, [], [], f"{spec.title}: not measured: {reason}.")
     columns, labels = (list(dict.fromkeys(map(key, known))) for key in (spec.column, spec.label))
     rows = []
@@ -216,7 +215,7 @@ def _by_layer(study: Study, spec: Layers) -> Table:
         for index, (name, added) in enumerate(spec.values.items()):
             cells = [_mean(place, name, "" if index else spec.interval) for place in places]
             if any(cell.text != "–" for cell in cells):
-                rows.append((f"– {added}" if added else label, cells))
+                rows.append((Cell(f"– {added}" if added else label), cells))
     return Table(spec.title, spec.about, columns, rows)
 
 

@@ -17,7 +17,7 @@ from l2dual.errors import DataError
 from l2dual.scoring import mispronunciation, stats
 from l2dual.scoring.results import COMPARED, Meta, Record, Results, Run
 from l2dual.scoring.score import COUNTS, ERRORS, NOT_LEARNED, Scored, units_of
-from l2dual.systems import baseline_of
+from l2dual.systems import OUTPUTS
 from l2dual.text.units import NORMALIZER
 
 Weights = Mapping[str, int]
@@ -84,6 +84,11 @@ class Study:
     def systems(self, output: str) -> list[str]:
         """The systems that have an output, sorted."""
         return sorted({s for (s, _), scored in self.runs.items() if output in scored.run.outputs})
+
+    def baseline(self, system: str, output: str) -> str | None:
+        """The baseline of an output of a system; None if it has none that was scored."""
+        found = {name: scored.run.about for (name, _), scored in self.runs.items()}
+        return found[system].baseline(output, found.values())
 
 
 def gather(data: DataDir, scored: list[Scored]) -> Study:
@@ -162,7 +167,7 @@ def outcomes(study: Study, made_by: Mapping[str, str], seen: int | None = None) 
 
 def _cells(study: Study) -> Iterator[tuple[Record, Quantity]]:
     """Records without their numbers, and the quantities that these are made of."""
-    for output in ("surface", "meaning"):
+    for output in OUTPUTS:
         scored = study.systems(output)
         for unit in units_of(study.data.info, output) if scored else ():
             measured = {system: dict(_measures(study, system, output, unit)) for system in scored}
@@ -170,10 +175,8 @@ def _cells(study: Study) -> Iterator[tuple[Record, Quantity]]:
                 for (measure, bin), quantity in quantities.items():
                     if measure not in COMPARED:
                         yield Record(measure, system, output, unit, None, bin=bin), quantity
-                baseline = baseline_of(system, output, scored)
-                if baseline is None:
-                    continue
-                for (measure, bin), quantity in quantities.items():
+                baseline = study.baseline(system, output)
+                for (measure, bin), quantity in quantities.items() if baseline else ():
                     record = Record(measure, system, output, unit, None, baseline, bin)
                     yield record, quantity - measured[baseline][measure, bin]
 
@@ -319,7 +322,7 @@ def _adjusted(records: list[Record]) -> list[Record]:
 
 def _meta(study: Study, made_by: Mapping[str, str], seen: int | None) -> Meta:
     info, data = study.data.info, study.data
-    outputs = [output for output in ("surface", "meaning") if study.systems(output)]
+    outputs = [output for output in OUTPUTS if study.systems(output)]
     learner = {}
     for output in outputs if has_surface(info) else ():
         system = study.systems(output)[0]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
-from l2dual.systems import OUTPUTS
+from l2dual.systems import OUTPUTS, System
 
 COMPARED = ("cross_talk", "slope")  # only of a system and its baseline
 
@@ -28,7 +28,10 @@ class Run:
     name: str  # of its directory
     system: str
     seed: int
-    outputs: list[str]
+    outputs: list[str]  # that were scored
+    label: str  # of the system, as its order and baselines (`l2dual.systems`)
+    order: int
+    baselines: dict[str, list[str]]
     trained_on: str  # data directory
     train_config: str
     decode_config: str | None
@@ -38,6 +41,11 @@ class Run:
     parameters: int | None = None
     train_seconds: float | None = None
     not_learned: dict[str, str] = field(default_factory=dict)  # output: why
+
+    @property
+    def about(self) -> System:
+        """What the run is of."""
+        return System(self.system, tuple(self.outputs), self.label, self.order, self.baselines)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from l2dual.scoring import crosstalk, mispronunciation
 from l2dual.scoring.crosstalk import meaning_marks, surface_marks
 from l2dual.scoring.mispronunciation import count, mark, names_errors
 from l2dual.scoring.results import Run
+from l2dual.systems import from_run
 from l2dual.text.units import UNITS, align, normalize, pad, width
 
 Pairs = list[tuple[str | None, str | None]]
@@ -27,7 +28,9 @@ COUNTS = ("n_ref", *ERRORS, *crosstalk.COUNTS, *mispronunciation.COUNTS)
 # Of utterances.tsv. cluster is what intervals draw (`DataDir.clusters`); divergence is in learner's
 # edits, in the surface's unit; it and bin are empty where there is no surface.
 COLUMNS = ("utt", "speaker", "cluster", "l1", "divergence", "bin", "output", "unit", *COUNTS)
-RUN_KEYS = "system seed outputs corpus language convention data train_config command commit".split()
+# Of run.yaml: what the scores have too, and the rest
+COPIED = "system seed outputs label order baselines train_config commit command".split()
+RUN_KEYS = [*COPIED, "corpus", "language", "convention", "data"]
 NOT_LEARNED = 0.9  # error rate from which on a system has learned nothing
 
 
@@ -173,7 +176,7 @@ def run_of(
     """The facts of a run, given the content of its run.yaml."""
     return Run(
         name=name,
-        **{key: run[key] for key in ("system", "seed", "outputs", "train_config", "commit", "command")},
+        **{key: run[key] for key in COPIED},
         trained_on=run["data"],
         decode_config=decode_config,
         decode_dir=decode_dir,
@@ -218,13 +221,17 @@ def read_pair(data: DataDir, decode: Path, output: str) -> tuple[dict[str, str],
 
 
 def read_run(path: Path) -> dict:
-    """Read a run.yaml; DataError if it is absent or lacks a key."""
+    """Read a run.yaml; DataError if it is absent, lacks a key, or says no system."""
     if not path.is_file():
         raise DataError(f"{path}: not found; train this system first (stage 8)")
     run = read_yaml(path)
     for key in RUN_KEYS:
         if key not in run:
             raise DataError(f"{path}: no '{key}'; train this system again (stage 8)")
+    try:
+        from_run(run)
+    except DataError as error:
+        raise DataError(f"{path}: {error}; train this system again (stage 8)") from error
     return run
 
 

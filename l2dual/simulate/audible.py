@@ -3,8 +3,8 @@
 A language module offers ``contrasts() -> dict[str, list[tuple[Speech, Speech]]]``: for every rule
 of its YAML file, by name (native rules too), pairs of words as they are said, the first without
 the rule and the second with the rule applied once; three to eight pairs of unlike words.
-``python -m l2dual.bin.measure_rules --language LANGUAGE --engine ENGINE`` measures them and writes
-``rules/audible.<language>.<engine>.json``; the module asks ``audible_rules(language, engine)``
+``python -m l2dual.bin.simulator measure --language LANGUAGE --engine ENGINE`` measures them and
+writes ``rules/audible.<language>.<engine>.json``; the module asks ``audible_rules(language, engine)``
 which names to use.
 
 How it is measured. Both are said with the same voice, rate and pitch; the log-mel spectra (20
@@ -36,7 +36,8 @@ import librosa
 import numpy as np
 
 from l2dual.errors import DataError
-from l2dual.simulate import engines
+from l2dual.files import atomic_write
+from l2dual.simulate import engines, phonology
 
 FOLDER = Path(__file__).parent / "rules"
 VOICES = {
@@ -57,14 +58,28 @@ def audible_rules(language: str, engine: str = "espeak") -> frozenset[str]:
 
 def read_table(language: str, engine: str = "espeak") -> dict[str, dict]:
     """``rules/audible.<language>.<engine>.json``: per rule its ratio, number of pairs, verdict."""
-    path = FOLDER / f"audible.{language}.{engine}.json"
+    path = table_file(language, engine)
     try:
         return json.loads(path.read_text(encoding="utf-8"))["rules"]
     except FileNotFoundError:
         raise DataError(
-            f"{path} is missing; run python -m l2dual.bin.measure_rules"
+            f"{path} is missing; run python -m l2dual.bin.simulator measure"
             f" --language {language} --engine {engine}"
         ) from None
+
+
+def write_table(language: str, engine: str) -> dict[str, dict]:
+    """Measure the rules and write what `read_table` reads; return it."""
+    rules = measure(language, phonology(language).contrasts(), engine)
+    facts = {"engine": engines.load(engine).version(), "threshold": THRESHOLDS[engine]}
+    with atomic_write(table_file(language, engine)) as stream:
+        json.dump(facts | {"rules": rules}, stream, indent=1, ensure_ascii=False)
+        stream.write("\n")
+    return rules
+
+
+def table_file(language: str, engine: str) -> Path:
+    return FOLDER / f"audible.{language}.{engine}.json"
 
 
 def measure(

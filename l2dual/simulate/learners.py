@@ -131,13 +131,7 @@ def prepare(
     ]
     measured = read_table(language, engine)
     facts = module.caveats(texts) | {
-        "corpus": "simulated",
-        "language": language,
-        "convention": convention,
-        "surface_unit": "phone" if (language, convention) == ("en", "pronounced") else "char",
-        "meaning_unit": "char",
         "engine": engines.load(engine).version(),
-        "seed": seed,
         "settings": preset,
         "severity": severity,
         "errors": errors,

@@ -15,25 +15,41 @@ from l2dual.models.dual import L2DualModel
 from l2dual.models.pretrained import Upstream
 from l2dual.systems import OUTPUTS
 from l2dual.training.task import L2DualTask
+from l2dual.training.trainer import HALF
 
-CHECKPOINT = "valid.acc.ave.pth"
-SINGLE_OUTPUT = {"ctc": 0.2, "attention": 0.8}  # the losses of so_surface and so_meaning
+CHECKPOINT = "valid.acc.ave.pth"  # by the usual best_model_criterion
 
 
-def load_model(exp_dir: str | Path, checkpoint: str = CHECKPOINT) -> L2DualModel:
+def best_model(exp_dir: str | Path) -> Path:
+    """The averaged model of a run, named after its ``best_model_criterion``; an archive's model file.
+
+    Of several criteria it is the accuracy on valid, else the first on valid, else the first.
+    """
+    if archive := _archive(exp_dir):
+        return archive.model_file
+    config = Path(exp_dir) / "config.yaml"
+    criteria = read_yaml(config).get("best_model_criterion") if config.is_file() else None
+    names = [f"{phase}.{name}.ave.pth" for phase, name, *_ in criteria or [("valid", "acc")]]
+    on_valid = [name for name in names if name.startswith("valid.")]
+    return Path(exp_dir) / (CHECKPOINT if CHECKPOINT in names else [*on_valid, *names][0])
+
+
+def load_model(exp_dir: str | Path, checkpoint: str | None = None) -> L2DualModel:
     """Trained model in evaluation mode, on the CPU.
 
     Args:
         exp_dir: a run; or where an archive of one was unpacked, which needs no recipe beside it.
-        checkpoint: a file of the run; by default the one that an archive holds, whatever its name.
+        checkpoint: a file of the run; by default `best_model`.
 
     Raises:
         DataError: config.yaml or the checkpoint is missing, broken, or does not fit.
     """
-    model_file = Path(exp_dir) / checkpoint
-    archive = _archive(exp_dir)
-    if archive and checkpoint == CHECKPOINT:
-        model_file = archive.model_file
+    model_file = Path(exp_dir) / checkpoint if checkpoint else best_model(exp_dir)
+    if not model_file.exists() and checkpoint == HALF and best_model(exp_dir).exists():
+        raise DataError(
+            f"{model_file}: never written: the training ended before half of its max_epoch (patience): "
+            "leave half out of --budgets, or train without patience"
+        )
     if not model_file.exists():
         raise DataError(f"{model_file}: no such checkpoint: train this system first (stage 8)")
     model = L2DualTask.build_model(_train_args(exp_dir))
@@ -90,7 +106,8 @@ def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> 
 
     Args:
         encoder_dir: run that gives the configuration, except the decoder and the loss.
-        output_dir: run that gives the decoder, loss and vocabulary of the output.
+        output_dir: run that gives the decoder, losses and vocabulary of the output; its losses are
+            weighed to 1, as those of a single-output system are.
         output: the output.
         seed: of the initialization.
     """
@@ -98,7 +115,9 @@ def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> 
     vocabulary = (f"{output}_{name}" for name in ("token_list", "token_type", "bpemodel"))
     for name in ("decoder", "decoder_conf", "ctc_conf", *vocabulary):
         setattr(args, name, getattr(source, name))
-    args.model_conf = source.model_conf | {"loss_weights": {output: SINGLE_OUTPUT}}
+    weights = source.model_conf["loss_weights"][output]
+    alone = {loss: weight / sum(weights.values()) for loss, weight in weights.items()}
+    args.model_conf = source.model_conf | {"loss_weights": {output: alone}}
     args.seed = seed
     return L2DualTask.build_model(args)
 

@@ -16,7 +16,7 @@ from l2dual.data.datadir import DataDir
 from l2dual.data.speech import batches
 from l2dual.errors import DataError, UsageError
 from l2dual.training.load import CHECKPOINT, load_model
-from tests.systems import OUTPUTS, TOKENS, WIDTH, make_data, make_run
+from tests.systems import OUTPUTS, TOKENS, WIDTH, facts_of, make_data, make_run
 
 
 def test_where_decoders_are_comparable():
@@ -70,12 +70,8 @@ def test_all_pairs(data, runs):
 
 
 def test_two_dual_systems_are_not_set_beside():
-    runs = {f"{system}{seed}": {"system": system} for system in ("so_surface", "do", "arm") for seed in (1, 2)}
-    sides = [
-        (name, output)
-        for name, run in runs.items()
-        for output in (OUTPUTS[run["system"]] if run["system"] in OUTPUTS else OUTPUTS["do"])
-    ]
+    runs = {f"{system}{seed}": facts_of(system) for system in ("so_surface", "do", "arm") for seed in (1, 2)}
+    sides = [(name, output) for name, run in runs.items() for output in run["outputs"]]
     pairs = {
         frozenset((runs[run]["system"], output) for run, output in pair) for pair in _pairs(sides, runs)
     }

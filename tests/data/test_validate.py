@@ -208,7 +208,7 @@ def options(tmp_path):
     letters = sorted(set(unicodedata.normalize("NFD", "".join(TEXTS) + "가a")) - {" "})
     file = tmp_path / "tokens.txt"
     file.write_text("\n".join(["<blank>", "<unk>", "<space>", *letters, "<sos/eos>"]) + "\n")
-    return Options(tokens={"surface": file, "meaning": file})
+    return Options(tokens={"surface": file, "meaning": file}, encoder=25.0)
 
 
 def places(findings):
@@ -347,7 +347,7 @@ def test_a_report_is_a_summary_and_five_examples_of_a_kind(good):
     for line in range(1, 13):
         edit(good / "text.surface", line, value(""))
     done = subprocess.run(
-        [sys.executable, "-m", "l2dual.bin.validate", good.parent / "nowhere", good, good],
+        [sys.executable, "-m", "l2dual", "validate", good.parent / "nowhere", good, good],
         capture_output=True,
         text=True,
     )

@@ -20,6 +20,7 @@ from espnet2.train.reporter import Reporter
 
 from l2dual.files import read_yaml
 from l2dual.models.dual import L2DualModel
+from l2dual.systems import read_options
 from l2dual.training.runs import merge, write_yaml
 from l2dual.training.task import L2DualTask
 from l2dual.training.trainer import L2DualTrainer
@@ -44,7 +45,7 @@ LENGTHS = {"surface": [9, 2, 7, 3, 8], "meaning": [3, 6, 2, 9, 4]}  # unlike ove
 def build(case: str) -> L2DualModel:
     system, encoder = CASES[case]
     args = vars(L2DualTask.get_parser().parse_args([])) | read_yaml(ROOT / "conf/train/tiny.yaml")
-    args = merge(args, read_yaml(ROOT / "conf" / "systems" / f"{system}.yaml"))
+    args = merge(args, read_options(ROOT / "conf" / "systems" / f"{system}.yaml"))
     args |= {"encoder": encoder, "encoder_conf": PLAIN, "seed": 1}
     if encoder == "conformer":
         args["encoder_conf"] = PLAIN | CONFORMER

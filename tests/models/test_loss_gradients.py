@@ -10,6 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 from l2dual.analysis.gradients import cosines
 from l2dual.models.loss_gradients import PREFIX, GradientCosines, trainable_layers
 from l2dual.training.runs import write_yaml
+from tests.systems import facts_of
 
 
 class TwoLayers(torch.nn.Module):
@@ -77,7 +78,7 @@ def test_a_layer_that_is_not_trained_is_left_out(build_model):
 
 
 def test_records_are_means_over_the_log(tmp_path):
-    run = {"system": "do", "seed": 2, "outputs": ["surface", "meaning"], "data": "d", "commit": "abc"}
+    run = facts_of("do") | {"seed": 2, "data": "d", "commit": "abc"}
     run |= {"corpus": "x", "language": "en", "convention": "heard", "train_config": "t", "command": "c"}
     write_yaml(tmp_path / "run.yaml", run)
     (empty,) = cosines([tmp_path])
@@ -89,5 +90,5 @@ def test_records_are_means_over_the_log(tmp_path):
     (record,) = cosines([tmp_path])
     assert (record.layer, record.n, record.reason) == ("block1", 2, None)
     assert record.mean == pytest.approx(0.4)
-    write_yaml(tmp_path / "run.yaml", run | {"outputs": ["surface"]})
+    write_yaml(tmp_path / "run.yaml", run | facts_of("so_surface"))
     assert cosines([tmp_path]) == []

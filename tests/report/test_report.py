@@ -24,7 +24,7 @@ from l2dual.scoring.results import read_results, write_results
 from l2dual.scoring.score import run_of, score
 from l2dual.text.units import align
 from l2dual.training.runs import write_yaml
-from tests.systems import OUTPUTS, make_data
+from tests.systems import OUTPUTS, facts_of, make_data
 
 COMMIT = {"commit": "abc", "command": "python -m l2dual.bin.results"}
 
@@ -32,7 +32,7 @@ COMMIT = {"commit": "abc", "command": "python -m l2dual.bin.results"}
 def hypotheses(data, system, seed, wrong):
     """References with errors; ``do`` also writes the other output's text in every second utterance."""
     rng, found = np.random.default_rng(seed), {}
-    for output in OUTPUTS.get(system, ["surface", "meaning"]):
+    for output in facts_of(system)["outputs"]:
         other = {"surface": "meaning", "meaning": "surface"}[output]
         texts = {}
         for index, (utt, text) in enumerate(sorted(data[f"text.{output}"].items())):
@@ -56,8 +56,7 @@ def make_study(folder, systems=tuple(OUTPUTS), seeds=(1, 2, 3), wrong=0.1, **inf
     for system in systems:
         for seed in seeds:
             exp = folder / f"exp/{system}.seed{seed}"
-            outputs = OUTPUTS.get(system, ["surface", "meaning"])
-            facts = {"system": system, "seed": seed, "outputs": outputs, "data": str(folder)}
+            facts = facts_of(system) | {"seed": seed, "data": str(folder)}
             facts |= {key: data.info[key] for key in ("corpus", "language", "convention")}
             facts |= {"train_config": "t.yaml", "command": "./run.sh", "commit": "abc"}
             texts = hypotheses(data, system, seed, wrong)
@@ -236,19 +235,19 @@ def test_tables_of_layers_are_means_over_unlike_seeds(folder):
     made = {what: Analysis(None, found) for what, found in (("cka", records), ("gradients", cosines))}
     encoders, gradients = tables.analyses(Study(meta, made))
     assert encoders.columns == ["layer 1", "layer 2"]
-    label, cells = encoders.rows[0]
-    assert label == "so_surface and so_meaning" and [cell.text for cell in cells] == ["0.45", "0.65"]
-    assert cells[0].below == "[0.40, 0.60]" and encoders.rows[1][0] == "– null"
-    assert gradients.rows == [("do", [tables.Cell("0.15")])]
+    head, cells = encoders.rows[0]
+    assert head.text == "so_surface and so_meaning" and [cell.text for cell in cells] == ["0.45", "0.65"]
+    assert cells[0].below == "[0.40, 0.60]" and encoders.rows[1][0].text == "– null"
+    assert gradients.rows == [(tables.Cell("do"), [tables.Cell("0.15")])]
 
 
 def test_by_bin_and_detection(folder):
     study = read_study(folder / "exp")
     table = tables.by_bin(study, "surface")
-    assert [label for label, _ in table.rows] == ["so_surface", "do", "do − so_surface"]
+    assert [head.text for head, _ in table.rows] == ["so_surface", "do", "do − so_surface"]
     assert sum(int(column.split("n = ")[1]) for column in table.columns) == 36
     (single, _), (_, dual) = tables.detection(study).rows
-    assert single == "so_surface" and float(dual[2].text) < 90
+    assert single.text == "so_surface" and float(dual[2].text) < 90
 
 
 # The paper's findings -----------------------------------------------------------------------------
@@ -352,7 +351,6 @@ def test_terminal_ends_with_about_ten_lines(folder, korean):
 
 def test_results_md_is_one_screen(folder, tmp_path, monkeypatch):
     from l2dual.bin.records import main as records_main
-    from l2dual.bin.results_md import main
     from l2dual.report import records
 
     for recipe in ("l2_en", "l2_xx"):
@@ -363,19 +361,19 @@ def test_results_md_is_one_screen(folder, tmp_path, monkeypatch):
             monkeypatch.setattr(sys, "argv", args)
             records_main()
             assert (to / f"{records.REFERENCES}{records.SUFFIX}").is_file()
-    monkeypatch.setattr(sys, "argv", ["results_md", str(tmp_path / "egs2")])
-    main()
+    monkeypatch.setattr(sys, "argv", ["records", "publish", str(tmp_path / "egs2")])
+    records_main()
     text = (tmp_path / "egs2/l2_en/RESULTS.md").read_text()
     results = read_results(folder / "exp/results.json")
     kept = results_md.read_kept(to).results
     assert [r.per_seed for r in kept.records] == [r.per_seed for r in results.records]
     assert [r.p for r in kept.records] == [r.p for r in results.records]
     talk = read_study(folder / "exp").difference("cross_talk", "meaning")
-    assert f"{number(100 * talk.value, 1, '+')} [" in text and "| `other` |" in text
+    assert f"{number(100 * talk.value, 1, '+')} [" in text and "| `other`, `do` |" in text
     assert len(re.findall(r"^\d\. ", text, re.M)) == 3 and text.count("**") == 10
     assert (tmp_path / "egs2/l2_en/cross_talk.svg").read_text().startswith("<?xml")
     both = (tmp_path / "egs2/RESULTS.md").read_text()
-    assert both.count("| `do` |") == 2 and "(l2_xx/RESULTS.md)" in both
+    assert both.count("| `do`: dual output, matched |") == 2 and "(l2_xx/RESULTS.md)" in both
     for line in [*text.splitlines(), *both.splitlines()]:
         assert not line.startswith("|") or line.endswith("|"), line
 

@@ -14,9 +14,10 @@ from l2dual.scoring import stats
 from l2dual.scoring.outcomes import gather, outcomes
 from l2dual.scoring.results import read_results, write_results
 from l2dual.scoring.score import COUNTS, run_of, score, write_scored
-from l2dual.systems import OUTPUTS, baseline_of
+from l2dual.systems import OUTPUTS
 from tests.data.test_divergence import make_data
 from tests.scoring.test_score import RUN
+from tests.systems import facts_of
 
 LETTERS = list("abcdefgh")
 SPEAKERS = "abcdefghij"
@@ -41,8 +42,7 @@ def make_texts(rng, n_utts=4):
 
 def make_run(data, rng, system, seed, rate, leak=0.0):
     """A system that writes ``rate`` letters wrong, and ``leak`` of the letters as the other text."""
-    single = {f"so_{name}{tail}": [name] for name in OUTPUTS for tail in ("", "_ctc")}
-    run = RUN | {"system": system, "seed": seed, "outputs": single.get(system, list(OUTPUTS))}
+    run = RUN | facts_of(system) | {"seed": seed}
     texts = {}
     for output, other in zip(OUTPUTS, OUTPUTS[::-1], strict=True):
         for utt, text in data[f"text.{output}"].items() if output in run["outputs"] else ():
@@ -197,15 +197,6 @@ def test_only_seeds_of_both_are_compared(data, runs):
     study = outcomes(gather(data, some), MADE_BY)
     assert list(study.get("cross_talk", "do", "surface", baseline="so_surface").per_seed) == ["1", "2"]
     assert list(study.get("error_rate", "do", "surface").per_seed) == ["1", "2", "3"]
-
-
-def test_a_matched_baseline_is_preferred():
-    scored = ["do_ctc", "so_surface", "so_surface_ctc"]
-    assert baseline_of("do_ctc", "surface", scored) == "so_surface_ctc"
-    assert baseline_of("do_ctc", "surface", scored[:2]) == "so_surface"
-    assert baseline_of("do", "surface", scored) == "so_surface"
-    assert baseline_of("do", "meaning", ["do"]) is None
-    assert baseline_of("so_surface_ctc", "surface", scored) is None
 
 
 def test_speakers_who_share_a_voice_are_drawn_together(data, runs):

@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 import yaml
 
-from l2dual.bin.results import seen_sentences
+from l2dual.data.seen import seen_sentences
 from l2dual.data.datadir import DataDir, read_table
 from l2dual.errors import DataError
 from l2dual.scoring.results import Run
 from l2dual.scoring.score import (
+    COPIED,
     COUNTS,
     check_comparable,
     describe,
     read_pair,
     read_run,
     read_scored,
+    run_of,
     score,
     training_facts,
     write_alignments,
@@ -26,11 +28,10 @@ from l2dual.scoring.score import (
     write_scored,
 )
 from tests.data.test_divergence import HEARD, make_data
+from tests.systems import facts_of
 
-RUN = {
-    "system": "do",
+RUN = facts_of("do") | {
     "seed": 1,
-    "outputs": ["surface", "meaning"],
     "corpus": "simulated",
     "language": "en",
     "convention": "heard",
@@ -123,9 +124,9 @@ def test_without_a_surface_only_errors_of_the_meaning_are_counted(tmp_path):
     data = make_data(tmp_path / "data/x/test", texts, surface_from="none")
     for output, text in HYPOTHESES.items():
         (tmp_path / f"text.{output}").write_text(text)
-    for outputs in (["meaning"], ["surface", "meaning"]):
-        (tmp_path / "run.yaml").write_text(yaml.safe_dump(RUN | {"outputs": outputs}))
-        check_comparable(RUN | {"outputs": outputs}, "run.yaml", data)
+    for system in ("so_meaning", "do"):
+        (tmp_path / "run.yaml").write_text(yaml.safe_dump(RUN | facts_of(system)))
+        check_comparable(RUN | facts_of(system), "run.yaml", data)
         found = scored(data, tmp_path, tmp_path / "run.yaml")
         assert set(found.counts) == {("meaning", "char"), ("meaning", "word")}
         assert found.run.outputs == ["meaning"]
@@ -147,7 +148,7 @@ def test_references_of_another_kind_are_refused(case, tmp_path):
         other = make_data(tmp_path / "data/other/test", HEARD, **facts)
         with pytest.raises(DataError, match=f"other/test: its {next(iter(facts))} is "):
             check_comparable(RUN, "run.yaml", other)
-    check_comparable(RUN | {"outputs": ["meaning"]}, "run.yaml", other)  # no convention of its own
+    check_comparable(RUN | facts_of("so_meaning"), "run.yaml", other)  # no convention of its own
 
 
 def test_a_system_that_has_learned_nothing_is_marked(case):
@@ -174,7 +175,7 @@ def test_a_system_that_has_learned_nothing_is_marked(case):
 def test_what_counts_as_having_learned_nothing(tmp_path, references, hypotheses, reason):
     texts = {f"a-{n}": (None, None, text) for n, text in enumerate(references)}
     data = make_data(tmp_path / "test", texts, surface_from="none")
-    run = Run("x", "so_meaning", 1, ["meaning"], "d", "t", None, "decode", "c", "run.sh")
+    run = run_of(RUN | facts_of("so_meaning"), "x", "decode")
     found = score(data, {"meaning": dict(zip(texts, hypotheses, strict=True))}, run)
     assert found.run.not_learned.get("meaning") == reason
 
@@ -182,7 +183,7 @@ def test_what_counts_as_having_learned_nothing(tmp_path, references, hypotheses,
 def test_without_a_named_error_nothing_is_diagnosed(tmp_path):
     texts = {"a-1": ("IH NG K", "TH IH NG K", "think"), "a-2": ("S OW", "S OW", "so")}
     data = make_data(tmp_path / "test", texts, unit="phone", convention="pronounced")
-    run = Run("x", "so_surface", 1, ["surface"], "d", "t", None, "decode", "c", "run.sh")
+    run = run_of(RUN | facts_of("so_surface"), "x", "decode")
     hypotheses = {"surface": {"a-1": "IH NG K", "a-2": "S OW"}}
     found = counts(score(data, hypotheses, run), "surface", "phone")
     assert (found["TR"], found["TA"], found["CD"], found["DE"]) == (1, 5, 0, 0)
@@ -228,7 +229,7 @@ def test_parameters_and_time_are_read_from_the_log(tmp_path):
 def test_the_facts_of_a_run_come_from_its_files(case):
     log = "Total Number of model parameters: 2.5 K\n 1epoch results: [train] time=3 seconds, x=1\n"
     (case[2].parent / "train.log").write_text(log)
-    same = {key: RUN[key] for key in ("system", "seed", "outputs", "train_config", "commit", "command")}
+    same = {key: RUN[key] for key in COPIED}
     facts = {"parameters": 2500, "train_seconds": 3.0, "trained_on": "data/x", "name": "do"}
     decode = {"decode_dir": str(case[1]), "decode_config": "conf/decode.yaml"}
     assert describe(case[2], case[1], "conf/decode.yaml") == Run(**same, **facts, **decode)
@@ -285,7 +286,7 @@ def test_scores_without_a_surface_are_read_as_they_were_written(tmp_path):
     texts = {utt: (None, None, meaning) for utt, (*_, meaning) in HEARD.items()}
     data = make_data(tmp_path / "data/x/test", texts, surface_from="none")
     (tmp_path / "text.meaning").write_text(HYPOTHESES["meaning"])
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(RUN | {"outputs": ["meaning"]}))
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(RUN | facts_of("so_meaning")))
     found = scored(data, tmp_path, tmp_path / "run.yaml")
     write_scored(found, data, tmp_path / "score")
     file = tmp_path / "score/utterances.tsv"

@@ -10,7 +10,8 @@ import pytest
 from l2dual.errors import DataError
 from l2dual.simulate.korean_prompts import sentences
 from l2dual.text import korean_words
-from l2dual.text.korean import nearest, pronounce, pronunciations, standard_text
+from l2dual.text.hangul import compose
+from l2dual.text.korean import nearest, pronounce, pronunciations, standard
 
 HERE = Path(__file__).parent
 
@@ -20,6 +21,10 @@ def rows(name):
     return [line.split("\t") for line in lines if not line.startswith("#")]
 
 
+def spell(word):
+    return "".join(map(compose, standard(word)))
+
+
 @pytest.mark.parametrize("article, text, licensed", rows("standard_pronunciation.tsv"))
 def test_the_examples_of_standard_pronunciation(article, text, licensed):
     default, *others = licensed.split("/")
@@ -27,7 +32,7 @@ def test_the_examples_of_standard_pronunciation(article, text, licensed):
     assert forms[0] == default == pronounce(text).replace(" ", "")
     assert set(forms) == {default, *others}
     if min(text) >= "가":  # a word in Hangul, as the simulated learners say it
-        assert standard_text(text) == default
+        assert spell(text) == default
 
 
 def test_every_article_has_its_examples():
@@ -44,7 +49,7 @@ def test_inflected_and_compound_words():
 @pytest.mark.parametrize("word", ["abc", "3시", "ㅋㅋ"])
 def test_only_hangul_has_a_pronunciation(word):
     with pytest.raises(DataError, match="not a Hangul syllable"):
-        standard_text(word)
+        standard(word)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +162,7 @@ def test_any_syllables_are_said():
     rng = random.Random(0)
     for _ in range(500):
         word = "".join(chr(rng.randrange(ord("가"), ord("힣") + 1)) for _ in range(6))
-        assert len(standard_text(word)) == len(pronounce(word)) == 6
+        assert len(standard(word)) == len(pronounce(word)) == 6
 
 
 def test_another_script_is_named():
@@ -168,7 +173,7 @@ def test_another_script_is_named():
 def test_every_word_of_the_prompts_is_said_syllable_by_syllable():
     words = {word for text in sentences(0) for word in text.split()}
     assert len(words) > 1000
-    assert all(len(standard_text(word)) == len(word) for word in words)
+    assert all(len(standard(word)) == len(word) for word in words)
 
 
 def test_nothing_is_downloaded_and_nltk_is_not_loaded():
