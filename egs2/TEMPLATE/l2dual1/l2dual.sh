@@ -46,7 +46,7 @@ token_joint=                   # one vocabulary for both outputs: true or false
 cache_features=false           # true: run a frozen pretrained front-end once over the data
 train_config=                  # model and training: conf/train_*.yaml
 decode_config=                 # searches: conf/decode.yaml
-budgets=whole                  # checkpoints to decode: whole, half (the half-budget one) or "half whole"
+budgets=whole                  # trainings to decode: whole, half (of the epochs) or "half whole"
 retrained=false                # true: stage 11 also trains new decoders on frozen encoders
 expdir=exp                     # directory of experiments and results
 nj=2                           # processes that prepare data
@@ -421,12 +421,18 @@ stage_8() {  # dump/TAG, token lists, statistics -> EXP/RUN, one for each system
     fi
     for run in "${runs[@]}"; do plan_run "${run}"; done
     launch configure "${train_cmd}"
-    while read -r run; do
-        # shellcheck disable=SC2016  # the new shell expands it
-        plan "${run}/trained" "${run}" -- \
-            bash -c '"${@:2}" && touch "$1"' train @OUT@ "${run}/run.sh" "${options[@]}"
-    done < <(longest_first)
+    while read -r run; do plan_training "${run}/trained" "${run}" "${options[@]}"; done < <(longest_first)
     launch train "${launcher}"
+    [[ ${budgets} == *half* ]] || return 0
+    while read -r run; do
+        plan_training "${run}/half/trained" "${run}/trained" "${options[@]}" --half true
+    done < <(longest_first)
+    launch train_half "${launcher}"
+}
+
+plan_training() {  # plan_training TRAINED INPUT OPTION...: it marks the end of ${run}/run.sh OPTION...
+    # shellcheck disable=SC2016  # the new shell expands it
+    plan "$1" "$2" -- bash -c '"${@:2}" && touch "$1"' train @OUT@ "${run}/run.sh" "${@:3}"
 }
 
 longest_first() {  # runs with two decoders, then the others, so that no core waits at the end
@@ -461,13 +467,13 @@ decode_dir() {  # decode_dir RUN BUDGET
 
 stage_9() {  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
     title "Decode"
-    local run budget checkpoint
+    local run budget trained
     while read -r run; do
         for budget in ${budgets}; do
-            checkpoint=()
-            if [[ ${budget} == half ]]; then checkpoint=(--checkpoint half.pth); fi
-            plan "$(decode_dir "${run}" "${budget}")/test" "${run}/trained" "${tested_feats}" "${decode_config}" -- \
-                python -m l2dual.bin.decode --exp "${run}" "${checkpoint[@]}" --data "${tested_feats}" \
+            trained=${run}
+            if [[ ${budget} == half ]]; then trained+=/half; fi
+            plan "$(decode_dir "${run}" "${budget}")/test" "${trained}/trained" "${tested_feats}" "${decode_config}" -- \
+                python -m l2dual.bin.decode --exp "${trained}" --data "${tested_feats}" \
                 --config "${decode_config}" --ngpu "$((ngpu > 0))" --out @OUT@
         done
     done < <(longest_first)
