@@ -11,7 +11,7 @@ from espnet2.text.token_id_converter import TokenIDConverter
 from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml
 from l2dual.model import L2DualModel
-from l2dual.outputs import OUTPUTS
+from l2dual.outputs import OUTPUTS, active_outputs
 from l2dual.pretrained import Upstream
 from l2dual.task import L2DualTask
 from l2dual.tokens import UNKNOWN, build_tokenizer, tokens_to_text
@@ -67,6 +67,12 @@ def random_model(exp_dir: str | Path, seed: int) -> L2DualModel:
 def vocabulary(exp_dir: str | Path, output: str) -> list[str]:
     """The tokens of one output of a run."""
     return getattr(_train_args(exp_dir), f"{output}_token_list")
+
+
+def has_decoders(exp_dir: str | Path) -> bool:
+    """Whether every output of a run has an attention decoder; a run by CTC alone has none."""
+    weights = _train_args(exp_dir).model_conf["loss_weights"]
+    return all(weights[output]["attention"] > 0 for output in active_outputs(weights))
 
 
 def text_to_ids(exp_dir: str | Path, output: str) -> Callable[[str], list[int]]:

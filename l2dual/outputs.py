@@ -8,8 +8,10 @@ from l2dual.errors import UsageError
 OUTPUTS = ("surface", "meaning")
 SINGLE = {output: f"so_{output}" for output in OUTPUTS}  # the single-output system of each
 CONTROL = {output: f"{name}_ctc" for output, name in SINGLE.items()}  # with CTC : attention 1 : 2
+CTC_ONLY = {output: f"{name}_ctconly" for output, name in SINGLE.items()}  # without attention
 MATCHED = {  # dual-output systems with the CTC : attention of a control instead of so_OUTPUT's
     "do_ctc": CONTROL,
+    "do_ctconly": CTC_ONLY,
     "do_equal": {"surface": CONTROL["surface"]},
     "do_ctc_meaning": {"meaning": CONTROL["meaning"]},
 }

@@ -27,12 +27,13 @@ from l2dual.bin import natural, positive_int, run
 from l2dual.datadir import DataDir
 from l2dual.decode import SearchOptions
 from l2dual.errors import UsageError
-from l2dual.load import CHECKPOINT
+from l2dual.load import CHECKPOINT, has_decoders
 from l2dual.runs import made_by_command, read_yaml
 from l2dual.score import read_run
 
 ON_ONE_SPLIT = {"cka": analyse, "decoders": compare_decoders, "subspaces": overlaps}
 ON_TWO_SPLITS = {"probes": probe, "retrained": retrain}
+OF_DECODERS = ("decoders", "subspaces", "retrained")
 
 
 def main() -> None:
@@ -73,6 +74,10 @@ def _records(args: argparse.Namespace) -> list:
         epochs=args.epochs,
         search=search,
     )
+    if args.what in OF_DECODERS:
+        args.exp = [exp_dir for exp_dir in args.exp if has_decoders(exp_dir)]
+        if not args.exp:
+            return []
     if args.what == "gradients":
         return cosines(args.exp)
     if args.what in ON_ONE_SPLIT:
