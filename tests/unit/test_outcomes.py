@@ -205,6 +205,7 @@ def test_a_matched_baseline_is_preferred():
     assert baseline_of("do_ctc", "surface", scored[:2]) == "so_surface"
     assert baseline_of("do", "surface", scored) == "so_surface"
     assert baseline_of("do", "meaning", ["do"]) is None
+    assert baseline_of("do_ctconly", "meaning", ["so_meaning", "so_meaning_ctconly"]) == "so_meaning_ctconly"
     assert baseline_of("so_surface_ctc", "surface", scored) is None
 
 
