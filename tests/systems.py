@@ -56,9 +56,9 @@ def make_data(path, n_speakers=12, per_speaker=3):
     return path
 
 
-def make_run(exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS):
+def make_run(exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS, attention=0.4):
     """A run as stage 8 leaves it: the weights it starts from, moved a little."""
-    weights = {output: {"ctc": 0.1, "attention": 0.4} for output in OUTPUTS[system]}
+    weights = {output: {"ctc": 0.1, "attention": attention} for output in OUTPUTS[system]}
     changes = {
         "seed": seed,
         "surface_token_list": TOKENS,

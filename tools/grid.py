@@ -3,8 +3,8 @@
 
     cd egs2/l2_en && ./run.sh --stop_stage 7 && ../../tools/grid.py ../../conf/grid/mini.yaml --out grid.jsonl
 
-The YAML file maps a name to ``system``, and to what it changes in the recipe's training configuration.
-A line of the results holds the changes, the steps, the CPU seconds of the training (without start-up)
+The YAML file maps a name to ``system``, ``seed``, ``half: true`` for half the budget beside the whole, and
+to what it changes in the recipe's training configuration. A line of the results holds the changes, the steps, the CPU seconds of the training (without start-up)
 and, for each search (greedy CTC, or joint at a CTC weight), the character error rates of each output:
 of all tokens, at the learner's and at the others. Runs that the results file has are not made again.
 """
@@ -30,6 +30,7 @@ from l2dual.scoring.score import COUNTS, ERRORS, read_run, run_of, score, units_
 from l2dual.training.load import load_model, tokens_to_text_of
 from l2dual.training.runs import merge, write_yaml
 from l2dual.training.task import L2DualTask
+from l2dual.training.trainer import HALF
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH = 16
@@ -49,33 +50,53 @@ def main() -> None:
     done = args.out.read_text(encoding="utf-8").splitlines() if args.out.exists() else []
     names = {json.loads(line)["name"] for line in done}
     for name, changes in read_yaml(args.settings).items():
-        if name in names:
-            continue
-        record = {"name": name, "changes": changes} | trial(args, name, dict(changes))
-        with args.out.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record) + "\n")
-        print(json.dumps(record), flush=True)
+        if name not in names:
+            record(args, name, dict(changes))
 
 
-def trial(args: argparse.Namespace, name: str, changes: dict) -> dict:
-    """Train one setting, and score it."""
+def record(args: argparse.Namespace, name: str, changes: dict) -> None:
+    """Train one setting, and half its budget if it says ``half: true``; write what they score."""
     exp = args.expdir / name
+    kept = {"name": name, "changes": dict(changes)}
+    half = changes.pop("half", False)
+    begin(args, exp, changes)
+    options = ["--config", str(exp / "train.yaml"), "--output_dir", str(exp), "--resume", "true"]
+    facts = [kept | train(options) | rates(args, exp)]
+    if half:
+        more = {"name": f"{name}/half", "of": facts[0]["seconds"]}
+        facts.append(kept | more | train([*options, "--half", "true"]) | rates(args, exp / HALF))
+    with args.out.open("a", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(line) + "\n" for line in facts)
+
+
+def begin(args: argparse.Namespace, exp: Path, changes: dict) -> None:
+    """Write what the run ``exp`` trains, as stage 8 does."""
     system, seed = changes.pop("system"), changes.pop("seed", 1)
-    write_yaml(args.expdir / f"{name}.yaml", merge(read_yaml(args.base), changes))
+    own = exp.with_suffix(".yaml")
+    write_yaml(own, merge(read_yaml(ROOT / f"conf/systems/{system}.yaml"), changes))
     tokens = next((args.data / "tokens").glob("joint_*"))
     kind = tokens.name.removeprefix("joint_")
     call(
-        configure.main, "--train_config", args.expdir / f"{name}.yaml",
-        "--system", ROOT / f"conf/systems/{system}.yaml", "--seed", seed, "--data", args.data,
-        "--stats", args.stats, "--surface_tokens", tokens, "--meaning_tokens", tokens,
-        "--surface_token_type", kind, "--meaning_token_type", kind, "--out", exp,
+        configure.main, "--train_config", args.base, "--system", own, "--seed", seed,
+        "--data", args.data, "--stats", args.stats, "--surface_tokens", tokens,
+        "--meaning_tokens", tokens, "--surface_token_type", kind, "--meaning_token_type", kind,
+        "--out", exp,
     )  # fmt: skip
+
+
+def train(options: list[str]) -> dict:
+    """Train, and tell the CPU seconds."""
     start = time.process_time()
-    L2DualTask.main(cmd=["--config", str(exp / "train.yaml"), "--resume", "true", "--log_level", "WARNING"])
-    seconds = time.process_time() - start
+    L2DualTask.main(cmd=[*options, "--log_level", "WARNING"])
+    return {"seconds": round(time.process_time() - start, 1)}
+
+
+def rates(args: argparse.Namespace, exp: Path) -> dict:
+    """The steps of a run, the size of its model, and the error rates of each search."""
     model = load_model(exp)
-    found = {"seconds": round(seconds, 1), "parameters": sum(p.numel() for p in model.parameters())}
-    found["steps"] = int(next(iter(torch.load(exp / "checkpoint.pth")["schedulers"]))["last_epoch"])
+    checkpoint = torch.load(exp / "checkpoint.pth", weights_only=False)
+    found = {"parameters": sum(p.numel() for p in model.parameters())}
+    found["steps"] = checkpoint["schedulers"][0]["last_epoch"]
     data = DataDir.load(args.data / "valid")
     searches: dict[str, Callable] = {}
     if model.ctcs:
@@ -120,8 +141,8 @@ def error_rates(data: DataDir, exp: Path, model: L2DualModel, decode: Callable) 
         for output, found in decode(speech, lengths).items():
             to_text = tokens_to_text_of(exp, output)
             texts.setdefault(output, {}).update(zip(utts, map(to_text, found), strict=True))
-    facts = read_run(exp / "run.yaml") | {"outputs": list(texts)}
-    scored = score(data, texts, run_of(facts, exp.name, "development"))
+    facts = dict.fromkeys(("system", "seed", "train_config", "commit", "command", "data"), exp.name)
+    scored = score(data, texts, run_of(facts | {"outputs": list(texts)}, exp.name, "development"))
     rates = {}
     for output in texts:
         table = scored.counts[output, units_of(data.info, output)[0]]

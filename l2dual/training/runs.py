@@ -17,6 +17,7 @@ from l2dual.files import atomic_write
 RUN_SCRIPT = """\
 #!/usr/bin/env bash
 # Train {name}, or resume it from its last whole epoch. Options go to ESPnet.
+# --half true: finish the training of half the epochs, which the whole one began in half/.
 # --num_nodes N --ngpu M: on N nodes of the cluster, with M GPUs on each.
 set -euo pipefail
 exp=$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd)
@@ -35,6 +36,7 @@ if [[ ${{1:-}} == --num_nodes ]]; then  # by ESPnet's launcher, to which Slurm i
         --log "${{exp}}/launch.log" --init_file_prefix "${{exp}}/.rendezvous." "$@" -- "${{exp}}/run.sh"
 elif [[ ${{cmd_backend:-local}} == local || -n ${{L2DUAL_JOB:-}} ]]; then
     export L2DUAL_LOG=${{exp}}/train.log
+    if [[ " $* " == *" --half true "* && -d ${{exp}}/half ]]; then L2DUAL_LOG=${{exp}}/half/train.log; fi
     rank=${{RANK:-${{SLURM_PROCID:-0}}}}  # of a worker that an srun, or you, started
     if ((rank)); then
         L2DUAL_LOG=${{exp}}/train.${{rank}}.log

@@ -50,8 +50,14 @@ class WarmupStableDecay(LRScheduler, AbsBatchStepScheduler):
     def get_lr(self) -> list[float]:
         """The rate of the next step, for each group of parameters."""
         step = self.last_epoch + 1
-        factor = min(step / self.warmup_steps, 1.0, (self.steps + 1 - step) / (self.steps * self.decay))
-        return [rate * max(factor, 0.0) for rate in self.base_lrs]
+        left, falling = self.steps + 1 - step, self.steps * self.decay
+        factor = max(left / falling, 0.0) if left < falling else min(step / self.warmup_steps, 1.0)
+        return [factor * rate for rate in self.base_lrs]
+
+    def stable_epochs_of_half(self, max_epoch: int) -> int | None:
+        """Epochs before the decay of a training of half of ``max_epoch``; None if they are not whole."""
+        epochs = round(max_epoch / 2 * (1 - self.decay), 6)
+        return int(epochs) if max_epoch % 2 == 0 and epochs == int(epochs) else None
 
     def state_dict(self) -> dict:
         """The steps done: what else there is follows from the configuration."""
