@@ -26,7 +26,7 @@ from l2dual.errors import run
 from l2dual.files import read_yaml
 from l2dual.models.dual import L2DualModel
 from l2dual.models.search import DualDecoder, SearchOptions
-from l2dual.scoring.score import COUNTS, ERRORS, read_run, run_of, score, units_of
+from l2dual.scoring.score import COUNTS, ERRORS, run_of, score, units_of
 from l2dual.training.load import load_model, tokens_to_text_of
 from l2dual.training.runs import merge, write_yaml
 from l2dual.training.task import L2DualTask
@@ -39,9 +39,9 @@ BATCH = 16
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("settings", type=Path, help="YAML: name: {system: so_surface, max_epoch: 3, ...}")
-    parser.add_argument("--base", type=Path, default=ROOT / "conf/train_mini.yaml")
+    parser.add_argument("--base", type=Path, default=ROOT / "conf/train/mini.yaml")
     parser.add_argument("--data", type=Path, default=Path("dump/simulated_mini_heard"))
-    parser.add_argument("--stats", type=Path, default=Path("exp/stats/simulated_mini_heard_mini"))
+    parser.add_argument("--stats", type=Path, default=Path("exp/mini/stats"))
     parser.add_argument("--expdir", type=Path, default=Path("exp/grid"))
     parser.add_argument("--searches", type=float, nargs="*", default=[], help="CTC weights of joint searches")
     parser.add_argument("--out", type=Path, required=True)

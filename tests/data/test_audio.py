@@ -13,8 +13,8 @@ from l2dual.data.audio import BAD_AUDIO, describe, format_audio, write_audio
 from l2dual.data.datadir import UNKNOWN, DataDir, read_table
 from l2dual.data.filter import filter_data
 from l2dual.data.repair import repair
-from l2dual.data.speed import perturb_speed
 from l2dual.data.speech import batches
+from l2dual.data.speed import perturb_speed
 from l2dual.data.validate import validate
 from l2dual.errors import DataError
 from tests.recordings import RATE, cut, film, noise, pcm, samples_of, tone

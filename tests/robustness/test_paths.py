@@ -13,8 +13,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l2dual.bin import prepare
 from l2dual.bin import filter as stage_4
+from l2dual.bin import prepare
 from l2dual.bin import validate as command
 from l2dual.data.audio import format_audio
 from l2dual.data.datadir import TABLES, DataDir, read_table, write_datadir

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from l2dual.data.seen import seen_sentences
 from l2dual.data.datadir import DataDir, read_table
+from l2dual.data.seen import seen_sentences
 from l2dual.errors import DataError
 from l2dual.scoring.results import Run
 from l2dual.scoring.score import (
