@@ -22,10 +22,10 @@ SUBSAMPLING = {  # kernels and strides, by ESPnet's input_layer
     None: (),
 }
 PRETRAINED = ("whisper", "wav2vec2", "hubert", "wavlm")
-SUBSAMPLED = (
-    "conformer", "slim_conformer", "multiconv_conformer",
-    "transformer", "longformer", "branchformer", "e_branchformer",
+SUBSAMPLED = (  # encoders that subsample as their input_layer says
+    "conformer", "multiconv_conformer", "transformer", "longformer", "branchformer", "e_branchformer",
 )  # fmt: skip
+FIXED = {"slim_conformer": ((3, 2), (3, 2))}  # encoders that subsample in one way
 
 
 class Convolution(NamedTuple):
@@ -78,9 +78,13 @@ def chain_of(config: Mapping, rate: int) -> tuple[Convolution, ...]:
     else:
         raise _unknown(f"frontend {frontend}")
     layer = conf.get("input_layer", "conv2d")
-    if encoder not in SUBSAMPLED or layer not in SUBSAMPLING:
+    if encoder in FIXED:
+        steps = FIXED[encoder]
+    elif encoder in SUBSAMPLED and layer in SUBSAMPLING:
+        steps = SUBSAMPLING[layer]
+    else:
         raise _unknown(f"encoder {encoder} with input_layer {layer}")
-    return (*start, *(Convolution(*step) for step in SUBSAMPLING[layer]))
+    return (*start, *(Convolution(*step) for step in steps))
 
 
 def _unknown(what: str) -> UsageError:

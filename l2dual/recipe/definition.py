@@ -8,7 +8,7 @@ their definitions are equal. Names of directories are made of what differs from 
 import hashlib
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +109,14 @@ def train_changes(text: str) -> dict[str, Any]:
     for part in parts:
         if part.startswith("--"):
             name = part[2:].replace("-", "_")
-            changes[name] = None
+            changes.setdefault(name, None)
         elif not name:
             raise UsageError(f'--train_args "{text}": give --name value, as "--max_epoch 20"')
         elif name.endswith("_conf") and "=" in part:
-            key, _, value = part.partition("=")
-            for inner in [*key.split(".")[::-1], ""][:-1]:
-                value = {inner: value if isinstance(value, dict) else _value(value)}
+            key, _, text_of_value = part.partition("=")
+            value = _value(text_of_value)
+            for inner in reversed(key.split(".")):
+                value = {inner: value}
             changes[name] = merged(changes[name] or {}, value)
         else:
             changes[name] = _value(part)
@@ -171,10 +172,10 @@ def _flat(content: Mapping, prefix: str = "") -> dict[str, Any]:
 
 
 # Names ---------------------------------------------------------------------------------------------
-def variant(base: str, old: Definition, new: Definition) -> str:
-    """The name of a study that starts from another and differs: the base's, and what differs."""
+def variant(base: str, old: Definition, new: Definition, given: Container[str]) -> str:
+    """The name of a study that starts from another: the base's, and the ``given`` options that differ."""
     parts = [base]
-    for name in DEFINING:
+    for name in (name for name in DEFINING if name in given or name == "db"):
         same_file = name in ("simulate", "train_config") and _content(name, old) == _content(name, new)
         if new[name] != old[name] and not same_file:
             parts.append(_part(name, new[name]))

@@ -61,7 +61,7 @@ def describe(directory: Path) -> dict:
 def rates(results: Results) -> list[str]:
     """The error rates that were scored, a line for each system."""
     lines = []
-    for system in dict.fromkeys(run.system for run in results.meta.runs):
+    for system in dict.fromkeys(each.system for each in results.meta.runs):
         scored = ((output, results.get("error_rate", system, output)) for output in results.meta.units)
         found = (
             f"{output} {UNITS.get(rate.unit, rate.unit)} {100 * rate.value:.1f} %"

@@ -18,6 +18,7 @@ that its wav.scp names.
 """
 
 import argparse
+import fcntl
 import hashlib
 import os
 import re
@@ -31,6 +32,7 @@ from pathlib import Path
 from l2dual.errors import DataError, run
 
 NO_RESULT = {"--nj", "--ngpu", "--num_nodes", "--num_threads"}  # options that change none
+SHARED = ("data/", "dump/")  # what several studies use
 STAGES = {  # where a file lies: the stage that makes it; the first that fits
     r"data/.*_sp[\d.-]+(/.*)?": 2,
     r"data/.*": 1,
@@ -84,8 +86,10 @@ def main() -> None:
     parser.add_argument("--ignore", action="append", default=[], help="an option of the jobs that changes no result")
     args = parser.parse_args()
     ignored = NO_RESULT | {f"--{name}" for name in args.ignore}
-    scripts, replaced = [], []
-    for job in read_jobs(sys.stdin.buffer.read()):
+    scripts, replaced, jobs = [], [], read_jobs(sys.stdin.buffer.read())
+    if any(job.out.startswith(SHARED) for job in jobs):
+        hold(Path(SHARED[0], ".lock"))
+    for job in jobs:
         inputs = signature(job.inputs)
         line = digest([*without_options(job.command, ignored), inputs])
         if is_made(job, line):
@@ -97,6 +101,18 @@ def main() -> None:
         set_aside(path)
     if scripts:
         launch(args.name, args.log, args.launcher, scripts)
+
+
+def hold(lock: Path) -> None:
+    """Wait for other runs that make shared data, and hold them off until the jobs of this one end."""
+    lock.parent.mkdir(exist_ok=True)
+    descriptor = os.open(lock, os.O_CREAT | os.O_RDWR)
+    os.set_inheritable(descriptor, True)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("waiting for the run of another study, which prepares data", flush=True)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def read_jobs(data: bytes) -> list[Job]:

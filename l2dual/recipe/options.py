@@ -154,6 +154,7 @@ ESPNET = {  # ESPnet's name: ours
     "asr_args": "train_args",
     "inference_config": "decode_config",
 }
+UNDERSTOOD = ESPNET | {"preset": "base"}  # the latter is our old name
 RENAMED = {"dial": "severity", "functional": "retrained"}  # old name: new name
 
 
@@ -184,11 +185,11 @@ def _known(option: str) -> str:
     name = option[2:].replace("-", "_")
     if name in RENAMED:
         raise UsageError(f"--{name} is now --{RENAMED[name]}")
-    if name == "preset":
-        return "base"
-    name = ESPNET.get(name, name)
+    name = UNDERSTOOD.get(name, name)
     if name not in OPTIONS and name not in INSIDE:
-        raise UsageError(f"unknown option {option}: did you mean --{nearest(name, [*OPTIONS, *ESPNET])}? See --help")
+        raise UsageError(
+            f"unknown option {option}: did you mean --{nearest(name, [*OPTIONS, *UNDERSTOOD])}? See --help"
+        )
     return name
 
 

@@ -1,7 +1,7 @@
 """The variables of a recipe's stages, as bash: what its options say, and what follows from them.
 
-    eval "$(python -m l2dual.recipe.settings start --language en OPTION...)"      before stage 1
-    eval "$(python -m l2dual.recipe.settings prepared --language en OPTION...)"   after stage 1
+eval "$(python -m l2dual.recipe.settings start --language en OPTION...)"      before stage 1
+eval "$(python -m l2dual.recipe.settings prepared --language en OPTION...)"   after stage 1
 """
 
 import itertools
@@ -40,9 +40,10 @@ SPLITS = ("train", "valid", "test")
 RUN = re.compile(r"(\w[\w-]*)\.seed(\d+)")  # the name of a run: system, seed
 OF_DATA = [option.name for option in GROUPS["data"] if option.defines] + ["simulated"]
 SUFFIXES = {"whole": "", "half": "_half"}  # of what is made with the checkpoint of a budget
-PASSED = """
-    stage stop_stage expdir corpus speed_factors audio_format fs min_seconds max_seconds nbpe nj num_threads ngpu num_nodes test_data train_args
-""".split()  # options that the stages use as they are
+PASSED = [  # options that the stages use as they are
+    "stage", "stop_stage", "expdir", "corpus", "speed_factors", "audio_format", "fs", "min_seconds", "max_seconds",
+    "nbpe", "nj", "num_threads", "ngpu", "num_nodes", "test_data", "train_args",
+]  # fmt: skip
 
 
 def main() -> None:
@@ -102,7 +103,9 @@ def check(study: Study) -> None:
         raise UsageError("name at least one system (--systems) and one seed (--seeds)")
     for system in options["systems"].split():
         if not conf("systems", system).is_file():
-            there = sorted({path.stem for folder in ("conf", "../../conf") for path in Path(folder, "systems").glob("*.yaml")})
+            there = sorted(
+                {path.stem for folder in ("conf", "../../conf") for path in Path(folder, "systems").glob("*.yaml")}
+            )
             raise UsageError(f"no system {system}: there are {' '.join(there)}")
     if options["test_data"]:
         _check_test_data(study)
@@ -140,9 +143,7 @@ def _check_test_data(study: Study) -> None:
     content = read_yaml(info)
     for key, value in wanted.items():
         if content.get(key) != value:
-            raise UsageError(
-                f"{info}: lacks '{key}: {value}', which the systems were trained on: prepare data with it"
-            )
+            raise UsageError(f"{info}: lacks '{key}: {value}', which the systems were trained on: prepare data with it")
 
 
 def check_gpus(options: Mapping[str, str]) -> None:
@@ -281,23 +282,23 @@ class Stages:
         exp, options = self.study.directory, self.options
         asked = [(int(seed), name) for seed in options["seeds"].split() for name in options["systems"].split()]
         runs = [exp / f"{name}.seed{seed}" for seed, name in asked]
-        for run in runs:
-            if runs.count(run) > 1:
-                raise UsageError(f"--systems and --seeds name {run} twice")
+        for one in runs:
+            if runs.count(one) > 1:
+                raise UsageError(f"--systems and --seeds name {one} twice")
         found = {path.parent for path in exp.glob(f"{studies.RUNS}/trained") if RUN.fullmatch(path.parent.name)}
         return {
             **self._cached(),
             "train_config": self.train_config,
             "stats": exp / "stats",
             # two decoders first, so that no core waits at the end
-            "runs": sorted(runs, key=lambda run: len(self.systems[_split(run)[0]].outputs) == 1),
+            "runs": sorted(runs, key=lambda one: self.systems[_split(one)[0]].single),
             "system_files": {name: conf("systems", name) for name in self.systems},
             "halves": runs if "half" in options["budgets"].split() else [],
             "trained": sorted({*runs, *found}, key=self._place),  # also those of earlier calls
         }
 
-    def _place(self, run: Path) -> tuple:
-        name, seed = _split(run)
+    def _place(self, directory: Path) -> tuple:
+        name, seed = _split(directory)
         file = conf("systems", name)
         return seed, read_system(file).place if file.is_file() else (True, 0, name)
 
@@ -328,7 +329,6 @@ class Stages:
             "decode_gpu": int(gpu == "true"),
             "decode_jobs": ["--max_jobs", options["inference_nj"]] if options["inference_nj"] else [],
         }
-
 
     def _analyses(self) -> list[str]:
         """Of stage 11, the long ones first."""
@@ -362,9 +362,9 @@ def _data_part(definition: Definition) -> Definition:
     return {name: definition[name] for name in OF_DATA if name in definition}
 
 
-def _split(run: Path) -> tuple[str, int]:
-    """The system and the seed of a run, by its name."""
-    name, _, seed = run.name.rpartition(".seed")
+def _split(directory: Path) -> tuple[str, int]:
+    """The system and the seed of a run, by its directory's name."""
+    name, _, seed = directory.name.rpartition(".seed")
     return name, int(seed)
 
 

@@ -2,17 +2,20 @@
 
 A call names a study, or its options make one of their own, with a name that says what differs. What
 a study is stays: a call that would change its data or training is refused.
+
+    python -m l2dual.recipe.studies --language en OPTION...     the directory of a call's study
 """
 
 import fcntl
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from l2dual.errors import UsageError
+from l2dual.errors import UsageError, run
 from l2dual.files import atomic_write, is_id, read_yaml
 from l2dual.recipe.definition import (
     DEFINING,
@@ -22,7 +25,7 @@ from l2dual.recipe.definition import (
     stem,
     variant,
 )
-from l2dual.recipe.options import OPTIONS, nearest
+from l2dual.recipe.options import OPTIONS, nearest, parse
 
 DEFAULT = "mini"
 FILES = Path("studies")
@@ -54,6 +57,8 @@ def choose(given: Mapping[str, str], language: str) -> Study:
         UsageError: an unknown study, options that do not fit, or another study of that name.
     """
     expdir = Path(given.get("expdir") or OPTIONS["expdir"].default)
+    if expdir.is_relative_to(Path.cwd()):
+        expdir = expdir.relative_to(Path.cwd())  # a recipe that is copied with its experiments names its own
     name = given.get("study", "")
     known = name in names(expdir)
     base = name if known else given.get("base") or DEFAULT
@@ -66,14 +71,18 @@ def choose(given: Mapping[str, str], language: str) -> Study:
     start = options_of(base, expdir)
     if given.get("corpus", start["corpus"]) != start["corpus"]:  # nothing of the base's data fits
         base, start = given["corpus"], _defaults() | {"corpus": given["corpus"]}
-    options = start | given
+    options = start | given | {"expdir": str(expdir)}
     options["db"] = options["db"] or os.environ.get(options["corpus"].upper(), "")  # of db.sh
     old, new = define(start, language), define(options, language)
     if known and (found := differences(old, new)):
         raise _refused(name, found, f"give them with --base {name} instead, which makes a study of its own")
-    name = name or _free(variant(base, old, new), new, language, expdir)
+    name = name or _free(variant(base, old, new, given), new, language, expdir)
     _check_record(Path(expdir, name), new)
-    changes = [f"{key} {new[key] or options[key]}" for key in DEFINING if new[key] != old[key] and key != "corpus"]
+    changes = [
+        f"{key} {new[key] or options[key]}"
+        for key in DEFINING
+        if key in given and new[key] != old[key] and key != "corpus"
+    ]
     said = f": {base}, but with {', '.join(changes)}" if changes else "" if name == base else f": {base}"
     return Study(name, language, base, options, new, f"study {name} ({Path(expdir, name)}){said}")
 
@@ -170,4 +179,15 @@ def _check_free(directory: Path) -> None:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UsageError(f"another run uses {directory}: {stream.read().strip()}: wait for it, or stop it") from error
+            raise UsageError(
+                f"another run uses {directory}: {stream.read().strip()}: wait for it, or stop it"
+            ) from error
+
+
+def main() -> None:
+    given = parse(sys.argv[1:])
+    print(choose(given, given.pop("language")).directory)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -24,7 +24,7 @@ exp=$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd)
 cd "${{exp}}" && cd {recipe}
 if [[ ! -f path.sh ]]; then
     echo "l2dual: error: ${{exp}}/run.sh: ${{PWD}} is not a recipe: move the run to" \\
-        "exp/{name} of a recipe" >&2
+        {place} "of a recipe" >&2
     exit 1
 fi
 exp=${{exp#"${{PWD}}/"}}
@@ -106,6 +106,7 @@ def write_run_script(directory: Path, exp: Path, recipe: Path, num_threads: int)
         stream.write(
             RUN_SCRIPT.format(
                 name=exp.name,
+                place=shlex.quote(str(exp)),
                 recipe=shlex.quote(str(recipe)),
                 num_threads=num_threads,
             )

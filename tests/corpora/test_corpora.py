@@ -11,7 +11,6 @@ from l2dual import corpora
 from l2dual.corpora import CORPORA, Request, check, facts
 from l2dual.errors import UsageError
 from l2dual.simulate import MODULES
-from l2dual.text.cleaning import plain
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = [name for name in CORPORA if name != "simulated"]
@@ -62,19 +61,3 @@ def test_what_a_corpus_has_not_is_one_line(name, request_, fault):
     with pytest.raises(UsageError, match=fault) as caught:
         check(name, request_)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    "written, expected",
-    [
-        ("Don’t, don`t!", "don't don't"),
-        ("It costs 1,000 won, or 3.5 %.", "it costs 1000 won or 3.5 %"),
-        ("1,2,3", "1 2 3"),
-        ("pro\u00adnounce", "pronounce"),
-        ("“학교에,” 갔어요.", "학교에 갔어요"),
-        ("...", ""),
-    ],
-)
-def test_plain_text(written, expected):
-    assert plain(written) == expected
-    assert plain(expected) == expected

@@ -147,7 +147,6 @@ def test_a_segment_outside_the_file_is_named(tmp_path, segment):
 @pytest.mark.parametrize("audio_format", ["flac", "ark"])
 def test_segments_are_cut_and_their_table_goes(data, tmp_path, audio_format):
     data.tables["utt2segment"] = {"s-a": "0.250 0.750", "s-b": UNKNOWN, "s-c": "0.000 0.350"}
-    before = deepcopy(data)
     faster = perturb_speed(data, [1.0, 1.25])
     assert faster["utt2segment"]["sp1.25-s-a"] == "0.250 0.750"
     formatted, waves = load(faster, tmp_path, audio_format)

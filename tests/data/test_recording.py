@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from l2dual.data.recording import Unusable, decode
+from tests.data.faults import record
 from tests.recordings import RATE, compress, cut, film, noise, pcm, samples_of, tone, unknown_length
 
 PHONES = {
@@ -108,3 +109,33 @@ def test_arks_hold_floats_or_wav(tmp_path):
     assert decode(f"{tmp_path}/f.ark:{place}").frames == 800
     second = decode(f"{tmp_path}/w.ark:{len(wav) + 4}")
     assert (second.rate, second.frames) == (8000, RATE)
+
+
+@pytest.mark.parametrize(
+    "samples, problem",
+    [
+        (np.zeros(0), "no samples"),
+        (np.zeros(1600), "nothing but zeros"),
+        (np.full(1600, np.nan), "not finite numbers"),
+    ],
+)
+def test_recordings_without_sound(tmp_path, samples, problem):
+    soundfile.write(tmp_path / "a.wav", samples, 16000, subtype="FLOAT")
+    assert problem in decode(str(tmp_path / "a.wav"))
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "ogg"])
+def test_truncated_recordings(tmp_path, kind):
+    record(tmp_path / f"a.{kind}")
+    assert decode(str(tmp_path / f"a.{kind}")).frames == 32000
+    cut(tmp_path / f"a.{kind}")
+    assert "truncated" in decode(str(tmp_path / f"a.{kind}"))
+    assert decode("cat a.wav |").startswith("a pipe")
+
+
+def test_a_wav_of_unknown_length_from_a_pipe_is_read(tmp_path):
+    record(tmp_path / "a.wav")
+    header = (tmp_path / "a.wav").read_bytes()
+    place = header.index(b"data") + 4
+    (tmp_path / "a.wav").write_bytes(header[:place] + b"\xff" * 4 + header[place + 4 :])
+    assert decode(str(tmp_path / "a.wav")).frames == 32000

@@ -298,6 +298,24 @@ def test_a_system_without_weights_is_named(recipe, tmp_path):
     assert not (recipe / "exp/bad").exists()
 
 
+def test_train_args_that_espnet_does_not_know_are_named(recipe):
+    for text, fault in (
+        ("--max_epochs 3", "unrecognized arguments: --max_epochs 3"),
+        ("--max_epoch many", "invalid int value: 'many'"),
+        ("--optim_conf lr=1e-3 --max_epoch 3", None),
+    ):
+        done = call(
+            recipe, "configure", "--train_config", "train.yaml", f"--train_args={text}", "--seed", 1,
+            "--system", Path(__file__).resolve().parents[2] / "conf/systems/do.yaml", "--data", "dump",
+            "--stats", "stats", "--surface_tokens", "tokens/surface", "--meaning_tokens", "tokens/meaning",
+            "--out", "exp/args", check=False,
+        )  # fmt: skip
+        assert (done.returncode == 0) == (fault is None), done.stderr
+        if fault:
+            [line] = [line for line in done.stderr.splitlines() if line.startswith("l2dual: error")]
+            assert f'--train_args "{text}": ' in line and fault in line
+
+
 def test_yaml_faults_are_named(tmp_path):
     for content, fault in (("a: [", "not YAML"), ("- a", "must hold")):
         (tmp_path / "x.yaml").write_text(content)

@@ -146,7 +146,7 @@ def test_nothing_learned_is_said_first(tmp_path):
     assert first.index("No system has learned yet") < first.index("error rate")
     assert "cross-talk of" not in first and "<svg" not in html and "points [" not in first
     said = summary([folder / "exp/results.json"])
-    assert said.startswith("No system has learned yet") and "next: ./run.sh --preset mini" in said
+    assert said.startswith("No system has learned yet") and "next: ./run.sh --study mini" in said
     own = folder / "exp/on_other/results.json"
     own.parent.mkdir()
     content = (folder / "exp/results.json").read_text()
