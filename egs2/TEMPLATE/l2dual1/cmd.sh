@@ -4,7 +4,7 @@
 #   cmd_backend=local    this machine (tools/launch/local.py)
 #   cmd_backend=slurm    a Slurm cluster, with the options of conf/slurm.conf
 #   cmd_backend=sge      Grid Engine, conf/sge.conf
-#   cmd_backend=pbs      OpenPBS or PBS Professional, conf/pbs.conf
+#   cmd_backend=pbs      OpenPBS or PBS Professional, conf/pbs.conf; untested
 #   cmd_backend=ssh      the machines of conf/ssh.conf
 #
 # A launcher is called as
