@@ -95,14 +95,14 @@ pid_of() { # pid_of qmaster|execd: its process id, if it runs
     if [[ -n ${pid} ]] && grep -qsE '^State:[[:space:]]*[^ZX[:space:]]' "/proc/${pid}/status"; then echo "${pid}"; fi
 }
 
-wait_for() { # wait_for WHAT COMMAND...: until the command's status is 0, at most 20 seconds
+wait_for() { # wait_for WHAT COMMAND...: until the command's status is 0, at most 60 seconds
     local what=$1 try
     shift
-    for ((try = 0; try < 100; try++)); do
+    for ((try = 0; try < 300; try++)); do
         if "$@" &> /dev/null; then return; fi
         sleep 0.2
     done
-    fail "waited 20 seconds for ${what}"
+    fail "waited 60 seconds for ${what}"
 }
 
 start() {

@@ -27,7 +27,7 @@ class GridEngine:
         """tools/local_sge.sh VERB. Its daemons keep their outputs open: it writes to files."""
         with tempfile.TemporaryFile("w+") as said:
             command = [ROOT / "tools" / "local_sge.sh", verb, self.directory]
-            status = subprocess.run(command, stdout=said, stderr=said, timeout=90).returncode
+            status = subprocess.run(command, stdout=said, stderr=said, timeout=200).returncode
             said.seek(0)
             return status, said.read()
 
@@ -40,7 +40,7 @@ class GridEngine:
         environment = os.environ | self.environment
         return subprocess.run(words, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
 
-    def wait_for(self, name, state, seconds=60):
+    def wait_for(self, name, state, seconds=120):
         """Wait until a job of that name is in that state; return its number."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -64,7 +64,7 @@ class GridEngine:
 
 
 def end(process):
-    output, error = process.communicate(timeout=60)
+    output, error = process.communicate(timeout=180)
     return subprocess.CompletedProcess(process.args, process.returncode, output, error)
 
 
