@@ -122,25 +122,9 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
     floor = max(one.max(), other.max()) - FLOOR
     one, other = np.maximum(one, floor).T, np.maximum(other, floor).T
     cost = np.sqrt(((one[:, None] - other[None]) ** 2).mean(axis=2))  # (frames, frames)
-    along = [cost[i, j] for i, j in _path(cost)]
+    _, path = librosa.sequence.dtw(C=cost)  # pairs of frames, (steps, 2)
+    along = cost[tuple(path.T)]
     return float(np.convolve(along, np.ones(SPAN) / SPAN, mode="valid").max())
-
-
-def _path(cost: np.ndarray) -> list[tuple[int, int]]:
-    """The cheapest monotonic path through ``cost`` from corner to corner."""
-    total = np.full((cost.shape[0] + 1, cost.shape[1] + 1), np.inf).tolist()
-    total[0][0] = 0.0
-    for i, row in enumerate(cost.tolist()):
-        above, here = total[i], total[i + 1]
-        for j, value in enumerate(row):
-            here[j + 1] = value + min(above[j], above[j + 1], here[j])
-    i, j = cost.shape
-    path = [(i - 1, j - 1)]
-    while (i, j) != (1, 1):
-        steps = ((i - 1, j - 1), (i - 1, j), (i, j - 1))
-        i, j = min(steps, key=lambda step: total[step[0]][step[1]])
-        path.append((i - 1, j - 1))
-    return path
 
 
 def log_mel(samples: np.ndarray, rate: int) -> np.ndarray:
