@@ -25,8 +25,10 @@ from torch.nn.functional import linear
 from l2dual.errors import UsageError
 
 BLANK = 0
+LEAST = 1e-300  # of CTC's probabilities, so that they have a logarithm
 LOWEST = -1.0e10  # in place of -inf where that would be subtracted from itself
 PRE_BEAM = 1.5  # CTC scores this many times K tokens of a hypothesis, the decoder's likeliest
+FEWER = 0.25  # share of the utterances that must be done before they leave the batch
 END_STEPS, END_GAP = 3, 10.0  # end detection (Watanabe et al. 2017, eq. 50)
 
 
@@ -144,16 +146,16 @@ class BeamSearch:
             weighted, parts = self._scores(beams, decoder, ctc)
             parents, tokens = beams.extend(weighted, parts, self.beam)
             now, done = beams.end(self.eos, detect=self.options.maxlenratio == 0)
-            any_ended, any_done = torch.stack((now.any(), done.any())).tolist()
-            if any_ended:
+            n_ended, n_done = torch.stack((now.sum(), done.sum())).tolist()
+            if n_ended:
                 ended.append(beams.select(now))
-            if any_done:
+            if n_done == len(done):
+                break
+            if n_done >= FEWER * len(done):
                 rows = (~done).nonzero().flatten()
                 parents, tokens = parents[rows], tokens[rows]
                 for part in (beams, *scorers):
                     part.keep(rows)
-                if not len(rows):
-                    break
             for scorer in scorers:
                 scorer.extend(parents, tokens)
         return self._nbest(ended, len(x))
@@ -169,10 +171,14 @@ class BeamSearch:
             weighted += self.weights["decoder"] * parts["decoder"]
         weighted += self.options.penalty
         if ctc:
-            likely, number = None, int(PRE_BEAM * self.beam)
+            scores = ctc.score().to(weighted.dtype)
+            number = int(PRE_BEAM * self.beam)
             if decoder and number < len(self.token_list):
-                likely = weighted.topk(number).indices  # (B, H, S)
-            parts["ctc"] = ctc.score(likely).to(weighted.dtype) - beams.parts["ctc"][..., None]
+                unlikely = torch.ones_like(scores, dtype=torch.bool)
+                unlikely.scatter_(2, weighted.topk(number).indices, False)
+                unlikely[..., self.eos] = False
+                scores.masked_fill_(unlikely, -torch.inf)
+            parts["ctc"] = scores - beams.parts["ctc"][..., None]
             weighted += self.weights["ctc"] * parts["ctc"]
         return weighted, parts
 
@@ -291,6 +297,7 @@ class Beams:
             recent = self.best[:, -END_STEPS - 2 : -2]  # ESPnet counts sos and eos: two steps late
             worse = (recent < self.best.amax(1, keepdim=True) - END_GAP) & (recent > -torch.inf)
             done |= worse.all(1)
+        self.live &= ~done[:, None]
         return ended, done
 
     def select(self, chosen: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -309,72 +316,73 @@ class Beams:
 class CTCPrefixes:
     """CTC probabilities of prefixes (Watanabe et al. 2017, algorithm 2), for all frames at once.
 
-    Frame 0 lies before the first one: there the empty prefix has the probability 1.
+    A prefix of L - 1 tokens needs as many frames, so its state begins with frame L - 1; frame 0
+    lies before the first one, and there the empty prefix has the probability 1.
+
+    Attributes:
+        p: probabilities of the frames after the state's first one, (B, V, T); 1 in the padding.
+        state: log probabilities that the frames until t spell the prefix, of all paths and of
+            those that end with a blank, (2, B, H, T + 1).
+        last: the prefixes' last tokens, (B, H); ``p_last`` are their probabilities, (B, H, T).
     """
 
     def __init__(self, ctc: CTC, x: torch.Tensor, lengths: torch.Tensor, eos: int):
-        log_p = ctc.log_softmax(x).double().transpose(1, 2)  # (B, V, T)
-        frames = torch.arange(x.size(1), device=x.device)
-        padding = (frames >= lengths[:, None])[:, None]  # (B, 1, T)
-        self.p = log_p.exp().masked_fill(padding, 0.0)
-        run = log_p.masked_fill(padding, 0.0).cumsum(2)
-        self.run = torch.nn.functional.pad(run, (1, 0))  # (B, V, T + 1): log of p's running product
+        self.inside = _inside(x, lengths)[:, None]  # (B, 1, T)
+        p = ctc.log_softmax(x).double().exp().clamp_(min=LEAST).transpose(1, 2)
+        self.p = torch.where(self.inside, p, 1.0)
+        silence = torch.nn.functional.pad(_run(self.p[:, BLANK, None]), (1, 0))  # (B, 1, T + 1)
+        self.state = torch.stack((silence, silence))
         self.last_frame = lengths
         self.eos = eos
-        self.ends_blank = self.run[:, BLANK, None].clone()  # (B, H, T + 1)
-        self.ends_label = torch.full_like(self.ends_blank, -torch.inf)
-        self.total = self.ends_blank
-        self.last = torch.full_like(lengths[:, None], eos)  # (B, H)
+        self.last = torch.full_like(lengths[:, None], eos)
+        self.p_last = self.p[:, eos, None]
 
-    def score(self, ids: torch.Tensor | None) -> torch.Tensor:
-        """Log probability of each prefix with a token behind it, (B, H, V).
-
-        Args:
-            ids: tokens to score, (B, H, S); the others are impossible. None: all.
-        """
-        rows = torch.arange(len(self.p), device=self.p.device)[:, None]  # (B, 1)
-        peak = self.total.amax(2, keepdim=True).clamp(min=LOWEST)  # (B, H, 1)
-        before = (self.total[..., :-1] - peak).exp()  # (B, H, T)
-        blank_before = (self.ends_blank[..., :-1] - peak).exp()
-        repeated = (blank_before * self.p[rows, self.last]).sum(2, keepdim=True)  # (B, H, 1)
-        if ids is None:
-            ids = torch.arange(self.p.size(1), device=rows.device)  # (V,)
-            sums = before @ self.p.transpose(1, 2)  # (B, H, V)
-        else:
-            sums = (self.p[rows[..., None], ids] @ before[..., None])[..., 0]  # (B, H, S)
-        sums = torch.where(ids == self.last[..., None], repeated, sums)
-        log_p = sums.log() + peak
-        scores = log_p.new_full((*peak.shape[:2], self.p.size(1)), -torch.inf)
-        scores.scatter_(2, ids.expand_as(log_p), log_p)
-        scores[..., self.eos] = self.total[rows[:, 0], :, self.last_frame]
+    def score(self) -> torch.Tensor:
+        """Log probability of each prefix with each token behind it, (B, H, V)."""
+        peak = self.state[0].amax(2, keepdim=True).clamp_(min=LOWEST)  # (B, H, 1)
+        before = (self.state[..., :-1] - peak).exp_().mul_(self.inside)  # (2, B, H, T)
+        repeated = (before[1] * self.p_last).sum(2, keepdim=True)  # (B, H, 1)
+        sums = before[0] @ self.p.transpose(1, 2)  # (B, H, V)
+        scores = sums.scatter_(2, self.last[..., None], repeated).log_().add_(peak)
+        last_frame = self.last_frame.clamp(min=0)[:, None, None].expand_as(peak)
+        scores[..., self.eos] = self.state[0].gather(2, last_frame)[..., 0]
         scores[..., BLANK] = -torch.inf
         return scores
 
     def extend(self, parents: torch.Tensor, tokens: torch.Tensor) -> None:
         """See :class:`Scorer`."""
         rows = torch.arange(len(tokens), device=tokens.device)[:, None]
-        repeats = (self.last[rows, parents] == tokens)[..., None]
-        before = torch.where(repeats, self.ends_blank[rows, parents], self.total[rows, parents])
-        self.ends_label = _recursion(before, self.run[rows, tokens])
-        self.ends_blank = _recursion(self.ends_label, self.run[:, BLANK, None])
-        self.total = torch.logaddexp(self.ends_label, self.ends_blank)
-        self.last = tokens
+        repeats = self.last.gather(1, parents) == tokens
+        before = self.state[repeats.long(), rows, parents]  # (B, H, T + 1)
+        self.last, self.p_last = tokens, self.p[rows, tokens]
+        label = _recursion(before[..., :-1], _run(self.p_last))  # (B, H, T)
+        blank = _recursion(label[..., :-1], _run(self.p[:, BLANK, None, 1:]))  # (B, H, T - 1)
+        blank = torch.nn.functional.pad(blank, (1, 0), value=-torch.inf)
+        self.state = torch.stack((torch.logaddexp(label, blank), blank))
+        self.inside, self.p, self.p_last = self.inside[..., 1:], self.p[..., 1:], self.p_last[..., 1:]
+        self.last_frame = self.last_frame - 1
 
     def keep(self, rows: torch.Tensor) -> None:
         """See :class:`Scorer`."""
-        for name in ("p", "run", "last_frame", "ends_label", "ends_blank", "total", "last"):
+        for name in ("inside", "p", "last_frame", "last", "p_last"):
             setattr(self, name, getattr(self, name)[rows])
+        self.state = self.state[:, rows]
+
+
+def _run(p: torch.Tensor) -> torch.Tensor:
+    """Log of the product of ``p`` (B, H, T) up to each frame."""
+    return p.log().cumsum(2)
 
 
 def _recursion(before: torch.Tensor, run: torch.Tensor) -> torch.Tensor:
-    """r with r[t] = (r[t - 1] + before[t - 1]) p[t], all as logarithms; r[0] is impossible.
+    """r with r[t] = (r[t - 1] + before[t]) p[t], r[-1] = 0, all as logarithms, (B, H, T).
 
     Args:
-        before: (B, H, T + 1).
-        run: log of p[1] ... p[t], broadcast to (B, H, T + 1).
+        before: (B, H, T).
+        run: log of p[0] ... p[t], broadcast to (B, H, T).
     """
-    sums = torch.logcumsumexp((before - run)[..., :-1], 2) + run[..., 1:]  # (B, H, T)
-    return torch.nn.functional.pad(sums, (1, 0), value=-torch.inf)
+    shifted = torch.nn.functional.pad(run[..., :-1], (1, 0))
+    return torch.logcumsumexp(before - shifted, 2).add_(run)
 
 
 def _steps_of(decoder: AbsDecoder, x: torch.Tensor, lengths: torch.Tensor) -> "CachedSteps | AnySteps":
@@ -462,33 +470,39 @@ class CachedLayer:
         self.layer = layer
         own, source = layer.self_attn, layer.src_attn
         self.heads = own.h
-        self.scale = own.d_k**-0.5
         parts = (own.linear_q, own.linear_k, own.linear_v)
         self.weight = torch.cat([part.weight for part in parts])  # (3 D, D)
         self.bias = torch.cat([part.bias for part in parts])
-        keys = source.k_norm(self._split(source.linear_k(x)))
+        keys = source.k_norm(self._split(source.linear_k(x))) * own.d_k**-0.5
         self.source_keys = keys.transpose(2, 3).contiguous()  # (B, heads, d, T)
         self.source_values = self._split(source.linear_v(x)).contiguous()  # (B, heads, T, d)
-        self.cache = x.new_zeros(2, len(x), self.heads, 0, own.d_k)
+        self.cache = x.new_zeros(2, len(x), self.heads, 0, own.d_k)  # keys and values
         self.used = 0
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """(B, H, D) -> (B, heads, H, d)"""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
     def __call__(self, x: torch.Tensor, past: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:
-        """The layer's output (B, H, D) for the newest tokens."""
-        layer = self.layer
-        query, key, value = map(self._split, linear(layer.norm1(x), self.weight, self.bias).chunk(3, 2))
-        keys, values = self._remember(layer.self_attn.k_norm(key), value)
-        query = layer.self_attn.q_norm(query)
-        x = x + self._attend(layer.self_attn, query, keys.transpose(2, 3), values, past)
-        query = layer.src_attn.q_norm(self._split(layer.src_attn.linear_q(layer.norm2(x))))
-        x = x + self._attend(layer.src_attn, query, self.source_keys, self.source_values, padding)
-        return x + layer.feed_forward(layer.norm3(x))
+        """The layer's output (B, H, D) for the newest tokens.
 
-    def _remember(self, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values (B, heads, places, d) with the newest behind them."""
+        Args:
+            x: (B, H, D).
+            past: added to the weights of the hypotheses' own past, (B, 1, H, places).
+            padding: added to the weights of the frames, (B, 1, 1, T).
+        """
+        own, source, forward = self.layer.self_attn, self.layer.src_attn, self.layer.feed_forward
+        new = linear(self.layer.norm1(x), self.weight, self.bias)  # (B, H, 3 D)
+        query, *new = new.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        keys, values = self._remember(own.k_norm(new[0]) * own.d_k**-0.5, new[1])
+        x = x + own.linear_out(_attend(own.q_norm(query), keys.transpose(2, 3), values, past))
+        query = source.q_norm(self._split(source.linear_q(self.layer.norm2(x))))
+        found = _attend(query, self.source_keys, self.source_values, padding)
+        x = x + source.linear_out(found)
+        return x + forward.w_2(forward.activation(forward.w_1(self.layer.norm3(x))))
+
+    def _remember(self, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Keys and values, the newest behind the others, (2, B, heads, places, d)."""
         until = self.used + key.size(2)
         if until > self.cache.size(3):
             more = self.cache.new_empty(*self.cache.shape[:3], 32 * key.size(2), key.size(3))
@@ -496,23 +510,20 @@ class CachedLayer:
         self.cache[0, :, :, self.used : until] = key
         self.cache[1, :, :, self.used : until] = value
         self.used = until
-        return self.cache[0, :, :, :until], self.cache[1, :, :, :until]
-
-    def _attend(
-        self,
-        attention: MultiHeadedAttention,
-        query: torch.Tensor,
-        keys: torch.Tensor,
-        values: torch.Tensor,
-        mask: torch.Tensor,
-    ) -> torch.Tensor:
-        weights = ((query * self.scale) @ keys + mask).softmax(3)  # (B, heads, H, places or T)
-        return attention.linear_out((weights @ values).transpose(1, 2).flatten(2))
+        return self.cache[:, :, :, :until]
 
     def keep(self, rows: torch.Tensor) -> None:
         """Forget the utterances that are not in ``rows``."""
         self.cache = self.cache[:, rows]
         self.source_keys, self.source_values = self.source_keys[rows], self.source_values[rows]
+
+
+def _attend(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """(B, heads, H, d), (B, heads, d, places), (B, heads, places, d) -> (B, H, D)"""
+    weights = (query @ keys).add_(mask).softmax(3)  # (B, heads, H, places)
+    return (weights @ values).transpose(1, 2).flatten(2)
 
 
 def _inside(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
