@@ -114,43 +114,47 @@ class BeamSearch:
         self.beam = min(options.beam_size, len(token_list))
 
     @torch.inference_mode()
-    def __call__(self, x: torch.Tensor, lengths: torch.Tensor) -> list[list[Hypothesis]]:
+    def __call__(
+        self, x: torch.Tensor, lengths: torch.Tensor, n_best: int = 1
+    ) -> list[list[Hypothesis]]:
         """Finished hypotheses of each utterance, the best first; none without frames.
 
         Args:
             x: encoder output, (B, T, D).
             lengths: frames, (B,).
+            n_best: hypotheses an utterance at most; the fewer, the sooner a search is over.
         """
         found: list[list[Hypothesis]] = [[] for _ in x]
         ratio = self.options.minlenratio
         left = [utt for utt, frames in enumerate(lengths.tolist()) if frames > 0]
         while left:
-            for utt, hypotheses in zip(left, self._search(x[left], lengths[left], ratio)):
-                found[utt] = hypotheses
+            for utt, hypotheses in zip(left, self._search(x[left], lengths[left], ratio, n_best)):
+                found[utt] = hypotheses[:n_best]
             left = [utt for utt in left if not found[utt]] if ratio >= 0.1 else []
             ratio = max(0.0, ratio - 0.1)  # ESPnet's way out when nothing is long enough
         return found
 
     def _search(
-        self, x: torch.Tensor, lengths: torch.Tensor, minlenratio: float
+        self, x: torch.Tensor, lengths: torch.Tensor, minlenratio: float, n_best: int
     ) -> list[list[Hypothesis]]:
         frames = lengths.tolist()
         x, lengths = x[:, : max(frames)], lengths.to(x.device)
         limits = torch.tensor([self.options.bounds(n, minlenratio) for n in frames])
-        beams = Beams(x, self.eos, limits.to(x.device))
+        beams = Beams(x, self.eos, limits.to(x.device), self.beam)
         decoder = _steps_of(self.decoder, x, lengths) if self.decoder else None
         ctc = CTCPrefixes(self.ctc, x, lengths, self.eos) if self.ctc else None
         scorers = [scorer for scorer in (decoder, ctc) if scorer]
         ended: list[tuple[torch.Tensor, ...]] = []
         for _ in range(int(limits[:, 0].max())):
-            weighted, parts = self._scores(beams, decoder, ctc)
-            parents, tokens = beams.extend(weighted, parts, self.beam)
-            now, done = beams.end(self.eos, detect=self.options.maxlenratio == 0)
+            parents, tokens = beams.extend(*self._scores(beams, decoder, ctc), self.beam)
+            now = beams.end(self.eos)
+            done = self._done(beams, n_best)
             n_ended, n_done = torch.stack((now.sum(), done.sum())).tolist()
             if n_ended:
                 ended.append(beams.select(now))
             if n_done == len(done):
                 break
+            beams.live &= ~done[:, None]
             if n_done >= FEWER * len(done):
                 rows = (~done).nonzero().flatten()
                 parents, tokens = parents[rows], tokens[rows]
@@ -159,6 +163,21 @@ class BeamSearch:
             for scorer in scorers:
                 scorer.extend(parents, tokens)
         return self._nbest(ended, len(x))
+
+    def _done(self, beams: "Beams", n_best: int) -> torch.Tensor:
+        """Which utterances need no further step, (B,)."""
+        done = ~beams.live.any(1)
+        ended = beams.ended  # (B, L, K)
+        if self.options.maxlenratio == 0 and ended.size(1) >= END_STEPS + 2:
+            best = ended.amax(2)  # (B, L)
+            recent = best[:, -END_STEPS - 2 : -2]  # ESPnet counts sos and eos: two steps late
+            worse = (recent < best.amax(1, keepdim=True) - END_GAP) & (recent > -torch.inf)
+            done |= worse.all(1)
+        falling = self.options.penalty <= 0 and not self.options.normalize_length
+        if falling and ended[0].numel() >= n_best:
+            hope = beams.score.masked_fill(~beams.live, -torch.inf).amax(1)
+            done |= ended.flatten(1).topk(n_best).values[:, -1] >= hope
+        return done
 
     def _scores(
         self, beams: "Beams", decoder: Scorer | None, ctc: "CTCPrefixes | None"
@@ -239,17 +258,18 @@ class Beams:
         score: (B, H).
         parts: the scores' parts, (B, H) each.
         live: False where a hypothesis has ended, (B, H).
-        best: score of the best hypothesis that ended at each step, (B, L).
+        ended: scores of the hypotheses that ended at each step, else -inf, (B, L - 1, K).
+        full: whether its hypotheses have the most tokens, (B,).
     """
 
-    def __init__(self, x: torch.Tensor, sos: int, limits: torch.Tensor):
+    def __init__(self, x: torch.Tensor, sos: int, limits: torch.Tensor, beam: int):
         self.utts = torch.arange(len(x), device=x.device)
         self.limits = limits
         self.tokens = torch.full((len(x), 1, 1), sos, device=x.device)
         self.score = x.new_zeros(len(x), 1)
         self.parts = {"decoder": self.score, "ctc": self.score}
         self.live = torch.ones_like(self.score, dtype=torch.bool)
-        self.best = x.new_zeros(len(x), 0)
+        self.ended = x.new_zeros(len(x), 0, beam)
         self.full = self.live[:, 0]
 
     def extend(
@@ -277,28 +297,18 @@ class Beams:
         self.tokens = torch.cat((self.tokens[rows, parents], tokens[..., None]), 2)  # (B, K, L + 1)
         return parents, tokens
 
-    def end(self, eos: int, detect: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """End hypotheses with eos or the most tokens.
-
-        Returns:
-            Which hypotheses count as ended now, (B, K); which utterances are done, (B,).
-        """
+    def end(self, eos: int) -> torch.Tensor:
+        """End hypotheses with eos or the most tokens; which of them count, (B, K)."""
         length = self.tokens.size(2) - 1
         most, fewest = self.limits.T  # (B,), (B,)
         self.full = most == length
         over = (self.tokens[..., -1] == eos) | self.full[:, None]
         possible = self.score > -torch.inf
-        ended = over & possible & (length > fewest)[:, None]
         self.live = possible & ~over
-        now = self.score.masked_fill(~ended, -torch.inf).amax(1, keepdim=True)
-        self.best = torch.cat((self.best, now), 1)  # (B, L)
-        done = ~self.live.any(1)
-        if detect and length >= END_STEPS + 2:
-            recent = self.best[:, -END_STEPS - 2 : -2]  # ESPnet counts sos and eos: two steps late
-            worse = (recent < self.best.amax(1, keepdim=True) - END_GAP) & (recent > -torch.inf)
-            done |= worse.all(1)
-        self.live &= ~done[:, None]
-        return ended, done
+        now = over & possible & (length > fewest)[:, None]
+        scores = self.score.masked_fill(~now, -torch.inf)
+        self.ended = torch.cat((self.ended, scores[:, None]), 1)
+        return now
 
     def select(self, chosen: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Utterance, whether eos was put at its end, tokens, score and parts of ``chosen`` (B, K)."""
@@ -308,7 +318,7 @@ class Beams:
 
     def keep(self, rows: torch.Tensor) -> None:
         """Forget the utterances that are not in ``rows``."""
-        for name in ("utts", "limits", "tokens", "score", "live", "best", "full"):
+        for name in ("utts", "limits", "tokens", "score", "live", "ended", "full"):
             setattr(self, name, getattr(self, name)[rows])
         self.parts = {name: part[rows] for name, part in self.parts.items()}
 
