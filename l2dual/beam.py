@@ -29,6 +29,7 @@ LEAST = 1e-300  # of CTC's probabilities, so that they have a logarithm
 LOWEST = -1.0e10  # in place of -inf where that would be subtracted from itself
 PRE_BEAM = 1.5  # CTC scores this many times K tokens of a hypothesis, the decoder's likeliest
 FEWER = 0.25  # share of the utterances that must be done before they leave the batch
+SPAN = 8  # steps between two clearances of the decoder's keys and values
 END_STEPS, END_GAP = 3, 10.0  # end detection (Watanabe et al. 2017, eq. 50)
 
 
@@ -437,8 +438,9 @@ class AnySteps:
 class CachedSteps:
     """ESPnet's TransformerDecoder with its keys and values kept.
 
-    Each step writes the keys and values of its H hypotheses to H new places of the cache, and
-    nothing moves there afterwards: a mask says which places are a hypothesis's own past.
+    Each step writes the keys and values of its H hypotheses to H new places, and hypotheses share
+    those of their common past: a mask says which places are a hypothesis's own. When the places
+    are full, those that are in no hypothesis's past are given up.
     """
 
     def __init__(self, decoder: TransformerDecoder, x: torch.Tensor, lengths: torch.Tensor):
@@ -447,24 +449,35 @@ class CachedSteps:
         padding = torch.zeros_like(x[..., 0]).masked_fill_(~_inside(x, lengths), -torch.inf)
         self.padding = padding[:, None, None]  # (B, 1, 1, T)
         self.past = x.new_zeros(len(x), 1, 0)  # (B, H, places): 0 in the past, else -inf
+        self.room = 0
 
     def score(self, tokens: torch.Tensor) -> torch.Tensor:
         """Log probabilities (B, H, V) of the tokens after ``tokens`` (B, H, L)."""
-        own = torch.eye(tokens.size(1), device=self.past.device, dtype=self.past.dtype).log()
-        self.past = torch.cat((self.past, own.expand(len(tokens), -1, -1)), 2)
+        rows, width, length = tokens.shape
+        if self.past.size(2) + width > self.room:
+            self._make_room(SPAN * width)
+        own = torch.eye(width, device=self.past.device, dtype=self.past.dtype).log_()
+        self.past = torch.cat((self.past, own.expand(rows, -1, -1)), 2)
         embed, positions = self.decoder.embed
-        step = tokens.size(2) - 1
         x = embed(tokens[..., -1])  # (B, H, D)
-        positions.extend_pe(x.new_empty(1, step + 1))
-        x = x * positions.xscale + positions.pe[0, step]
+        positions.extend_pe(x.new_empty(1, length))
+        x = x * positions.xscale + positions.pe[0, length - 1]
         for layer in self.layers:
             x = layer(x, self.past[:, None], self.padding)
         return self.decoder.output_layer(self.decoder.after_norm(x)).log_softmax(2)
 
+    def _make_room(self, room: int) -> None:
+        wanted = (self.past == 0).any(1)  # (B, places)
+        number = int(wanted.sum(1).max())
+        places = wanted.byte().topk(number, 1).indices
+        self.past = self.past.gather(2, places[:, None].expand(-1, self.past.size(1), -1))
+        self.room = number + room
+        for layer in self.layers:
+            layer.move(places, self.room)
+
     def extend(self, parents: torch.Tensor, tokens: torch.Tensor) -> None:
         """See :class:`Scorer`."""
-        rows = torch.arange(len(parents), device=parents.device)[:, None]
-        self.past = self.past[rows, parents]
+        self.past = self.past.gather(1, parents[..., None].expand(-1, -1, self.past.size(2)))
 
     def keep(self, rows: torch.Tensor) -> None:
         """See :class:`Scorer`."""
@@ -486,8 +499,7 @@ class CachedLayer:
         keys = source.k_norm(self._split(source.linear_k(x))) * own.d_k**-0.5
         self.source_keys = keys.transpose(2, 3).contiguous()  # (B, heads, d, T)
         self.source_values = self._split(source.linear_v(x)).contiguous()  # (B, heads, T, d)
-        self.cache = x.new_zeros(2, len(x), self.heads, 0, own.d_k)  # keys and values
-        self.used = 0
+        self.cache = x.new_empty(2, len(x), self.heads, 0, own.d_k)  # keys and values, by place
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """(B, H, D) -> (B, heads, H, d)"""
@@ -504,23 +516,22 @@ class CachedLayer:
         own, source, forward = self.layer.self_attn, self.layer.src_attn, self.layer.feed_forward
         new = linear(self.layer.norm1(x), self.weight, self.bias)  # (B, H, 3 D)
         query, *new = new.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        keys, values = self._remember(own.k_norm(new[0]) * own.d_k**-0.5, new[1])
+        places = past.size(3)
+        self.cache[0, :, :, places - x.size(1) : places] = own.k_norm(new[0]) * own.d_k**-0.5
+        self.cache[1, :, :, places - x.size(1) : places] = new[1]
+        keys, values = self.cache[:, :, :, :places]  # (B, heads, places, d), (B, heads, places, d)
         x = x + own.linear_out(_attend(own.q_norm(query), keys.transpose(2, 3), values, past))
         query = source.q_norm(self._split(source.linear_q(self.layer.norm2(x))))
         found = _attend(query, self.source_keys, self.source_values, padding)
         x = x + source.linear_out(found)
-        return x + forward.w_2(forward.activation(forward.w_1(self.layer.norm3(x))))
+        return x + forward.w_2(forward.w_1(self.layer.norm3(x)).relu_())
 
-    def _remember(self, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Keys and values, the newest behind the others, (2, B, heads, places, d)."""
-        until = self.used + key.size(2)
-        if until > self.cache.size(3):
-            more = self.cache.new_empty(*self.cache.shape[:3], 32 * key.size(2), key.size(3))
-            self.cache = torch.cat((self.cache, more), 3)
-        self.cache[0, :, :, self.used : until] = key
-        self.cache[1, :, :, self.used : until] = value
-        self.used = until
-        return self.cache[:, :, :, :until]
+    def move(self, places: torch.Tensor, room: int) -> None:
+        """Take what is at ``places`` (B, n) to the first of ``room`` places."""
+        index = places[:, None, :, None].expand(2, -1, self.heads, -1, self.cache.size(4))
+        moved = self.cache.new_empty(*self.cache.shape[:3], room, self.cache.size(4))
+        moved[:, :, :, : places.size(1)] = self.cache.gather(3, index)
+        self.cache = moved
 
     def keep(self, rows: torch.Tensor) -> None:
         """Forget the utterances that are not in ``rows``."""
