@@ -8,29 +8,23 @@ Shapes: B utterances still searched, K beam size, H hypotheses an utterance (1 a
 K), L tokens so far, T frames, D width of the encoder's output, V tokens of the vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from espnet2.asr.ctc import CTC
 from espnet2.asr.decoder.abs_decoder import AbsDecoder
-from espnet2.asr.decoder.transformer_decoder import TransformerDecoder
-from espnet2.legacy.nets.batch_beam_search import BatchBeamSearch
-from espnet2.legacy.nets.pytorch_backend.transformer.attention import MultiHeadedAttention
 from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
-from torch.nn.functional import linear
 
 from l2dual.errors import UsageError
+from l2dual.scorers import BLANK, CTCPrefixes, Scorer, decoder_steps
 
-BLANK = 0
-LEAST = 1e-300  # of CTC's probabilities, so that they have a logarithm
-LOWEST = -1.0e10  # in place of -inf where that would be subtracted from itself
 PRE_BEAM = 1.5  # CTC scores this many times K tokens of a hypothesis, the decoder's likeliest
 FEWER = 0.25  # share of the utterances that must be done before they leave the batch
-SPAN = 8  # steps between two clearances of the decoder's keys and values
 END_STEPS, END_GAP = 3, 10.0  # end detection (Watanabe et al. 2017, eq. 50)
+Ended = tuple[torch.Tensor, ...]  # utterances, lengths with eos, ids, scores and parts, N of each
 
 
 class Hypothesis(NamedTuple):
@@ -68,16 +62,6 @@ class BeamOptions:
         return most, fewest
 
 
-class Scorer(Protocol):
-    """What scores the next tokens of a grid of hypotheses (B, H), and keeps their states."""
-
-    def extend(self, parents: torch.Tensor, tokens: torch.Tensor) -> None:
-        """Make hypothesis (b, k) its parent ``parents[b, k]`` with ``tokens[b, k]`` behind it."""
-
-    def keep(self, rows: torch.Tensor) -> None:
-        """Forget the utterances that are not in ``rows``."""
-
-
 class BeamSearch:
     """The search of one output.
 
@@ -101,14 +85,15 @@ class BeamSearch:
         options: BeamOptions,
     ):
         weight = 0.0 if ctc is None else 1.0 if decoder is None else ctc_weight
-        self.decoder = decoder if weight < 1 else None
-        self.ctc = ctc if weight > 0 else None
-        if self.decoder is not None and not isinstance(decoder, BatchScorerInterface):
+        if weight < 1 and not isinstance(decoder, BatchScorerInterface):
             raise UsageError(
                 f"{type(decoder).__name__} can't score hypotheses in a batch: "
                 "train with decoder: transformer"
             )
-        self.weights = {"decoder": 1 - weight, "ctc": weight}
+        self.decoder = decoder
+        self.ctc = ctc
+        weights = {"decoder": 1 - weight, "ctc": weight}
+        self.weights = {name: share for name, share in weights.items() if share > 0}
         self.options = options
         self.token_list = token_list
         self.eos = len(token_list) - 1
@@ -141,14 +126,16 @@ class BeamSearch:
         frames = lengths.tolist()
         x, lengths = x[:, : max(frames)], lengths.to(x.device)
         limits = torch.tensor([self.options.bounds(n, minlenratio) for n in frames])
-        beams = Beams(x, self.eos, limits.to(x.device), self.beam)
-        decoder = _steps_of(self.decoder, x, lengths) if self.decoder else None
-        ctc = CTCPrefixes(self.ctc, x, lengths, self.eos) if self.ctc else None
-        scorers = [scorer for scorer in (decoder, ctc) if scorer]
-        ended: list[tuple[torch.Tensor, ...]] = []
+        beams = Beams(x, limits.to(x.device), self.eos, self.beam, list(self.weights))
+        scorers: dict[str, Scorer] = {}
+        if "decoder" in self.weights:
+            scorers["decoder"] = decoder_steps(self.decoder, x, lengths)
+        if "ctc" in self.weights:
+            scorers["ctc"] = CTCPrefixes(self.ctc, x, lengths, self.eos)
+        ended: list[Ended] = []
         for _ in range(int(limits[:, 0].max())):
-            parents, tokens = beams.extend(*self._scores(beams, decoder, ctc), self.beam)
-            now = beams.end(self.eos)
+            parents, tokens = beams.extend(*self._scores(beams, scorers))
+            now = beams.end()
             done = self._done(beams, n_best)
             n_ended, n_done = torch.stack((now.sum(), done.sum())).tolist()
             if n_ended:
@@ -159,9 +146,9 @@ class BeamSearch:
             if n_done >= FEWER * len(done):
                 rows = (~done).nonzero().flatten()
                 parents, tokens = parents[rows], tokens[rows]
-                for part in (beams, *scorers):
+                for part in (beams, *scorers.values()):
                     part.keep(rows)
-            for scorer in scorers:
+            for scorer in scorers.values():
                 scorer.extend(parents, tokens)
         return self._nbest(ended, len(x))
 
@@ -181,41 +168,37 @@ class BeamSearch:
         return done
 
     def _scores(
-        self, beams: "Beams", decoder: Scorer | None, ctc: "CTCPrefixes | None"
+        self, beams: "Beams", scorers: Mapping[str, Scorer]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Scores (B, H, V) of all hypotheses with each token behind them; their parts, added."""
+        """What each token would add to the hypotheses' scores, and to their parts, (B, H, V)."""
+        size = len(self.token_list)
+        weighted = beams.score.new_full((*beams.score.shape, size), self.options.penalty)
         parts = {}
-        weighted = beams.score.new_zeros(*beams.score.shape, len(self.token_list))
-        if decoder:
-            parts["decoder"] = decoder.score(beams.tokens)
+        if "decoder" in scorers:
+            parts["decoder"] = scorers["decoder"].score(beams.tokens)
             weighted += self.weights["decoder"] * parts["decoder"]
-        weighted += self.options.penalty
-        if ctc:
-            scores = ctc.score().to(weighted.dtype)
+        if "ctc" in scorers:
+            prefixes = scorers["ctc"].score(beams.tokens).to(weighted.dtype)
             number = int(PRE_BEAM * self.beam)
-            if decoder and number < len(self.token_list):
-                unlikely = torch.ones_like(scores, dtype=torch.bool)
+            if "decoder" in scorers and number < size:
+                unlikely = torch.ones_like(prefixes, dtype=torch.bool)
                 unlikely.scatter_(2, weighted.topk(number).indices, False)
                 unlikely[..., self.eos] = False
-                scores.masked_fill_(unlikely, -torch.inf)
-            parts["ctc"] = scores - beams.parts["ctc"][..., None]
+                prefixes.masked_fill_(unlikely, -torch.inf)
+            parts["ctc"] = prefixes - beams.parts["ctc"][..., None]
             weighted += self.weights["ctc"] * parts["ctc"]
         return weighted, parts
 
-    def _nbest(
-        self, ended: Sequence[tuple[torch.Tensor, ...]], n_utts: int
-    ) -> list[list[Hypothesis]]:
+    def _nbest(self, ended: list[Ended], n_utts: int) -> list[list[Hypothesis]]:
         found: list[list[tuple[float, Hypothesis]]] = [[] for _ in range(n_utts)]
         for step in ended:
-            for utt, forced, ids, score, *parts in zip(*(part.tolist() for part in step)):
-                named = {"decoder": parts[0], "ctc": parts[1]}
-                named = {name: part for name, part in named.items() if self.weights[name]}
-                length = len(ids) - 1 + forced
+            for utt, length, ids, score, *parts in zip(*(field.tolist() for field in step)):
                 tokens = [self.token_list[i] for i in ids if i not in (BLANK, self.eos)]
                 key = score / length if self.options.normalize_length else score
+                named = dict(zip(self.weights, parts, strict=True))
                 found[utt].append((key, Hypothesis(tokens, score, named)))
-        best = [sorted(utt, key=lambda pair: pair[0], reverse=True) for utt in found]
-        return [[hypothesis for _, hypothesis in utt] for utt in best]
+        ranked = [sorted(utt, key=lambda pair: pair[0], reverse=True) for utt in found]
+        return [[hypothesis for _, hypothesis in utt] for utt in ranked]
 
 
 class GreedyCTC:
@@ -231,12 +214,15 @@ class GreedyCTC:
         self.token_list = token_list
 
     @torch.inference_mode()
-    def __call__(self, x: torch.Tensor, lengths: torch.Tensor) -> list[list[Hypothesis]]:
+    def __call__(
+        self, x: torch.Tensor, lengths: torch.Tensor, n_best: int = 1
+    ) -> list[list[Hypothesis]]:
         """One hypothesis of each utterance, none without frames; its score is the path's.
 
         Args:
             x: encoder output, (B, T, D).
             lengths: frames, (B,).
+            n_best: as for a beam search; there is only one.
         """
         log_p, ids = self.ctc.log_softmax(x).max(2)  # (B, T), (B, T)
         found: list[list[Hypothesis]] = []
@@ -263,20 +249,24 @@ class Beams:
         full: whether its hypotheses have the most tokens, (B,).
     """
 
-    def __init__(self, x: torch.Tensor, sos: int, limits: torch.Tensor, beam: int):
+    def __init__(
+        self, x: torch.Tensor, limits: torch.Tensor, eos: int, beam: int, parts: list[str]
+    ):
+        self.eos = eos
+        self.beam = beam
         self.utts = torch.arange(len(x), device=x.device)
         self.limits = limits
-        self.tokens = torch.full((len(x), 1, 1), sos, device=x.device)
+        self.tokens = torch.full((len(x), 1, 1), eos, device=x.device)  # sos is eos
         self.score = x.new_zeros(len(x), 1)
-        self.parts = {"decoder": self.score, "ctc": self.score}
+        self.parts = dict.fromkeys(parts, self.score)
         self.live = torch.ones_like(self.score, dtype=torch.bool)
         self.ended = x.new_zeros(len(x), 0, beam)
         self.full = self.live[:, 0]
 
     def extend(
-        self, weighted: torch.Tensor, parts: dict[str, torch.Tensor], beam: int
+        self, weighted: torch.Tensor, parts: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Take the best ``beam`` extensions of each utterance.
+        """Take the best K extensions of each utterance.
 
         Args:
             weighted: what each token adds to the score, (B, H, V).
@@ -287,23 +277,21 @@ class Beams:
         """
         scores = weighted + self.score[..., None]
         scores.masked_fill_(~self.live[..., None], -torch.inf)
-        self.score, chosen = scores.flatten(1).topk(beam)  # (B, K)
+        self.score, chosen = scores.flatten(1).topk(self.beam)  # (B, K)
         parents, tokens = chosen // weighted.size(2), chosen % weighted.size(2)
         for name, part in parts.items():
             added = part.flatten(1).gather(1, chosen)
             self.parts[name] = self.parts[name].gather(1, parents) + added
-        for name in self.parts.keys() - parts.keys():
-            self.parts[name] = torch.zeros_like(self.score)
-        rows = torch.arange(len(parents), device=parents.device)[:, None]
-        self.tokens = torch.cat((self.tokens[rows, parents], tokens[..., None]), 2)  # (B, K, L + 1)
+        past = self.tokens.gather(1, parents[..., None].expand(-1, -1, self.tokens.size(2)))
+        self.tokens = torch.cat((past, tokens[..., None]), 2)  # (B, K, L + 1)
         return parents, tokens
 
-    def end(self, eos: int) -> torch.Tensor:
+    def end(self) -> torch.Tensor:
         """End hypotheses with eos or the most tokens; which of them count, (B, K)."""
         length = self.tokens.size(2) - 1
         most, fewest = self.limits.T  # (B,), (B,)
         self.full = most == length
-        over = (self.tokens[..., -1] == eos) | self.full[:, None]
+        over = (self.tokens[..., -1] == self.eos) | self.full[:, None]
         possible = self.score > -torch.inf
         self.live = possible & ~over
         now = over & possible & (length > fewest)[:, None]
@@ -311,242 +299,15 @@ class Beams:
         self.ended = torch.cat((self.ended, scores[:, None]), 1)
         return now
 
-    def select(self, chosen: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Utterance, whether eos was put at its end, tokens, score and parts of ``chosen`` (B, K)."""
+    def select(self, chosen: torch.Tensor) -> Ended:
+        """The hypotheses that are True in ``chosen`` (B, K)."""
         rows = chosen.nonzero()[:, 0]
-        fields = (self.tokens, self.score, *(self.parts[name] for name in ("decoder", "ctc")))
-        return (self.utts[rows], self.full[rows], *(field[chosen] for field in fields))
+        length = self.tokens.size(2) - 1 + self.full[rows].long()  # ESPnet puts eos behind the most
+        fields = (self.tokens, self.score, *self.parts.values())
+        return (self.utts[rows], length, *(field[chosen] for field in fields))
 
     def keep(self, rows: torch.Tensor) -> None:
         """Forget the utterances that are not in ``rows``."""
         for name in ("utts", "limits", "tokens", "score", "live", "ended", "full"):
             setattr(self, name, getattr(self, name)[rows])
         self.parts = {name: part[rows] for name, part in self.parts.items()}
-
-
-class CTCPrefixes:
-    """CTC probabilities of prefixes (Watanabe et al. 2017, algorithm 2), for all frames at once.
-
-    A prefix of L - 1 tokens needs as many frames, so its state begins with frame L - 1; frame 0
-    lies before the first one, and there the empty prefix has the probability 1.
-
-    Attributes:
-        p: probabilities of the frames after the state's first one, (B, V, T); 1 in the padding.
-        state: log probabilities that the frames until t spell the prefix, of all paths and of
-            those that end with a blank, (2, B, H, T + 1).
-        last: the prefixes' last tokens, (B, H); ``p_last`` are their probabilities, (B, H, T).
-    """
-
-    def __init__(self, ctc: CTC, x: torch.Tensor, lengths: torch.Tensor, eos: int):
-        self.inside = _inside(x, lengths)[:, None]  # (B, 1, T)
-        p = ctc.log_softmax(x).double().exp().clamp_(min=LEAST).transpose(1, 2)
-        self.p = torch.where(self.inside, p, 1.0)
-        silence = torch.nn.functional.pad(_run(self.p[:, BLANK, None]), (1, 0))  # (B, 1, T + 1)
-        self.state = torch.stack((silence, silence))
-        self.last_frame = lengths
-        self.eos = eos
-        self.last = torch.full_like(lengths[:, None], eos)
-        self.p_last = self.p[:, eos, None]
-
-    def score(self) -> torch.Tensor:
-        """Log probability of each prefix with each token behind it, (B, H, V)."""
-        peak = self.state[0].amax(2, keepdim=True).clamp_(min=LOWEST)  # (B, H, 1)
-        before = (self.state[..., :-1] - peak).exp_().mul_(self.inside)  # (2, B, H, T)
-        repeated = (before[1] * self.p_last).sum(2, keepdim=True)  # (B, H, 1)
-        sums = before[0] @ self.p.transpose(1, 2)  # (B, H, V)
-        scores = sums.scatter_(2, self.last[..., None], repeated).log_().add_(peak)
-        last_frame = self.last_frame.clamp(min=0)[:, None, None].expand_as(peak)
-        scores[..., self.eos] = self.state[0].gather(2, last_frame)[..., 0]
-        scores[..., BLANK] = -torch.inf
-        return scores
-
-    def extend(self, parents: torch.Tensor, tokens: torch.Tensor) -> None:
-        """See :class:`Scorer`."""
-        rows = torch.arange(len(tokens), device=tokens.device)[:, None]
-        repeats = self.last.gather(1, parents) == tokens
-        before = self.state[repeats.long(), rows, parents]  # (B, H, T + 1)
-        self.last, self.p_last = tokens, self.p[rows, tokens]
-        label = _recursion(before[..., :-1], _run(self.p_last))  # (B, H, T)
-        blank = _recursion(label[..., :-1], _run(self.p[:, BLANK, None, 1:]))  # (B, H, T - 1)
-        blank = torch.nn.functional.pad(blank, (1, 0), value=-torch.inf)
-        self.state = torch.stack((torch.logaddexp(label, blank), blank))
-        self.inside, self.p, self.p_last = self.inside[..., 1:], self.p[..., 1:], self.p_last[..., 1:]
-        self.last_frame = self.last_frame - 1
-
-    def keep(self, rows: torch.Tensor) -> None:
-        """See :class:`Scorer`."""
-        for name in ("inside", "p", "last_frame", "last", "p_last"):
-            setattr(self, name, getattr(self, name)[rows])
-        self.state = self.state[:, rows]
-
-
-def _run(p: torch.Tensor) -> torch.Tensor:
-    """Log of the product of ``p`` (B, H, T) up to each frame."""
-    return p.log().cumsum(2)
-
-
-def _recursion(before: torch.Tensor, run: torch.Tensor) -> torch.Tensor:
-    """r with r[t] = (r[t - 1] + before[t]) p[t], r[-1] = 0, all as logarithms, (B, H, T).
-
-    Args:
-        before: (B, H, T).
-        run: log of p[0] ... p[t], broadcast to (B, H, T).
-    """
-    shifted = torch.nn.functional.pad(run[..., :-1], (1, 0))
-    return torch.logcumsumexp(before - shifted, 2).add_(run)
-
-
-def _steps_of(decoder: AbsDecoder, x: torch.Tensor, lengths: torch.Tensor) -> "CachedSteps | AnySteps":
-    plain = type(decoder) is TransformerDecoder and decoder.normalize_before
-    if plain and not any(layer.concat_after for layer in decoder.decoders):
-        return CachedSteps(decoder, x, lengths)
-    return AnySteps(decoder, x, lengths)
-
-
-class AnySteps:
-    """A decoder through ESPnet's interface, which keeps no keys and values."""
-
-    def __init__(self, decoder: AbsDecoder, x: torch.Tensor, lengths: torch.Tensor):
-        self.decoder = decoder
-        self.x = x
-        self.mask = _inside(x, lengths)  # (B, T)
-        self.states = [decoder.batch_init_state(x)] * len(x)  # one a hypothesis
-        self.places = torch.zeros(0)  # (B, H): where in ``states`` a hypothesis has its own
-
-    def score(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Log probabilities (B, H, V) of the tokens after ``tokens`` (B, H, L)."""
-        width = tokens.size(1)
-        masks = {}
-        if BatchBeamSearch.supports_xs_mask(self.decoder):
-            masks = {"xs_mask": self.mask[:, None].repeat_interleave(width, 0)}  # (B * H, 1, T)
-        log_p, self.states = self.decoder.batch_score(
-            tokens.flatten(0, 1), self.states, self.x.repeat_interleave(width, 0), **masks
-        )
-        self.places = torch.arange(len(log_p), device=log_p.device).view(-1, width)
-        return log_p.view(*tokens.shape[:2], -1)
-
-    def extend(self, parents: torch.Tensor, tokens: torch.Tensor) -> None:
-        """See :class:`Scorer`."""
-        chosen = self.places.gather(1, parents).flatten().tolist()
-        self.states = [self.decoder.select_state(self.states, place) for place in chosen]
-
-    def keep(self, rows: torch.Tensor) -> None:
-        """See :class:`Scorer`."""
-        self.x, self.mask, self.places = self.x[rows], self.mask[rows], self.places[rows]
-
-
-class CachedSteps:
-    """ESPnet's TransformerDecoder with its keys and values kept.
-
-    Each step writes the keys and values of its H hypotheses to H new places, and hypotheses share
-    those of their common past: a mask says which places are a hypothesis's own. When the places
-    are full, those that are in no hypothesis's past are given up.
-    """
-
-    def __init__(self, decoder: TransformerDecoder, x: torch.Tensor, lengths: torch.Tensor):
-        self.decoder = decoder
-        self.layers = [CachedLayer(layer, x) for layer in decoder.decoders]
-        padding = torch.zeros_like(x[..., 0]).masked_fill_(~_inside(x, lengths), -torch.inf)
-        self.padding = padding[:, None, None]  # (B, 1, 1, T)
-        self.past = x.new_zeros(len(x), 1, 0)  # (B, H, places): 0 in the past, else -inf
-        self.room = 0
-
-    def score(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Log probabilities (B, H, V) of the tokens after ``tokens`` (B, H, L)."""
-        rows, width, length = tokens.shape
-        if self.past.size(2) + width > self.room:
-            self._make_room(SPAN * width)
-        own = torch.eye(width, device=self.past.device, dtype=self.past.dtype).log_()
-        self.past = torch.cat((self.past, own.expand(rows, -1, -1)), 2)
-        embed, positions = self.decoder.embed
-        x = embed(tokens[..., -1])  # (B, H, D)
-        positions.extend_pe(x.new_empty(1, length))
-        x = x * positions.xscale + positions.pe[0, length - 1]
-        for layer in self.layers:
-            x = layer(x, self.past[:, None], self.padding)
-        return self.decoder.output_layer(self.decoder.after_norm(x)).log_softmax(2)
-
-    def _make_room(self, room: int) -> None:
-        wanted = (self.past == 0).any(1)  # (B, places)
-        number = int(wanted.sum(1).max())
-        places = wanted.byte().topk(number, 1).indices
-        self.past = self.past.gather(2, places[:, None].expand(-1, self.past.size(1), -1))
-        self.room = number + room
-        for layer in self.layers:
-            layer.move(places, self.room)
-
-    def extend(self, parents: torch.Tensor, tokens: torch.Tensor) -> None:
-        """See :class:`Scorer`."""
-        self.past = self.past.gather(1, parents[..., None].expand(-1, -1, self.past.size(2)))
-
-    def keep(self, rows: torch.Tensor) -> None:
-        """See :class:`Scorer`."""
-        self.padding, self.past = self.padding[rows], self.past[rows]
-        for layer in self.layers:
-            layer.keep(rows)
-
-
-class CachedLayer:
-    """One layer of :class:`CachedSteps`; d: width of a head."""
-
-    def __init__(self, layer: torch.nn.Module, x: torch.Tensor):
-        self.layer = layer
-        own, source = layer.self_attn, layer.src_attn
-        self.heads = own.h
-        parts = (own.linear_q, own.linear_k, own.linear_v)
-        self.weight = torch.cat([part.weight for part in parts])  # (3 D, D)
-        self.bias = torch.cat([part.bias for part in parts])
-        keys = source.k_norm(self._split(source.linear_k(x))) * own.d_k**-0.5
-        self.source_keys = keys.transpose(2, 3).contiguous()  # (B, heads, d, T)
-        self.source_values = self._split(source.linear_v(x)).contiguous()  # (B, heads, T, d)
-        self.cache = x.new_empty(2, len(x), self.heads, 0, own.d_k)  # keys and values, by place
-
-    def _split(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, H, D) -> (B, heads, H, d)"""
-        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)
-
-    def __call__(self, x: torch.Tensor, past: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:
-        """The layer's output (B, H, D) for the newest tokens.
-
-        Args:
-            x: (B, H, D).
-            past: added to the weights of the hypotheses' own past, (B, 1, H, places).
-            padding: added to the weights of the frames, (B, 1, 1, T).
-        """
-        own, source, forward = self.layer.self_attn, self.layer.src_attn, self.layer.feed_forward
-        new = linear(self.layer.norm1(x), self.weight, self.bias)  # (B, H, 3 D)
-        query, *new = new.view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        places = past.size(3)
-        self.cache[0, :, :, places - x.size(1) : places] = own.k_norm(new[0]) * own.d_k**-0.5
-        self.cache[1, :, :, places - x.size(1) : places] = new[1]
-        keys, values = self.cache[:, :, :, :places]  # (B, heads, places, d), (B, heads, places, d)
-        x = x + own.linear_out(_attend(own.q_norm(query), keys.transpose(2, 3), values, past))
-        query = source.q_norm(self._split(source.linear_q(self.layer.norm2(x))))
-        found = _attend(query, self.source_keys, self.source_values, padding)
-        x = x + source.linear_out(found)
-        return x + forward.w_2(forward.w_1(self.layer.norm3(x)).relu_())
-
-    def move(self, places: torch.Tensor, room: int) -> None:
-        """Take what is at ``places`` (B, n) to the first of ``room`` places."""
-        index = places[:, None, :, None].expand(2, -1, self.heads, -1, self.cache.size(4))
-        moved = self.cache.new_empty(*self.cache.shape[:3], room, self.cache.size(4))
-        moved[:, :, :, : places.size(1)] = self.cache.gather(3, index)
-        self.cache = moved
-
-    def keep(self, rows: torch.Tensor) -> None:
-        """Forget the utterances that are not in ``rows``."""
-        self.cache = self.cache[:, rows]
-        self.source_keys, self.source_values = self.source_keys[rows], self.source_values[rows]
-
-
-def _attend(
-    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor
-) -> torch.Tensor:
-    """(B, heads, H, d), (B, heads, d, places), (B, heads, places, d) -> (B, H, D)"""
-    weights = (query @ keys).add_(mask).softmax(3)  # (B, heads, H, places)
-    return (weights @ values).transpose(1, 2).flatten(2)
-
-
-def _inside(x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Which frames of ``x`` (B, T, D) are no padding, (B, T)."""
-    return torch.arange(x.size(1), device=x.device) < lengths[:, None]

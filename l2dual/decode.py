@@ -21,7 +21,7 @@ class SearchOptions(BeamOptions):
     (Watanabe et al. 2017, eq. 14); where a model has no CTC on an output, attention scores alone.
     """
 
-    batch_size: int = 16
+    batch_size: int = 32
     mode: str = "beam"
     ctc_weight: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(OUTPUTS, 0.3))
 
@@ -75,16 +75,17 @@ class DualDecoder:
 
     @torch.inference_mode()
     def nbest(
-        self, speech: torch.Tensor, speech_lengths: torch.Tensor
+        self, speech: torch.Tensor, speech_lengths: torch.Tensor, n_best: int = 1
     ) -> dict[str, list[list[Hypothesis]]]:
         """Hypotheses of each output and utterance, the best first.
 
         Args:
             speech: samples, (B, T).
             speech_lengths: (B,).
+            n_best: hypotheses an utterance at most; fewer are found sooner.
         """
-        encoder_out, lengths = self.model.encode(speech, speech_lengths)  # (B, T', D), (B,)
-        return {output: search(encoder_out, lengths) for output, search in self.searches.items()}
+        encoded = self.model.encode(speech, speech_lengths)  # (B, T', D), (B,)
+        return {output: search(*encoded, n_best) for output, search in self.searches.items()}
 
     def __call__(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor
