@@ -2,7 +2,8 @@
 
 import argparse
 
-from l2dual.bin import run, validate
+from l2dual.bin import validate
+from l2dual.errors import run
 
 
 def main() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from l2dual.model import L2DualModel
-from l2dual.runs import merge, read_yaml
-from l2dual.task import L2DualTask
+from l2dual.files import read_yaml
+from l2dual.models.dual import L2DualModel
+from l2dual.training.runs import merge
+from l2dual.training.task import L2DualTask
 
 ROOT = Path(__file__).resolve().parents[1]
 SURFACE_TOKENS = ["<blank>", "<unk>", "a", "b", "c", "<space>", "<sos/eos>"]
@@ -22,11 +23,11 @@ def root() -> Path:
 
 @pytest.fixture
 def build_model():
-    """Build the tiny model of conf/train_tiny.yaml for a system, with options changed."""
+    """Build the tiny model of conf/train/tiny.yaml for a system, with options changed."""
 
     def build(system: str = "do", seed: int = 1, **changes) -> L2DualModel:
         parser = L2DualTask.get_parser()
-        args = vars(parser.parse_args([])) | read_yaml(ROOT / "conf" / "train_tiny.yaml")
+        args = vars(parser.parse_args([])) | read_yaml(ROOT / "conf/train/tiny.yaml")
         args = merge(args, read_yaml(ROOT / "conf" / "systems" / f"{system}.yaml"))
         args |= {"normalize": "utterance_mvn", "normalize_conf": {}, "seed": seed}
         args |= {"surface_token_list": SURFACE_TOKENS, "meaning_token_list": MEANING_TOKENS}

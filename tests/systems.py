@@ -5,10 +5,10 @@ import soundfile
 import torch
 import yaml
 
-from l2dual.corpora import Utterance
-from l2dual.datadir import write_datadir, write_table
-from l2dual.load import CHECKPOINT
-from l2dual.task import L2DualTask
+from l2dual.data.datadir import write_datadir, write_table
+from l2dual.data.utterance import Utterance
+from l2dual.training.load import CHECKPOINT
+from l2dual.training.task import L2DualTask
 
 RATE = 16000
 WIDTH = 8

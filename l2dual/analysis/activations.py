@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from l2dual.datadir import DataDir
+from l2dual.data.datadir import DataDir
+from l2dual.data.speech import batches
 from l2dual.errors import DataError, UsageError
-from l2dual.speech import batches
 
 SPACING = 25  # encoder frames; nearer ones are so alike that they count as one draw
 

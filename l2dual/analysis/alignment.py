@@ -6,9 +6,9 @@ import torch
 from torchaudio.functional import forced_align, merge_tokens
 
 from l2dual.analysis.activations import encoded
-from l2dual.datadir import DataDir
+from l2dual.data.datadir import DataDir
 from l2dual.errors import UsageError
-from l2dual.model import L2DualModel
+from l2dual.models.dual import L2DualModel
 
 REACH = 2  # encoder frames (0.04 s each) on either side of where CTC emits a token
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from l2dual.analysis import cka
 from l2dual.analysis.activations import Activations, shuffled_pairs
-from l2dual.datadir import DataDir
+from l2dual.data.datadir import DataDir
 
 FRAMES_PER_DIM = 4
 PERMUTATIONS = 20

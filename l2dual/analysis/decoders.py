@@ -23,11 +23,11 @@ from l2dual.analysis.entanglement import (
     read_comparable,
 )
 from l2dual.analysis.records import Similarity
-from l2dual.datadir import DataDir, has_surface
+from l2dual.data.datadir import DataDir, has_surface
 from l2dual.errors import UsageError
-from l2dual.load import load_model, text_to_ids, vocabulary
-from l2dual.model import IGNORE_ID, L2DualModel
-from l2dual.outputs import OUTPUTS, is_single
+from l2dual.models.dual import IGNORE_ID, L2DualModel
+from l2dual.systems import OUTPUTS, is_single
+from l2dual.training.load import load_model, text_to_ids, vocabulary
 
 TOKEN_SPACING = 8  # letters; about the second that 25 encoder frames last
 Ids = dict[str, dict[str, list[int]]]  # of each output, token ids of each utterance

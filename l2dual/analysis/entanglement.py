@@ -16,12 +16,12 @@ import torch
 from l2dual.analysis.activations import Activations, collect
 from l2dual.analysis.comparison import Comparison, Side
 from l2dual.analysis.records import Similarity
-from l2dual.datadir import DataDir
-from l2dual.decode import SearchOptions
+from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError, UsageError
-from l2dual.load import CHECKPOINT, load_model, random_model
-from l2dual.runs import read_yaml
-from l2dual.score import read_run
+from l2dual.files import read_yaml
+from l2dual.models.search import SearchOptions
+from l2dual.scoring.score import read_run
+from l2dual.training.load import CHECKPOINT, load_model, random_model
 
 CORPUS = ("corpus", "language", "convention")
 SAME_DATA = ("data", *CORPUS)

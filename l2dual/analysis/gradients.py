@@ -7,8 +7,8 @@ from statistics import mean
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from l2dual.analysis.records import Cosine
-from l2dual.gradients import PREFIX
-from l2dual.score import read_run
+from l2dual.models.loss_gradients import PREFIX
+from l2dual.scoring.score import read_run
 
 NO_LOG = (
     "no gradient cosine in the run's TensorBoard log: gradient_interval 0, all layers frozen, or "

@@ -23,12 +23,12 @@ from l2dual.analysis.cka import ratio, too_few_clusters
 from l2dual.analysis.comparison import RANDOM_SEEDS
 from l2dual.analysis.entanglement import Options, RandomNetworks, read_comparable
 from l2dual.analysis.records import Probe
-from l2dual.datadir import DataDir, has_surface
+from l2dual.data.datadir import DataDir, has_surface
 from l2dual.errors import DataError, UsageError
-from l2dual.load import load_model, text_to_ids, vocabulary
-from l2dual.model import L2DualModel
-from l2dual.outputs import OUTPUTS, SINGLE
-from l2dual.text import align
+from l2dual.models.dual import L2DualModel
+from l2dual.systems import OUTPUTS, SINGLE
+from l2dual.text.units import align
+from l2dual.training.load import load_model, text_to_ids, vocabulary
 
 NONE = -1  # label of a token that a target does not have
 MAX_TOKENS = 20000  # of a split; more are left out, by whole utterances

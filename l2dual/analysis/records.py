@@ -117,7 +117,7 @@ class Retrained:
 
 @dataclass(frozen=True)
 class Cosine:
-    """The gradients of the two outputs' losses in one layer: see `l2dual.gradients`."""
+    """The gradients of the two outputs' losses in one layer: see `l2dual.models.loss_gradients`."""
 
     system: str
     seed: int

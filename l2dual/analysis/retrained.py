@@ -17,12 +17,18 @@ from l2dual.analysis.cka import ratio, too_few_clusters
 from l2dual.analysis.comparison import MIN_UTTERANCES, RANDOM_SEEDS
 from l2dual.analysis.entanglement import Options, read_comparable
 from l2dual.analysis.records import Retrained
-from l2dual.datadir import DataDir, outputs_of
-from l2dual.decode import DualDecoder
-from l2dual.load import fresh_model, load_model, random_model, text_to_ids, tokens_to_text_of
-from l2dual.model import IGNORE_ID, L2DualModel
-from l2dual.outputs import SINGLE
-from l2dual.text import UNITS, align, normalize
+from l2dual.data.datadir import DataDir, outputs_of
+from l2dual.models.dual import IGNORE_ID, L2DualModel
+from l2dual.models.search import DualDecoder
+from l2dual.systems import SINGLE
+from l2dual.text.units import UNITS, align, normalize
+from l2dual.training.load import (
+    fresh_model,
+    load_model,
+    random_model,
+    text_to_ids,
+    tokens_to_text_of,
+)
 
 RANDOM = "random"
 SEED = 900003  # of the new decoders and of their batches' order

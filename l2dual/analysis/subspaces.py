@@ -25,10 +25,10 @@ from l2dual.analysis.cka import jackknife_interval, too_few_clusters
 from l2dual.analysis.comparison import FRAMES_PER_DIM, RANDOM_SEEDS
 from l2dual.analysis.entanglement import Options, read_comparable
 from l2dual.analysis.records import Overlap
-from l2dual.datadir import DataDir
+from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError, UsageError
-from l2dual.load import load_model, random_model
-from l2dual.outputs import OUTPUTS
+from l2dual.systems import OUTPUTS
+from l2dual.training.load import load_model, random_model
 
 SHARE = 0.9  # of the variance that is read, held by the span
 ROTATIONS = 50

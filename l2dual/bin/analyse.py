@@ -23,13 +23,14 @@ from l2dual.analysis.probes import probe
 from l2dual.analysis.records import KINDS, Analysis, Meta, write_analysis
 from l2dual.analysis.retrained import retrain
 from l2dual.analysis.subspaces import overlaps
-from l2dual.bin import natural, positive_int, run
-from l2dual.datadir import DataDir
-from l2dual.decode import SearchOptions
-from l2dual.errors import UsageError
-from l2dual.load import CHECKPOINT
-from l2dual.runs import made_by_command, read_yaml
-from l2dual.score import read_run
+from l2dual.bin import natural, positive_int
+from l2dual.data.datadir import DataDir
+from l2dual.errors import UsageError, run
+from l2dual.files import read_yaml
+from l2dual.models.search import SearchOptions
+from l2dual.scoring.score import read_run
+from l2dual.training.load import CHECKPOINT
+from l2dual.training.runs import made_by_command
 
 ON_ONE_SPLIT = {"cka": analyse, "decoders": compare_decoders, "subspaces": overlaps}
 ON_TWO_SPLITS = {"probes": probe, "retrained": retrain}

@@ -7,11 +7,11 @@ import argparse
 import shutil
 from pathlib import Path
 
-from l2dual.bin import natural, positive_int, run
-from l2dual.datadir import DataDir
-from l2dual.errors import UsageError
-from l2dual.features import cache_features
+from l2dual.bin import natural, positive_int
+from l2dual.data.datadir import DataDir
+from l2dual.errors import UsageError, run
 from l2dual.files import parse_yaml
+from l2dual.models.features import cache_features
 
 
 def main() -> None:

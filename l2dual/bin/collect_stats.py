@@ -6,12 +6,13 @@ Lengths, mean and variance of the front-end's features, by ESPnet; they depend o
 import argparse
 from pathlib import Path
 
-from l2dual.bin import run
-from l2dual.datadir import SCP_TYPE, read_info
-from l2dual.frontend import RATE, at_rate
-from l2dual.runs import merge, read_yaml, write_yaml
-from l2dual.task import L2DualTask
-from l2dual.tokens import BLANK, SOS_EOS, UNKNOWN
+from l2dual.data.datadir import SCP_TYPE, read_info
+from l2dual.data.frames import RATE, at_rate
+from l2dual.data.tokens import BLANK, SOS_EOS, UNKNOWN
+from l2dual.errors import run
+from l2dual.files import read_yaml
+from l2dual.training.runs import merge, write_yaml
+from l2dual.training.task import L2DualTask
 
 SMALLEST_MODEL = {
     "model_conf": {"loss_weights": {"surface": {"ctc": 0.0, "attention": 1.0}}},

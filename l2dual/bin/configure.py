@@ -1,6 +1,6 @@
 """Stage 8, first half: write what a run trains, exp/RUN/{train.yaml,run.yaml,run.sh}.
 
-python -m l2dual.bin.configure --train_config conf/train_mini.yaml --system conf/systems/do.yaml \
+python -m l2dual.bin.configure --train_config conf/train/mini.yaml --system conf/systems/do.yaml \
     --seed 1 --data dump/DATA --stats exp/stats --surface_tokens DIR --meaning_tokens DIR \
     --out exp/RUN
 """
@@ -9,12 +9,13 @@ import argparse
 import os
 from pathlib import Path
 
-from l2dual.bin import natural, positive_int, run
-from l2dual.datadir import SCP_TYPE, read_info, surface_of
-from l2dual.errors import UsageError
-from l2dual.frontend import RATE, at_rate
-from l2dual.outputs import OUTPUTS, active_outputs
-from l2dual.runs import commit, merge, read_yaml, write_run_script, write_yaml
+from l2dual.bin import natural, positive_int
+from l2dual.data.datadir import SCP_TYPE, read_info, surface_of
+from l2dual.data.frames import RATE, at_rate
+from l2dual.errors import UsageError, run
+from l2dual.files import read_yaml
+from l2dual.systems import OUTPUTS, active_outputs
+from l2dual.training.runs import commit, merge, write_run_script, write_yaml
 
 
 def main() -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import torch
 
-from l2dual.bin import natural, run
-from l2dual.datadir import DataDir, write_table
-from l2dual.decode import DualDecoder, SearchOptions
-from l2dual.load import CHECKPOINT, load_model, tokens_to_text_of
-from l2dual.runs import made_by_command, read_yaml, write_yaml
-from l2dual.speech import batches
+from l2dual.bin import natural
+from l2dual.data.datadir import DataDir, write_table
+from l2dual.data.speech import batches
+from l2dual.errors import run
+from l2dual.files import read_yaml
+from l2dual.models.search import DualDecoder, SearchOptions
+from l2dual.training.load import CHECKPOINT, load_model, tokens_to_text_of
+from l2dual.training.runs import made_by_command, write_yaml
 
 
 def main() -> None:

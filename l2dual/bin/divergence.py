@@ -6,11 +6,11 @@
 import argparse
 from pathlib import Path
 
-from l2dual.bin import run
-from l2dual.datadir import DataDir
-from l2dual.divergence import summarize, table
-from l2dual.runs import made_by_command
-from l2dual.score import write_records
+from l2dual.data.datadir import DataDir
+from l2dual.data.divergence import summarize, table
+from l2dual.errors import run
+from l2dual.scoring.score import write_records
+from l2dual.training.runs import made_by_command
 
 
 def main() -> None:

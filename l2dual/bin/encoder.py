@@ -6,9 +6,10 @@ Prints how the encoder shortens speech, for --encoder of l2dual.bin.filter.
 import argparse
 from pathlib import Path
 
-from l2dual.bin import positive_int, run
-from l2dual.frontend import chain_of
-from l2dual.runs import read_yaml
+from l2dual.bin import positive_int
+from l2dual.data.frames import chain_of
+from l2dual.errors import run
+from l2dual.files import read_yaml
 
 
 def main() -> None:

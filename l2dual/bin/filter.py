@@ -4,11 +4,11 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from l2dual.bin import non_negative_float, positive_float, run
-from l2dual.datadir import write_table
-from l2dual.errors import DataError
-from l2dual.filter import filter_data
-from l2dual.frontend import read_chain
+from l2dual.bin import non_negative_float, positive_float
+from l2dual.data.datadir import write_table
+from l2dual.data.filter import filter_data
+from l2dual.data.frames import read_chain
+from l2dual.errors import DataError, run
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""Fit the severities to the paper's divergence bins; see l2dual/phonology/severity.py.
+"""Fit the severities to the paper's divergence bins; see l2dual/simulate/severity.py.
 
     python -m l2dual.bin.fit_severity --language ko --engine espeak
 
-Needs conf/simulated_measure.yaml and a minute. Run it again when rules, prompts or the gate change.
+Needs conf/simulate/measure.yaml and a minute. Run it again when rules, prompts or the gate change.
 """
 
 import argparse
@@ -10,16 +10,14 @@ from pathlib import Path
 
 import yaml
 
-from l2dual import engines
-from l2dual.bin import run
-from l2dual.corpora.fit_severity import fit
-from l2dual.divergence import PAPER
-from l2dual.files import atomic_write
-from l2dual.phonology import MODULES
-from l2dual.phonology.severity import SETTINGS, path
-from l2dual.runs import read_yaml
+from l2dual.data.divergence import PAPER
+from l2dual.errors import run
+from l2dual.files import atomic_write, read_yaml
+from l2dual.simulate import MODULES, engines
+from l2dual.simulate.fit import fit
+from l2dual.simulate.severity import SETTINGS, path
 
-PRESET = Path("conf/simulated_measure.yaml")
+PRESET = Path("conf/simulate/measure.yaml")
 
 
 def main() -> None:
@@ -30,7 +28,7 @@ def main() -> None:
     found = fit(args.language, args.engine, read_yaml(PRESET))
     with atomic_write(path(args.language, args.engine)) as stream:
         stream.write(
-            "# Speakers' error scales for each severity: l2dual/phonology/severity.py.\n"
+            "# Speakers' error scales for each severity: l2dual/simulate/severity.py.\n"
             f"# python -m l2dual.bin.fit_severity --language {args.language} --engine {args.engine}\n"
         )
         yaml.safe_dump(found, stream, sort_keys=False)

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from l2dual.audio import FORMATS, format_audio
-from l2dual.bin import positive_int, run
-from l2dual.datadir import DataDir
+from l2dual.bin import positive_int
+from l2dual.data.audio import FORMATS, format_audio
+from l2dual.data.datadir import DataDir
+from l2dual.errors import run
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Measure which pronunciation rules an engine renders audibly; see l2dual/phonology/audible.py.
+"""Measure which pronunciation rules an engine renders audibly; see l2dual/simulate/audible.py.
 
     python -m l2dual.bin.measure_rules --language en --engine espeak
 """
@@ -6,10 +6,9 @@
 import argparse
 import json
 
-from l2dual import engines
-from l2dual.bin import run
+from l2dual.errors import run
 from l2dual.files import atomic_write
-from l2dual.phonology import MODULES, audible, load
+from l2dual.simulate import MODULES, audible, engines, phonology
 
 
 def main() -> None:
@@ -17,7 +16,7 @@ def main() -> None:
     parser.add_argument("--language", required=True, choices=sorted(MODULES))
     parser.add_argument("--engine", default="espeak", choices=engines.ENGINES)
     args = parser.parse_args()
-    rules = audible.measure(args.language, load(args.language).contrasts(), args.engine)
+    rules = audible.measure(args.language, phonology(args.language).contrasts(), args.engine)
     table = {
         "engine": engines.load(args.engine).version(),
         "threshold": audible.THRESHOLDS[args.engine],

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from espnet2.main_funcs.pack_funcs import pack
 
-from l2dual.bin import run
-from l2dual.load import CHECKPOINT, load_model, named_files
-from l2dual.runs import read_yaml
+from l2dual.errors import run
+from l2dual.files import read_yaml
+from l2dual.training.load import CHECKPOINT, load_model, named_files
 
 
 def main() -> None:

@@ -4,9 +4,8 @@ import argparse
 import math
 from pathlib import Path
 
-from l2dual.bin import run
-from l2dual.datadir import DataDir
-from l2dual.errors import UsageError
+from l2dual.data.datadir import DataDir
+from l2dual.errors import UsageError, run
 
 
 def perturb_speed(data: DataDir, factors: list[float]) -> DataDir:

@@ -16,13 +16,15 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from l2dual import phonology
-from l2dual.bin import natural, positive_int, run
-from l2dual.corpora import SPLITS, Request, Utterance, edits
-from l2dual.corpora.spreadsheet import parse_columns
-from l2dual.datadir import write_datadir
-from l2dual.errors import DataError, UsageError
-from l2dual.runs import read_yaml
+from l2dual.bin import natural, positive_int
+from l2dual.corpora import Request
+from l2dual.corpora.common import edits
+from l2dual.corpora.common.spreadsheet import parse_columns
+from l2dual.data.datadir import write_datadir
+from l2dual.data.utterance import SPLITS, Utterance
+from l2dual.errors import DataError, UsageError, run
+from l2dual.files import read_yaml
+from l2dual.text import pronunciation
 
 
 def main() -> None:
@@ -74,7 +76,7 @@ def main() -> None:
 
 
 def read_simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
-    from l2dual.corpora import simulated
+    from l2dual.simulate import learners as simulated
 
     final = args.out.with_name(args.out.name.removesuffix(".tmp"))
     utterances, facts = simulated.prepare(
@@ -91,7 +93,7 @@ def read_simulated(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]
         engine=args.engine,
         prompts=args.prompts,
     )
-    return utterances, facts | {"preset": args.preset.stem.removeprefix("simulated_")}
+    return utterances, facts | {"preset": args.preset.stem}
 
 
 def read_real(args: argparse.Namespace) -> tuple[Iterable[Utterance], dict]:
@@ -130,7 +132,7 @@ def surface_state(utterances: list[Utterance], assume: bool) -> str:
 
 def assume_surface(utterances: list[Utterance], language: str, convention: str) -> list[Utterance]:
     """The utterances with the surface of a speaker who makes no errors."""
-    pronounce = phonology.load(language).pronounce
+    pronounce = pronunciation(language).pronounce
     assumed = []
     for number, utterance in enumerate(utterances, 1):
         meaning = utterance.meaning

@@ -9,10 +9,9 @@
 import argparse
 from pathlib import Path
 
-from l2dual import records
-from l2dual.bin import run
-from l2dual.datadir import DataDir
-from l2dual.errors import DataError, UsageError
+from l2dual.data.datadir import DataDir
+from l2dual.errors import DataError, UsageError, run
+from l2dual.report import records
 
 
 def main() -> None:

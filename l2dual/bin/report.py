@@ -6,7 +6,7 @@
 import argparse
 from pathlib import Path
 
-from l2dual.bin import run
+from l2dual.errors import run
 from l2dual.files import atomic_write
 from l2dual.report.page import page
 

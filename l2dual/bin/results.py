@@ -8,15 +8,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from l2dual import records
-from l2dual.bin import run
-from l2dual.corpora.cleaning import prompt
-from l2dual.datadir import DataDir, has_meaning, read_table
-from l2dual.errors import DataError, UsageError
-from l2dual.outcomes import Study, gather, outcomes
-from l2dual.results import write_results
-from l2dual.runs import made_by_command
-from l2dual.score import read_scored
+from l2dual.data.datadir import DataDir, has_meaning, read_table
+from l2dual.errors import DataError, UsageError, run
+from l2dual.report import records
+from l2dual.scoring.outcomes import Study, gather, outcomes
+from l2dual.scoring.results import write_results
+from l2dual.scoring.score import read_scored
+from l2dual.text.cleaning import prompt
+from l2dual.training.runs import made_by_command
 
 
 def main() -> None:

@@ -6,7 +6,7 @@
 import argparse
 from pathlib import Path
 
-from l2dual.bin import run
+from l2dual.errors import run
 from l2dual.report.results_md import write_results_md
 
 

@@ -7,9 +7,9 @@
 import argparse
 from pathlib import Path
 
-from l2dual.bin import run
-from l2dual.datadir import DataDir, read_table
-from l2dual.score import check_comparable, describe, read_run, score, write_scored
+from l2dual.data.datadir import DataDir, read_table
+from l2dual.errors import run
+from l2dual.scoring.score import check_comparable, describe, read_run, score, write_scored
 
 
 def main() -> None:

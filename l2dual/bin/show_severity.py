@@ -2,7 +2,7 @@
 
     python -m l2dual.bin.show_severity
 
-Simulates the texts of conf/simulated_measure.yaml at every severity (some minutes). Writes the
+Simulates the texts of conf/simulate/measure.yaml at every severity (some minutes). Writes the
 table into docs/simulator.md and the plot docs/severity.svg. Run it after l2dual.bin.fit_severity.
 """
 
@@ -16,18 +16,16 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
-from l2dual import engines  # noqa: E402
-from l2dual.bin import run  # noqa: E402
-from l2dual.corpora.fit_severity import obtained  # noqa: E402
-from l2dual.corpora.simulated import ERRORS  # noqa: E402
-from l2dual.divergence import BINS, PAPER  # noqa: E402
-from l2dual.files import atomic_write  # noqa: E402
-from l2dual.phonology import MODULES  # noqa: E402
-from l2dual.phonology.severity import SETTINGS, load_severity  # noqa: E402
+from l2dual.data.divergence import BINS, PAPER  # noqa: E402
+from l2dual.errors import run  # noqa: E402
+from l2dual.files import atomic_write, read_yaml  # noqa: E402
 from l2dual.report.plots import STYLE  # noqa: E402
-from l2dual.runs import read_yaml  # noqa: E402
+from l2dual.simulate import MODULES, engines  # noqa: E402
+from l2dual.simulate.fit import obtained  # noqa: E402
+from l2dual.simulate.learners import ERRORS  # noqa: E402
+from l2dual.simulate.severity import SETTINGS, load_severity  # noqa: E402
 
-PRESET = Path("conf/simulated_measure.yaml")
+PRESET = Path("conf/simulate/measure.yaml")
 PAGE, PLOT = Path("docs/simulator.md"), Path("docs/severity.svg")
 PLACE = re.compile(r"(?<=<!-- severity -->\n).*?(?=<!-- end -->)", re.DOTALL)
 COLOURS = ("#dbe9f4", "#8fbbd9", "#3182bd", "#08306b")

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from l2dual.bin import positive_int, run
-from l2dual.tokens import TOKEN_TYPES, write_tokens
+from l2dual.bin import positive_int
+from l2dual.data.tokens import TOKEN_TYPES, write_tokens
+from l2dual.errors import run
 
 
 def main() -> None:

@@ -8,10 +8,9 @@ import os
 import torch
 from torch.multiprocessing import ProcessExitedException
 
-from l2dual.bin import run
-from l2dual.distributed import LOG_VARIABLE
-from l2dual.errors import WorkerError
-from l2dual.task import L2DualTask
+from l2dual.errors import WorkerError, run
+from l2dual.training.distributed import LOG_VARIABLE
+from l2dual.training.task import L2DualTask
 
 
 def main() -> None:

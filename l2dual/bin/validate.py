@@ -11,17 +11,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
 
-from l2dual.bin import positive_float, positive_int, run
-from l2dual.corpora.preview import preview
-from l2dual.corpora.spreadsheet import parse_columns
-from l2dual.datadir import write_table
-from l2dual.errors import L2DualError, UsageError, one_line
+from l2dual.bin import positive_float, positive_int
+from l2dual.corpora.common.preview import preview
+from l2dual.corpora.common.spreadsheet import parse_columns
+from l2dual.data.datadir import write_table
+from l2dual.data.findings import CHECKS, ERROR, LEFT, Finding
+from l2dual.data.frames import chain_of
+from l2dual.data.repair import repair
+from l2dual.data.validate import Directory, Options, utterances_of, validate
+from l2dual.errors import L2DualError, UsageError, one_line, run
 from l2dual.files import read_yaml
-from l2dual.findings import CHECKS, ERROR, LEFT, Finding
-from l2dual.frontend import chain_of
-from l2dual.outputs import OUTPUTS
-from l2dual.repair import repair
-from l2dual.validate import Directory, Options, utterances_of, validate
+from l2dual.systems import OUTPUTS
 
 EXAMPLES = 5  # of each kind of finding
 

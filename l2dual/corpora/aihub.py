@@ -1,6 +1,6 @@
 """AI-Hub's learner corpora: what was to be read and what was heard, in one JSON file a recording.
 
-The sets have the same content under other names, so a field map (YAML, conf/aihub_*.yaml) names the
+The sets have the same content under other names, so a field map (YAML, l2dual/corpora/data/aihub_*.yaml) names the
 fields; see docs/corpora/aihub.md. Meaning is the text to read, canonical too; surface is the text
 as it was heard.
 """
@@ -12,14 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from l2dual.corpora import SPLITS, Request, Utterance, splits
-from l2dual.corpora.cleaning import plain
-from l2dual.corpora.disk import files, whole
+from l2dual.corpora import Request
+from l2dual.corpora.common import splits
+from l2dual.corpora.common.disk import files, whole
+from l2dual.data.utterance import SPLITS, Utterance
 from l2dual.errors import DataError, UsageError
-from l2dual.runs import read_yaml
+from l2dual.files import read_yaml
+from l2dual.text.cleaning import plain
 
-CONF = Path(__file__).parents[2] / "conf"
-FIELD_MAPS = {"ko": CONF / "aihub_505.yaml", "en": CONF / "aihub_71463.yaml"}
+DATA = Path(__file__).parent / "data"
+FIELD_MAPS = {"ko": DATA / "aihub_505.yaml", "en": DATA / "aihub_71463.yaml"}
 REQUIRED = ("speaker", "meaning", "surface")
 OWN = (*REQUIRED, "audio", "id", "l1")  # fields that are no facts
 RESERVED = {"spk", "segment", "speed", "dur"}  # tables utt2<name> that are something else

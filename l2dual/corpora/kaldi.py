@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from l2dual.corpora import Request, Utterance, own
-from l2dual.corpora.kaldi_table import read_table
-from l2dual.datadir import UNKNOWN
+from l2dual.corpora import Request
+from l2dual.corpora.common import own
+from l2dual.corpora.common.kaldi_table import read_table
+from l2dual.data.datadir import UNKNOWN
+from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError
 
 OPTIONAL = {

@@ -23,11 +23,12 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from l2dual.corpora import Request, Utterance
-from l2dual.corpora.cleaning import plain
-from l2dual.corpora.disk import as_on_disk
-from l2dual.corpora.splits import overlap
+from l2dual.corpora import Request
+from l2dual.corpora.common.disk import as_on_disk
+from l2dual.corpora.common.splits import overlap
+from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError
+from l2dual.text.cleaning import plain
 
 SETS = {"train": "train", "dev": "valid", "eval_clean": "test", "eval_other": "test"}
 DUAL = re.compile(r"\(([^()]*)\)\s*/\s*\(([^()]*)\)")

@@ -19,7 +19,7 @@ tag                  the annotator heard                           canonical  su
 ===================  ============================================  =========  ==================
 
 Which of them it is shows in the first two fields, so that a slip in the third does no harm;
-`l2dual.corpora.phones` corrects other slips of the pen and says where a marked phone is ``<err>``.
+`l2dual.text.phones` corrects other slips of the pen and says where a marked phone is ``<err>``.
 
 The spontaneous part (``suitcase_corpus``: each speaker retells a picture story in one recording) is
 cut at silences of half a second or more between the words of the annotation.
@@ -34,11 +34,13 @@ from praatio import textgrid
 from praatio.utilities.constants import Interval
 from praatio.utilities.errors import PraatioException
 
-from l2dual.corpora import Request, Utterance, cleaning
-from l2dual.corpora.disk import files
-from l2dual.corpora.phones import PHONES, perceived, plain
-from l2dual.corpora.splits import overlap
+from l2dual.corpora import Request
+from l2dual.corpora.common.disk import files
+from l2dual.corpora.common.splits import overlap
+from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError
+from l2dual.text import cleaning
+from l2dual.text.phones import PHONES, perceived, plain
 
 # README of v5.0: gender and first language of each speaker.
 SPEAKERS = {

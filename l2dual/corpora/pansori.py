@@ -10,10 +10,12 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from l2dual.corpora import Request, Utterance, splits
-from l2dual.corpora.cleaning import plain
-from l2dual.corpora.disk import as_on_disk, files, whole
+from l2dual.corpora import Request
+from l2dual.corpora.common import splits
+from l2dual.corpora.common.disk import as_on_disk, files, whole
+from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError
+from l2dual.text.cleaning import plain
 
 TEST_SHARE = 0.25  # a tenth of so few speakers would be two
 HANGUL = re.compile(r"[가-힣 ]+")

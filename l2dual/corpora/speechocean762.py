@@ -4,7 +4,7 @@ Zhang et al., "speechocean762: An Open-Source Non-native English Speech Corpus F
 Assessment", Interspeech 2021; OpenSLR 101.
 
 Meaning is the prompt. Canonical is the corpus's own phones without stress; surface is canonical
-with the annotation put in: ``pronounced-phone`` (see `l2dual.corpora.phones.perceived`), nothing
+with the annotation put in: ``pronounced-phone`` (see `l2dual.text.phones.perceived`), nothing
 for ``<DEL>``, and ``<err>`` for ``<unk>``. ``insertions``, which the official file lacks, are put
 before the phone that they name, or at the word's end.
 
@@ -20,12 +20,13 @@ from dataclasses import replace
 from itertools import chain, zip_longest
 from pathlib import Path
 
-from l2dual.corpora import SPLITS, Request, Utterance
-from l2dual.corpora.disk import as_on_disk
-from l2dual.corpora.kaldi_table import read_table
-from l2dual.corpora.phones import perceived, plain
-from l2dual.corpora.splits import drop_shared_prompts, hold_out, overlap
+from l2dual.corpora import Request
+from l2dual.corpora.common.disk import as_on_disk
+from l2dual.corpora.common.kaldi_table import read_table
+from l2dual.corpora.common.splits import drop_shared_prompts, hold_out, overlap
+from l2dual.data.utterance import SPLITS, Utterance
 from l2dual.errors import DataError
+from l2dual.text.phones import perceived, plain
 
 AUDIO_SUFFIXES = (".WAV", ".wav", ".opus", ".flac")
 SCORES = ("accuracy", "completeness", "fluency", "prosodic", "total")

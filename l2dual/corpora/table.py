@@ -8,11 +8,13 @@ docs/corpora/table.md says what each holds, and under what other names it is und
 from collections.abc import Iterator
 from pathlib import Path
 
-from l2dual.corpora import Request, Utterance, own
-from l2dual.corpora.cleaning import plain
-from l2dual.corpora.disk import is_data
-from l2dual.corpora.spreadsheet import SEPARATORS, Sheet, read
+from l2dual.corpora import Request
+from l2dual.corpora.common import own
+from l2dual.corpora.common.disk import is_data
+from l2dual.corpora.common.spreadsheet import SEPARATORS, Sheet, read
+from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError
+from l2dual.text.cleaning import plain
 
 
 def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import soundfile
 
-from l2dual.audio import read_values
-from l2dual.datadir import DataDir
-from l2dual.divergence import BINS, bin_of, divergences
-from l2dual.errors import DataError
+from l2dual.data.audio import read_values
+from l2dual.data.datadir import DataDir
+from l2dual.data.divergence import BINS, bin_of, divergences
 from l2dual.report.study import Study
-from l2dual.score import kind_of, read_pair
-from l2dual.text import align, normalize
+from l2dual.scoring.score import kind_of, read_pair
+from l2dual.text.units import align, normalize
 
 GAP = "·"  # another row has a token of its own here
 SIGN = {"hits": "", "substitutions": "S", "deletions": "D", "insertions": "I"}

@@ -8,10 +8,10 @@ from statistics import mean
 from scipy.stats import sem, t
 
 from l2dual.analysis.records import Similarity
-from l2dual.outputs import SINGLE
 from l2dual.report.study import Study, ends, number, percent, points
-from l2dual.results import Record
-from l2dual.stats import MIN_SEEDS, Estimate
+from l2dual.scoring.results import Record
+from l2dual.scoring.stats import MIN_SEEDS, Estimate
+from l2dual.systems import SINGLE
 
 HOLDS, FAILS = "holds", "does not hold"
 OPEN, NOTHING = "inconclusive", "not comparable"

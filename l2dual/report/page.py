@@ -4,13 +4,13 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from l2dual.datadir import ASSUMPTIONS, DataDir, convention_of
+from l2dual.data.datadir import ASSUMPTIONS, DataDir, convention_of
 from l2dual.errors import DataError
 from l2dual.report import plots, tables
 from l2dual.report.examples import examples
 from l2dual.report.findings import answer, beside, findings
 from l2dual.report.study import Study, ends, percent, points, read_study
-from l2dual.text import NAMES
+from l2dual.text.units import NAMES
 
 SIMULATED = (
     "The speech is simulated: rules make the learners’ errors and a synthesizer speaks them. The numbers "

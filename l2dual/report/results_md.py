@@ -3,14 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from l2dual import records
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
-from l2dual.outcomes import gather, outcomes
-from l2dual.report import plots, tables
+from l2dual.report import plots, records, tables
 from l2dual.report.findings import findings
 from l2dual.report.page import render, view
 from l2dual.report.study import Study, read_analyses
+from l2dual.scoring.outcomes import gather, outcomes
 
 MAIN = "measure_heard"  # the study that a recipe's RESULTS.md is about; one line for each other
 PLOT = "cross_talk.svg"

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from l2dual.analysis.records import KINDS, Analysis, read_analysis
-from l2dual.outputs import OUTPUTS, SINGLE, is_single
-from l2dual.results import Record, Results, Run, read_results
+from l2dual.scoring.results import Record, Results, Run, read_results
+from l2dual.systems import OUTPUTS, SINGLE, is_single
 
 LANGUAGE = {"en": "English", "ko": "Korean"}
 RATE = {"char": "CER", "word": "WER", "phone": "PER"}

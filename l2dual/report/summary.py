@@ -4,7 +4,7 @@ from pathlib import Path
 
 from l2dual.report.page import nothing_learned
 from l2dual.report.study import Study, percent, points
-from l2dual.results import read_results
+from l2dual.scoring.results import read_results
 
 HEAD = ("", "system", "seeds", "surface", "meaning", "cross-talk, points: surface", "meaning")
 MOST = 5  # systems of one study; the report has all

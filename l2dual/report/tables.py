@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from statistics import mean
 
 from l2dual.analysis.records import Interval
-from l2dual.mispronunciation import MEASURES
-from l2dual.outputs import is_single
 from l2dual.report.study import Study, ends, number, percent, points
+from l2dual.scoring.mispronunciation import MEASURES
+from l2dual.systems import is_single
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ import torch
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import Reporter
 
-from l2dual.model import L2DualModel
-from l2dual.runs import merge, read_yaml, write_yaml
-from l2dual.task import L2DualTask
-from l2dual.trainer import L2DualTrainer
+from l2dual.files import read_yaml
+from l2dual.models.dual import L2DualModel
+from l2dual.training.runs import merge, write_yaml
+from l2dual.training.task import L2DualTask
+from l2dual.training.trainer import L2DualTrainer
 from tests.conftest import MEANING_TOKENS, ROOT, SURFACE_TOKENS
 from tests.integration.test_training import configure, environment, recipe, train
 
@@ -42,7 +43,7 @@ LENGTHS = {"surface": [9, 2, 7, 3, 8], "meaning": [3, 6, 2, 9, 4]}  # unlike ove
 
 def build(case: str) -> L2DualModel:
     system, encoder = CASES[case]
-    args = vars(L2DualTask.get_parser().parse_args([])) | read_yaml(ROOT / "conf/train_tiny.yaml")
+    args = vars(L2DualTask.get_parser().parse_args([])) | read_yaml(ROOT / "conf/train/tiny.yaml")
     args = merge(args, read_yaml(ROOT / "conf" / "systems" / f"{system}.yaml"))
     args |= {"encoder": encoder, "encoder_conf": PLAIN, "seed": 1}
     if encoder == "conformer":
@@ -223,7 +224,7 @@ def test_a_lost_worker_ends_the_run_and_its_log_is_named(plain, tmp_path):
 HANGING = """
 import sys, time
 import torch.distributed
-from l2dual import distributed
+from l2dual.training import distributed
 distributed.BEAT_SECONDS = 0.2
 rank = int(sys.argv[1])
 torch.distributed.init_process_group("gloo", init_method=sys.argv[2], world_size=2, rank=rank)

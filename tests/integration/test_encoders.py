@@ -17,8 +17,8 @@ def checkout(tmp_path_factory) -> Checkout:
 
 
 def one_epoch_of(checkout: Checkout, language: str, name: str) -> Path:
-    """conf/train_NAME.yaml for one epoch; small random weights stand in for pretrained ones."""
-    config = yaml.safe_load((ROOT / f"conf/train_{name}.yaml").read_text(encoding="utf-8"))
+    """conf/train/NAME.yaml for one epoch; small random weights stand in for pretrained ones."""
+    config = yaml.safe_load((ROOT / f"conf/train/{name}.yaml").read_text(encoding="utf-8"))
     config |= {"max_epoch": 1, "keep_nbest_models": 1}
     for part in ("frontend_conf", "encoder_conf"):
         if "path" in config[part]:

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from l2dual.datadir import DataDir
-from l2dual.results import read_results
+from l2dual.data.datadir import DataDir
+from l2dual.scoring.results import read_results
 from tests.checkout import TINY, Checkout
 
 BINS = {"all", "0", "1-3", "4-10", "11+"}
@@ -292,7 +292,7 @@ def test_a_corpus_without_a_surface(finished):
         pytest.skip("once is enough")
     recipe = checkout.recipe(language)
     table = table_of(recipe, "meaning")
-    mine = ("--corpus", "table", "--db", str(table), "--train_config", "../../conf/train_tiny.yaml")
+    mine = ("--corpus", "table", "--db", str(table), "--train_config", "../../conf/train/tiny.yaml")
     refused = checkout.run(language, *mine, check=False)
     assert refused.returncode == 1
     assert "corpus table does not provide a surface, which so_surface needs" in refused.stderr

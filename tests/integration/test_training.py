@@ -16,9 +16,10 @@ import torch
 import yaml
 
 from l2dual.errors import DataError, UsageError
-from l2dual.load import load_model, random_model
-from l2dual.runs import merge, read_yaml, write_run_script
-from l2dual.trainer import HALF, atomic_saves
+from l2dual.files import read_yaml
+from l2dual.training.load import load_model, random_model
+from l2dual.training.runs import merge, write_run_script
+from l2dual.training.trainer import HALF, atomic_saves
 
 RATE = 16000
 WORDS = {"aa": 300, "bb": 500, "cc": 800, "dd": 1200}  # a text and the pitch that says it, in Hz
@@ -47,7 +48,7 @@ def recipe(tmp_path_factory, request) -> Path:
             (data / name).write_text("\n".join(lines) + "\n")
         info = {"corpus": "tones", "language": "en", "convention": "heard", "audio_format": "flac"}
         (data / "corpus.yaml").write_text(yaml.safe_dump(info))
-    config = read_yaml(root / "conf" / "train_tiny.yaml")
+    config = read_yaml(root / "conf/train/tiny.yaml")
     config |= {"max_epoch": 3, "batch_bins": 60000, "log_interval": 1}
     (folder / "train.yaml").write_text(yaml.safe_dump(config))
     for output in ("surface", "meaning"):

@@ -15,14 +15,14 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from l2dual import features
 from l2dual.__main__ import main as l2dual_main
-from l2dual.bin import collect_stats, format_audio, run
-from l2dual.datadir import DataDir
-from l2dual.errors import DataError
-from l2dual.recording import Recording, decode
+from l2dual.bin import collect_stats, format_audio
+from l2dual.data.datadir import DataDir
+from l2dual.data.recording import Recording, decode
+from l2dual.data.speech import batches
+from l2dual.errors import DataError, run
+from l2dual.models import features
 from l2dual.report.examples import embed_audio
-from l2dual.speech import batches
 
 
 class Payload:
@@ -203,7 +203,7 @@ def test_decoding_and_caching_open_files_only(folder, audio_format):
 def test_statistics_open_files_only(folder, root, monkeypatch, capsys, place, audio_format):
     for split in ("train", "valid"):
         write_data(folder / "data" / split, [place], audio_format)
-    config = yaml.safe_load((root / "conf/train_tiny.yaml").read_text())
+    config = yaml.safe_load((root / "conf/train/tiny.yaml").read_text())
     (folder / "train.yaml").write_text(yaml.safe_dump(config | {"num_workers": 0}))
     arguments = ("--train_config", "train.yaml", "--data", "data", "--out", "stats")
     printed = failing(collect_stats.main, monkeypatch, capsys, *arguments)

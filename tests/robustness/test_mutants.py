@@ -31,8 +31,8 @@ def test_what_goes_unnoticed_is_named(tmp_path):
     for name in COPIED:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
-    weak = "from l2dual.crosstalk import tally\n\n\ndef test_nothing():\n    tally([], [])\n"
-    (tmp_path / "tests/unit/test_crosstalk.py").write_text(weak)
+    weak = "from l2dual.scoring.crosstalk import tally\n\n\ndef test_nothing():\n    tally([], [])\n"
+    (tmp_path / "tests/scoring/test_crosstalk.py").write_text(weak)
     done = mutate(tmp_path, "--sample", "3", "crosstalk")
     assert done.returncode == 1, done.stdout + done.stderr
     assert '    unnoticed: crosstalk.x_tally__mutmut_23: - counts["learner_errors"]' in done.stdout

@@ -14,12 +14,12 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l2dual.audio import format_audio
 from l2dual.bin import describe, prepare
 from l2dual.bin import filter as stage_4
 from l2dual.bin import validate as command
-from l2dual.corpora import Utterance
-from l2dual.datadir import TABLES, DataDir, read_table, write_datadir
+from l2dual.data.audio import format_audio
+from l2dual.data.datadir import TABLES, DataDir, read_table, write_datadir
+from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError, L2DualError
 from l2dual.files import NAME_BYTES, atomic_write, file_name, is_id
 

@@ -8,14 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from l2dual.bin import run
 from l2dual.bin.prepare import main
 from l2dual.corpora import Request
-from l2dual.corpora.preview import preview
-from l2dual.corpora.spreadsheet import parse_columns
+from l2dual.corpora.common.preview import preview
+from l2dual.corpora.common.spreadsheet import parse_columns
 from l2dual.corpora.table import prepare
-from l2dual.datadir import DataDir
-from l2dual.errors import DataError, L2DualError, UsageError
+from l2dual.data.datadir import DataDir
+from l2dual.errors import DataError, L2DualError, UsageError, run
 
 HEARD = Request("en", "heard")
 HEADER = ["audio", "speaker", "meaning", "surface", "split"]

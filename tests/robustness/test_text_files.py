@@ -15,12 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import l2dual.bin
-from l2dual.bin import run
-from l2dual.datadir import DataDir, read_info, read_table, write_table
-from l2dual.errors import DataError, L2DualError, UsageError, one_line
+from l2dual.data.datadir import DataDir, read_info, read_table, write_table
+from l2dual.data.tokens import write_tokens
+from l2dual.data.validate import Options, validate
+from l2dual.errors import DataError, L2DualError, UsageError, one_line, run
 from l2dual.files import read_yaml
-from l2dual.tokens import write_tokens
-from l2dual.validate import Options, validate
 from tests.robustness.test_paths import make_data
 
 NO_AUDIO = Options(audio=False)
@@ -243,7 +242,7 @@ def test_a_full_disk_is_named(tmp_path):
 WORK = """
 import time
 from concurrent.futures import ProcessPoolExecutor
-from l2dual.bin import run
+from l2dual.errors import run
 def main():
     with ProcessPoolExecutor(2) as pool:
         jobs = [pool.submit(time.sleep, 60) for _ in range(2)]

@@ -356,8 +356,8 @@ def sshd(tmp_path_factory):
 
 
 def hosts(directory, *lines):
-    (directory / "conf").mkdir()
-    (directory / "conf" / "ssh.conf").write_text("\n".join(lines))
+    (directory / "conf/cluster").mkdir(parents=True)
+    (directory / "conf/cluster/ssh.conf").write_text("\n".join(lines))
 
 
 def test_ssh_runs_jobs_on_its_hosts(sshd, tmp_path):
@@ -396,5 +396,5 @@ def test_ssh_without_hosts(tmp_path):
     hosts(tmp_path, "command ssh")
     result = launch("ssh.py", tmp_path, "x.log", "true")
     assert result.stderr == (
-        "ssh.py: error: conf/ssh.conf names no machine: add lines `host NAME JOBS [GPUS]`\n"
+        "ssh.py: error: conf/cluster/ssh.conf names no machine: add lines `host NAME JOBS [GPUS]`\n"
     )

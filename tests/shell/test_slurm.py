@@ -19,7 +19,7 @@ from tests.checkout import ROOT, Checkout
 
 LOCAL_SLURM = ROOT / "tools" / "local_slurm.sh"
 LAUNCHER = ROOT / "tools" / "launch" / "slurm.py"
-CONF = (ROOT / "conf" / "slurm.conf").read_text()
+CONF = (ROOT / "conf/cluster/slurm.conf").read_text()
 CONF = CONF.replace("poll=5", "poll=0.2").replace("lag=60", "lag=3")
 CONF = CONF.replace("retries=2", "retries=5")  # what a job may lose here, if it is always there
 
@@ -133,8 +133,8 @@ def find(program):
 def place(tmp_path):
     """A directory with a space, the letters JOB and a % in its name, polled quickly."""
     place = tmp_path / "my JOB 50%"
-    (place / "conf").mkdir(parents=True)
-    (place / "conf" / "slurm.conf").write_text(CONF)
+    (place / "conf/cluster").mkdir(parents=True)
+    (place / "conf/cluster/slurm.conf").write_text(CONF)
     return place
 
 
@@ -145,13 +145,14 @@ class Recipes:
         self.checkout = Checkout(folder)
         self.environment = {"cmd_backend": "slurm", "SLURM_CONF": slurm.environment["SLURM_CONF"]}
         self.done = {}
-        config = yaml.safe_load((ROOT / "conf" / "train_tiny.yaml").read_text())
+        config = yaml.safe_load((ROOT / "conf/train/tiny.yaml").read_text())
         config |= {"max_epoch": 1, "keep_nbest_models": 1}
         for language in ("en", "ko"):
             conf = self.checkout.recipe(language) / "conf"
-            conf.mkdir()
-            (conf / "slurm.conf").write_text(CONF)
-            (conf / "train_tiny.yaml").write_text(yaml.safe_dump(config))
+            for name in ("cluster", "train"):
+                (conf / name).mkdir(parents=True)
+            (conf / "cluster/slurm.conf").write_text(CONF)
+            (conf / "train/tiny.yaml").write_text(yaml.safe_dump(config))
         self.threads = [threading.Thread(target=self.go, args=[name]) for name in ("en", "ko")]
         for thread in self.threads:
             thread.start()
@@ -176,8 +177,8 @@ def recipes(slurm, tmp_path_factory):
 def overtime(slurm, tmp_path_factory):
     """A job that needs more than its time: Slurm counts in minutes, so it is begun early."""
     place = tmp_path_factory.mktemp("overtime")
-    (place / "conf").mkdir()
-    (place / "conf" / "slurm.conf").write_text(CONF)
+    (place / "conf/cluster").mkdir(parents=True)
+    (place / "conf/cluster/slurm.conf").write_text(CONF)
     return slurm.start(place, "--time", "0:00:05", "log/x.log", "sleep", "300")
 
 
@@ -288,11 +289,11 @@ def test_usage_error_is_one_line_and_nothing_runs(slurm, place, words, message):
 
 
 def test_a_conf_file_that_is_wrong(slurm, place):
-    (place / "conf" / "slurm.conf").write_text("command sbatch\noption mem --mem=$mem\n")
+    (place / "conf/cluster/slurm.conf").write_text("command sbatch\noption mem --mem=$mem\n")
     result = slurm.run(place, "x.log", "true")
     assert (
         result.stderr
-        == "slurm.py: error: conf/slurm.conf, line 2: not understood: option mem --mem=$mem\n"
+        == "slurm.py: error: conf/cluster/slurm.conf, line 2: not understood: option mem --mem=$mem\n"
     )
 
 

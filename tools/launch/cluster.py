@@ -1,4 +1,4 @@
-"""What the launchers of clusters share: conf/NAME.conf, the script of an array, the ends of jobs.
+"""What the launchers of clusters share: conf/cluster/NAME.conf, the script of an array, the ends of jobs.
 
 A job succeeded if both its log's last line and the scheduler say so. The launcher's machine and the
 nodes share the file system that the jobs run in.
@@ -35,7 +35,7 @@ KILLED = (137, 143)  # a command's status after SIGKILL and SIGTERM
 
 
 class Conf:
-    """conf/NAME.conf: how a launcher's options become words of the command that submits.
+    """conf/cluster/NAME.conf: how a launcher's options become words of the command that submits.
 
     command WORDS            the command that submits
     option NAME=VALUE WORDS  what --NAME VALUE adds to it; * is any other value, $NAME any option's
@@ -89,8 +89,8 @@ class Conf:
 
 def read_conf(name):
     """Read the recipe's own conf/NAME, else the one that all recipes share."""
-    own = Path("conf") / name
-    return Conf(own if own.is_file() else ROOT / "conf" / name)
+    own = Path("conf/cluster") / name
+    return Conf(own if own.is_file() else ROOT / "conf/cluster" / name)
 
 
 def script(jobs, num_threads, task):

@@ -4,7 +4,7 @@
     pbs.py [options] log/x.log command args...
     pbs.py [options] JOB=1:8 log/x.JOB.log command args with JOB
 
-For OpenPBS and PBS Professional. conf/pbs.conf says how options become qsub's; add your own options
+For OpenPBS and PBS Professional. conf/cluster/pbs.conf says how options become qsub's; add your own options
 there. --max_jobs throttles the array. The environment of a job is that of ./path.sh, if there is
 one. PBS itself restarts a job whose node fails (-r y).
 """

@@ -4,7 +4,7 @@
     sge.py [options] log/x.log command args...
     sge.py [options] JOB=1:8 log/x.JOB.log command args with JOB
 
-conf/sge.conf says how options become qsub's; add your own options there. --max_jobs
+conf/cluster/sge.conf says how options become qsub's; add your own options there. --max_jobs
 throttles the array. The environment of a job is that of ./path.sh, if there is one. Grid Engine
 itself restarts a job whose node fails (-r y).
 """

@@ -4,7 +4,7 @@
     slurm.py [options] log/x.log command args...
     slurm.py [options] JOB=1:8 log/x.JOB.log command args with JOB
 
-conf/slurm.conf says how options become sbatch's; add your own options there. --max_jobs
+conf/cluster/slurm.conf says how options become sbatch's; add your own options there. --max_jobs
 throttles the array. The environment of a job is that of ./path.sh, if there is one. A job is
 restarted if its node fails or it is preempted (--retries).
 """

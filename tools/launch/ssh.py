@@ -4,7 +4,7 @@
     ssh.py [options] log/x.log command args...
     ssh.py [options] JOB=1:8 log/x.JOB.log command args with JOB
 
-conf/ssh.conf names the machines and how many jobs each runs at a time. --mem and --time are not
+conf/cluster/ssh.conf names the machines and how many jobs each runs at a time. --mem and --time are not
 used. The environment of a job is that of ./path.sh, if there is one. A job whose connection is lost
 is restarted, on another machine if one is free (--retries).
 """
@@ -145,7 +145,7 @@ def slots(hosts, options):
         else:
             found += [(i, host, []) for i in range(max(1, jobs // options.num_threads))]
     if not found:
-        raise UsageError(f"--gpu {options.gpu}: no machine in conf/ssh.conf has that many GPUs")
+        raise UsageError(f"--gpu {options.gpu}: no machine in conf/cluster/ssh.conf has that many GPUs")
     return [slot for _, *slot in sorted(found, key=lambda each: each[0])][: options.max_jobs]
 
 

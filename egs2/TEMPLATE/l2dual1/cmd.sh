@@ -2,10 +2,10 @@
 # Where jobs run. Sourced by l2dual.sh, after path.sh, which puts the launchers on PATH.
 #
 #   cmd_backend=local    this machine (tools/launch/local.py)
-#   cmd_backend=slurm    a Slurm cluster, with the options of conf/slurm.conf
-#   cmd_backend=sge      Grid Engine, conf/sge.conf
-#   cmd_backend=pbs      OpenPBS or PBS Professional, conf/pbs.conf
-#   cmd_backend=ssh      the machines of conf/ssh.conf
+#   cmd_backend=slurm    a Slurm cluster, with the options of conf/cluster/slurm.conf
+#   cmd_backend=sge      Grid Engine, conf/cluster/sge.conf
+#   cmd_backend=pbs      OpenPBS or PBS Professional, conf/cluster/pbs.conf
+#   cmd_backend=ssh      the machines of conf/cluster/ssh.conf
 #
 # A launcher is called as
 #   $train_cmd [--gpu N] [--mem 8G] [--num_threads N] [--time 1-12:00:00] [--max_jobs N] [JOB=1:8] \

@@ -44,7 +44,7 @@ meaning_token_type=            # char, jamo, bpe, phn or word
 nbpe=500                       # vocabulary of a bpe output
 token_joint=                   # one vocabulary for both outputs: true or false
 cache_features=false           # true: run a frozen pretrained front-end once over the data
-train_config=                  # model and training: conf/train_*.yaml
+train_config=                  # model and training: conf/train/*.yaml
 decode_config=                 # searches: conf/decode.yaml
 budgets=whole                  # checkpoints to decode: whole, half (the half-budget one) or "half whole"
 retrained=false                # true: stage 11 also trains new decoders on frozen encoders
@@ -125,7 +125,7 @@ if [[ ${corpus} == simulated ]]; then
     [[ ${errors} == rules ]] || data_tag+=_${errors}
     [[ ${engine} == espeak ]] || data_tag+=_${engine}
     [[ -z ${prompts} ]] || data_tag+=_$(tag_of "${prompts}")
-    train_config=${train_config:-$(conf "train_${preset}.yaml")}
+    train_config=${train_config:-$(conf "train/${preset}.yaml")}
 else
     db_name=${corpus^^}
     db=${db:-${!db_name:-}}
@@ -135,7 +135,7 @@ else
     case ${corpus} in table | kaldi | aihub) data_tag+=_$(tag_of "${db}") ;; esac
     [[ ${assume_surface} == false ]] || data_tag+=_assumed
     [[ ${canonical} == given ]] || data_tag+=_dictionary
-    train_config=${train_config:-$(conf train_real.yaml)}
+    train_config=${train_config:-$(conf train/real.yaml)}
 fi
 [[ ${data_seed} == 1 ]] || data_tag+=_data${data_seed}
 for file in ${prompts:+"${prompts}"} ${field_map:+"${field_map}"}; do
@@ -186,12 +186,11 @@ audio_tag=${data_tag}${speed_tag:-}
 data=data/${data_tag}
 dump=dump/${audio_tag}
 train_tag=$(basename "${train_config}" .yaml)
-train_tag=${train_tag#train_}
 frontend_conf=
 feats=${dump}  # input of the models: audio, or cached states of a front-end
 if [[ ${cache_features} == true ]]; then
     grep -qx 'frontend: pretrained' "${train_config}" \
-        || die "--cache_features true needs a train_config with frontend: pretrained, as conf/train_whisper_base.yaml"
+        || die "--cache_features true needs a train_config with frontend: pretrained, as conf/train/whisper_base.yaml"
     frontend_conf=$(sed -n '/^frontend_conf:/,/^[^ ]/ s/^  *\([^#]*[^ #]\).*/  \1/p' "${train_config}" | grep -v stack:)
     weights=$(sed -n 's/^ *path: *//p' <<< "${frontend_conf}")
     feats=${dump}/cached_$(basename "${weights}")_$(sha256sum <<< "${frontend_conf}" | cut -c 1-8)
@@ -273,14 +272,14 @@ stage_1() {  # a corpus -> data/TAG/{train,valid,test}
     local choices=(--corpus "${corpus}" --language "${language}" --convention "${surface_convention}")
     choices+=(--seed "${data_seed}")
     if [[ ${corpus} == simulated ]]; then
-        inputs+=("${root}/l2dual/phonology" "${root}/l2dual/engines" "$(conf "simulated_${preset}.yaml")")
-        choices+=(--preset "$(conf "simulated_${preset}.yaml")" --severity "${severity}" --errors "${errors}")
+        inputs+=("${root}"/l2dual/{text,simulate} "$(conf "simulate/${preset}.yaml")")
+        choices+=(--preset "$(conf "simulate/${preset}.yaml")" --severity "${severity}" --errors "${errors}")
         choices+=(--engine "${engine}")
-        if [[ -n ${prompts} ]]; then inputs+=("${prompts}" "${root}/l2dual/corpora/prompts.py") choices+=(--prompts "${prompts}"); fi
+        if [[ -n ${prompts} ]]; then inputs+=("${prompts}" "${root}/l2dual/simulate/prompts.py") choices+=(--prompts "${prompts}"); fi
     else
-        inputs+=("${root}/l2dual/corpora/splits.py" "listing:${db}")
+        inputs+=("${root}/l2dual/corpora/common/splits.py" "listing:${db}")
         choices+=(--db "${db}" --assume_surface "${assume_surface}" "${own_corpus[@]}" "${pipes[@]}")
-        if [[ ${assume_surface} == true ]]; then inputs+=("${root}/l2dual/phonology"); fi
+        if [[ ${assume_surface} == true ]]; then inputs+=("${root}/l2dual/text"); fi
         if [[ -n ${field_map} ]]; then inputs+=("${field_map}") choices+=(--field_map "${field_map}"); fi
     fi
     plan "${data}" "${inputs[@]}" -- local/data.sh "${choices[@]}" --nj "${nj}" --out @OUT@
@@ -386,7 +385,7 @@ stage_6() {  # dump/TAG -> EXP/divergence/TAG.json
     local split choices=()
     for split in train valid test; do choices+=(--data "${dump}/${split}"); done
     plan "${expdir}/divergence/${audio_tag}.json" "${dump}/train" "${dump}/valid" "${dump}/test" \
-        "${root}/l2dual/divergence.py" -- \
+        "${root}/l2dual/data/divergence.py" -- \
         python -m l2dual.bin.divergence "${choices[@]}" --out @OUT@
     launch divergence "${train_cmd}"
     tell divergence
@@ -481,7 +480,7 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, RESULTS/results.jso
         for run in "${runs[@]}"; do
             decoded=$(decode_dir "${run}" "${budget}")
             plan "${decoded}/score" "${decoded}/test" "${test_set}" \
-                "${root}"/l2dual/{score,crosstalk,mispronunciation,text,divergence,datadir}.py -- \
+                "${root}"/l2dual/{scoring/{score,crosstalk,mispronunciation},text/units,data/{divergence,datadir}}.py -- \
                 python -m l2dual.bin.score --data "${test_set}" --decode "${decoded}/test" \
                 --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@
         done
@@ -492,7 +491,7 @@ stage_10() {  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, RESULTS/results.jso
         for run in "${runs[@]}"; do scores+=("$(decode_dir "${run}" "${budget}")/score"); done
         mapfile -t also < <(earlier_scores "${budget}")
         plan "$(result_file results "${budget}")" "${scores[@]}" "${also[@]}" "${test_set}" \
-            "${root}"/l2dual/{outcomes,results,stats,outputs}.py -- \
+            "${root}"/l2dual/{scoring/{outcomes,results,stats},systems}.py -- \
             python -m l2dual.bin.results "${scores[@]}" --data "${test_set}" --also "${also[@]}" --out @OUT@
     done
     launch results "${decode_cmd}"
@@ -536,7 +535,7 @@ stage_11() {  # EXP/RUN of all systems, dump/TAG -> EXP/{cka,decoders,subspaces,
 
 plan_analysis() {  # plan_analysis WHAT [OPTION...]: EXP/WHAT.json
     local what=$1 split splits=(test) runs_trained=("${runs[@]/%//trained}")
-    local inputs=("${root}/l2dual/analysis" "${root}"/l2dual/{outputs,datadir}.py)
+    local inputs=("${root}/l2dual/analysis" "${root}"/l2dual/{systems,data/datadir}.py)
     shift
     for split in train valid; do
         if [[ $* == *"${feats}/${split}"* ]]; then splits+=("${split}"); fi
@@ -553,7 +552,7 @@ stage_12() {  # all of the above -> RESULTS/report.html, EXP/RUN/model.zip
         if [[ -e ${file} ]]; then optional+=("${file}"); fi
     done
     plan "${resultdir}/report.html" "${resultdir}/results.json" "${optional[@]}" \
-        "${test_set}" "${root}"/l2dual/{report,divergence.py} -- \
+        "${test_set}" "${root}"/l2dual/{report,data/divergence.py} -- \
         python -m l2dual.bin.report --exp "${resultdir}" --data "${test_set}" --out @OUT@
     launch report "${decode_cmd}"
     for run in "${runs[@]}"; do

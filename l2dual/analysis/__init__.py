@@ -1,0 +1,1 @@
+"""How entangled the two outputs are in a trained encoder."""

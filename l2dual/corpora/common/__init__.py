@@ -1,0 +1,1 @@
+"""What corpora share: splits, tables, edits, files on a disk."""

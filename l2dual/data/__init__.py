@@ -1,0 +1,1 @@
+"""A data directory: recordings and texts of one split, checked and written."""

@@ -1,0 +1,193 @@
+"""The front-end at the data's sampling rate, and how many frames the encoder gives.
+
+What shortens speech, from windows over samples to stacked frames, is a chain of convolutions over
+time, each with a kernel, a stride and a padding. As text: ``512/160 3/2 3/2``, or ``3/2+1``.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from l2dual.errors import UsageError
+
+RATE = 16000  # Hz that a front-end is for, where its configuration does not say
+USUAL = {"n_fft": 512, "win_length": 400, "hop_length": 160, "center": False}  # as conf/train/*.yaml
+SUBSAMPLING = {  # by ESPnet's input_layer
+    "conv2d1": "3/1 3/1",
+    "conv2d2": "3/2 3/1",
+    "conv2d": "3/2 3/2",
+    "conv2d6": "3/2 5/3",
+    "conv2d8": "3/2 3/2 3/2",
+    "linear": "",
+    None: "",
+}
+PRETRAINED = ("whisper", "wav2vec2", "hubert", "wavlm")
+SUBSAMPLED = (
+    "conformer", "slim_conformer", "multiconv_conformer",
+    "transformer", "longformer", "branchformer", "e_branchformer",
+)  # fmt: skip
+
+
+class Convolution(NamedTuple):
+    """One step of the chain, in its own input's samples or frames."""
+
+    kernel: int
+    stride: int
+    padding: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.kernel}/{self.stride}" + (f"+{self.padding}" if self.padding else "")
+
+
+Encoder = float | Sequence[Convolution]  # frames a second, or the chain
+
+
+def encoder_frames(samples: int, rate: int, encoder: Encoder) -> int:
+    """Frames that an encoder gives for one utterance.
+
+    Args:
+        encoder: the chain of its configuration; or frames a second, after windows as in
+            conf/train/real.yaml and two convolutions: ESPnet's conv2d (25) or conv2d2 (50).
+
+    Raises:
+        UsageError: frames a second are not above 0.
+    """
+    if isinstance(encoder, (int, float)):
+        if not encoder > 0:
+            raise UsageError(f"--frames_per_second {encoder}: give a number above 0")
+        windows = _windows(at_rate({"frontend_conf": USUAL}, rate)["frontend_conf"])
+        encoder = windows, Convolution(7, max(1, round(100 / encoder)))
+    for kernel, stride, padding in encoder:
+        samples = max(0, (samples + 2 * padding - kernel) // stride + 1)
+    return samples
+
+
+def read_chain(text: str) -> tuple[Convolution, ...]:
+    """The chain that a text gives.
+
+    Raises:
+        UsageError: a step is not ``kernel/stride`` or ``kernel/stride+padding``.
+    """
+    steps = [re.fullmatch(r"(\d+)/([1-9]\d*)(?:\+(\d+))?", step) for step in text.split()]
+    if not all(steps):
+        raise UsageError(f"encoder '{text}': give steps as `512/160 3/2 3/2` (kernel/stride)")
+    return tuple(Convolution(*(int(number or 0) for number in step.groups())) for step in steps)
+
+
+def chain_of(config: Mapping, rate: int) -> tuple[Convolution, ...]:
+    """The chain of a training configuration, for speech at ``rate`` Hz.
+
+    Raises:
+        UsageError: its front-end is for another rate, or l2dual does not know its frames.
+    """
+    config = at_rate(config, rate)
+    frontend, encoder = config.get("frontend", "default"), config.get("encoder", "conformer")
+    front, conf = config.get("frontend_conf") or {}, config.get("encoder_conf") or {}
+    if frontend == "pretrained":
+        stack = front.get("stack", 1)
+        start = (*_pretrained(front), Convolution(stack, stack))
+    elif frontend == "default":
+        start = (_windows(front),)
+    elif (frontend, encoder) == ("waveform", "pretrained"):
+        return _pretrained(conf)
+    else:
+        raise _unknown(f"frontend {frontend}")
+    layer = conf.get("input_layer", "conv2d")
+    if encoder not in SUBSAMPLED or layer not in SUBSAMPLING:
+        raise _unknown(f"encoder {encoder} with input_layer {layer}")
+    return (*start, *read_chain(SUBSAMPLING[layer]))
+
+
+def _unknown(what: str) -> UsageError:
+    return UsageError(f"{what}: its frames are not known: give --frames_per_second")
+
+
+def _windows(conf: Mapping) -> Convolution:
+    n_fft = conf.get("n_fft", 512)  # the defaults of ESPnet
+    padding = n_fft // 2 if conf.get("center", True) else 0
+    return Convolution(n_fft, conf.get("hop_length", 128), padding)
+
+
+def _pretrained(conf: Mapping) -> tuple[Convolution, ...]:
+    model = pretrained_config(conf.get("path", ""), conf.get("download", False))
+    if model.model_type == "whisper":
+        return Convolution(160, 160), Convolution(3, 2, 1)
+    steps = zip(model.conv_kernel, model.conv_stride, strict=True)
+    return tuple(Convolution(*step) for step in steps)
+
+
+def pretrained_config(path: str, download: bool = False):
+    """The Hugging Face configuration of a pretrained encoder.
+
+    Args:
+        path: directory of the weights, or with ``download`` a name on the Hugging Face hub.
+
+    Raises:
+        UsageError: there is none, or it is of another kind of model.
+    """
+    from transformers import AutoConfig  # takes seconds
+
+    if not download and not (Path(path) / "config.json").is_file():
+        raise UsageError(
+            f"{path}: no config.json: give the directory of a model in Hugging Face's format, "
+            "or its name on the hub with `download: true`"
+        )
+    try:
+        config = AutoConfig.from_pretrained(path, local_files_only=not download)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {str(error).splitlines()[0]}") from error
+    if config.model_type not in PRETRAINED:
+        known = ", ".join(PRETRAINED)
+        raise UsageError(f"{path}: a {config.model_type} model; l2dual knows {known}")
+    return config
+
+
+def at_rate(config: Mapping, rate: int) -> dict:
+    """A training configuration whose front-end takes speech at ``rate`` Hz.
+
+    ESPnet's default front-end keeps its windows in seconds and its filters in Hz: as many filters
+    are left, or added, as half the new rate holds. At the rate it is for, nothing is changed.
+
+    Raises:
+        UsageError: another front-end, for another rate.
+    """
+    config = dict(config)
+    conf = dict(config.get("frontend_conf") or {})
+    pretrained = "pretrained" in (config.get("frontend"), config.get("encoder"))
+    if config.get("frontend") == "waveform" and not pretrained:
+        return config
+    own = RATE if pretrained else _hertz(conf.get("fs", RATE))
+    if own == rate:
+        return config
+    if pretrained or config.get("frontend", "default") != "default":
+        name = "a pretrained encoder" if pretrained else f"frontend {config['frontend']}"
+        raise UsageError(
+            f"the data are sampled at {rate} Hz, but {name} takes {own} Hz: choose a train_config "
+            "whose front-end follows the data (as conf/train/real.yaml), or other recordings"
+        )
+    for name, value in {"n_fft": 512, "win_length": None, "hop_length": 128}.items():
+        value = conf.get(name, value)
+        conf[name] = value and max(1, round(value * rate / own))
+    conf["n_mels"] = _filters(conf, own, rate)
+    if conf.get("fmax"):
+        conf["fmax"] = min(conf["fmax"], rate // 2)
+    return config | {"frontend_conf": conf | {"fs": rate}}
+
+
+def _hertz(rate: int | str) -> int:
+    from humanfriendly import parse_size  # as ESPnet reads `16k`
+
+    return parse_size(rate) if isinstance(rate, str) else rate
+
+
+def _filters(conf: Mapping, own: int, rate: int) -> int:
+    """How many mel filters reach up to half of ``rate``, as close as those up to half of ``own``."""
+    from librosa import hz_to_mel
+
+    highest = conf.get("fmax") or max(own, rate)
+    low, old, new = (
+        hz_to_mel(min(highest, hertz), htk=conf.get("htk", False))
+        for hertz in (conf.get("fmin") or 0, own / 2, rate / 2)
+    )
+    return round(conf.get("n_mels", 80) * (new - low) / (old - low))

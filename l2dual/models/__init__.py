@@ -1,0 +1,1 @@
+"""The dual-output model, its encoders, and the search."""

@@ -1,0 +1,97 @@
+"""Decode both outputs of a model: one encoder pass, one search per output."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from l2dual.errors import UsageError
+from l2dual.models.beam import BeamOptions, BeamSearch, GreedyCTC, Hypothesis
+from l2dual.models.dual import L2DualModel
+from l2dual.systems import OUTPUTS
+
+MODES = ("beam", "greedy_ctc")
+
+
+@dataclass(frozen=True)
+class SearchOptions(BeamOptions):
+    """Options of the searches, as in conf/decode.yaml.
+
+    ``ctc_weight`` per output is the CTC's share of a hypothesis's score
+    (Watanabe et al. 2017, eq. 14); where a model has no CTC on an output, attention scores alone.
+    """
+
+    batch_size: int = 32
+    mode: str = "beam"
+    ctc_weight: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(OUTPUTS, 0.3))
+
+    @classmethod
+    def from_config(cls, config: Mapping, where: str) -> "SearchOptions":
+        """Options read from YAML.
+
+        Raises:
+            UsageError: an unknown key or mode, or a CTC weight outside 0 to 1.
+        """
+        unknown = set(config) - set(cls.__dataclass_fields__)
+        if unknown:
+            known = ", ".join(cls.__dataclass_fields__)
+            raise UsageError(f"{where}: unknown option {sorted(unknown)[0]}: use one of {known}")
+        options = cls(**config)
+        if options.mode not in MODES:
+            raise UsageError(f"{where}: mode {options.mode}: use one of {', '.join(MODES)}")
+        for output in OUTPUTS:
+            if not 0 <= options.ctc_weight.get(output, -1) <= 1:
+                raise UsageError(f"{where}: ctc_weight of {output} must lie between 0 and 1")
+        return options
+
+
+class DualDecoder:
+    """The searches of one model.
+
+    Args:
+        model: in evaluation mode.
+        options: of the searches.
+
+    Raises:
+        UsageError: a search that the model has no part for.
+    """
+
+    def __init__(self, model: L2DualModel, options: SearchOptions):
+        self.model = model
+        self.options = options
+        self.searches = {output: self._search(output) for output in model.outputs}
+
+    def _search(self, output: str) -> BeamSearch | GreedyCTC:
+        tokens = self.model.token_lists[output]
+        decoder, ctc = (
+            parts[output] if output in parts else None
+            for parts in (self.model.decoders, self.model.ctcs)
+        )
+        if self.options.mode == "beam":
+            return BeamSearch(decoder, ctc, tokens, self.options.ctc_weight[output], self.options)
+        if ctc is None:
+            raise UsageError(f"mode greedy_ctc: this system has no CTC on {output}: use mode beam")
+        return GreedyCTC(ctc, tokens)
+
+    @torch.inference_mode()
+    def nbest(
+        self, speech: torch.Tensor, speech_lengths: torch.Tensor, n_best: int = 1
+    ) -> dict[str, list[list[Hypothesis]]]:
+        """Hypotheses of each output and utterance, the best first.
+
+        Args:
+            speech: samples, (B, T).
+            speech_lengths: (B,).
+            n_best: hypotheses an utterance at most; fewer are found sooner.
+        """
+        encoded = self.model.encode(speech, speech_lengths)  # (B, T', D), (B,)
+        return {output: search(*encoded, n_best) for output, search in self.searches.items()}
+
+    def __call__(
+        self, speech: torch.Tensor, speech_lengths: torch.Tensor
+    ) -> dict[str, list[list[str]]]:
+        """Best tokens of each output and utterance, from what :meth:`nbest` takes."""
+        return {
+            output: [hypotheses[0].tokens if hypotheses else [] for hypotheses in found]
+            for output, found in self.nbest(speech, speech_lengths).items()
+        }

@@ -1,0 +1,1 @@
+"""A recipe: its options, studies, stages and jobs."""

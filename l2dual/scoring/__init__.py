@@ -1,0 +1,1 @@
+"""Error rates, mispronunciations, cross-talk, and their intervals."""

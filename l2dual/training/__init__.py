@@ -1,0 +1,1 @@
+"""The ESPnet task and its trainer; loading what was trained."""

@@ -1,0 +1,163 @@
+"""Load a trained model from its experiment directory, or from an archive of stage 12, unpacked."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from espnet2.text.token_id_converter import TokenIDConverter
+
+from l2dual.data.tokens import UNKNOWN, build_tokenizer, tokens_to_text
+from l2dual.errors import DataError, UsageError
+from l2dual.files import read_yaml
+from l2dual.models.dual import L2DualModel
+from l2dual.models.pretrained import Upstream
+from l2dual.systems import OUTPUTS
+from l2dual.training.task import L2DualTask
+
+CHECKPOINT = "valid.acc.ave.pth"
+SINGLE_OUTPUT = {"ctc": 0.2, "attention": 0.8}  # the losses of so_surface and so_meaning
+
+
+def load_model(exp_dir: str | Path, checkpoint: str = CHECKPOINT) -> L2DualModel:
+    """Trained model in evaluation mode, on the CPU.
+
+    Args:
+        exp_dir: a run; or where an archive of one was unpacked, which needs no recipe beside it.
+        checkpoint: a file of the run; by default the one that an archive holds, whatever its name.
+
+    Raises:
+        DataError: config.yaml or the checkpoint is missing, broken, or does not fit.
+    """
+    model_file = Path(exp_dir) / checkpoint
+    archive = _archive(exp_dir)
+    if archive and checkpoint == CHECKPOINT:
+        model_file = archive.model_file
+    if not model_file.exists():
+        raise DataError(f"{model_file}: no such checkpoint: train this system first (stage 8)")
+    model = L2DualTask.build_model(_train_args(exp_dir))
+    try:
+        state = torch.load(model_file, map_location="cpu", weights_only=True)
+        model.load_state_dict(state)
+    except Exception as error:  # torch raises many kinds for a broken or foreign file
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{model_file}: not a checkpoint of {Path(exp_dir) / 'config.yaml'} ({reason}): "
+            "remove the directory and train again (stage 8)"
+        ) from error
+    return model.eval()
+
+
+def random_model(exp_dir: str | Path, seed: int) -> L2DualModel:
+    """The architecture and feature normalization of ``exp_dir``, freshly initialized.
+
+    A pretrained part that is trained is initialized again too; a frozen one is kept, since
+    its states are the features of all systems.
+    """
+    args = _train_args(exp_dir)
+    args.seed = seed
+    model = L2DualTask.build_model(args)
+    for part in model.modules():
+        if isinstance(part, Upstream) and any(p.requires_grad for p in part.parameters()):
+            part.forget(seed)
+    return model.eval()
+
+
+def vocabulary(exp_dir: str | Path, output: str) -> list[str]:
+    """The tokens of one output of a run."""
+    return getattr(_train_args(exp_dir), f"{output}_token_list")
+
+
+def text_to_ids(exp_dir: str | Path, output: str) -> Callable[[str], list[int]]:
+    """The tokenizer and vocabulary of one output of a run: text -> token ids, as in training."""
+    args = _train_args(exp_dir)
+    tokenizer = build_tokenizer(
+        getattr(args, f"{output}_token_type"), getattr(args, f"{output}_bpemodel")
+    )
+    converter = TokenIDConverter(getattr(args, f"{output}_token_list"), UNKNOWN)
+    return lambda text: converter.tokens2ids(tokenizer.text2tokens(text))
+
+
+def tokens_to_text_of(exp_dir: str | Path, output: str) -> Callable[[list[str]], str]:
+    """Tokens that a search gives -> the text that they write."""
+    kind = getattr(_train_args(exp_dir), f"{output}_token_type")
+    return lambda tokens: tokens_to_text(tokens, kind)
+
+
+def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> L2DualModel:
+    """A freshly initialized single-output system with the encoder of ``encoder_dir``.
+
+    Args:
+        encoder_dir: run that gives the configuration, except the decoder and the loss.
+        output_dir: run that gives the decoder, loss and vocabulary of the output.
+        output: the output.
+        seed: of the initialization.
+    """
+    args, source = _train_args(encoder_dir), _train_args(output_dir)
+    vocabulary = (f"{output}_{name}" for name in ("token_list", "token_type", "bpemodel"))
+    for name in ("decoder", "decoder_conf", "ctc_conf", *vocabulary):
+        setattr(args, name, getattr(source, name))
+    args.model_conf = source.model_conf | {"loss_weights": {output: SINGLE_OUTPUT}}
+    args.seed = seed
+    return L2DualTask.build_model(args)
+
+
+class _Archive(NamedTuple):
+    """An unpacked archive: its directory, and the files that its meta.yaml names."""
+
+    root: Path
+    model_file: Path
+    config: Path
+
+
+def _archive(path: str | Path) -> _Archive | None:
+    """The archive that was unpacked at ``path`` or holds the run ``path``, if there is one."""
+    path = Path(path).resolve()
+    for root in (path, *path.parents):
+        if not (root / "meta.yaml").is_file():
+            continue
+        try:
+            meta = read_yaml(root / "meta.yaml")
+            names = meta["files"]["model_file"], meta["yaml_files"]["train_config"]
+        except (UsageError, DataError, KeyError, TypeError):
+            continue  # not ESPnet's
+        found = [_below(root, str(name)) for name in names]
+        if all(found) and path in (root, found[1].parent):
+            return _Archive(root, *found)
+    return None
+
+
+def _below(root: Path, name: str) -> Path | None:
+    """The file in ``root`` with the longest end of a path, wherever that path began."""
+    parts = [part for part in Path(name).parts if part not in ("/", "..")]
+    ends = (root.joinpath(*parts[start:]) for start in range(len(parts)))
+    return next((end for end in ends if end.is_file()), None)
+
+
+def _train_args(exp_dir: str | Path) -> argparse.Namespace:
+    archive = _archive(exp_dir)
+    config = archive.config if archive else Path(exp_dir) / "config.yaml"
+    if not config.exists():
+        raise DataError(f"{config}: no such file: train this system first (stage 8)")
+    args = read_yaml(config)
+    for place, name, file in named_files(args):
+        if archive:
+            place[name] = file = str(_below(archive.root, file) or file)
+        if not Path(file).is_file():
+            stage = 7 if name == "stats_file" else 5
+            raise DataError(
+                f"{file}: no such file, which {config} names: run stage {stage}, or work in the "
+                "recipe's directory"
+            )
+    return argparse.Namespace(**args)
+
+
+def named_files(config: dict) -> list[tuple[dict, str, str]]:
+    """The files that a run's configuration needs: the mapping and key that name each, and its name.
+
+    They are the statistics of the features and the models of bpe tokens.
+    """
+    places = [(config.get("normalize_conf") or {}, "stats_file")]
+    places += [(config, f"{output}_bpemodel") for output in OUTPUTS]
+    return [(place, name, str(place[name])) for place, name in places if place.get(name)]
