@@ -53,12 +53,12 @@ SPAN = 5  # path steps of 10 ms
 @cache
 def audible_rules(language: str, engine: str = "espeak") -> frozenset[str]:
     """Names of the rules that may be used with ``engine``."""
-    return frozenset(name for name, row in read_table(language, engine).items() if row["audible"])
+    return frozenset(name for name, row in measured_rules(language, engine).items() if row["audible"])
 
 
-def read_table(language: str, engine: str = "espeak") -> dict[str, dict]:
+def measured_rules(language: str, engine: str = "espeak") -> dict[str, dict]:
     """``rules/audible.<language>.<engine>.json``: per rule its ratio, number of pairs, verdict."""
-    path = table_file(language, engine)
+    path = rules_file(language, engine)
     try:
         return json.loads(path.read_text(encoding="utf-8"))["rules"]
     except FileNotFoundError:
@@ -68,17 +68,17 @@ def read_table(language: str, engine: str = "espeak") -> dict[str, dict]:
         ) from None
 
 
-def write_table(language: str, engine: str) -> dict[str, dict]:
-    """Measure the rules and write what `read_table` reads; return it."""
+def write_rules(language: str, engine: str) -> dict[str, dict]:
+    """Measure the rules and write what `measured_rules` reads; return it."""
     rules = measure(language, phonology(language).contrasts(), engine)
     facts = {"engine": engines.load(engine).version(), "threshold": THRESHOLDS[engine]}
-    with atomic_write(table_file(language, engine)) as stream:
+    with atomic_write(rules_file(language, engine)) as stream:
         json.dump(facts | {"rules": rules}, stream, indent=1, ensure_ascii=False)
         stream.write("\n")
     return rules
 
 
-def table_file(language: str, engine: str) -> Path:
+def rules_file(language: str, engine: str) -> Path:
     return FOLDER / f"audible.{language}.{engine}.json"
 
 

@@ -296,7 +296,7 @@ def test_rules_that_fit_no_slot_are_errors(tmp_path, fields):
 
 
 def test_the_gate_knows_every_rule_and_shuts_out_the_tense_s():
-    table = audible.read_table("ko")
+    table = audible.measured_rules("ko")
     names = {rule.name for rules in korean._all_rules().values() for rule in rules}
     assert names == set(table)
     assert {name for name, row in table.items() if not row["audible"]} == {"tensify-s"}
@@ -304,7 +304,7 @@ def test_the_gate_knows_every_rule_and_shuts_out_the_tense_s():
 
 def test_the_stored_measurements_come_out_again():
     names = ["tensify-s", "ng-n", "eo-o"]
-    stored = {name: audible.read_table("ko")[name] for name in names}
+    stored = {name: audible.measured_rules("ko")[name] for name in names}
     pairs = contrasts()
     assert all(3 <= len(of_rule) <= 8 for of_rule in pairs.values())
     assert audible.measure("ko", {name: pairs[name] for name in names}) == stored
