@@ -4,8 +4,8 @@
     cd egs2/l2_en && ./run.sh --stop_stage 7 && ../../tools/grid.py ../../conf/grid/mini.yaml --out grid.jsonl
 
 The YAML file maps a name to ``system``, ``seed``, ``half: true`` for half the budget beside the whole, and
-to what it changes in the recipe's training configuration. A line of the results holds the changes, the steps, the CPU seconds of the training (without start-up)
-and, for each search (greedy CTC, or joint at a CTC weight), the character error rates of each output:
+to what it changes in the recipe's training configuration. A line of the results holds the changes, the
+steps, the CPU seconds of the training (without start-up) and, for each search (greedy CTC, or joint at a CTC weight), the character error rates of each output:
 of all tokens, at the learner's and at the others. Runs that the results file has are not made again.
 """
 
@@ -129,7 +129,7 @@ def greedy(model: L2DualModel, speech: torch.Tensor, lengths: torch.Tensor) -> d
     encoded, ends = model.encode(speech, lengths)  # (B, T', D), (B,)
     found: dict[str, list[list[str]]] = {}
     for output, ctc in model.ctcs.items():
-        rows = [row[:end].unique_consecutive().tolist() for row, end in zip(ctc.argmax(encoded), ends)]
+        rows = [row[:end].unique_consecutive().tolist() for row, end in zip(ctc.argmax(encoded), ends, strict=True)]
         found[output] = [[model.token_lists[output][i] for i in row if i] for row in rows]
     return found
 

@@ -114,7 +114,8 @@ class BeamSearch:
         ratio = self.options.minlenratio
         left = [utt for utt, frames in enumerate(lengths.tolist()) if frames > 0]
         while left:
-            for utt, hypotheses in zip(left, self._search(x[left], lengths[left], ratio, n_best)):
+            searched = self._search(x[left], lengths[left], ratio, n_best)
+            for utt, hypotheses in zip(left, searched, strict=True):
                 found[utt] = hypotheses[:n_best]
             left = [utt for utt in left if not found[utt]] if ratio >= 0.1 else []
             ratio = max(0.0, ratio - 0.1)  # ESPnet's way out when nothing is long enough
@@ -192,7 +193,7 @@ class BeamSearch:
     def _nbest(self, ended: list[Ended], n_utts: int) -> list[list[Hypothesis]]:
         found: list[list[tuple[float, Hypothesis]]] = [[] for _ in range(n_utts)]
         for step in ended:
-            for utt, length, ids, score, *parts in zip(*(field.tolist() for field in step)):
+            for utt, length, ids, score, *parts in zip(*(field.tolist() for field in step), strict=True):
                 tokens = [self.token_list[i] for i in ids if i not in (BLANK, self.eos)]
                 key = score / length if self.options.normalize_length else score
                 named = dict(zip(self.weights, parts, strict=True))
@@ -226,7 +227,7 @@ class GreedyCTC:
         """
         log_p, ids = self.ctc.log_softmax(x).max(2)  # (B, T), (B, T)
         found: list[list[Hypothesis]] = []
-        for path, scores, frames in zip(ids.tolist(), log_p.tolist(), lengths.tolist()):
+        for path, scores, frames in zip(ids.tolist(), log_p.tolist(), lengths.tolist(), strict=True):
             labels = [label for label, _ in groupby(path[:frames])]
             silent = (BLANK, len(self.token_list) - 1)
             tokens = [self.token_list[label] for label in labels if label not in silent]

@@ -63,10 +63,7 @@ class DualDecoder:
 
     def _search(self, output: str) -> BeamSearch | GreedyCTC:
         tokens = self.model.token_lists[output]
-        decoder, ctc = (
-            parts[output] if output in parts else None
-            for parts in (self.model.decoders, self.model.ctcs)
-        )
+        decoder, ctc = (dict(parts).get(output) for parts in (self.model.decoders, self.model.ctcs))
         if self.options.mode == "beam":
             return BeamSearch(decoder, ctc, tokens, self.options.ctc_weight[output], self.options)
         if ctc is None:

@@ -90,7 +90,8 @@ def test_analyses(conf, tmp_path, monkeypatch):
     mine = {frozenset(("do_mine", name)) for name in ("so_mine", "so_meaning")}
     assert mine | {frozenset(("so_mine", "so_meaning"))} <= pairs(analyse(data, exps, quick))
     assert mine <= pairs(compare_decoders(data, exps, quick))
-    probed = {r.system: r for r in probe(data, fit, exps, quick) if (r.layer, r.target, r.tokens) == (2, "surface", "all")}
+    place = (2, "surface", "all")
+    probed = {r.system: r for r in probe(data, fit, exps, quick) if (r.layer, r.target, r.tokens) == place}
     for name, baseline in (("do_mine", "so_mine"), ("do", "so_surface")):
         assert probed[name].loss == pytest.approx(probed[baseline].value - probed[name].value)
     assert probed["so_mine"].loss is None  # the first that has the surface alone

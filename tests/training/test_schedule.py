@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from l2dual.training.schedule import WarmupStableDecay
 
 from l2dual.errors import UsageError
+from l2dual.training.schedule import WarmupStableDecay
 
 PEAK = 0.5
 
