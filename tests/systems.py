@@ -20,9 +20,9 @@ OUTPUTS = {"so_surface": ["surface"], "so_meaning": ["meaning"], "do": ["surface
 SYSTEMS = Path(__file__).parents[1] / "conf/systems"
 
 
-def facts_of(system):
-    """What run.yaml says of a system of conf/systems; of one that is not there, what it says of do."""
-    path = SYSTEMS / f"{system}.yaml"
+def facts_of(system, folder=SYSTEMS):
+    """What run.yaml says of a system; of one that is not there, what it says of do."""
+    path = folder / f"{system}.yaml"
     one = read_system(path if path.is_file() else SYSTEMS / "do.yaml")
     baselines = {output: list(names) for output, names in one.baselines.items()}
     facts = {"outputs": list(one.outputs), "label": one.label, "order": one.order, "baselines": baselines}
@@ -56,9 +56,10 @@ def make_data(path, n_speakers=12, per_speaker=3):
     return path
 
 
-def make_run(exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS):
+def make_run(exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS, folder=SYSTEMS, attention=0.4):
     """A run as stage 8 leaves it: the weights it starts from, moved a little."""
-    weights = {output: {"ctc": 0.1, "attention": 0.4} for output in OUTPUTS[system]}
+    facts = facts_of(system, folder)
+    weights = {output: {"ctc": 0.1, "attention": attention} for output in facts["outputs"]}
     changes = {
         "seed": seed,
         "surface_token_list": TOKENS,
@@ -83,12 +84,12 @@ def make_run(exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS):
     exp.mkdir()
     (exp / "config.yaml").write_text(yaml.safe_dump(vars(args)), encoding="utf-8")
     state = L2DualTask.build_model(args).state_dict()
-    torch.manual_seed(10 * list(OUTPUTS).index(system) + seed)
+    torch.manual_seed(10 * (list(OUTPUTS).index(system) if system in OUTPUTS else len(system)) + seed)
     for name, weight in state.items():
         if name.startswith("encoder.encoders") and name.endswith(("weight", "bias")):
             weight += 0.3 * weight.abs().mean() * torch.randn(weight.shape)
     torch.save(state, exp / CHECKPOINT)
-    facts = facts_of(system) | {"seed": seed, "data": data}
+    facts |= {"seed": seed, "data": data}
     facts |= {"corpus": "noise", "language": "en", "convention": "heard", "commit": "abc"}
     facts |= {"train_config": "t.yaml", "decode_config": "d.yaml", "command": "./run.sh"}
     (exp / "run.yaml").write_text(yaml.safe_dump(facts), encoding="utf-8")

@@ -27,6 +27,13 @@ def test_the_program_and_the_module_are_one_command(root):
     assert (one.stdout, one.stderr, 1) == (other.stdout, other.stderr, other.returncode)
 
 
+def test_a_mistake_in_yaml_says_what_it_is():
+    options = ["--data", "x", "--out", "y", "--frontend_conf"]
+    for conf, said in (("{path: [", "while parsing a flow"), ("whisper", "give `{key: value, ...}`")):
+        done = l2dual("l2dual.bin.cache_features", *options, conf)
+        assert done.returncode == 1 and f"--frontend_conf: {said}" in done.stderr
+
+
 def test_help_and_misspelt_commands():
     shown = l2dual("l2dual").stdout
     assert all(f"\n  {name} " in shown for name in FILES)

@@ -29,10 +29,12 @@ from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
 from l2dual.models.search import SearchOptions
 from l2dual.scoring.score import read_run
+from l2dual.training.load import has_decoders
 from l2dual.training.runs import made_by_command
 
 ON_ONE_SPLIT = {"cka": analyse, "decoders": compare_decoders, "subspaces": overlaps}
 ON_TWO_SPLITS = {"probes": probe, "retrained": retrain}
+OF_DECODERS = ("decoders", "subspaces", "retrained")
 
 
 def main() -> None:
@@ -73,6 +75,10 @@ def _records(args: argparse.Namespace) -> list:
         epochs=args.epochs,
         search=search,
     )
+    if args.what in OF_DECODERS:
+        args.exp = [exp_dir for exp_dir in args.exp if has_decoders(exp_dir)]
+        if not args.exp:
+            return []
     if args.what == "gradients":
         return cosines(args.exp)
     if args.what in ON_ONE_SPLIT:

@@ -82,7 +82,9 @@ def _data_options(args: argparse.Namespace, exp: Path, outputs: tuple[str, ...])
     for output in outputs:
         tokens = getattr(args, f"{output}_tokens")
         if tokens is None:
-            raise UsageError(f"{args.system}: the system has {output}, which these data have not: choose other --systems")
+            raise UsageError(
+                f"{args.system}: the system has {output}, which these data have not: choose other --systems"
+            )
         options[f"{output}_token_list"] = str(tokens / "tokens.txt")
         options[f"{output}_token_type"] = getattr(args, f"{output}_token_type")
         if (tokens / "bpe.model").exists():

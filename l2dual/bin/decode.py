@@ -37,7 +37,7 @@ def main() -> None:
     start = time.monotonic()
     for utts, speech, lengths in batches(data, options.batch_size):
         for output, tokens in decoder(speech.to(device), lengths.to(device)).items():
-            for utt, sequence in zip(utts, tokens):
+            for utt, sequence in zip(utts, tokens, strict=True):
                 hypotheses[output][utt] = to_text[output](sequence)
         done = len(hypotheses[decoder.model.outputs[0]])
         print(f"progress: decoded {done} of {len(data['wav.scp'])} utterances", flush=True)

@@ -18,7 +18,7 @@ def main() -> None:
     try:
         factors = [float(factor) for factor in args.factors.split()]
     except ValueError:
-        raise UsageError(f"--speed_factors '{args.factors}': give numbers, as in '0.9 1.0 1.1'")
+        raise UsageError(f"--speed_factors '{args.factors}': give numbers, as in '0.9 1.0 1.1'") from None
     if not factors or not all(0 < factor < math.inf for factor in factors):
         raise UsageError(f"--speed_factors '{args.factors}': give numbers above 0")
     perturb_speed(DataDir.load(args.data), factors).write(args.out)

@@ -17,6 +17,7 @@ from l2dual import corpora
 from l2dual.bin import boolean, natural, positive_int
 from l2dual.corpora.common.directories import write
 from l2dual.corpora.common.spreadsheet import parse_columns
+from l2dual.data.utterance import SPLITS
 from l2dual.errors import DataError, run
 
 
@@ -47,7 +48,8 @@ def main() -> None:
     corpus, db, assume = args.pop("corpus"), args.pop("db"), args.pop("assume_surface")
     request = corpora.Request(**args | {"columns": parse_columns(args["columns"])})
     corpora.check(corpus, request)
-    shutil.rmtree(request.out, ignore_errors=True)
+    for made in (*SPLITS, "audio"):  # by an earlier call
+        shutil.rmtree(request.out / made, ignore_errors=True)
     try:
         utterances, info = corpora.module(corpus).prepare(db, request)
     except DataError as error:

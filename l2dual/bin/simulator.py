@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def _measure(args: argparse.Namespace) -> None:
-    for name, row in audible.write_table(args.language, args.engine).items():
+    for name, row in audible.write_rules(args.language, args.engine).items():
         print(f"{name:24s} {row['ratio']:6.2f} {'' if row['audible'] else 'dropped'}")
 
 

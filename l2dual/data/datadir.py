@@ -218,10 +218,9 @@ def _row(utterance: Utterance) -> dict[str, str]:
         "utt2spk": utterance.speaker,
         "utt2l1": utterance.l1,
     }
-    if utterance.meaning is not None:
-        row["text.meaning"] = utterance.meaning
-    if utterance.surface is not None:
-        row |= {"text.surface": utterance.surface, "text.canonical": utterance.canonical}
+    for name in ("surface", "meaning", "canonical"):
+        if (text := getattr(utterance, name)) is not None:
+            row[f"text.{name}"] = text
     if utterance.segment is not None:
         row["utt2segment"] = "{:.3f} {:.3f}".format(*utterance.segment)
     return row | {f"utt2{name}": value for name, value in utterance.facts.items()}

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -189,7 +190,7 @@ def _read_table(path: Path) -> Generator[Finding, None, dict[str, Row]]:
         yield Finding("line_ends", name, returns[0], detail=detail)
     for number, line in enumerate(lines, 1):
         text = line.removesuffix(b"\r").decode("utf-8", "replace")
-        utt, *value = text.split(maxsplit=1)[:2] or [""]
+        utt, *_ = text.split(maxsplit=1)[:2] or [""]
         if not utt:
             yield Finding("blank", name, number)
             continue
@@ -205,7 +206,7 @@ def _read_table(path: Path) -> Generator[Finding, None, dict[str, Row]]:
         else:
             rows[utt] = row
     keys = list(rows)
-    behind = (after for before, after in zip(keys, keys[1:]) if after < before)
+    behind = (after for before, after in pairwise(keys) if after < before)
     for utt in list(behind)[:1]:
         yield Finding("order", name, rows[utt].line, utt)
     return rows
@@ -405,7 +406,7 @@ def _pace(
 ) -> Iterator[Finding]:
     """Compare text and duration: can CTC align it, would someone speak so?"""
     units = letters(row.value, unit)
-    needed = frames = len(units) + sum(a == b for a, b in zip(units, units[1:]))
+    needed = frames = len(units) + sum(a == b for a, b in pairwise(units))
     if encoder is not None:
         frames = encoder_frames(round(seconds * hertz), hertz, encoder)
     rate = sum(unit != " " for unit in units) / seconds

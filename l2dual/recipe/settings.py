@@ -293,6 +293,7 @@ class Stages:
             # two decoders first, so that no core waits at the end
             "runs": sorted(runs, key=lambda one: self.systems[_split(one)[0]].single),
             "system_files": {name: conf("systems", name) for name in self.systems},
+            "halves": runs if "half" in options["budgets"].split() else [],
             "trained": sorted({*runs, *found}, key=self._place),  # also those of earlier calls
         }
 

@@ -7,13 +7,13 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
-from l2dual.data.divergence import BINS, PAPER  # noqa: E402
-from l2dual.files import atomic_write  # noqa: E402
-from l2dual.report.plots import STYLE  # noqa: E402
-from l2dual.simulate import MODULES  # noqa: E402
-from l2dual.simulate.severity import SETTINGS  # noqa: E402
+from l2dual.data.divergence import BINS, PAPER
+from l2dual.files import atomic_write
+from l2dual.report.plots import STYLE
+from l2dual.simulate import MODULES
+from l2dual.simulate.severity import SETTINGS
 
 PAGE, PLOT = Path("docs/simulator.md"), Path("docs/severity.svg")
 PLACE = re.compile(r"(?<=<!-- severity -->\n).*?(?=<!-- end -->)", re.DOTALL)

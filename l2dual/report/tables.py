@@ -169,7 +169,8 @@ LAYERS = (
         "probes",
         "Probes, where surface and meaning differ",
         "Accuracy of a linear probe of each block on the tokens that the learner replaced. Other: how often it "
-        "says the other output’s token; floor: a random encoder; lost: the single-output system’s accuracy less this one.",
+        "says the other output’s token; floor: a random encoder; lost: the single-output system’s accuracy less "
+        "this one.",
         lambda record: f"{record.system}, {record.target}",
         {"value": "", "other": "other", "floor": "floor", "loss": "lost"},
         lambda record: record.tokens == "differ",

@@ -40,11 +40,11 @@ def mark(prompt: str, surface: str, unit: str) -> Marks:
     said: list[Said] = []
     inserted: list[list[str]] = [[]]
     for expected, heard in align(prompt, surface, unit):
-        if expected is None:
-            inserted[-1].append(heard)
-        else:
+        if expected is not None:
             said.append(() if heard is None else (heard,))
             inserted.append([])
+        elif heard is not None:
+            inserted[-1].append(heard)
     return Marks(said, [tuple(gap) for gap in inserted])
 
 

@@ -169,7 +169,7 @@ def _measures(
     counts = study.counts(system, output, unit)
     everyone = np.full(len(study.utts), True)
     yield ("error_rate", "all"), _ratio(counts, *ERROR_RATE, everyone)
-    if study.edits is None:
+    if study.edits is None or study.bins is None:
         return
     for name in BINS:
         yield ("error_rate", name), _ratio(counts, *ERROR_RATE, study.bins == name)
@@ -184,7 +184,8 @@ def _measures(
 
 
 def _sum(counts: np.ndarray, weights: Weights) -> np.ndarray:
-    return sum(times * counts[:, COUNTS.index(name)] for name, times in weights.items())
+    columns = [times * counts[:, COUNTS.index(name)] for name, times in weights.items()]
+    return np.sum(columns, axis=0)
 
 
 def _ratio(
@@ -295,8 +296,8 @@ def _adjusted(records: list[Record]) -> list[Record]:
     """Add p_holm over the outputs of a system, so that it does not depend on what ran beside it."""
     adjusted: dict[int, float] = {}
     for system in {record.system for record in records}:
-        tested = [i for i, r in enumerate(records) if r.system == system and r.p is not None]
-        adjusted |= zip(tested, stats.holm([records[i].p for i in tested]), strict=True)
+        tested = {i: r.p for i, r in enumerate(records) if r.system == system and r.p is not None}
+        adjusted |= zip(tested, stats.holm(list(tested.values())), strict=True)
     return [replace(record, p_holm=adjusted.get(i)) for i, record in enumerate(records)]
 
 

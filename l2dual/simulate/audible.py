@@ -53,12 +53,12 @@ SPAN = 5  # path steps of 10 ms
 @cache
 def audible_rules(language: str, engine: str = "espeak") -> frozenset[str]:
     """Names of the rules that may be used with ``engine``."""
-    return frozenset(name for name, row in read_table(language, engine).items() if row["audible"])
+    return frozenset(name for name, row in measured_rules(language, engine).items() if row["audible"])
 
 
-def read_table(language: str, engine: str = "espeak") -> dict[str, dict]:
+def measured_rules(language: str, engine: str = "espeak") -> dict[str, dict]:
     """``rules/audible.<language>.<engine>.json``: per rule its ratio, number of pairs, verdict."""
-    path = table_file(language, engine)
+    path = rules_file(language, engine)
     try:
         return json.loads(path.read_text(encoding="utf-8"))["rules"]
     except FileNotFoundError:
@@ -68,17 +68,17 @@ def read_table(language: str, engine: str = "espeak") -> dict[str, dict]:
         ) from None
 
 
-def write_table(language: str, engine: str) -> dict[str, dict]:
-    """Measure the rules and write what `read_table` reads; return it."""
+def write_rules(language: str, engine: str) -> dict[str, dict]:
+    """Measure the rules and write what `measured_rules` reads; return it."""
     rules = measure(language, phonology(language).contrasts(), engine)
     facts = {"engine": engines.load(engine).version(), "threshold": THRESHOLDS[engine]}
-    with atomic_write(table_file(language, engine)) as stream:
+    with atomic_write(rules_file(language, engine)) as stream:
         json.dump(facts | {"rules": rules}, stream, indent=1, ensure_ascii=False)
         stream.write("\n")
     return rules
 
 
-def table_file(language: str, engine: str) -> Path:
+def rules_file(language: str, engine: str) -> Path:
     return FOLDER / f"audible.{language}.{engine}.json"
 
 
@@ -98,7 +98,7 @@ def measure(
             raise DataError(f"rule {name}: no word of the lexicon shows it; add one, or drop it")
         pairs = pairs[: PAIRS[engine]]
         ratios = [
-            ratio(lambda speech, pitch: spectrum(speech, voice, pitch), *pair)
+            ratio(lambda speech, pitch, voice=voice: spectrum(speech, voice, pitch), *pair)
             for pair, voice in product(pairs, VOICES[engine][language])
         ]
         value = round(median(ratios), 2)
@@ -122,25 +122,9 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
     floor = max(one.max(), other.max()) - FLOOR
     one, other = np.maximum(one, floor).T, np.maximum(other, floor).T
     cost = np.sqrt(((one[:, None] - other[None]) ** 2).mean(axis=2))  # (frames, frames)
-    along = [cost[i, j] for i, j in _path(cost)]
+    _, path = librosa.sequence.dtw(C=cost)  # pairs of frames, (steps, 2)
+    along = cost[tuple(path.T)]
     return float(np.convolve(along, np.ones(SPAN) / SPAN, mode="valid").max())
-
-
-def _path(cost: np.ndarray) -> list[tuple[int, int]]:
-    """The cheapest monotonic path through ``cost`` from corner to corner."""
-    total = np.full((cost.shape[0] + 1, cost.shape[1] + 1), np.inf).tolist()
-    total[0][0] = 0.0
-    for i, row in enumerate(cost.tolist()):
-        above, here = total[i], total[i + 1]
-        for j, value in enumerate(row):
-            here[j + 1] = value + min(above[j], above[j + 1], here[j])
-    i, j = cost.shape
-    path = [(i - 1, j - 1)]
-    while (i, j) != (1, 1):
-        steps = ((i - 1, j - 1), (i - 1, j), (i, j - 1))
-        i, j = min(steps, key=lambda step: total[step[0]][step[1]])
-        path.append((i - 1, j - 1))
-    return path
 
 
 def log_mel(samples: np.ndarray, rate: int) -> np.ndarray:

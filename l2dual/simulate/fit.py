@@ -54,7 +54,7 @@ def fit(language: str, engine: str, preset: dict, seed: int = 1) -> dict:
     found |= {"none": 0.0, "paper": 1.0}
     reached = {name: float(np.interp(factor, factors, mean_at)) for name, factor in found.items()}
     reached["none"] = 0.0
-    bins_reached = dict(zip(BINS, 100 * _mixed(severity, bins)))
+    bins_reached = dict(zip(BINS, 100 * _mixed(severity, bins), strict=True))
     shape = ("location", "spread", "skew")
     return {
         "speakers": {name: round(getattr(severity, name), 4) for name in shape},
@@ -77,7 +77,7 @@ def obtained(
     """The divergence of all utterances of ``preset``: ``n``, ``mean``, ``percent`` per bin."""
     tasks = list(_tasks(language, engine, preset, severity, errors, seed))
     found = np.array([_divergence(task) for task in tasks])
-    percent = dict(zip(BINS, 100 * _shares(found)))
+    percent = dict(zip(BINS, 100 * _shares(found), strict=True))
     return {"n": len(found), "mean": float(found.mean()), "percent": percent}
 
 

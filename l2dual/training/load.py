@@ -13,9 +13,8 @@ from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml
 from l2dual.models.dual import L2DualModel
 from l2dual.models.pretrained import Upstream
-from l2dual.systems import OUTPUTS
+from l2dual.systems import OUTPUTS, active_outputs
 from l2dual.training.task import L2DualTask
-from l2dual.training.trainer import HALF
 
 CHECKPOINT = "valid.acc.ave.pth"  # by the usual best_model_criterion
 
@@ -45,12 +44,6 @@ def load_model(exp_dir: str | Path, checkpoint: str | None = None) -> L2DualMode
         DataError: config.yaml or the checkpoint is missing, broken, or does not fit.
     """
     model_file = Path(exp_dir) / checkpoint if checkpoint else best_model(exp_dir)
-    trained = not _archive(exp_dir) and best_model(exp_dir).exists()
-    if not model_file.exists() and checkpoint == HALF and trained:
-        raise DataError(
-            f"{model_file}: never written: the training ended before half of its max_epoch (patience): "
-            "leave half out of --budgets, or train without patience"
-        )
     if not model_file.exists():
         raise DataError(f"{model_file}: no such checkpoint: train this system first (stage 8)")
     model = L2DualTask.build_model(_train_args(exp_dir))
@@ -84,6 +77,12 @@ def random_model(exp_dir: str | Path, seed: int) -> L2DualModel:
 def vocabulary(exp_dir: str | Path, output: str) -> list[str]:
     """The tokens of one output of a run."""
     return getattr(_train_args(exp_dir), f"{output}_token_list")
+
+
+def has_decoders(exp_dir: str | Path) -> bool:
+    """Whether every output of a run has an attention decoder; a run by CTC alone has none."""
+    weights = _train_args(exp_dir).model_conf["loss_weights"]
+    return all(weights[output]["attention"] > 0 for output in active_outputs(weights))
 
 
 def text_to_ids(exp_dir: str | Path, output: str) -> Callable[[str], list[int]]:

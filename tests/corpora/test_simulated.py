@@ -48,7 +48,12 @@ def test_a_wrong_size_names_its_file(sizes, tmp_path):
 def test_stage_1_writes_data_directories(sizes, tmp_path):
     command = [sys.executable, "-m", "l2dual.bin.prepare", "--corpus", "simulated", "--language", "en"]
     command += ["--convention", "heard", "--db", str(sizes), "--out", str(tmp_path / "data")]
+    (tmp_path / "data/train").mkdir(parents=True)
+    (tmp_path / "data/train/old").touch()
+    (tmp_path / "data/notes").touch()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert sorted(p.name for p in (tmp_path / "data").iterdir()) == ["audio", "notes", "test", "train", "valid"]
+    assert not (tmp_path / "data/train/old").exists()
     assert done.stdout.startswith("train: 9 utterances, 3 speakers\nvalid: 3 utterances")
     data = DataDir.load(tmp_path / "data/test")
     assert len(data["wav.scp"]) == 6 and data.info["corpus"] == "simulated"

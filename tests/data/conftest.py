@@ -1,10 +1,12 @@
 """The directories of tests/data/faults.py."""
 
-from l2dual.data.validate import Options
-from tests.data.faults import TEXTS
-from tests.data.faults import make_directory
-import pytest
 import unicodedata
+
+import pytest
+
+from l2dual.data.validate import Options
+from tests.data.faults import TEXTS, make_directory
+
 
 @pytest.fixture
 def good(tmp_path):

@@ -1,13 +1,15 @@
 """A good data directory, and each fault that the validator can find."""
 
-from pathlib import Path
-from tests.recordings import cut
-import numpy as np
-import soundfile
 import subprocess
 import sys
 import unicodedata
+from pathlib import Path
+
+import numpy as np
+import soundfile
 import yaml
+
+from tests.recordings import cut
 
 SECONDS = 2.0
 TEXTS = ("나는 생각해요", "같이 가요", "학교에 가요", "i think so")

@@ -44,7 +44,7 @@ def load(data, tmp_path, audio_format):
     return formatted, {
         utt: wave[: int(length)].numpy()
         for utts, waves, lengths in batches(formatted, 2)
-        for utt, wave, length in zip(utts, waves, lengths)
+        for utt, wave, length in zip(utts, waves, lengths, strict=True)
     }
 
 

@@ -1,19 +1,17 @@
 """How findings are listed: what `l2dual validate` prints."""
 
-from tests.data.faults import FAULTS
-from l2dual.data.findings import Finding
-from l2dual.data.frames import chain_of
-from tests.data.faults import command
-from tests.data.faults import edit
-from l2dual.data.frames import encoder_frames
 import json
-from l2dual.data.findings import markdown
 import os
-import pytest
-from l2dual.files import read_yaml
 import subprocess
 import sys
-from tests.data.faults import value
+
+import pytest
+
+from l2dual.data.findings import Finding, markdown
+from l2dual.data.frames import chain_of, encoder_frames
+from l2dual.files import read_yaml
+from tests.data.faults import FAULTS, command, edit, value
+
 
 def test_command_line(good, tmp_path):
     done = command(good)

@@ -24,19 +24,19 @@ from l2dual.scoring.results import read_results, write_results
 from l2dual.scoring.score import run_of, score
 from l2dual.text.units import align
 from l2dual.training.runs import write_yaml
-from tests.systems import OUTPUTS, facts_of, make_data
+from tests.systems import OUTPUTS, SYSTEMS, facts_of, make_data
 
 COMMIT = {"commit": "abc", "command": "python -m l2dual.bin.results"}
 
 
-def hypotheses(data, system, seed, wrong):
-    """References with errors; ``do`` also writes the other output's text in every second utterance."""
+def hypotheses(data, facts, seed, wrong):
+    """References with errors; two outputs also write the other's text in every second utterance."""
     rng, found = np.random.default_rng(seed), {}
-    for output in facts_of(system)["outputs"]:
+    for output in facts["outputs"]:
         other = {"surface": "meaning", "meaning": "surface"}[output]
         texts = {}
         for index, (utt, text) in enumerate(sorted(data[f"text.{output}"].items())):
-            if system.startswith("do") and (index + seed) % 4 < 2:
+            if len(facts["outputs"]) > 1 and (index + seed) % 4 < 2:
                 text = data[f"text.{other}"][utt]
             kept = [letter for letter in text if rng.random() > wrong]
             texts[utt] = "".join(kept) or "c"
@@ -44,7 +44,7 @@ def hypotheses(data, system, seed, wrong):
     return found
 
 
-def make_study(folder, systems=tuple(OUTPUTS), seeds=(1, 2, 3), wrong=0.1, **info):
+def make_study(folder, systems=tuple(OUTPUTS), seeds=(1, 2, 3), wrong=0.1, conf=SYSTEMS, **info):
     """A data directory, decoded runs and results.json, as stage 10 leaves them."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "test").exists():
@@ -56,10 +56,10 @@ def make_study(folder, systems=tuple(OUTPUTS), seeds=(1, 2, 3), wrong=0.1, **inf
     for system in systems:
         for seed in seeds:
             exp = folder / f"exp/{system}.seed{seed}"
-            facts = facts_of(system) | {"seed": seed, "data": str(folder)}
+            facts = facts_of(system, conf) | {"seed": seed, "data": str(folder)}
             facts |= {key: data.info[key] for key in ("corpus", "language", "convention")}
             facts |= {"train_config": "t.yaml", "command": "./run.sh", "commit": "abc"}
-            texts = hypotheses(data, system, seed, wrong)
+            texts = hypotheses(data, facts, seed, wrong)
             for output, table in texts.items():
                 write_table(exp / f"decode/test/text.{output}", table)
             write_yaml(exp / "run.yaml", facts)

@@ -272,9 +272,8 @@ def test_devices_pipes_and_directories_are_not_replaced(tmp_path):
 
 
 def test_a_full_or_closed_disk_is_named(tmp_path):
-    with pytest.raises(OSError) as error, atomic_write(tmp_path / "a") as stream:
-        with open("/dev/full", "w") as full:
-            full.write("x")
+    with pytest.raises(OSError) as error, atomic_write(tmp_path / "a"), open("/dev/full", "w") as full:
+        full.write("x")
     assert describe(error.value).startswith(f"{tmp_path}/a: the disk is full: free")
     with pytest.raises(OSError) as error, atomic_write("/sys/l2dual/a"):
         pass

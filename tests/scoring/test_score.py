@@ -146,7 +146,7 @@ def test_references_of_another_kind_are_refused(case, tmp_path):
     check_comparable(RUN, "run.yaml", case[0])
     for facts in ({"language": "ko"}, {"convention": "pronounced", "unit": "phone"}):
         other = make_data(tmp_path / "data/other/test", HEARD, **facts)
-        with pytest.raises(DataError, match=f"other/test: its {list(facts)[0]} is "):
+        with pytest.raises(DataError, match=f"other/test: its {next(iter(facts))} is "):
             check_comparable(RUN, "run.yaml", other)
     check_comparable(RUN | facts_of("so_meaning"), "run.yaml", other)  # no convention of its own
 

@@ -121,8 +121,8 @@ def test_heard_equals_the_text_exactly_where_nothing_went_wrong(l1):
         right = english.canonical(prompt)
         speech = english.mispronounce(right, rules, 2.0, rng)
         assert (english.heard(prompt, speech) == prompt) == (speech == right)
-        changed = [h != w for h, w in zip(english.heard(prompt, speech).split(), prompt.split())]
-        assert changed == [said != word for said, word in zip(speech.words, right.words)]
+        changed = [h != w for h, w in zip(english.heard(prompt, speech).split(), prompt.split(), strict=True)]
+        assert changed == [said != word for said, word in zip(speech.words, right.words, strict=True)]
         wrong += speech != right
     assert wrong > 250
 

@@ -98,7 +98,7 @@ def test_train_repeats_prompts_but_takes_none_of_the_others(preset):
 def test_audio_is_16_khz_16_bit_mono_flac_where_it_will_be(preset, tmp_path):
     out, final = tmp_path / "data.tmp", tmp_path / "data"
     utterances, _ = learners.prepare("en", preset, "heard", out, final / "audio", 1, 1)
-    first = list(utterances)[0]
+    first = next(iter(utterances))
     assert not final.exists() and first.audio == final / "audio" / f"{first.id}.flac"
     out.rename(final)
     info = soundfile.info(first.audio)
@@ -108,7 +108,7 @@ def test_audio_is_16_khz_16_bit_mono_flac_where_it_will_be(preset, tmp_path):
 
 
 def test_korean(preset, tmp_path):
-    utterances, facts = make(preset, tmp_path, language="ko")
+    utterances, _facts = make(preset, tmp_path, language="ko")
     assert len(samples(utterances)) == 18
     assert any(u.surface != u.meaning for u in utterances)
 
@@ -137,7 +137,7 @@ def test_errors_at_random_stand_where_the_rules_had_them(preset, tmp_path):
     assert (facts["errors"], other_facts["errors"]) == ("rules", "random")
     wrong = [[u.surface != u.meaning for u in some] for some in (rules, random)]
     assert wrong[0] == wrong[1] and sum(wrong[0]) > 10
-    assert sum(one.surface != other.surface for one, other in zip(rules, random)) > 8
+    assert sum(one.surface != other.surface for one, other in zip(rules, random, strict=False)) > 8
     right = [number for number, is_wrong in enumerate(wrong[0]) if not is_wrong]
     assert all(samples(rules)[number] == samples(random)[number] for number in right)
 
@@ -192,7 +192,7 @@ def test_the_noise_stands_at_the_snr_asked_for(preset, tmp_path):
 
 
 def voices(*of_splits):
-    return {"voices": {"espeak": dict(zip(("train", "valid", "test"), of_splits))}}
+    return {"voices": {"espeak": dict(zip(("train", "valid", "test"), of_splits, strict=False))}}
 
 
 @pytest.mark.parametrize("name", ["mini", "measure", "tiny"])

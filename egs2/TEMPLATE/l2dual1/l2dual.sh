@@ -155,13 +155,18 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
         launch configure "${train_cmd}" --set_aside
         for run in "${runs[@]}"; do job "${run}/trained" "${run}" -- source "${run}/run.sh" "${options[@]}"; done
         launch train "${launcher}"
+        for run in "${halves[@]}"; do
+            job "${run}/half/trained" "${run}/trained" -- source "${run}/run.sh" "${options[@]}" --half true
+        done
+        launch train_half "${launcher}"
     fi
 
     if stage 9 "Decode"; then  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
         for run in "${runs[@]}"; do
             for budget in "${budgets[@]}"; do
-                    job "${run}/${decoded[${budget}]}/test" "${run}/trained" "${test_feats}" "${decode_config}" -- \
-                    python -m l2dual.bin.decode --exp "${run}" ${suffixes[${budget}]:+--checkpoint half.pth} --data "${test_feats}" \
+                if [[ ${budget} == half ]]; then training=${run}/half; else training=${run}; fi
+                job "${run}/${decoded[${budget}]}/test" "${training}/trained" "${test_feats}" "${decode_config}" -- \
+                    python -m l2dual.bin.decode --exp "${training}" --data "${test_feats}" \
                     --config "${decode_config}" --ngpu "${decode_gpu}" --out @OUT@
             done
         done
