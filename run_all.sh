@@ -6,11 +6,13 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 started=${SECONDS}
 
-# shellcheck source=egs2/TEMPLATE/l2dual1/options.sh
-. egs2/TEMPLATE/l2dual1/options.sh
-expdir=exp
-parse_options egs2/TEMPLATE/l2dual1/l2dual.sh "$@"
-[[ ${expdir} != /* ]] || die "--expdir ${expdir}: give a path relative to the recipes: each has its own"
+expdir=''
+checked=$(PYTHONPATH=. python3 -m l2dual.recipe.options "$@")  # sets expdir; needs no set-up
+eval "${checked}"
+if [[ ${expdir} == /* ]]; then
+    echo "l2dual: error: --expdir ${expdir}: give a path relative to the recipes: each has its own" >&2
+    exit 1
+fi
 
 tools/setup.sh
 for recipe in egs2/l2_en egs2/l2_ko; do
@@ -19,11 +21,14 @@ done
 
 # shellcheck source=tools/activate.sh
 . tools/activate.sh
-results=("egs2/l2_en/${expdir}" "egs2/l2_ko/${expdir}")
-if [[ -e ${results[0]}/results.json && -e ${results[1]}/results.json ]]; then
+exps=()
+for language in en ko; do
+    # shellcheck source=egs2/TEMPLATE/l2dual1/db.sh
+    study=$(cd "egs2/l2_${language}" && set -a && . ./db.sh && python -m l2dual.recipe.studies --language "${language}" "$@")
+    exps+=("egs2/l2_${language}/${study}")
+done
+if [[ -e ${exps[0]}/results.json && -e ${exps[1]}/results.json ]]; then
     echo
-    python -m l2dual.bin.report_both "${results[@]}" --out egs2/report.html
-    python -m l2dual.bin.summary "${results[@]/%//results.json}"
-    echo "report over both: ${PWD}/egs2/report.html"
+    python -m l2dual.bin.report --exp "${exps[@]}" --out egs2/report.html
 fi
 echo "$(((SECONDS - started) / 60)) minutes $(((SECONDS - started) % 60)) seconds"

@@ -44,8 +44,8 @@ def file_name(name: str, suffix: str = "") -> str:
         return name + suffix
     digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
     readable = UNSAFE.sub("_", unicodedata.normalize("NFC", name)).encode()
-    readable = readable[: room - len(digest) - 1].decode(errors="ignore")
-    return f"{readable}~{digest}{suffix}"
+    start = readable[: room - len(digest) - 1].decode(errors="ignore")
+    return f"{start}~{digest}{suffix}"
 
 
 def leads_out(path: Path, directory: Path) -> bool:
@@ -68,11 +68,12 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
     path = Path(path)
     if path.exists() and not path.is_file():
         raise DataError(f"{path}: this is not a regular file, so it is not replaced: choose another name")
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    encoding, newline = (None, None) if "b" in mode else ("utf-8", "\n")
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, mode.replace("w", "x"), **text) as stream:  # exclusive: no link either
+        exclusive = mode.replace("w", "x")  # no link is followed either
+        with open(temporary, exclusive, encoding=encoding, newline=newline) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -139,6 +140,10 @@ def parse_yaml(text: str) -> object:
     return content
 
 
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
+
+
 def _check_size(text: str) -> None:
     """Count depth and nodes, aliases written out, before anything is built."""
     sizes: dict[str, int] = {}
@@ -147,17 +152,15 @@ def _check_size(text: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             open_nodes.append((event.anchor, 1))
             if len(open_nodes) > YAML_DEPTH:
-                line = event.start_mark.line + 1
-                raise ValueError(f"line {line}: nested deeper than {YAML_DEPTH}")
+                raise ValueError(f"line {_line(event)}: nested deeper than {YAML_DEPTH}")
             continue
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise ValueError(f"line {event.start_mark.line + 1}: *{event.anchor} has no anchor")
+                raise ValueError(f"line {_line(event)}: *{event.anchor} has no anchor")
             anchor, size = None, sizes[event.anchor]
         elif isinstance(event, yaml.ScalarEvent):
             if len(event.value) > YAML_SCALAR:
-                line = event.start_mark.line + 1
-                raise ValueError(f"line {line}: a value of more than {YAML_SCALAR} letters")
+                raise ValueError(f"line {_line(event)}: a value of more than {YAML_SCALAR} letters")
             anchor, size = event.anchor, 1
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, size = open_nodes.pop()

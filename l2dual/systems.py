@@ -121,8 +121,8 @@ def active_outputs(loss_weights: LossWeights) -> tuple[str, ...]:
     single-output model.
 
     Raises:
-        UsageError: an unknown output or loss, a weight that is no finite number or negative, CTC
-            without attention, or no weight at all.
+        UsageError: an unknown output or loss, a weight that is no finite number or negative, or no
+            weight at all.
     """
     for output, weights in loss_weights.items():
         if output not in OUTPUTS:
@@ -133,8 +133,6 @@ def active_outputs(loss_weights: LossWeights) -> tuple[str, ...]:
             raise UsageError(f"loss_weights of {output}: a weight is not a finite number: {weights}")
         if min(weights.values()) < 0:
             raise UsageError(f"loss_weights of {output}: a weight is negative: {weights}")
-        if weights["attention"] == 0 and weights["ctc"] > 0:
-            raise UsageError(f"loss_weights of {output}: CTC needs attention beside it: {weights}")
     active = tuple(o for o in OUTPUTS if o in loss_weights and any(loss_weights[o].values()))
     if not active:
         raise UsageError("loss_weights: all are 0: give surface or meaning a weight")

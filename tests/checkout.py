@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY_SECONDS = 600  # far above what a tiny run takes
-TINY = ("--preset", "tiny", "--nj", "2")
+TINY = ("--base", "tiny", "--nj", "2")
 
 
 class Checkout:

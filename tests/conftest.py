@@ -33,7 +33,7 @@ def build_model():
         args |= {"normalize": "utterance_mvn", "normalize_conf": {}, "seed": seed}
         args |= {"surface_token_list": SURFACE_TOKENS, "meaning_token_list": MEANING_TOKENS}
         for part in ("frontend", "encoder"):
-            if changes.get(part) in ("pretrained", "waveform"):
+            if part in changes:
                 args[f"{part}_conf"] = {}
         return L2DualTask.build_model(argparse.Namespace(**merge(args, changes)))
 

@@ -3,6 +3,9 @@
 import av
 import numpy as np
 
+from l2dual.data.audio import convert
+from l2dual.data.recording import read
+
 RATE = 16000
 
 
@@ -12,6 +15,11 @@ def tone(seconds: float, rate: int = RATE, hertz: float = 440.0) -> np.ndarray:
 
 def noise(seconds=1.0, rate=RATE):
     return 0.1 * np.random.default_rng(0).standard_normal(int(seconds * rate))
+
+
+def samples_of(place, part=None) -> np.ndarray:
+    """What stage 3 makes of a recording, or of a part of it."""
+    return convert(read(str(place)), RATE, 1.0, part)
 
 
 def pcm(path, samples: np.ndarray, tail: bytes = b""):

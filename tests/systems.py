@@ -56,10 +56,10 @@ def make_data(path, n_speakers=12, per_speaker=3):
     return path
 
 
-def make_run(exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS, folder=SYSTEMS):
+def make_run(exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS, folder=SYSTEMS, attention=0.4):
     """A run as stage 8 leaves it: the weights it starts from, moved a little."""
     facts = facts_of(system, folder)
-    weights = {output: {"ctc": 0.1, "attention": 0.4} for output in facts["outputs"]}
+    weights = {output: {"ctc": 0.1, "attention": attention} for output in facts["outputs"]}
     changes = {
         "seed": seed,
         "surface_token_list": TOKENS,

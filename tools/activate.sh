@@ -11,7 +11,7 @@ for _l2dual_python in "${VIRTUAL_ENV:-${CONDA_PREFIX:-/nonexistent}}/bin/python"
 import sys
 from importlib.util import find_spec
 sys.exit(not all(find_spec(name) for name in ("espnet2", "torch", "kaldiio", "espeakng_loader")))
-' 2>/dev/null; then
+' 2> /dev/null; then
         PATH=${_l2dual_python%/*}:${PATH}
         _l2dual_found=true
         break

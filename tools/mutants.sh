@@ -43,7 +43,7 @@ export OMP_NUM_THREADS=1 PYTHONPATH=${scratch}:${PYTHONPATH}
 prepare() {
     local module=$1
     rm -rf "${scratch:?}"/*
-    cp -r l2dual tests conf docs pytest.ini README.md "${scratch}"
+    cp -r l2dual tests conf docs pyproject.toml README.md "${scratch}"
     cat > "${scratch}/setup.cfg" << END
 [mutmut]
 source_paths=l2dual/${module}.py
@@ -55,7 +55,7 @@ also_copy=
     tests
     conf
     docs
-    pytest.ini
+    pyproject.toml
     README.md
 END
     # The fixtures of tests/conftest.py import torch, which only decoding needs.
@@ -66,7 +66,10 @@ unargued=0
 for module; do
     prepare "${module}"
     pushd "${scratch}" > /dev/null
-    python -m mutmut run "${mutants[@]}" > run.log 2>&1 || { tail -n 20 run.log >&2; exit 1; }
+    python -m mutmut run "${mutants[@]}" > run.log 2>&1 || {
+        tail -n 20 run.log >&2
+        exit 1
+    }
     python -m mutmut results --all true 2> /dev/null | grep -v ': not checked' > results.txt
     # One that never ends is noticed.
     unnoticed=$({ grep -vE ': (killed|timeout)$' results.txt || true; } | sed 's/^ *//; s/: .*//')
@@ -76,7 +79,10 @@ for module; do
     for mutant in ${unnoticed}; do
         change=$(python -m mutmut show "${mutant}" 2> /dev/null | grep -E '^[-+] ' | sed -E 's/^([-+]) +/\1 /' | paste -sd ' ')
         word=argued
-        grep -qF -- "${change}" "${argued}" || { word=unnoticed; unargued=1; }
+        grep -qF -- "${change}" "${argued}" || {
+            word=unnoticed
+            unargued=1
+        }
         echo "    ${word}: ${mutant#l2dual.}: ${change}"
     done
     popd > /dev/null

@@ -2,7 +2,7 @@
 # Install l2dual and its pinned packages, without root and without questions. They go into .venv at
 # the root of the repository. If you have activated an environment with Python 3.12 or 3.13, they go
 # there, and packages that it has keep their versions. Deactivate it to use .venv.
-# A second run does nothing unless tools/requirements.txt, setup.py or the Python has changed.
+# A second run does nothing unless tools/requirements.txt, pyproject.toml or the Python has changed.
 #
 # Usage: tools/setup.sh
 
@@ -20,12 +20,12 @@ fail() {
 
 # Whether $1 is a Python 3.$2 that runs (a pyenv shim may not).
 is_python() {
-    "$1" -c "import sys; sys.exit(sys.version_info[:2] != (3, $2))" 2>/dev/null
+    "$1" -c "import sys; sys.exit(sys.version_info[:2] != (3, $2))" 2> /dev/null
 }
 
 # Whether $1 can make a virtual environment, and is not part of one itself.
 makes_environments() {
-    "$1" -c "import sys, ensurepip, venv; sys.exit(sys.prefix != sys.base_prefix)" 2>/dev/null
+    "$1" -c "import sys, ensurepip, venv; sys.exit(sys.prefix != sys.base_prefix)" 2> /dev/null
 }
 
 # The prefix of the environment that the user has activated, if its Python fits.
@@ -71,12 +71,12 @@ find_python() {
 fingerprint() {
     echo "${root}"
     "${python}" --version
-    cat tools/requirements.txt setup.py | cksum
+    cat tools/requirements.txt pyproject.toml | cksum
 }
 
 is_unchanged() {
     [ -e "${stamp}" ] && [ ! -e "${unfinished}" ] \
-        && [ "$(fingerprint 2>&1)" = "$(<"${stamp}")" ]
+        && [ "$(fingerprint 2>&1)" = "$(< "${stamp}")" ]
 }
 
 # How far pip is, by its log.
@@ -96,8 +96,8 @@ show_progress() {
 
 # Wait until no other set-up of this tree is running (where there is flock).
 take_turns() {
-    if command -v flock >/dev/null; then
-        exec 9<setup.py
+    if command -v flock > /dev/null; then
+        exec 9< pyproject.toml
         if ! flock --nonblock 9; then
             say "waiting for another set-up to end"
             flock 9 || true
@@ -109,10 +109,10 @@ take_turns() {
 pip_install() {
     local shown=${SECONDS} every=30
     [ -t 1 ] && every=1
-    "${python}" -m pip install --disable-pip-version-check "$@" >>"${log}" 2>&1 </dev/null &
+    "${python}" -m pip install --disable-pip-version-check "$@" >> "${log}" 2>&1 < /dev/null &
     pip_pid=$!
     trap 'kill "${pip_pid}" 2>/dev/null || true' EXIT
-    while kill -0 "${pip_pid}" 2>/dev/null; do
+    while kill -0 "${pip_pid}" 2> /dev/null; do
         sleep 0.2
         if [ $((SECONDS - shown)) -ge "${every}" ]; then
             shown=${SECONDS}
@@ -130,7 +130,7 @@ pip_install() {
 
 # The pins of the packages that the user's own environment does not have yet.
 missing_pins() {
-    "${python}" - tools/requirements.txt <<'END'
+    "${python}" - tools/requirements.txt << 'END'
 import re
 import sys
 from importlib.metadata import distributions
@@ -165,7 +165,7 @@ if is_unchanged; then
 fi
 
 if ! ${own}; then
-    if [ -e "${unfinished}" ] || ! "${python}" -c "import pip" 2>/dev/null \
+    if [ -e "${unfinished}" ] || ! "${python}" -c "import pip" 2> /dev/null \
         || { [ -e "${stamp}" ] && [ "$(head -n 1 "${stamp}")" != "${root}" ]; }; then
         base=$(find_python)
         say "making .venv with $("${base}" --version) ($(type -P "${base}"))"
@@ -180,9 +180,9 @@ if ${own}; then
 fi
 touch "${unfinished}"
 rm -f "${stamp}"
-: >"${log}"
+: > "${log}"
 if ${own}; then
-    missing_pins >"${prefix}/l2dual.constraints"
+    missing_pins > "${prefix}/l2dual.constraints"
     pip_install --constraint "${prefix}/l2dual.constraints" --editable ".[test]"
 else
     say "installing ${total} packages into .venv (some 6 GB on Linux, a few minutes)"
@@ -190,6 +190,6 @@ else
     pip_install --no-deps --no-build-isolation --use-pep517 --editable .
 fi
 "${python}" tools/check_env.py
-fingerprint >"${stamp}"
+fingerprint > "${stamp}"
 rm -f "${unfinished}"
 say "done"

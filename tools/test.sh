@@ -12,4 +12,4 @@ tools/setup.sh
 export OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 # The long files come first, so that no processor waits at the end.
 exec python -m pytest -q -rs --durations 10 --numprocesses auto --maxprocesses 4 \
-    --dist loadfile --no-loadscope-reorder tests/integration tests/shell tests/robustness tests/{text,data,simulate,corpora,models,training,scoring,analysis,report,tools} tests/test_*.py "$@"
+    --dist loadfile --no-loadscope-reorder tests/integration tests/shell tests/robustness tests/{text,data,simulate,corpora,models,training,scoring,analysis,report,recipe,tools} tests/test_*.py "$@"

@@ -5,9 +5,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 L2DUAL_COMMAND=$(printf '%q ' ./run.sh "$@")
 export L2DUAL_COMMAND=${L2DUAL_COMMAND% }
-
-exec ../TEMPLATE/l2dual1/l2dual.sh \
-    --language ko \
-    --systems "so_surface so_meaning do" \
-    --seeds 1 \
-    "$@"
+exec ../TEMPLATE/l2dual1/l2dual.sh --language ko "$@"

@@ -1,6 +1,7 @@
 """Which frames a token of a text is spoken in, by the CTC of a trained system."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torchaudio.functional import forced_align, merge_tokens
@@ -41,7 +42,7 @@ def align_texts(
         log_probs = model.ctcs[output].log_softmax(states).float().cpu()  # (B, T', V)
         for utt, frames, length in zip(utts, log_probs, lengths.tolist(), strict=True):
             tokens = ids[utt]
-            repeats = sum(a == b for a, b in zip(tokens, tokens[1:]))
+            repeats = sum(a == b for a, b in pairwise(tokens))
             if 0 < len(tokens) <= length - repeats:
                 targets = torch.tensor([tokens])
                 path, scores = forced_align(frames[None, :length], targets, blank=0)

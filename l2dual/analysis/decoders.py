@@ -172,9 +172,10 @@ class ForcedDecoders:
             lengths_of += [len(ids[index]) for index, _ in chosen]
         print(f"progress: forced the decoders of {exp_dir.name}", flush=True)
         rows = np.repeat(np.arange(len(names)), [len(self.positions[utt]) for utt in names])
+        layers = {output: list(map(np.concatenate, zip(*parts, strict=True))) for output, parts in kept.items()}
         return {
-            output: Activations(tuple(names), np.array(lengths_of), rows, list(map(np.concatenate, zip(*parts))))
-            for output, parts in kept.items()
+            output: Activations(tuple(names), np.array(lengths_of), rows, states)
+            for output, states in layers.items()
         }
 
 

@@ -22,7 +22,7 @@ from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml
 from l2dual.models.search import SearchOptions
 from l2dual.scoring.score import read_run
-from l2dual.training.load import CHECKPOINT, load_model, random_model
+from l2dual.training.load import load_model, random_model
 
 CORPUS = ("corpus", "language", "convention")
 SAME_DATA = ("data", *CORPUS)
@@ -33,7 +33,7 @@ ENCODER_PARTS = "input_size init frontend normalize encoder".split()
 class Options:
     """What to read, and how."""
 
-    checkpoint: str = CHECKPOINT  # file in each experiment directory
+    checkpoint: str | None = None  # file in each experiment directory; by default its best model
     batch_size: int = 8
     device: str = "cpu"
     max_utts: int | None = None  # of each split, by a fixed seed; not of probes and subspaces

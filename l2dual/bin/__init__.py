@@ -25,6 +25,13 @@ def non_negative_float(text: str) -> float:
     return _number(text, float, lambda n: 0 <= n < math.inf, "a number, 0 or more")
 
 
+def boolean(text: str) -> bool:
+    """Type of an option: true or false."""
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"'{text}': give true or false")
+    return text == "true"
+
+
 def _number(text: str, kind: type, fits: Callable, wanted: str) -> float:
     try:
         number = kind(text)

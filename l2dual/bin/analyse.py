@@ -29,11 +29,12 @@ from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
 from l2dual.models.search import SearchOptions
 from l2dual.scoring.score import read_run
-from l2dual.training.load import CHECKPOINT
+from l2dual.training.load import has_decoders
 from l2dual.training.runs import made_by_command
 
 ON_ONE_SPLIT = {"cka": analyse, "decoders": compare_decoders, "subspaces": overlaps}
 ON_TWO_SPLITS = {"probes": probe, "retrained": retrain}
+OF_DECODERS = ("decoders", "subspaces", "retrained")
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="one split, after stage 3")
     parser.add_argument("--fit_data", type=Path, help="split to fit probes or decoders on")
     parser.add_argument("--exp", type=Path, nargs="+", required=True, help="trained runs")
-    parser.add_argument("--checkpoint", default=CHECKPOINT)
+    parser.add_argument("--checkpoint", help="of the run; default: its best model")
     parser.add_argument("--batch", type=positive_int, default=8, help="utterances in a batch")
     parser.add_argument("--max_utts", type=positive_int, help="utterances of each split at most (all)")
     parser.add_argument("--epochs", type=positive_int, default=10, help="of a new decoder")
@@ -74,6 +75,10 @@ def _records(args: argparse.Namespace) -> list:
         epochs=args.epochs,
         search=search,
     )
+    if args.what in OF_DECODERS:
+        args.exp = [exp_dir for exp_dir in args.exp if has_decoders(exp_dir)]
+        if not args.exp:
+            return []
     if args.what == "gradients":
         return cosines(args.exp)
     if args.what in ON_ONE_SPLIT:

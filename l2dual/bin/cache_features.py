@@ -16,19 +16,23 @@ from l2dual.models.features import cache_features
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frontend_conf", type=parse_yaml, required=True, help="YAML")
+    parser.add_argument("--frontend_conf", required=True, help="YAML")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--nj", type=positive_int, default=1)
     parser.add_argument("--ngpu", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    if not isinstance(args.frontend_conf, dict):
+    try:
+        conf = parse_yaml(args.frontend_conf)
+    except ValueError as error:
+        raise UsageError(f"--frontend_conf: {error}: give `{{key: value, ...}}`") from error
+    if not isinstance(conf, dict):
         raise UsageError("--frontend_conf: give `{key: value, ...}`")
-    if not args.frontend_conf.get("frozen", True):
+    if not conf.get("frozen", True):
         raise UsageError("--cache_features true: the front-end is fine-tuned (frozen: false)")
     shutil.rmtree(args.out, ignore_errors=True)
     device = "cuda" if args.ngpu > 0 else "cpu"
-    cache_features(DataDir.load(args.data), args.frontend_conf, args.out, args.nj, device)
+    cache_features(DataDir.load(args.data), conf, args.out, args.nj, device)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ python -m l2dual.bin.configure --train_config conf/train/mini.yaml --system conf
 
 import argparse
 import os
+import shlex
 from pathlib import Path
+from typing import NoReturn
 
 from l2dual.bin import natural, positive_int
 from l2dual.data.datadir import SCP_TYPE, read_info, surface_of
@@ -21,6 +23,7 @@ from l2dual.training.runs import commit, merge, write_run_script, write_yaml
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train_config", type=Path, required=True)
+    parser.add_argument("--train_args", default="", help="what changed it: ESPnet's options, which are checked")
     parser.add_argument("--system", type=Path, required=True)
     parser.add_argument("--seed", type=natural, required=True)
     parser.add_argument("--data", type=Path, required=True, help="has train, valid and test")
@@ -31,6 +34,8 @@ def main() -> None:
     parser.add_argument("--num_threads", type=positive_int, default=1, help="of the training")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    if args.train_args:
+        check_options(args.train_args)
     exp = args.out.with_name(args.out.name.removesuffix(".tmp"))
     system = read_system(args.system)
     config = merge(read_yaml(args.train_config), read_options(args.system))
@@ -41,6 +46,22 @@ def main() -> None:
     write_yaml(args.out / "train.yaml", config | _data_options(args, exp, system.outputs))
     write_yaml(args.out / "run.yaml", _facts(args, system, info))
     write_run_script(args.out, exp, Path.cwd(), args.num_threads)
+
+
+def check_options(text: str) -> None:
+    """Refuse options that ESPnet's parser does not know.
+
+    Raises:
+        UsageError: the parser's own words.
+    """
+    from l2dual.training.task import L2DualTask  # takes seconds
+
+    def refuse(message: str) -> NoReturn:
+        raise UsageError(f'--train_args "{text}": {message}: see python -m l2dual.bin.train --help')
+
+    parser = L2DualTask.get_parser()
+    parser.error = refuse
+    parser.parse_args(shlex.split(text))
 
 
 def _normalization(stats: Path) -> dict:
@@ -61,7 +82,9 @@ def _data_options(args: argparse.Namespace, exp: Path, outputs: tuple[str, ...])
     for output in outputs:
         tokens = getattr(args, f"{output}_tokens")
         if tokens is None:
-            raise UsageError(f"{args.system}: the system has {output}: give --{output}_tokens")
+            raise UsageError(
+                f"{args.system}: the system has {output}, which these data have not: choose other --systems"
+            )
         options[f"{output}_token_list"] = str(tokens / "tokens.txt")
         options[f"{output}_token_type"] = getattr(args, f"{output}_token_type")
         if (tokens / "bpe.model").exists():

@@ -15,7 +15,7 @@ from l2dual.data.speech import batches
 from l2dual.errors import run
 from l2dual.files import read_yaml
 from l2dual.models.search import DualDecoder, SearchOptions
-from l2dual.training.load import CHECKPOINT, load_model, tokens_to_text_of
+from l2dual.training.load import load_model, tokens_to_text_of
 from l2dual.training.runs import made_by_command, write_yaml
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--exp", type=Path, required=True, help="directory of a trained run")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--checkpoint", default=CHECKPOINT)
+    parser.add_argument("--checkpoint", help="of the run; default: its best model")
     parser.add_argument("--ngpu", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
@@ -37,7 +37,7 @@ def main() -> None:
     start = time.monotonic()
     for utts, speech, lengths in batches(data, options.batch_size):
         for output, tokens in decoder(speech.to(device), lengths.to(device)).items():
-            for utt, sequence in zip(utts, tokens):
+            for utt, sequence in zip(utts, tokens, strict=True):
                 hypotheses[output][utt] = to_text[output](sequence)
         done = len(hypotheses[decoder.model.outputs[0]])
         print(f"progress: decoded {done} of {len(data['wav.scp'])} utterances", flush=True)

@@ -1,28 +1,32 @@
-"""Stage 4: python -m l2dual.bin.filter --data DIR --split train --out DIR"""
+"""Stage 4: python -m l2dual.bin.filter --data DIR --split train --train_config FILE --out DIR"""
 
 import argparse
 from collections import Counter
 from pathlib import Path
 
 from l2dual.bin import non_negative_float, positive_float
-from l2dual.data.datadir import write_table
+from l2dual.data.datadir import read_info, write_table
 from l2dual.data.filter import filter_data
-from l2dual.data.frames import read_chain
+from l2dual.data.frames import RATE, chain_of
 from l2dual.errors import DataError, run
+from l2dual.files import read_yaml
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="as stage 3 wrote it")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--split", choices=("train", "valid", "test"), required=True)
     parser.add_argument("--min_seconds", type=non_negative_float, default=0.3)
     parser.add_argument("--max_seconds", type=positive_float, default=20.0)
-    parser.add_argument("--frames_per_second", type=positive_float, default=25.0)
-    parser.add_argument("--encoder", help="output of l2dual.bin.encoder, instead of the former")
+    frames = parser.add_mutually_exclusive_group(required=True)
+    frames.add_argument("--train_config", type=Path, help="its encoder's frames bound the texts")
+    frames.add_argument("--frames_per_second", type=positive_float, help="of the encoder")
     parser.add_argument("--leave_out_l1", help="L1 to train without, and to test on alone")
     args = parser.parse_args()
-    encoder = read_chain(args.encoder) if args.encoder else args.frames_per_second
+    encoder = args.frames_per_second
+    if args.train_config:
+        encoder = chain_of(read_yaml(args.train_config), read_info(args.data).get("sampling_rate", RATE))
     limits = args.min_seconds, args.max_seconds, encoder
     train = args.split != "test"
     kept, dropped, repaired = filter_data(args.data, train, *limits, args.leave_out_l1)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from l2dual.bin import positive_int
+from l2dual.bin import boolean, positive_int
 from l2dual.data.audio import FORMATS, format_audio
 from l2dual.data.datadir import DataDir
 from l2dual.errors import run
@@ -16,15 +16,11 @@ def main() -> None:
     parser.add_argument("--format", choices=FORMATS, default="flac")
     parser.add_argument("--fs", type=positive_int, default=16000, help="sampling rate in Hz")
     parser.add_argument("--nj", type=positive_int, default=1)
-    parser.add_argument(
-        "--allow_pipes",
-        choices=("true", "false"),
-        default="false",
-        help="run the commands in wav.scp (CMD |) and read the WAV that they write",
-    )
+    parser.add_argument("--allow_pipes", type=boolean, default=False,
+                        help="run the commands in wav.scp (CMD |) and read the WAV that they write")  # fmt: skip
     args = parser.parse_args()
-    pipes = args.allow_pipes == "true"
-    format_audio(DataDir.load(args.data), args.out, args.format, args.fs, args.nj, pipes)
+    data = DataDir.load(args.data)
+    format_audio(data, args.out, args.format, args.fs, args.nj, args.allow_pipes)
 
 
 if __name__ == "__main__":

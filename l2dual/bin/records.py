@@ -1,62 +1,46 @@
-"""Keep the records of a study, to score and report it again; run in the recipe directory.
+"""Keep the records of a study, to score and report it again without its models and data.
 
     python -m l2dual.bin.records keep exp/RUN... --data dump/TAG/test --to results/STUDY
     python -m l2dual.bin.records restore results/STUDY... --to exp
+    python -m l2dual.bin.records publish egs2
 
-`python -m l2dual.bin.results results/STUDY --out FILE` scores a kept study.
+publish writes every RESULTS.md from what is kept; run it at the project's root, the others in a
+recipe's directory. `python -m l2dual.bin.results results/STUDY --out FILE` scores a kept study.
 """
 
 import argparse
 from pathlib import Path
 
 from l2dual.data.datadir import DataDir
-from l2dual.errors import DataError, UsageError, run
-from l2dual.report import records
+from l2dual.errors import run
+from l2dual.report.records import keep_study, restore_studies
+from l2dual.report.results_md import write_results_md
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("action", choices=["keep", "restore"])
-    parser.add_argument("paths", type=Path, nargs="+", metavar="RUN_OR_STUDY")
-    parser.add_argument("--to", type=Path, required=True, help="directory to write to")
-    parser.add_argument("--data", type=Path, help="to keep: data directory of the references")
-    parser.add_argument("--decode", default="decode", help="to keep: how the decodings' names begin")
-    parser.add_argument("--decode_config", help="to keep: their decode_config")
+    actions = parser.add_subparsers(dest="action", required=True)
+    keep = actions.add_parser("keep", help="runs, in a directory")
+    keep.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    keep.add_argument("--data", type=Path, required=True, help="data directory of the references")
+    keep.add_argument("--decode", default="decode", help="how the decodings' names begin")
+    keep.add_argument("--decode_config", help="of the decodings, for the record")
+    restore = actions.add_parser("restore", help="kept studies, as directories of runs")
+    restore.add_argument("studies", type=Path, nargs="+", metavar="STUDY")
+    for action in (keep, restore):
+        action.add_argument("--to", type=Path, required=True, help="directory to write to")
+    publish = actions.add_parser("publish", help="every RESULTS.md, from what is kept")
+    publish.add_argument("root", type=Path, help="directory of the recipes")
     args = parser.parse_args()
-    if args.action == "restore":
-        restore(args.paths, args.to)
-    elif args.data is None:
-        raise UsageError("records keep: give --data, the data directory of the references")
+    if args.action == "keep":
+        keep_study(args.runs, DataDir.load(args.data), args.to, args.decode, args.decode_config)
+    elif args.action == "restore":
+        restore_studies(args.studies, args.to)
     else:
-        keep(args.paths, DataDir.load(args.data), args.to, args.decode, args.decode_config)
-
-
-def keep(
-    exp_dirs: list[Path], data: DataDir, to: Path, decode: str, decode_config: str | None
-) -> None:
-    """Write the records of runs, and of their references where these are not there."""
-    references, file = records.keep_references(data), to / f"{records.REFERENCES}{records.SUFFIX}"
-    if file.exists() and records.read_references(file).tables != references["tables"]:
-        raise DataError(f"{file}: has other references than {data.path}: choose another --to")
-    if len({path.name for path in exp_dirs}) < len(exp_dirs):
-        raise UsageError("records keep: two runs have one name: keep them in two directories")
-    found = {path.name: records.keep(path, decode, decode_config) for path in exp_dirs}
-    records.write(references, file)
-    for name, record in found.items():
-        records.write(record, to / f"{name}{records.SUFFIX}")
-
-
-def restore(studies: list[Path], to: Path) -> None:
-    """Make the experiment directories of studies."""
-    found: dict[Path, dict] = {}
-    for study in studies:
-        for name, record in records.load(study).runs.items():
-            if to / name in found:
-                raise DataError(f"{study}: {name} is in another study too: restore each with its own --to")
-            found[to / name] = record
-    records.restore(found)
+        for path in write_results_md(args.root):
+            print(f"{path}: {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Compare scored runs (stage 10), or score and compare a kept study: one results file.
+"""Stage 10, second half: compare scored runs in one results file, or score a kept study for one.
 
     python -m l2dual.bin.results exp/*/decode/score --data dump/DATA/test --out exp/results.json
     python -m l2dual.bin.results results/STUDY --out results.json
@@ -8,13 +8,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from l2dual.data.datadir import DataDir, has_meaning, read_table
+from l2dual.data.datadir import DataDir
+from l2dual.data.seen import seen_sentences
 from l2dual.errors import DataError, UsageError, run
 from l2dual.report import records
+from l2dual.report.summary import summary
 from l2dual.scoring.outcomes import Study, gather, outcomes
 from l2dual.scoring.results import write_results
 from l2dual.scoring.score import read_scored
-from l2dual.text.cleaning import prompt
 from l2dual.training.runs import made_by_command
 
 
@@ -42,6 +43,7 @@ def main() -> None:
     trained_on = next(iter(study.runs.values())).run.trained_on
     seen = seen_sentences(data, Path(trained_on))
     write_results(args.out, outcomes(study, made_by_command("results"), seen))
+    print(summary([args.out]))
 
 
 def _with(study: Study, path: Path) -> Study:
@@ -51,18 +53,6 @@ def _with(study: Study, path: Path) -> Study:
     except DataError as error:
         print(f"left out: {error}", file=sys.stderr)
         return study
-
-
-def seen_sentences(data: DataDir, trained_on: Path) -> int | None:
-    """How many utterances have a meaning that other data, ``trained_on``, have in training, too.
-
-    None where they are that data's own test set, or the meanings are not there.
-    """
-    train = trained_on / "train/text.meaning"
-    if data.path.parent == trained_on or not train.is_file() or not has_meaning(data.info):
-        return None
-    seen = {prompt(text) for text in read_table(train).values()}
-    return sum(prompt(text) in seen for text in data["text.meaning"].values())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """AI-Hub's learner corpora: what was to be read and what was heard, in one JSON file a recording.
 
-The sets have the same content under other names, so a field map (YAML, l2dual/corpora/data/aihub_*.yaml) names the
-fields; see docs/corpora/aihub.md. Meaning is the text to read, canonical too; surface is the text
-as it was heard.
+The sets have the same content under other names, so a field map names the fields (YAML,
+data/aihub_*.yaml; see docs/corpora/aihub.md). Meaning is the text to read, canonical too; surface
+is the text as it was heard.
 """
 
 import json
@@ -20,8 +20,14 @@ from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml
 from l2dual.text.cleaning import plain
 
+LANGUAGES = ("ko", "en")
+CONVENTIONS = ("heard",)
+SURFACE = "annotated"
+OPTIONS = ("field_map",)
+
 DATA = Path(__file__).parent / "data"
-FIELD_MAPS = {"ko": DATA / "aihub_505.yaml", "en": DATA / "aihub_71463.yaml"}
+FIELD_MAPS = {path.stem.removeprefix("aihub_"): path for path in sorted(DATA.glob("aihub_*.yaml"))}
+USUAL = {"ko": "505", "en": "71463"}  # of FIELD_MAPS
 REQUIRED = ("speaker", "meaning", "surface")
 OWN = (*REQUIRED, "audio", "id", "l1")  # fields that are no facts
 RESERVED = {"spk", "segment", "speed", "dur"}  # tables utt2<name> that are something else
@@ -133,14 +139,15 @@ def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
 
     Args:
         db: the set's directory, unpacked.
-        request: ``field_map`` (by default that of the language), and ``seed`` of the splits.
+        request: ``field_map``, a name in FIELD_MAPS or a YAML file (by default that of the
+            language), and ``seed`` of the splits.
 
     Raises:
         UsageError: the field map is not right.
         DataError: a label is not as the field map says, or nothing is left.
     """
     db = Path(db)
-    field_map = FieldMap.load(Path(request.field_map or FIELD_MAPS[request.language]))
+    field_map = FieldMap.load(field_map_file(request.field_map or USUAL[request.language]))
     if field_map.language != request.language:
         raise UsageError(
             f"{field_map.file}: for language {field_map.language}, but the recipe's is "
@@ -155,6 +162,15 @@ def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
         **counts,
     }
     return utterances, info | split_facts
+
+
+def field_map_file(choice: str) -> Path:
+    """The file of a field map: ours, by its name, or the user's."""
+    file = FIELD_MAPS.get(str(choice), Path(choice))
+    if not file.is_file():
+        some = ", ".join(FIELD_MAPS)
+        raise UsageError(f"--field_map {choice}: no such file: give one, or a name: {some}")
+    return file
 
 
 def read_labels(db: Path, field_map: FieldMap) -> tuple[list[Utterance], dict]:

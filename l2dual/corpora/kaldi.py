@@ -12,10 +12,15 @@ from pathlib import Path
 
 from l2dual.corpora import Request
 from l2dual.corpora.common import own
-from l2dual.corpora.common.kaldi_table import read_table
+from l2dual.corpora.common.kaldi_table import read_keyed
 from l2dual.data.datadir import UNKNOWN
 from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError
+
+LANGUAGES = ("en", "ko")
+CONVENTIONS = ("heard", "pronounced")
+SURFACE = "either"
+OPTIONS = ("canonical", "allow_pipes")
 
 OPTIONAL = {
     "spk2": ("l1", *own.FACTS),
@@ -42,7 +47,7 @@ def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
         below = {"": db}
     if not below:
         raise DataError(f"{db}: no wav.scp here, nor in train, valid and test below it; correct --db")
-    directories = [Directory.load(path, split, request) for split, path in below.items()]
+    directories = [Tables.load(path, split, request) for split, path in below.items()]
     entries = [entry for directory in directories for entry in directory.entries()]
     utterances, faults = own.make_all(entries, request)
     utterances, info = own.finish(utterances, faults, request, db)
@@ -51,7 +56,7 @@ def prepare(db: Path, request: Request) -> tuple[list[Utterance], dict]:
 
 
 @dataclass(frozen=True)
-class Directory:
+class Tables:
     """The tables of one data directory by file; ``parts`` by utterance, from ``parts_file``."""
 
     path: Path
@@ -62,7 +67,7 @@ class Directory:
     parts: dict[str, tuple[str, str, str]]
 
     @classmethod
-    def load(cls, path: Path, split: str, request: Request) -> "Directory":
+    def load(cls, path: Path, split: str, request: Request) -> "Tables":
         texts = {name: f"text.{name}" for name in own.TEXTS if (path / f"text.{name}").is_file()}
         if "meaning" not in texts and (path / "text").is_file():
             texts["meaning"] = "text"
@@ -71,7 +76,7 @@ class Directory:
         facts = [f"{kind}{name}" for kind, names in OPTIONAL.items() for name in names]
         files = [*(texts.values() or ["text.meaning"]), "utt2spk", "wav.scp"]
         files += [file for file in facts if (path / file).is_file()]
-        tables = {file: read_table(path / file, REMEDY) for file in files}
+        tables = {file: read_keyed(path / file, REMEDY) for file in files}
         return cls(path, split, texts, tables, *read_parts(path, tables["wav.scp"]))
 
     @property
@@ -116,10 +121,10 @@ class Directory:
 def read_parts(path: Path, recordings: dict) -> tuple[str, dict[str, tuple[str, str, str]]]:
     """The file that says so, and the recording, start and end of each utterance ("": the whole)."""
     if (path / "utt2segment").is_file():  # as l2dual writes it: of the utterance's own recording
-        parts = read_table(path / "utt2segment", REMEDY)
+        parts = read_keyed(path / "utt2segment", REMEDY)
         parts = {utt: f"{utt} {'0 -1' if part == UNKNOWN else part}" for utt, part in parts.items()}
     elif (path / "segments").is_file():
-        parts = read_table(path / "segments", REMEDY)
+        parts = read_keyed(path / "segments", REMEDY)
     else:
         return "wav.scp", {recording: (recording, "", "") for recording in recordings}
     found = {}

@@ -30,6 +30,10 @@ from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError
 from l2dual.text.cleaning import plain
 
+LANGUAGES = ("ko",)
+CONVENTIONS = ("heard",)
+SURFACE = "annotated"
+
 SETS = {"train": "train", "dev": "valid", "eval_clean": "test", "eval_other": "test"}
 DUAL = re.compile(r"\(([^()]*)\)\s*/\s*\(([^()]*)\)")
 NOISE = re.compile(r"(?<![a-zA-Z])[blonu]/")

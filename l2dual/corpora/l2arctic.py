@@ -42,6 +42,10 @@ from l2dual.errors import DataError
 from l2dual.text import cleaning
 from l2dual.text.phones import PHONES, perceived, plain
 
+LANGUAGES = ("en",)
+CONVENTIONS = ("pronounced",)
+SURFACE = "annotated"
+
 # README of v5.0: gender and first language of each speaker.
 SPEAKERS = {
     name: (gender, l1)
@@ -67,7 +71,7 @@ MARGIN = 0.1  # seconds of silence that an utterance keeps at either end
 REMEDY = "get L2-ARCTIC v5 and unzip its speakers and suitcase_corpus side by side"
 
 
-class Unusable(Exception):
+class Unannotated(Exception):
     """Why an annotation gives no canonical and surface phones."""
 
 
@@ -129,7 +133,7 @@ def read_scripted(
         try:
             _, phones, _ = read_grid(grid)
             canonical, surface = transcribe(phones)
-        except Unusable as fault:
+        except Unannotated as fault:
             unusable.append(f"{speaker}/{grid.name}: {fault}")
             continue
         text = transcript.read_text(encoding="utf-8-sig", errors="replace")
@@ -145,16 +149,16 @@ def read_spontaneous(path: Path, unusable: list[str]) -> Iterator[Utterance]:
             raise DataError(f"{grid}: no audio of a known speaker has this name; {REMEDY}")
         try:
             words, phones, end = read_grid(grid)
-        except Unusable as fault:
+        except Unannotated as fault:
             unusable.append(f"{SPONTANEOUS}/{grid.name}: {fault}")
             continue
-        for number, (words, phones) in enumerate(cut(words, phones), 1):
+        for number, (part, sounds) in enumerate(cut(words, phones), 1):
             name = f"{speaker}-suitcase-{number:03d}"
-            segment = (max(0.0, words[0].start - MARGIN), min(end, words[-1].end + MARGIN))
+            segment = (max(0.0, part[0].start - MARGIN), min(end, part[-1].end + MARGIN))
             try:
-                text = " ".join(known(word) for word in words)
-                canonical, surface = transcribe(phones)
-            except Unusable as fault:
+                text = " ".join(known(word) for word in part)
+                canonical, surface = transcribe(sounds)
+            except Unannotated as fault:
                 unusable.append(f"{name}: {fault}")
                 continue
             yield make(name, speaker, recordings[speaker], text, canonical, surface, segment)
@@ -195,11 +199,11 @@ def read_grid(path: Path) -> tuple[list[Interval], list[Interval], float]:
             duplicateNamesMode="rename",
         )
     except (PraatioException, ValueError, IndexError) as error:
-        raise Unusable(" ".join(f"not a TextGrid ({error})".split())) from None
+        raise Unannotated(" ".join(f"not a TextGrid ({error})".split())) from None
     tiers = {tier.name.strip().lower(): list(tier.entries) for tier in grid.tiers}
     for name in ("words", "phones"):
         if not any(interval.label.lower() not in SILENCES for interval in tiers.get(name, [])):
-            raise Unusable(f"nothing but silence in a tier '{name}'")
+            raise Unannotated(f"nothing but silence in a tier '{name}'")
     return tiers["words"], tiers["phones"], grid.maxTimestamp
 
 
@@ -223,7 +227,7 @@ def cut(
 def known(word: Interval) -> str:
     """The label of a word that the forced aligner knew."""
     if word.label.lower() == UNKNOWN:
-        raise Unusable(f"the word at {word.start:.2f} s is {UNKNOWN}")
+        raise Unannotated(f"the word at {word.start:.2f} s is {UNKNOWN}")
     return word.label
 
 
@@ -234,14 +238,14 @@ def transcribe(phones: list[Interval]) -> tuple[list[str], list[str]]:
         first, *tag = (unless_silence(field) for field in interval.label.split(","))
         due = plain(first)
         if due and due not in PHONES:
-            raise Unusable(f"'{interval.label}' at {interval.start:.2f} s: no canonical phone")
+            raise Unannotated(f"'{interval.label}' at {interval.start:.2f} s: no canonical phone")
         canonical += [due] if due else []
         if not tag:
             surface += [due] if due else []
         elif tag[0]:
             surface += perceived(tag[0], due)
     if not canonical:
-        raise Unusable("no phone")
+        raise Unannotated("no phone")
     return canonical, surface
 
 

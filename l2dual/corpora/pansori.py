@@ -17,6 +17,10 @@ from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError
 from l2dual.text.cleaning import plain
 
+LANGUAGES = ("ko",)
+CONVENTIONS = ("pronounced", "heard")
+SURFACE = "none"
+
 TEST_SHARE = 0.25  # a tenth of so few speakers would be two
 HANGUL = re.compile(r"[가-힣 ]+")
 FACTS = {"gender": "Gender", "location": "Place", "year": "Year"}  # in a talk's README.md

@@ -22,11 +22,15 @@ from pathlib import Path
 
 from l2dual.corpora import Request
 from l2dual.corpora.common.disk import as_on_disk
-from l2dual.corpora.common.kaldi_table import read_table
+from l2dual.corpora.common.kaldi_table import read_keyed
 from l2dual.corpora.common.splits import drop_shared_prompts, hold_out, overlap
 from l2dual.data.utterance import SPLITS, Utterance
 from l2dual.errors import DataError
 from l2dual.text.phones import perceived, plain
+
+LANGUAGES = ("en",)
+CONVENTIONS = ("pronounced",)
+SURFACE = "annotated"
 
 AUDIO_SUFFIXES = (".WAV", ".wav", ".opus", ".flac")
 SCORES = ("accuracy", "completeness", "fluency", "prosodic", "total")
@@ -85,7 +89,7 @@ def read_split(db: Path, name: str, scores: dict) -> list[Utterance]:
         table: db / name / table
         for table in ("text", "utt2spk", "wav.scp", "spk2age", "spk2gender")
     }
-    tables = {table: read_table(path, REMEDY) for table, path in file.items()}
+    tables = {table: read_keyed(path, REMEDY) for table, path in file.items()}
     path = db / "resource" / "scores.json"
     utterances = []
     for utterance, text in tables["text"].items():

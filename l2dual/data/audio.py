@@ -34,28 +34,6 @@ BAD_AUDIO = "bad_audio"  # table of a formatted directory: what stage 3 left out
 CHUNK = 200  # utterances in one task of a worker, and in one ark file
 
 
-def read_audio(
-    place: str | Path, utt: str, rate: int, speed: float = 1.0, segment: Part | None = None
-) -> np.ndarray:
-    """Read one channel at ``rate`` Hz, played ``speed`` times as fast (pitch goes with it).
-
-    Args:
-        place: a file, or `FILE:OFFSET` in a Kaldi archive, as in wav.scp.
-        segment: start and end in seconds of the part to read; None reads the whole file.
-
-    Returns:
-        Samples, (T,), float32 in [-1, 1].
-
-    Raises:
-        DataError: the recording can't be used, is sampled below ``rate``, or does not hold the
-            segment.
-    """
-    try:
-        return convert(read(str(place)), rate, speed, segment)
-    except Unusable as error:
-        raise DataError(describe(place, utt, error)) from error
-
-
 def read_values(place: str, where: str) -> np.ndarray:
     """Read what stage 3 (samples, (T,)) or stage 7 (features, (F, D)) wrote, float32.
 
@@ -162,19 +140,19 @@ def format_audio(
     jobs = [Job(data, chunk, number, *how) for number, chunk in enumerate(chunks)]
     paths, seconds, bad = {}, {}, {}
     with ProcessPoolExecutor(nj) as pool:
-        for done in pool.map(_format_chunk, jobs):
-            paths |= done.paths
-            seconds |= done.seconds
-            bad |= done.bad
+        for made in pool.map(_format_chunk, jobs):
+            paths |= made.paths
+            seconds |= made.seconds
+            bad |= made.bad
             print(f"progress: {len(paths) + len(bad)} of {len(utts)} utterances", flush=True)
     left_out = [describe(data["wav.scp"][utt], utt, bad[utt]) for utt in sorted(bad)]
     _report("left out", left_out)
     if not paths:
         raise DataError(f"{data.path}: no recording can be used: {left_out[0]}")
-    tables = data.subset(paths).tables | {"wav.scp": paths}
-    for name in ("utt2speed", "utt2segment"):
-        tables.pop(name, None)
-    tables["utt2dur"] = {utt: f"{length:.4f}" for utt, length in seconds.items()}
+    done = ("utt2speed", "utt2segment")
+    tables = {n: table for n, table in data.subset(paths).tables.items() if n not in done}
+    lengths = {utt: f"{length:.4f}" for utt, length in seconds.items()}
+    tables |= {"wav.scp": paths, "utt2dur": lengths}
     DataDir(out, tables, data.info | {"audio_format": audio_format, "sampling_rate": rate}).write(out)
     write_table(out / "speech_shape", {utt: round(s * rate) for utt, s in seconds.items()})
     if bad:

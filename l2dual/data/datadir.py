@@ -64,7 +64,7 @@ class DataDir:
     """The tables of one split, by name, and the facts of its corpus."""
 
     path: Path
-    tables: dict[str, dict[str, str]]
+    tables: Mapping[str, Mapping[str, str]]
     info: dict
 
     @classmethod
@@ -89,7 +89,7 @@ class DataDir:
                 )
         return cls(path, tables, info)
 
-    def __getitem__(self, name: str) -> dict[str, str]:
+    def __getitem__(self, name: str) -> Mapping[str, str]:
         return self.tables[name]
 
     @property
@@ -218,10 +218,9 @@ def _row(utterance: Utterance) -> dict[str, str]:
         "utt2spk": utterance.speaker,
         "utt2l1": utterance.l1,
     }
-    if utterance.meaning is not None:
-        row["text.meaning"] = utterance.meaning
-    if utterance.surface is not None:
-        row |= {"text.surface": utterance.surface, "text.canonical": utterance.canonical}
+    for name in ("surface", "meaning", "canonical"):
+        if (text := getattr(utterance, name)) is not None:
+            row[f"text.{name}"] = text
     if utterance.segment is not None:
         row["utt2segment"] = "{:.3f} {:.3f}".format(*utterance.segment)
     return row | {f"utt2{name}": value for name, value in utterance.facts.items()}

@@ -71,8 +71,9 @@ def summarize(data: DataDir) -> list[dict]:
     """Summarize the divergence of a data directory: one record for all, then one per L1.
 
     ``learner_edits``, ``native_edits`` and ``jamo_edits`` are totals (``native_edits`` null where the
-    alphabets differ, ``jamo_edits`` where the unit is no syllable), ``mean_divergence`` is learner edits per utterance, ``percent`` is of utterances.
-    Without a surface there is one record, whose values are null, with the reason.
+    alphabets differ, ``jamo_edits`` where the unit is no syllable), ``mean_divergence`` is learner
+    edits per utterance, ``percent`` is of utterances. Without a surface there is one record, whose
+    values are null, with the reason.
     """
     found, info = divergences(data), data.info
     speakers, l1s = data["utt2spk"], data["utt2l1"]
@@ -116,7 +117,8 @@ def summarize(data: DataDir) -> list[dict]:
 
 def total(edits: list[int | None]) -> int | None:
     """The sum, or None where one is None."""
-    return None if None in edits else sum(edits)
+    known = [number for number in edits if number is not None]
+    return sum(known) if len(known) == len(edits) else None
 
 
 def _unmeasured(data: DataDir) -> dict:
@@ -131,7 +133,9 @@ def table(records: list[dict]) -> str:
     if first["reason"]:
         corpus = f"{first['corpus']}, {first['language']}"
         return f"Divergence: {corpus}: not measured: {first['reason']}"
-    lines = [("split", "L1", "utts", "speakers", *BINS, "mean", "learner", "native", "jamo")]
+    lines: list[tuple[str, ...]] = [
+        ("split", "L1", "utts", "speakers", *BINS, "mean", "learner", "native", "jamo")
+    ]
     for record in records:
         others = (record["native_edits"], record["jamo_edits"])
         lines.append(

@@ -1,10 +1,9 @@
 """The front-end at the data's sampling rate, and how many frames the encoder gives.
 
 What shortens speech, from windows over samples to stacked frames, is a chain of convolutions over
-time, each with a kernel, a stride and a padding. As text: ``512/160 3/2 3/2``, or ``3/2+1``.
+time, each with a kernel, a stride and a padding.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,20 +12,20 @@ from l2dual.errors import UsageError
 
 RATE = 16000  # Hz that a front-end is for, where its configuration does not say
 USUAL = {"n_fft": 512, "win_length": 400, "hop_length": 160, "center": False}  # as conf/train/*.yaml
-SUBSAMPLING = {  # by ESPnet's input_layer
-    "conv2d1": "3/1 3/1",
-    "conv2d2": "3/2 3/1",
-    "conv2d": "3/2 3/2",
-    "conv2d6": "3/2 5/3",
-    "conv2d8": "3/2 3/2 3/2",
-    "linear": "",
-    None: "",
+SUBSAMPLING = {  # kernels and strides, by ESPnet's input_layer
+    "conv2d1": ((3, 1), (3, 1)),
+    "conv2d2": ((3, 2), (3, 1)),
+    "conv2d": ((3, 2), (3, 2)),
+    "conv2d6": ((3, 2), (5, 3)),
+    "conv2d8": ((3, 2), (3, 2), (3, 2)),
+    "linear": (),
+    None: (),
 }
 PRETRAINED = ("whisper", "wav2vec2", "hubert", "wavlm")
-SUBSAMPLED = (
-    "conformer", "slim_conformer", "multiconv_conformer",
-    "transformer", "longformer", "branchformer", "e_branchformer",
+SUBSAMPLED = (  # encoders that subsample as their input_layer says
+    "conformer", "multiconv_conformer", "transformer", "longformer", "branchformer", "e_branchformer",
 )  # fmt: skip
+FIXED = {"slim_conformer": ((3, 2), (3, 2))}  # encoders that subsample in one way
 
 
 class Convolution(NamedTuple):
@@ -35,9 +34,6 @@ class Convolution(NamedTuple):
     kernel: int
     stride: int
     padding: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.kernel}/{self.stride}" + (f"+{self.padding}" if self.padding else "")
 
 
 Encoder = float | Sequence[Convolution]  # frames a second, or the chain
@@ -63,18 +59,6 @@ def encoder_frames(samples: int, rate: int, encoder: Encoder) -> int:
     return samples
 
 
-def read_chain(text: str) -> tuple[Convolution, ...]:
-    """The chain that a text gives.
-
-    Raises:
-        UsageError: a step is not ``kernel/stride`` or ``kernel/stride+padding``.
-    """
-    steps = [re.fullmatch(r"(\d+)/([1-9]\d*)(?:\+(\d+))?", step) for step in text.split()]
-    if not all(steps):
-        raise UsageError(f"encoder '{text}': give steps as `512/160 3/2 3/2` (kernel/stride)")
-    return tuple(Convolution(*(int(number or 0) for number in step.groups())) for step in steps)
-
-
 def chain_of(config: Mapping, rate: int) -> tuple[Convolution, ...]:
     """The chain of a training configuration, for speech at ``rate`` Hz.
 
@@ -94,9 +78,13 @@ def chain_of(config: Mapping, rate: int) -> tuple[Convolution, ...]:
     else:
         raise _unknown(f"frontend {frontend}")
     layer = conf.get("input_layer", "conv2d")
-    if encoder not in SUBSAMPLED or layer not in SUBSAMPLING:
+    if encoder in FIXED:
+        steps = FIXED[encoder]
+    elif encoder in SUBSAMPLED and layer in SUBSAMPLING:
+        steps = SUBSAMPLING[layer]
+    else:
         raise _unknown(f"encoder {encoder} with input_layer {layer}")
-    return (*start, *read_chain(SUBSAMPLING[layer]))
+    return (*start, *(Convolution(*step) for step in steps))
 
 
 def _unknown(what: str) -> UsageError:

@@ -1,12 +1,16 @@
 """Repair a data directory where that is safe, and leave out the utterances that can't be used."""
 
+import os
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from l2dual.data.datadir import UNKNOWN, DataDir
-from l2dual.data.findings import DROPPED, MANUAL, Finding
-from l2dual.data.validate import Directory, Row
-from l2dual.errors import DataError
+from l2dual.data.datadir import UNKNOWN, DataDir, write_table
+from l2dual.data.findings import CHECKS, DROPPED, LEFT, MANUAL, Finding
+from l2dual.data.listing import by_kind, rest
+from l2dual.data.validate import Directory, Row, utterances_of
+from l2dual.errors import DataError, UsageError
 from l2dual.files import is_id
 
 
@@ -52,3 +56,48 @@ def _renamed(speakers: Mapping[str, str], utts: Iterable[str]) -> dict[str, str]
     new = {utt: f"{speakers[utt]}-{utt}" for utt in utts}
     times = Counter([*speakers, *new.values()])
     return {utt: name for utt, name in new.items() if times[name] == 1 and is_id(name)}
+
+
+def fix(directory: Directory, findings: list[Finding], most: int | None) -> Iterable[str]:
+    """Repair the directory in place; its files, as they were, are copied to DIR.backupN.
+
+    Yields:
+        What was done: ``most`` lines for each kind of finding (None: all).
+    """
+    path = directory.path
+    if all(finding.fix == LEFT for finding in findings):
+        yield f"{path}: nothing to repair"
+        return
+    if made_by_a_stage(path):
+        raise UsageError(
+            f"{path}: a stage made it, and would not see a change: correct its source "
+            "(or go on: stage 4 repairs and drops the same)"
+        )
+    data, dropped = repair(directory, findings)
+    backup = back_up(path)
+    data.write(path)
+    if directory.speakers is not None:
+        write_table(path / "spk2utt", utterances_of(data["utt2spk"]))
+    for name, some in by_kind(findings).items():
+        if CHECKS[name].fix != LEFT:
+            yield from (f"{finding.fix}: {finding.describe(path)}" for finding in some[:most])
+            yield from rest(some, most, f"{CHECKS[name].fix}: {name}: ")
+    yield f"{path}: {len(data['wav.scp'])} utterances, {len(dropped)} dropped; as it was: {backup}"
+
+
+def made_by_a_stage(path: Path) -> bool:
+    """Whether a recipe's stamp says so, of the directory or of the one that it is a split of."""
+    whole = path.resolve()
+    return any((made.parent / f".{made.name}.stamp").exists() for made in (whole, whole.parent))
+
+
+def back_up(path: Path) -> Path:
+    """Copy the files of a directory (not its folders; links as links) beside it, by a new name."""
+    whole, number = path.resolve(), 1
+    while os.path.lexists(backup := whole.with_name(f"{whole.name}.backup{number}")):
+        number += 1
+    backup.mkdir()
+    for file in path.iterdir():
+        if file.is_file() or file.is_symlink():
+            shutil.copy2(file, backup, follow_symlinks=False)
+    return backup

@@ -16,7 +16,8 @@ class Utterance:
     `heard`, its standard pronunciation under `pronounced`; None where ``surface`` is. A native
     speaker makes no learner's errors, so there ``canonical`` is ``surface``.
 
-    ``audio`` is a file, or a command (`CMD |`) where the user allows it. ``meaning`` is None where only ``surface`` and ``canonical`` are known.
+    ``audio`` is a file, or a command (`CMD |`) where the user allows it. ``meaning`` is None
+    where only ``surface`` and ``canonical`` are known.
 
     ``segment``: start and end in seconds, of a longer recording. ``facts``: more that is known of
     it, by name: ``age``, ``gender``, ``level``, ...; each becomes a table ``utt2<name>``.

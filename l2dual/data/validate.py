@@ -7,13 +7,14 @@ from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from l2dual.data.audio import FORMATS
 from l2dual.data.datadir import TABLES, UNKNOWN, is_wanted, outputs_of
 from l2dual.data.findings import CHECKS, Finding
-from l2dual.data.frames import RATE, Encoder, encoder_frames
+from l2dual.data.frames import Encoder, encoder_frames
 from l2dual.data.recording import Recording, decode, is_pipe
 from l2dual.errors import DataError, UsageError
 from l2dual.files import is_id, leads_out, parse_yaml, read_text
@@ -42,7 +43,8 @@ class Options:
 
     Attributes:
         tokens: the token list (tokens.txt) of an output, by its name.
-        encoder: its frames bound the tokens that CTC can align (see `l2dual.data.frames`).
+        encoder: its frames bound the tokens that CTC can align (see `l2dual.data.frames`);
+            None: texts are not compared with frames.
         rate: Hz that stage 3 needs at least; corpus.yaml's sampling_rate wins.
         audio: whether to decode the recordings; else utt2dur has the durations.
         nj: processes that decode.
@@ -50,7 +52,7 @@ class Options:
     """
 
     tokens: Mapping[str, Path] = field(default_factory=dict)
-    encoder: Encoder = 25.0
+    encoder: Encoder | None = None
     rate: int = 16000
     audio: bool = True
     nj: int = 1
@@ -188,7 +190,7 @@ def _read_table(path: Path) -> Generator[Finding, None, dict[str, Row]]:
         yield Finding("line_ends", name, returns[0], detail=detail)
     for number, line in enumerate(lines, 1):
         text = line.removesuffix(b"\r").decode("utf-8", "replace")
-        utt, *value = text.split(maxsplit=1)[:2] or [""]
+        utt, *_ = text.split(maxsplit=1)[:2] or [""]
         if not utt:
             yield Finding("blank", name, number)
             continue
@@ -204,7 +206,7 @@ def _read_table(path: Path) -> Generator[Finding, None, dict[str, Row]]:
         else:
             rows[utt] = row
     keys = list(rows)
-    behind = (after for before, after in zip(keys, keys[1:]) if after < before)
+    behind = (after for before, after in pairwise(keys) if after < before)
     for utt in list(behind)[:1]:
         yield Finding("order", name, rows[utt].line, utt)
     return rows
@@ -400,12 +402,13 @@ def _lengths(directory: Directory, options: Options) -> Iterator[Finding]:
 
 
 def _pace(
-    name: str, unit: str, utt: str, row: Row, seconds: float, encoder: Encoder, hertz: int = RATE
+    name: str, unit: str, utt: str, row: Row, seconds: float, encoder: Encoder | None, hertz: int
 ) -> Iterator[Finding]:
     """Compare text and duration: can CTC align it, would someone speak so?"""
     units = letters(row.value, unit)
-    needed = len(units) + sum(a == b for a, b in zip(units, units[1:]))
-    frames = encoder_frames(round(seconds * hertz), hertz, encoder)
+    needed = frames = len(units) + sum(a == b for a, b in pairwise(units))
+    if encoder is not None:
+        frames = encoder_frames(round(seconds * hertz), hertz, encoder)
     rate = sum(unit != " " for unit in units) / seconds
     if needed > frames:
         yield Finding("dense", name, row.line, utt, f"{needed} frames needed, {frames} there")

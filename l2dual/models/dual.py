@@ -1,4 +1,4 @@
-"""The dual-output model: one encoder, and a decoder and optional CTC for each output."""
+"""The dual-output model: one encoder, and a decoder, a CTC or both for each output."""
 
 import logging
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from espnet2.legacy.nets.pytorch_backend.transformer.label_smoothing_loss import
 )
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
+from rapidfuzz.distance import Levenshtein
 
 from l2dual.errors import DataError
 from l2dual.models.loss_gradients import GradientCosines
@@ -29,7 +30,8 @@ class L2DualModel(AbsESPnetModel):
     """Hybrid CTC/attention recognition with one or two outputs (Cho & Kim 2026, section 3).
 
     The loss is the weighted sum over outputs of the CTC and the attention loss
-    (Watanabe et al. 2017). A single-output system is the same class with one output.
+    (Watanabe et al. 2017); a loss whose weight is 0 is not built. A single-output system is the same
+    class with one output.
 
     Args:
         token_lists: the tokens of each active output; the last one is the sos/eos symbol, the
@@ -76,7 +78,7 @@ class L2DualModel(AbsESPnetModel):
                     smoothing=lsm_weight,
                     normalize_length=length_normalized,
                 )
-                for output in self.outputs
+                for output in self.decoders
             }
         )
 
@@ -88,7 +90,9 @@ class L2DualModel(AbsESPnetModel):
         """Names of what :meth:`forward` reports, for checkpoint selection and plots."""
         names = ["loss", "acc"]
         for output in self.outputs:
-            names += [f"loss_att_{output}", f"acc_{output}"]
+            names.append(f"acc_{output}")
+            if output in self.decoders:
+                names.append(f"loss_att_{output}")
             if output in self.ctcs:
                 names.append(f"loss_ctc_{output}")
         return names
@@ -149,18 +153,22 @@ class L2DualModel(AbsESPnetModel):
         utt_id: list[str] | None,
         stats: dict[str, torch.Tensor],
     ) -> torch.Tensor:
-        weights = self.loss_weights[output]
-        attention, accuracy = self._attention_loss(
-            output, encoder_out, encoder_out_lens, tokens, lengths
-        )
-        stats[f"loss_att_{output}"] = attention.detach()
-        stats[f"acc_{output}"] = accuracy
-        loss = weights["attention"] * attention
+        weights, loss = self.loss_weights[output], 0.0
+        if output in self.decoders:
+            attention, accuracy = self._attention_loss(
+                output, encoder_out, encoder_out_lens, tokens, lengths
+            )
+            stats[f"loss_att_{output}"] = attention.detach()
+            stats[f"acc_{output}"] = accuracy
+            loss = weights["attention"] * attention
         if output in self.ctcs:
             _warn_unalignable(output, encoder_out_lens, tokens, lengths, utt_id)
             ctc = self._ctc_loss(output, encoder_out, encoder_out_lens, tokens, lengths)
             stats[f"loss_ctc_{output}"] = ctc.detach()
             loss = loss + weights["ctc"] * ctc
+            if output not in self.decoders:
+                best = self.ctcs[output].argmax(encoder_out)  # (B, T')
+                stats[f"acc_{output}"] = _accuracy(best, encoder_out_lens, tokens, lengths)
         return loss
 
     def _attention_loss(
@@ -226,6 +234,17 @@ class L2DualModel(AbsESPnetModel):
         if self.frontend is None:
             return speech, speech_lengths
         return self.frontend(speech, speech_lengths)
+
+
+def _accuracy(
+    best: torch.Tensor, frames: torch.Tensor, tokens: torch.Tensor, lengths: torch.Tensor
+) -> torch.Tensor:
+    """1 less the token error rate of the frames' best labels (B, T'), blanks and repeats left out."""
+    edits = 0
+    for row, end, target, length in zip(best, frames, tokens, lengths, strict=True):
+        labels = [label for label in row[:end].unique_consecutive().tolist() if label]
+        edits += Levenshtein.distance(labels, target[:length].tolist())
+    return (1 - edits / lengths.sum()) * length_share(lengths)
 
 
 def _warn_unalignable(

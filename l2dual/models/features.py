@@ -43,7 +43,7 @@ def cache_features(data: DataDir, frontend_conf: dict, out: Path, nj: int, devic
         for job in as_completed(jobs):
             paths |= job.result()
             print(f"progress: features of {len(paths)} of {len(utts)} utterances", flush=True)
-    tables = data.tables | {"wav.scp": paths}
+    tables = {**data.tables, "wav.scp": paths}
     info = data.info | {"audio_format": "features", "features_of": str(data.path.parent)}
     DataDir(out, tables, info).write(out)
     write_table(out / "utts", dict.fromkeys(utts, ""))

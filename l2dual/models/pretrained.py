@@ -84,7 +84,7 @@ class Upstream(torch.nn.Module):
 
     def _whisper(self, speech, lengths):
         encoder = self.encoder
-        waves = (wave[:length] for wave, length in zip(speech, lengths))
+        waves = (wave[:length] for wave, length in zip(speech, lengths, strict=True))
         pieces = [self._pieces(self._features(wave)) for wave in waves]
         mels = [piece for each in pieces for piece in each]  # (C, M)
         frames = torch.tensor([mel.size(1) for mel in mels], device=speech.device)
@@ -113,7 +113,7 @@ class Upstream(torch.nn.Module):
         return mel.split(2 * -(-mel.size(1) // (2 * number)), dim=1)
 
     def _from_waveform(self, speech, lengths):
-        waves = [self._features(wave[:length]) for wave, length in zip(speech, lengths)]
+        waves = [self._features(wave[:length]) for wave, length in zip(speech, lengths, strict=True)]
         waves = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True).to(speech.device)
         mask = None if len(waves) == 1 else ~make_pad_mask(lengths, waves, 1)
         output = self.encoder(waves, attention_mask=mask, output_hidden_states=True)
@@ -139,7 +139,7 @@ def _joined(
     """Join states (P, F, D) and frames (P,) of pieces, given their number per utterance."""
     found = []
     for state in states:
-        pieces = iter([piece[:length] for piece, length in zip(state, frames)])
+        pieces = iter([piece[:length] for piece, length in zip(state, frames, strict=True)])
         whole = [torch.cat(list(islice(pieces, count))) for count in counts]
         found.append(torch.nn.utils.rnn.pad_sequence(whole, batch_first=True))
     return found, torch.stack([part.sum() for part in frames.split(counts)])
@@ -218,7 +218,7 @@ class PretrainedFrontend(AbsFrontend):
         """
         upstream = self.upstream.to(speech.device)
         each = []
-        for wave, length in zip(speech, lengths):
+        for wave, length in zip(speech, lengths, strict=True):
             states, _ = upstream(wave[None, :length], length[None])
             each.append(torch.cat([states[number][0] for number in self.layers], dim=1))
         frames = torch.tensor([len(states) for states in each], device=speech.device)

@@ -11,10 +11,10 @@ import numpy as np
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
-from markupsafe import Markup  # noqa: E402
+import matplotlib.pyplot as plt
+from markupsafe import Markup
 
-from l2dual.report.study import Study  # noqa: E402
+from l2dual.report.study import Study
 
 STYLE = {
     "svg.fonttype": "none",
@@ -127,7 +127,7 @@ def by_divergence(study: Study, name: str) -> Figure | None:
         return None
     text = "Dual output less single output by divergence, in points: " + "; ".join(
         f"{output} "
-        + ", ".join(f"{b}: {100 * one.value:+.1f}" for b, one in zip(bins, found) if one.value is not None)
+        + ", ".join(f"{b}: {100 * one.value:+.1f}" for b, one in zip(bins, found, strict=True) if one.value is not None)
         for output, found in lines.items()
     )
     figure = Figure(name, text)

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from l2dual.data.datadir import DataDir, is_wanted, read_table, write_table
-from l2dual.errors import DataError
+from l2dual.errors import DataError, UsageError
 from l2dual.files import atomic_write
 from l2dual.scoring.score import (
     RUN_KEYS,
@@ -91,6 +91,37 @@ def keep(exp_dir: Path, decode: str, decode_config: str | None = None) -> dict:
     facts = dict(zip(FACTS, (*training_facts(exp_dir), decode_config), strict=True))
     gradients = [asdict(one) for one in cosines([exp_dir])]
     return {"run": run, "facts": facts, "hypotheses": hypotheses, "gradients": gradients}
+
+
+def keep_study(
+    exp_dirs: list[Path], data: DataDir, to: Path, decode: str, decode_config: str | None
+) -> None:
+    """Write the records of runs, and of their references where these are not there.
+
+    Raises:
+        DataError: other references are there, or as `keep`.
+        UsageError: two runs have one name.
+    """
+    references, file = keep_references(data), to / f"{REFERENCES}{SUFFIX}"
+    if file.exists() and read_references(file).tables != references["tables"]:
+        raise DataError(f"{file}: has other references than {data.path}: choose another --to")
+    if len({path.name for path in exp_dirs}) < len(exp_dirs):
+        raise UsageError("records keep: two runs have one name: keep them in two directories")
+    found = {path.name: keep(path, decode, decode_config) for path in exp_dirs}
+    write(references, file)
+    for name, record in found.items():
+        write(record, to / f"{name}{SUFFIX}")
+
+
+def restore_studies(studies: list[Path], to: Path) -> None:
+    """Make the experiment directories of studies in ``to``; DataError as `load` and `restore`."""
+    found: dict[Path, dict] = {}
+    for study in studies:
+        for name, record in load(study).runs.items():
+            if to / name in found:
+                raise DataError(f"{study}: {name} is in another study too: restore each with its own --to")
+            found[to / name] = record
+    restore(found)
 
 
 def keep_references(data: DataDir) -> dict:

@@ -15,7 +15,7 @@ def summary(paths: list[Path]) -> str:
     """Lay the results files of one or two recipes out: of one, in ten lines at most."""
     studies = [Study(read_results(path)) for path in paths]
     lines = [HEAD, *(_row(study, system) for study in studies for system in [*study.systems][:MOST])]
-    places = dict.fromkeys(map(_places, paths, studies))
+    places = dict.fromkeys(filter(None, map(_places, paths, studies)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
     warnings = dict.fromkeys(warning for study in studies for warning in study.results.meta.warnings)
@@ -36,11 +36,13 @@ def _row(study: Study, system: str) -> tuple[str, ...]:
 
 def _places(path: Path, study: Study) -> str:
     """Where the report, hypotheses, alignments and models are: of runs in the results' directory,
-    or above it where other data were tested."""
+    or above it where other data were tested; of a kept study there are none."""
     report = path.resolve().with_name("report.html")
     said = f"report: {report}\n" if report.is_file() else ""
     run = study.results.meta.runs[0]
-    exp = report.parent if (report.parent / run.name).is_dir() else report.parents[1]
+    exp = next((exp for exp in report.parents[:2] if (exp / run.name).is_dir()), None)
+    if exp is None:
+        return said.strip()
     decoded = Path(run.decode_dir)
     folder = exp / "RUN" / decoded.parent.name
     return (
@@ -52,7 +54,7 @@ def _places(path: Path, study: Study) -> str:
 def _next(studies: list[Study]) -> str:
     if any(map(nothing_learned, studies)):
         if all(study.results.meta.corpus == "simulated" for study in studies):
-            return "./run.sh --preset mini (a corpus that systems learn from; half an hour)"
+            return "./run.sh --study mini (a corpus that systems learn from; half an hour)"
         return "train on more, or a pretrained encoder: docs/encoders.md"
     if min(len({run.seed for run in study.results.meta.runs}) for study in studies) < 3:
         return './run.sh --seeds "1 2 3" (intervals need three seeds)'

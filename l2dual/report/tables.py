@@ -6,7 +6,7 @@ from statistics import mean
 
 from l2dual.analysis.records import Interval
 from l2dual.report.study import Study, ends, number, percent, points
-from l2dual.scoring.mispronunciation import MEASURES
+from l2dual.scoring.measures import DETECTION
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,13 @@ def by_bin(study: Study, output: str) -> Table:
 def detection(study: Study) -> Table:
     """Mispronunciation detection: a system reports an error where its surface differs from the prompt."""
     rows = [
-        (Cell(system), [_rate(study, name, system, "surface") for name in MEASURES])
+        (Cell(system), [_rate(study, name, system, "surface") for name in DETECTION])
         for system in study.systems
         if study.rate("f1", system, "surface")
     ]
     about = "A system reports an error where its surface differs from the reference prompt. Percent."
     missing = "" if rows else "Mispronunciation detection: not measured: no surface was scored."
-    columns = [name.replace("_", " ") for name in MEASURES]
+    columns = [name.replace("_", " ") for name in DETECTION]
     return Table("Mispronunciation detection", about, columns, rows, missing)
 
 
@@ -169,7 +169,8 @@ LAYERS = (
         "probes",
         "Probes, where surface and meaning differ",
         "Accuracy of a linear probe of each block on the tokens that the learner replaced. Other: how often it "
-        "says the other output’s token; floor: a random encoder; lost: the single-output system’s accuracy less this one.",
+        "says the other output’s token; floor: a random encoder; lost: the single-output system’s accuracy less "
+        "this one.",
         lambda record: f"{record.system}, {record.target}",
         {"value": "", "other": "other", "floor": "floor", "loss": "lost"},
         lambda record: record.tokens == "differ",

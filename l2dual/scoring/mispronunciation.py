@@ -4,7 +4,7 @@ The prompt is the canonical text of the reference, as a tutor knows it in read s
 and surface of the reference differ, the learner erred; where prompt and surface of the system
 differ, the system says so. The unit of decision is a canonical token. Insertions count at the place
 between two canonical tokens, if annotation or system has one there; empty places are no
-decisions. Counts and measures are those of Qian, Meng & Soong 2010 (ISCSLP) and Leung, Liu & Meng
+decisions. Counts, and their ratios in measures.py, are those of Qian, Meng & Soong 2010 (ISCSLP) and Leung, Liu & Meng
 2019 (ICASSP, section 4.2):
 
                      system: wrong                       system: right
@@ -24,15 +24,6 @@ from l2dual.text.units import align, tokens
 UNNAMED = ERROR.lower()  # as `l2dual.text.units.normalize` leaves it
 Said = tuple[str, ...]
 
-# Measure: (counts summed above, counts summed below); the numbers multiply
-MEASURES: dict[str, tuple[dict[str, int], dict[str, int]]] = {
-    "precision": ({"TR": 1}, {"TR": 1, "FR": 1}),
-    "recall": ({"TR": 1}, {"TR": 1, "FA": 1}),
-    "f1": ({"TR": 2}, {"TR": 2, "FA": 1, "FR": 1}),
-    "false_acceptance_rate": ({"FA": 1}, {"TR": 1, "FA": 1}),
-    "false_rejection_rate": ({"FR": 1}, {"TA": 1, "FR": 1}),
-    "diagnosis_error_rate": ({"DE": 1}, {"CD": 1, "DE": 1}),
-}
 COUNTS = ("TR", "FA", "FR", "TA", "CD", "DE")
 
 
@@ -49,11 +40,11 @@ def mark(prompt: str, surface: str, unit: str) -> Marks:
     said: list[Said] = []
     inserted: list[list[str]] = [[]]
     for expected, heard in align(prompt, surface, unit):
-        if expected is None:
-            inserted[-1].append(heard)
-        else:
+        if expected is not None:
             said.append(() if heard is None else (heard,))
             inserted.append([])
+        elif heard is not None:
+            inserted[-1].append(heard)
     return Marks(said, [tuple(gap) for gap in inserted])
 
 

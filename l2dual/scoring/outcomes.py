@@ -14,32 +14,13 @@ import numpy as np
 from l2dual.data.datadir import DataDir, has_surface, outputs_of, surface_of
 from l2dual.data.divergence import BINS, divergences
 from l2dual.errors import DataError
-from l2dual.scoring import mispronunciation, stats
+from l2dual.scoring import stats
+from l2dual.scoring.measures import AT_TOKENS, DETECTION, ERROR_RATE, NOTHING, Weights
 from l2dual.scoring.results import COMPARED, Meta, Record, Results, Run
 from l2dual.scoring.score import COUNTS, ERRORS, NOT_LEARNED, Scored, units_of
 from l2dual.systems import OUTPUTS
 from l2dual.text.units import NORMALIZER
 
-Weights = Mapping[str, int]
-
-# Measure: (counts summed above, counts summed below); the numbers multiply
-ERROR_RATE = (dict.fromkeys(ERRORS, 1), {"n_ref": 1})
-AT_TOKENS: dict[str, tuple[Weights, Weights]] = {
-    "learner_error_rate": ({"learner_errors": 1}, {"learner": 1}),
-    "other_error_rate": (
-        {"substitutions": 1, "deletions": 1, "learner_errors": -1},
-        {"n_ref": 1, "learner": -1},
-    ),
-    "intrusion_rate": ({"intrusions": 1}, {"replaced": 1}),
-}
-NOTHING = {
-    "learner_error_rate": "the references have no learner's token",
-    "intrusion_rate": "the references have no replaced token",
-    "cross_talk": "the references have no learner's token",
-    "slope": "divergence does not vary",
-    "precision": "nothing was rejected",
-    "diagnosis_error_rate": "the annotation names no wrong token that was detected",
-}
 OTHER_ALPHABET = "meaning is in {}s, the canonical text in {}s: no place in it is known to be a learner's"
 
 
@@ -188,7 +169,7 @@ def _measures(
     counts = study.counts(system, output, unit)
     everyone = np.full(len(study.utts), True)
     yield ("error_rate", "all"), _ratio(counts, *ERROR_RATE, everyone)
-    if study.edits is None:
+    if study.edits is None or study.bins is None:
         return
     for name in BINS:
         yield ("error_rate", name), _ratio(counts, *ERROR_RATE, study.bins == name)
@@ -198,12 +179,13 @@ def _measures(
     at_tokens = {name: _ratio(counts, *parts, everyone) for name, parts in AT_TOKENS.items()}
     yield from (((name, "all"), quantity) for name, quantity in at_tokens.items())
     yield ("cross_talk", "all"), at_tokens["learner_error_rate"] - at_tokens["other_error_rate"]
-    for name, parts in mispronunciation.MEASURES.items() if output == "surface" else ():
+    for name, parts in DETECTION.items() if output == "surface" else ():
         yield (name, "all"), _ratio(counts, *parts, everyone)
 
 
 def _sum(counts: np.ndarray, weights: Weights) -> np.ndarray:
-    return sum(times * counts[:, COUNTS.index(name)] for name, times in weights.items())
+    columns = [times * counts[:, COUNTS.index(name)] for name, times in weights.items()]
+    return np.sum(columns, axis=0)
 
 
 def _ratio(
@@ -314,8 +296,8 @@ def _adjusted(records: list[Record]) -> list[Record]:
     """Add p_holm over the outputs of a system, so that it does not depend on what ran beside it."""
     adjusted: dict[int, float] = {}
     for system in {record.system for record in records}:
-        tested = [i for i, r in enumerate(records) if r.system == system and r.p is not None]
-        adjusted |= zip(tested, stats.holm([records[i].p for i in tested]), strict=True)
+        tested = {i: r.p for i, r in enumerate(records) if r.system == system and r.p is not None}
+        adjusted |= zip(tested, stats.holm(list(tested.values())), strict=True)
     return [replace(record, p_holm=adjusted.get(i)) for i, record in enumerate(records)]
 
 

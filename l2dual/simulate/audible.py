@@ -3,8 +3,8 @@
 A language module offers ``contrasts() -> dict[str, list[tuple[Speech, Speech]]]``: for every rule
 of its YAML file, by name (native rules too), pairs of words as they are said, the first without
 the rule and the second with the rule applied once; three to eight pairs of unlike words.
-``python -m l2dual.bin.measure_rules --language LANGUAGE --engine ENGINE`` measures them and writes
-``rules/audible.<language>.<engine>.json``; the module asks ``audible_rules(language, engine)``
+``python -m l2dual.bin.simulator measure --language LANGUAGE --engine ENGINE`` measures them and
+writes ``rules/audible.<language>.<engine>.json``; the module asks ``audible_rules(language, engine)``
 which names to use.
 
 How it is measured. Both are said with the same voice, rate and pitch; the log-mel spectra (20
@@ -36,7 +36,8 @@ import librosa
 import numpy as np
 
 from l2dual.errors import DataError
-from l2dual.simulate import engines
+from l2dual.files import atomic_write
+from l2dual.simulate import engines, phonology
 
 FOLDER = Path(__file__).parent / "rules"
 VOICES = {
@@ -52,19 +53,33 @@ SPAN = 5  # path steps of 10 ms
 @cache
 def audible_rules(language: str, engine: str = "espeak") -> frozenset[str]:
     """Names of the rules that may be used with ``engine``."""
-    return frozenset(name for name, row in read_table(language, engine).items() if row["audible"])
+    return frozenset(name for name, row in measured_rules(language, engine).items() if row["audible"])
 
 
-def read_table(language: str, engine: str = "espeak") -> dict[str, dict]:
+def measured_rules(language: str, engine: str = "espeak") -> dict[str, dict]:
     """``rules/audible.<language>.<engine>.json``: per rule its ratio, number of pairs, verdict."""
-    path = FOLDER / f"audible.{language}.{engine}.json"
+    path = rules_file(language, engine)
     try:
         return json.loads(path.read_text(encoding="utf-8"))["rules"]
     except FileNotFoundError:
         raise DataError(
-            f"{path} is missing; run python -m l2dual.bin.measure_rules"
+            f"{path} is missing; run python -m l2dual.bin.simulator measure"
             f" --language {language} --engine {engine}"
         ) from None
+
+
+def write_rules(language: str, engine: str) -> dict[str, dict]:
+    """Measure the rules and write what `measured_rules` reads; return it."""
+    rules = measure(language, phonology(language).contrasts(), engine)
+    facts = {"engine": engines.load(engine).version(), "threshold": THRESHOLDS[engine]}
+    with atomic_write(rules_file(language, engine)) as stream:
+        json.dump(facts | {"rules": rules}, stream, indent=1, ensure_ascii=False)
+        stream.write("\n")
+    return rules
+
+
+def rules_file(language: str, engine: str) -> Path:
+    return FOLDER / f"audible.{language}.{engine}.json"
 
 
 def measure(
@@ -83,7 +98,7 @@ def measure(
             raise DataError(f"rule {name}: no word of the lexicon shows it; add one, or drop it")
         pairs = pairs[: PAIRS[engine]]
         ratios = [
-            ratio(lambda speech, pitch: spectrum(speech, voice, pitch), *pair)
+            ratio(lambda speech, pitch, voice=voice: spectrum(speech, voice, pitch), *pair)
             for pair, voice in product(pairs, VOICES[engine][language])
         ]
         value = round(median(ratios), 2)
@@ -107,25 +122,9 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
     floor = max(one.max(), other.max()) - FLOOR
     one, other = np.maximum(one, floor).T, np.maximum(other, floor).T
     cost = np.sqrt(((one[:, None] - other[None]) ** 2).mean(axis=2))  # (frames, frames)
-    along = [cost[i, j] for i, j in _path(cost)]
+    _, path = librosa.sequence.dtw(C=cost)  # pairs of frames, (steps, 2)
+    along = cost[tuple(path.T)]
     return float(np.convolve(along, np.ones(SPAN) / SPAN, mode="valid").max())
-
-
-def _path(cost: np.ndarray) -> list[tuple[int, int]]:
-    """The cheapest monotonic path through ``cost`` from corner to corner."""
-    total = np.full((cost.shape[0] + 1, cost.shape[1] + 1), np.inf).tolist()
-    total[0][0] = 0.0
-    for i, row in enumerate(cost.tolist()):
-        above, here = total[i], total[i + 1]
-        for j, value in enumerate(row):
-            here[j + 1] = value + min(above[j], above[j + 1], here[j])
-    i, j = cost.shape
-    path = [(i - 1, j - 1)]
-    while (i, j) != (1, 1):
-        steps = ((i - 1, j - 1), (i - 1, j), (i, j - 1))
-        i, j = min(steps, key=lambda step: total[step[0]][step[1]])
-        path.append((i - 1, j - 1))
-    return path
 
 
 def log_mel(samples: np.ndarray, rate: int) -> np.ndarray:

@@ -14,13 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import yaml
 from scipy.optimize import minimize
 
 from l2dual.data.divergence import BINS, PAPER, bin_of
 from l2dual.data.utterance import SPLITS
-from l2dual.simulate import phonology
-from l2dual.simulate.learners import Settings, Task, cast, say_text
-from l2dual.simulate.severity import CEILING, SETTINGS, Severity
+from l2dual.files import atomic_write
+from l2dual.simulate import MODULES, phonology
+from l2dual.simulate.learners import ERRORS, Settings, Task, cast, say_text
+from l2dual.simulate.severity import CEILING, SETTINGS, Severity, load_severity, path
 from l2dual.text.units import distance
 
 SAMPLE = 4
@@ -52,7 +54,7 @@ def fit(language: str, engine: str, preset: dict, seed: int = 1) -> dict:
     found |= {"none": 0.0, "paper": 1.0}
     reached = {name: float(np.interp(factor, factors, mean_at)) for name, factor in found.items()}
     reached["none"] = 0.0
-    bins_reached = dict(zip(BINS, 100 * _mixed(severity, bins)))
+    bins_reached = dict(zip(BINS, 100 * _mixed(severity, bins), strict=True))
     shape = ("location", "spread", "skew")
     return {
         "speakers": {name: round(getattr(severity, name), 4) for name in shape},
@@ -75,8 +77,32 @@ def obtained(
     """The divergence of all utterances of ``preset``: ``n``, ``mean``, ``percent`` per bin."""
     tasks = list(_tasks(language, engine, preset, severity, errors, seed))
     found = np.array([_divergence(task) for task in tasks])
-    percent = dict(zip(BINS, 100 * _shares(found)))
+    percent = dict(zip(BINS, 100 * _shares(found), strict=True))
     return {"n": len(found), "mean": float(found.mean()), "percent": percent}
+
+
+def at_each_severity(engine: str, preset: dict) -> dict[tuple[str, str, str], dict]:
+    """What `obtained` gives, by language, errors and severity."""
+    return {
+        (language, errors, severity): obtained(
+            language, engine, preset, load_severity(language, engine, severity), errors
+        )
+        for language in sorted(MODULES)
+        for errors in ERRORS
+        for severity in SETTINGS
+    }
+
+
+def write_severities(language: str, engine: str, preset: dict) -> dict:
+    """Fit the severities and write their file, which `load_severity` reads; return its content."""
+    found = fit(language, engine, preset)
+    with atomic_write(path(language, engine)) as stream:
+        stream.write(
+            "# Speakers' error scales for each severity: l2dual/simulate/severity.py.\n"
+            f"# python -m l2dual.bin.simulator fit --language {language} --engine {engine}\n"
+        )
+        yaml.safe_dump(found, stream, sort_keys=False)
+    return found
 
 
 def _tasks(

@@ -211,7 +211,7 @@ def _slot(rule: Rule) -> str:
 def _full_standard_word(word: str) -> Word:
     """``word`` by all rules of standard pronunciation, those too that cannot be heard."""
     spelled = map(decompose, word)
-    return tuple(Spoken(one, said, said) for one, said in zip(spelled, standard(word)))
+    return tuple(Spoken(one, said, said) for one, said in zip(spelled, standard(word), strict=True))
 
 
 @cache
@@ -301,16 +301,16 @@ def _apply(word: Word, i: int, rule: Rule, new: tuple[str, ...]) -> Word:
 def _without_traceless(word: Word) -> Word:
     """``word`` without the errors that would only restore its spelling."""
     said = [spoken.said for spoken in word]
-    for i, (spelled, standard) in _borders(word):
-        if _border_said(word, i) == (spelled[0], None, spelled[1]) and spelled != standard:
+    for i, (spelled, due) in _borders(word):
+        if _border_said(word, i) == (spelled[0], None, spelled[1]) and spelled != due:
             if i >= 0:
-                said[i] = said[i]._replace(coda=standard[0])
+                said[i] = said[i]._replace(coda=due[0])
             if i + 1 < len(word):
-                said[i + 1] = said[i + 1]._replace(onset=standard[1])
+                said[i + 1] = said[i + 1]._replace(onset=due[1])
     for i, spoken in enumerate(word):
         if spoken.said.nucleus == spoken.spelled.nucleus:
             said[i] = said[i]._replace(nucleus=spoken.standard.nucleus)
-    return tuple(replace(spoken, said=new) for spoken, new in zip(word, said))
+    return tuple(replace(spoken, said=new) for spoken, new in zip(word, said, strict=True))
 
 
 Border = tuple[str, str]  # a coda and the onset of the next syllable
@@ -334,17 +334,17 @@ def _border_said(word: Word, i: int) -> tuple[str, Syllable | None, str]:
 
 def _heard_word(word: Word) -> list[Syllable]:
     letters = [list(spoken.spelled) for spoken in word]
-    for spoken, syllable in zip(word, letters):
+    for spoken, syllable in zip(word, letters, strict=True):
         if spoken.said.nucleus != spoken.standard.nucleus:
             syllable[1] = spoken.said.nucleus
-    for i, (spelled, standard) in _borders(word):
+    for i, (spelled, due) in _borders(word):
         coda, added, onset = _border_said(word, i)
-        if (coda, added, onset) == (standard[0], None, standard[1]):
+        if (coda, added, onset) == (due[0], None, due[1]):
             continue
-        as_pronounced = spelled != standard
-        if i >= 0 and (as_pronounced or coda != standard[0]):
+        as_pronounced = spelled != due
+        if i >= 0 and (as_pronounced or coda != due[0]):
             letters[i][2] = coda
-        if i + 1 < len(word) and (as_pronounced or onset != standard[1]):
+        if i + 1 < len(word) and (as_pronounced or onset != due[1]):
             letters[i + 1][0] = onset
     return _with_added(word, [Syllable(*syllable) for syllable in letters])
 
@@ -354,7 +354,7 @@ def _said(word: Word) -> list[Syllable]:
 
 
 def _with_added(word: Word, syllables: list[Syllable]) -> list[Syllable]:
-    pairs = zip(syllables, (spoken.added for spoken in word))
+    pairs = zip(syllables, (spoken.added for spoken in word), strict=True)
     return [syllable for pair in pairs for syllable in pair if syllable is not None]
 
 

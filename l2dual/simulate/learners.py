@@ -28,7 +28,7 @@ from l2dual.data.utterance import SPLITS, Utterance
 from l2dual.errors import UsageError
 from l2dual.files import file_name
 from l2dual.simulate import engines, phonology
-from l2dual.simulate.audible import read_table
+from l2dual.simulate.audible import measured_rules
 from l2dual.simulate.prompts import read_prompts
 from l2dual.simulate.severity import Severity, load_severity
 
@@ -129,15 +129,9 @@ def prepare(
         for split in SPLITS
         for name, speaker, text in cast(split, preset, engine, module.L1S, texts, scales, seed)
     ]
-    measured = read_table(language, engine)
+    measured = measured_rules(language, engine)
     facts = module.caveats(texts) | {
-        "corpus": "simulated",
-        "language": language,
-        "convention": convention,
-        "surface_unit": "phone" if (language, convention) == ("en", "pronounced") else "char",
-        "meaning_unit": "char",
         "engine": engines.load(engine).version(),
-        "seed": seed,
         "settings": preset,
         "severity": severity,
         "errors": errors,

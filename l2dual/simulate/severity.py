@@ -5,7 +5,7 @@ divergence bin that Cho & Kim (2026) report (Table 1; l2dual.data.divergence.PAP
 `triple` have half, twice and three times its mean divergence: all its scales times one factor.
 `none` is 0. Scales end at CEILING, where nearly every rule applies at each of its sites.
 
-rules/severity.<language>.<engine>.yaml holds the distributions; l2dual.bin.fit_severity fits them.
+rules/severity.<language>.<engine>.yaml holds the distributions; `l2dual.bin.simulator fit` fits them.
 """
 
 from dataclasses import dataclass
@@ -57,6 +57,6 @@ def load_severity(language: str, engine: str, name: str) -> Severity:
     try:
         data = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        command = f"python -m l2dual.bin.fit_severity --language {language} --engine {engine}"
+        command = f"python -m l2dual.bin.simulator fit --language {language} --engine {engine}"
         raise DataError(f"{file} is missing; run {command}") from None
     return Severity(**data["speakers"], factor=data["factors"][name])

@@ -32,11 +32,6 @@ def standard(word: str) -> list[Syllable]:
     return sounds(found.spelled, found.borders)
 
 
-def standard_text(word: str) -> str:
-    """As ``standard``, written in Hangul: 먹어 -> 머거."""
-    return "".join(map(compose, standard(word)))
-
-
 def pronounce(text: str) -> str:
     """How a native speaker says ``text``, in Hangul: liaison across words, numbers and Latin
     letters read out, punctuation left out, spaces kept. DataError for another script."""

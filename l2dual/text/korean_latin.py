@@ -57,7 +57,7 @@ def _syllables(phones: tuple[str, ...]) -> list[Syllable]:
     data = _data()
     syllables: list[Syllable] = []
     onset = glide = ""
-    for before, phone, after in zip(("", *phones), phones, (*phones[1:], "")):
+    for before, phone, after in zip(("", *phones), phones, (*phones[1:], ""), strict=False):
         vowel_follows = after[:1] in "AEIOUYW" and after != ""
         if phone in data["vowels"]:
             first, *rest = data["vowels"][phone].split()

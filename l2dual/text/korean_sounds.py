@@ -19,8 +19,8 @@ SOUNDS = {
 # The sound of a coda at the end of a word or before a consonant (articles 8-11).
 NEUTRAL = {coda: next(s for s in SOUNDS if coda == s or coda in SOUNDS[s]) for coda in CODAS}
 NASAL = {"ㄱ": "ㅇ", "ㄷ": "ㄴ", "ㅂ": "ㅁ"}
-TENSE = dict(zip("ㄱㄷㅂㅅㅈ", "ㄲㄸㅃㅆㅉ"))
-ASPIRATED = dict(zip("ㄱㄷㅂㅈ", "ㅋㅌㅍㅊ"))
+TENSE = dict(zip("ㄱㄷㅂㅅㅈ", "ㄲㄸㅃㅆㅉ", strict=True))
+ASPIRATED = dict(zip("ㄱㄷㅂㅈ", "ㅋㅌㅍㅊ", strict=True))
 PALATAL = {"ㄷ": "ㅈ", "ㅌ": "ㅊ"}
 TREAD = ("ㅂ", "ㅏ", "ㄼ")  # 밟-, whose coda is ㅂ before a consonant (article 10)
 
@@ -51,13 +51,13 @@ def sounds(spelled: list[Syllable], borders: list[Border]) -> list[Syllable]:
     if not spelled:
         return []
     codas, onsets = [], [spelled[0].onset]
-    for left, right, border in zip(spelled, spelled[1:], borders):
+    for left, right, border in zip(spelled, spelled[1:], borders, strict=False):
         coda, onset = _meet(left, right, border)
         codas.append(coda)
         onsets.append(onset)
     codas.append(NEUTRAL[spelled[-1].coda])
-    nuclei = (_nucleus(syllable, onset) for syllable, onset in zip(spelled, onsets))
-    return [Syllable(*letters) for letters in zip(onsets, nuclei, codas)]
+    nuclei = (_nucleus(syllable, onset) for syllable, onset in zip(spelled, onsets, strict=True))
+    return [Syllable(*letters) for letters in zip(onsets, nuclei, codas, strict=True)]
 
 
 def _nucleus(spelled: Syllable, onset: str) -> str:

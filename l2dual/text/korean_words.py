@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import fugashi
@@ -85,11 +85,11 @@ def phrase(words: list[str], pauses: list[bool], alone: bool = False) -> Phrase:
     found = Phrase([decompose(c) for c in text], [Border()] * (len(text) - 1))
     for morph in morphs:
         _mark_within(found, morph)
-    for left, right in zip(morphs, morphs[1:]):
+    for left, right in pairwise(morphs):
         _mark_between(found, left, right, right.start in starts)
     _mark_vowels(found, text, morphs, starts)
     _respell(found, text, starts, morphs, alone)
-    _pause(found, [end - 1 for end, pause in zip(ends[:-1], pauses) if pause])
+    _pause(found, [end - 1 for end, pause in zip(ends[:-1], pauses, strict=False) if pause])
     return found
 
 

@@ -33,7 +33,8 @@ def align(reference: str, hypothesis: str, unit: str) -> list[tuple[str | None, 
     """Align two normalized texts with the fewest edits and, of those, the fewest substitutions.
 
     The second rule, as the weights of NIST's sclite do, keeps more tokens together, and leaves one
-    answer to how many edits are substitutions, deletions and insertions.
+    answer to how many edits are substitutions, deletions and insertions. (kaldialign's `sclite_mode`
+    is not used: it takes two deletions and two insertions for three substitutions, sclite does not.)
 
     Returns one pair (reference token, hypothesis token) per step; None stands for a token that
     the other side has not: an insertion on the left, a deletion on the right.

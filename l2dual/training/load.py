@@ -13,26 +13,37 @@ from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml
 from l2dual.models.dual import L2DualModel
 from l2dual.models.pretrained import Upstream
-from l2dual.systems import OUTPUTS
+from l2dual.systems import OUTPUTS, active_outputs
 from l2dual.training.task import L2DualTask
 
-CHECKPOINT = "valid.acc.ave.pth"
+CHECKPOINT = "valid.acc.ave.pth"  # by the usual best_model_criterion
 
 
-def load_model(exp_dir: str | Path, checkpoint: str = CHECKPOINT) -> L2DualModel:
+def best_model(exp_dir: str | Path) -> Path:
+    """The averaged model of a run, named after its ``best_model_criterion``; an archive's model file.
+
+    Of several criteria it is the accuracy on valid, else the first on valid, else the first.
+    """
+    if archive := _archive(exp_dir):
+        return archive.model_file
+    config = Path(exp_dir) / "config.yaml"
+    criteria = read_yaml(config).get("best_model_criterion") if config.is_file() else None
+    names = [f"{phase}.{name}.ave.pth" for phase, name, *_ in criteria or [("valid", "acc")]]
+    on_valid = [name for name in names if name.startswith("valid.")]
+    return Path(exp_dir) / (CHECKPOINT if CHECKPOINT in names else [*on_valid, *names][0])
+
+
+def load_model(exp_dir: str | Path, checkpoint: str | None = None) -> L2DualModel:
     """Trained model in evaluation mode, on the CPU.
 
     Args:
         exp_dir: a run; or where an archive of one was unpacked, which needs no recipe beside it.
-        checkpoint: a file of the run; by default the one that an archive holds, whatever its name.
+        checkpoint: a file of the run; by default `best_model`.
 
     Raises:
         DataError: config.yaml or the checkpoint is missing, broken, or does not fit.
     """
-    model_file = Path(exp_dir) / checkpoint
-    archive = _archive(exp_dir)
-    if archive and checkpoint == CHECKPOINT:
-        model_file = archive.model_file
+    model_file = Path(exp_dir) / checkpoint if checkpoint else best_model(exp_dir)
     if not model_file.exists():
         raise DataError(f"{model_file}: no such checkpoint: train this system first (stage 8)")
     model = L2DualTask.build_model(_train_args(exp_dir))
@@ -66,6 +77,12 @@ def random_model(exp_dir: str | Path, seed: int) -> L2DualModel:
 def vocabulary(exp_dir: str | Path, output: str) -> list[str]:
     """The tokens of one output of a run."""
     return getattr(_train_args(exp_dir), f"{output}_token_list")
+
+
+def has_decoders(exp_dir: str | Path) -> bool:
+    """Whether every output of a run has an attention decoder; a run by CTC alone has none."""
+    weights = _train_args(exp_dir).model_conf["loss_weights"]
+    return all(weights[output]["attention"] > 0 for output in active_outputs(weights))
 
 
 def text_to_ids(exp_dir: str | Path, output: str) -> Callable[[str], list[int]]:

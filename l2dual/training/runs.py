@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -10,18 +11,20 @@ from pathlib import Path
 
 import yaml
 
-from l2dual.files import atomic_write  # noqa: F401: read beside write_yaml
+import l2dual
+from l2dual.files import atomic_write
 
 RUN_SCRIPT = """\
 #!/usr/bin/env bash
 # Train {name}, or resume it from its last whole epoch. Options go to ESPnet.
+# --half true: finish the training of half the epochs, which the whole one began in half/.
 # --num_nodes N --ngpu M: on N nodes of the cluster, with M GPUs on each.
 set -euo pipefail
 exp=$(cd "$(dirname "${{BASH_SOURCE[0]}}")" && pwd)
 cd "${{exp}}" && cd {recipe}
 if [[ ! -f path.sh ]]; then
     echo "l2dual: error: ${{exp}}/run.sh: ${{PWD}} is not a recipe: move the run to" \\
-        "exp/{name} of a recipe" >&2
+        {place} "of a recipe" >&2
     exit 1
 fi
 exp=${{exp#"${{PWD}}/"}}
@@ -33,6 +36,7 @@ if [[ ${{1:-}} == --num_nodes ]]; then  # by ESPnet's launcher, to which Slurm i
         --log "${{exp}}/launch.log" --init_file_prefix "${{exp}}/.rendezvous." "$@" -- "${{exp}}/run.sh"
 elif [[ ${{cmd_backend:-local}} == local || -n ${{L2DUAL_JOB:-}} ]]; then
     export L2DUAL_LOG=${{exp}}/train.log
+    if [[ " $* " == *" --half true "* && -d ${{exp}}/half ]]; then L2DUAL_LOG=${{exp}}/half/train.log; fi
     rank=${{RANK:-${{SLURM_PROCID:-0}}}}  # of a worker that an srun, or you, started
     if ((rank)); then
         L2DUAL_LOG=${{exp}}/train.${{rank}}.log
@@ -66,13 +70,12 @@ def merge(base: Mapping, overlay: Mapping) -> dict:
 
 
 def commit() -> str:
-    """The commit of the project, with '-dirty' where files differ; 'unknown' without git."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=10"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-    )
+    """The commit of the project, with '-dirty' where files differ; 'unknown' outside a checkout."""
+    checkout = Path(l2dual.__file__).parents[1]
+    if not (checkout / ".git").exists() or not shutil.which("git"):
+        return "unknown"
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
+    described = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
     return described.stdout.strip() or "unknown"
 
 
@@ -103,6 +106,7 @@ def write_run_script(directory: Path, exp: Path, recipe: Path, num_threads: int)
         stream.write(
             RUN_SCRIPT.format(
                 name=exp.name,
+                place=shlex.quote(str(exp)),
                 recipe=shlex.quote(str(recipe)),
                 num_threads=num_threads,
             )

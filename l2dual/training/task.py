@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import inspect
 import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from espnet2.asr.ctc import CTC
 from espnet2.asr.decoder.abs_decoder import AbsDecoder
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
-from espnet2.tasks.abs_task import AbsTask
+from espnet2.tasks.abs_task import AbsTask, scheduler_classes
 from espnet2.tasks.asr import (
     decoder_choices,
     encoder_choices,
@@ -28,7 +29,7 @@ from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.preprocessor import MutliTokenizerCommonPreprocessor
 from espnet2.utils.get_default_kwargs import get_default_kwargs
 from espnet2.utils.nested_dict_action import NestedDictAction
-from espnet2.utils.types import int_or_none, str_or_none
+from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
 import l2dual.data.speech  # noqa: F401  ESPnet reads recordings through it
 from l2dual.data.tokens import TOKEN_TYPES, build_tokenizer
@@ -38,7 +39,8 @@ from l2dual.models.pretrained import PretrainedEncoder, PretrainedFrontend, Wave
 from l2dual.models.slim_conformer import SlimConformerEncoder
 from l2dual.systems import OUTPUTS, active_outputs
 from l2dual.training.distributed import announce
-from l2dual.training.trainer import L2DualTrainer
+from l2dual.training.schedule import NAME
+from l2dual.training.trainer import HALF, L2DualTrainer
 
 _frontend_choices = ClassChoices(
     "frontend",
@@ -79,6 +81,9 @@ class L2DualTask(AbsTask):
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
         """Train in this process; one of several reports a user's error itself, as one line."""
+        check_scheduler(args)
+        if args.half:
+            take_half(args)
         announce(args)
         if args.distributed:
             run(lambda: super(L2DualTask, cls).main_worker(args))
@@ -89,6 +94,7 @@ class L2DualTask(AbsTask):
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
         """Add the task's options to those of every ESPnet task."""
         group = parser.add_argument_group("Task related")
+        group.add_argument("--half", type=str2bool, default=False, help="Finish half the budget")
         group.add_argument("--init", type=str_or_none, choices=[*INITIALIZATIONS, None])
         group.add_argument("--input_size", type=int_or_none, help="Features given, not waveforms")
         group.add_argument("--ctc_conf", action=NestedDictAction, default=get_default_kwargs(CTC))
@@ -134,7 +140,7 @@ class L2DualTask(AbsTask):
             text_name=list(outputs),
             tokenizer_encode_conf=[{} for _ in outputs],
         )
-        preprocessor.tokenizer = [build_tokenizer(*both) for both in zip(types, models)]
+        preprocessor.tokenizer = [build_tokenizer(*both) for both in zip(types, models, strict=True)]
         return preprocessor
 
     @classmethod
@@ -169,11 +175,12 @@ class L2DualTask(AbsTask):
         decoders, ctcs = {}, {}
         for output in outputs:
             size = len(token_lists[output])
-            decoders[output] = build(
-                f"decoder.{output}", lambda: decoder_class(size, width, **args.decoder_conf)
-            )
+            if loss_weights[output]["attention"] > 0:
+                decoders[output] = build(
+                    f"decoder.{output}", lambda size=size: decoder_class(size, width, **args.decoder_conf)
+                )
             if loss_weights[output]["ctc"] > 0:
-                ctcs[output] = build(f"ctc.{output}", lambda: CTC(size, width, **args.ctc_conf))
+                ctcs[output] = build(f"ctc.{output}", lambda size=size: CTC(size, width, **args.ctc_conf))
         return L2DualModel(
             token_lists=token_lists,
             frontend=frontend,
@@ -184,6 +191,28 @@ class L2DualTask(AbsTask):
             ctcs=ctcs,
             **args.model_conf,
         )
+
+
+def check_scheduler(args: argparse.Namespace) -> None:
+    """UsageError if a training names a scheduler, or options of it, that there are not."""
+    if args.scheduler is None:
+        return
+    if args.scheduler not in scheduler_classes:
+        raise UsageError(f"scheduler: unknown name '{args.scheduler}': use {NAME} or another of ESPnet's")
+    known = list(inspect.signature(scheduler_classes[args.scheduler]).parameters)[1:]
+    for option in args.scheduler_conf.keys() - set(known):
+        raise UsageError(f"scheduler_conf: unknown option '{option}': use {', '.join(known)}")
+
+
+def take_half(args: argparse.Namespace) -> None:
+    """Let a training be that of half the epochs, begun by the whole one; UsageError if it is not."""
+    half = Path(args.output_dir) / HALF
+    if not half.is_dir():
+        raise UsageError(
+            f"{half}: no such directory: train the whole budget first, by scheduler {NAME} with max_epoch "
+            "/ 2 and (1 - decay) * max_epoch / 2 whole numbers"
+        )
+    args.output_dir, args.max_epoch = str(half), args.max_epoch // 2
 
 
 def _optional(choices: ClassChoices, name: str | None, conf: dict) -> torch.nn.Module | None:

@@ -1,22 +1,25 @@
 """ESPnet's trainer, with its silent failures turned into errors."""
 
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
 
 import torch
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from espnet2.train.reporter import aggregate
-from espnet2.train.trainer import Trainer
+from espnet2.train.trainer import Trainer, TrainerOptions
 
 from l2dual.errors import DataError, UsageError
 from l2dual.training.distributed import watched
+from l2dual.training.schedule import WarmupStableDecay
 
 SHOWN = 20  # utterances that an error names
 REMEDY = "check them with `l2dual validate`, or lower the learning rate"
-HALF = "half.pth"  # the model when half of the training's batches are done
+HALF = "half"  # directory of the training of half the budget, in that of the whole
 
 
 class L2DualTrainer(Trainer):
@@ -42,6 +45,7 @@ class L2DualTrainer(Trainer):
                 )
         if distributed_option.distributed and kwargs["plot_attention_iter_factory"] is not None:
             raise UsageError("num_att_plot must be 0 with several workers: one would plot alone")
+        fit(kwargs["schedulers"], kwargs["train_iter_factory"], trainer_options)
         with atomic_saves(), watched(), finite(model, scaled=trainer_options.use_amp):
             super().run(
                 model=model,
@@ -63,13 +67,14 @@ class L2DualTrainer(Trainer):
                 f"accum_grad {options.accum_grad} is more than the {len(iterator)} batches of an "
                 "epoch, so that nothing would be learned: lower accum_grad or batch_bins"
             )
-        run = ".".join(Path(options.output_dir).name.split(".")[-2:])
-        batches = iterator
         if kwargs["distributed_option"].dist_rank in (None, 0):
-            print(f"progress: {run} epoch {reporter.epoch} of {options.max_epoch}{cls.known}", flush=True)
-            batches = saving_at_half(iterator, model, reporter.epoch, options)
+            shown = f"{run_name(options.output_dir)} epoch {reporter.epoch} of {options.max_epoch}"
+            print(f"progress: {shown}{cls.known}", flush=True)
+            for schedule in schedules(kwargs["schedulers"]):
+                if schedule.stable_epochs_of_half(options.max_epoch) == reporter.epoch - 1:
+                    begin_half(Path(options.output_dir))
         if super().train_one_epoch(
-            model=model, iterator=batches, reporter=reporter, options=options, **kwargs
+            model=model, iterator=iterator, reporter=reporter, options=options, **kwargs
         ):
             raise UsageError(
                 f"no batch of epoch {reporter.epoch} had finite gradients: lower the learning rate, "
@@ -98,18 +103,42 @@ class L2DualTrainer(Trainer):
         link.symlink_to(model.name)
 
 
-def saving_at_half(iterator, model: torch.nn.Module, epoch: int, options) -> Iterable:
-    """The batches of an epoch; the model is saved as ``HALF`` before the training's second half.
+def fit(schedulers: Sequence, factory: AbsIterFactory, options: TrainerOptions) -> None:
+    """Tell the schedules how many steps the training has; UsageError if it has none."""
+    if options.max_epoch < 1:
+        raise UsageError(f"max_epoch {options.max_epoch} trains nothing: give 1 or more")
+    for schedule in schedules(schedulers):
+        schedule.fit(options.max_epoch * (len(factory.build_iter(1)) // options.accum_grad))
 
-    The learning rate does not know of an end, so these are the last weights of a training of half
-    the budget; at the whole budget, the best epochs' average is decoded (keep_nbest_models).
+
+def schedules(schedulers: Sequence) -> list[WarmupStableDecay]:
+    """Those of ours."""
+    return [schedule for schedule in schedulers if isinstance(schedule, WarmupStableDecay)]
+
+
+def begin_half(output_dir: Path) -> None:
+    """Begin the training of half the budget: it goes on from the checkpoint of the whole one.
+
+    ``train --half true`` decays it, with the batches and, to the bit, the result of a training of
+    half the epochs from the start.
     """
-    half = options.max_epoch * len(iterator) // 2 - (epoch - 1) * len(iterator)
-    for done, batch in enumerate(iterator):
-        if done == half:
-            state = getattr(model, "module", model).state_dict()
-            torch.save(state, Path(options.output_dir) / HALF)
-        yield batch
+    half, temporary = output_dir / HALF, output_dir / f"{HALF}.tmp"
+    if half.exists():  # the training was stopped after this
+        return
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    for model in output_dir.glob("*epoch.pth"):
+        shutil.copy(model, temporary)
+    shutil.copy(output_dir / "checkpoint.pth", temporary)
+    temporary.rename(half)
+
+
+def run_name(output_dir: str) -> str:
+    """System and seed of a run, as progress lines name it."""
+    path = Path(output_dir)
+    if path.name == HALF:
+        return f"{run_name(str(path.parent))} half"
+    return ".".join(path.name.split(".")[-2:])
 
 
 @contextmanager
@@ -132,7 +161,7 @@ def finite(model: torch.nn.Module, scaled: bool) -> Iterator[None]:
     def check_loss(module, _args, batch, output):
         loss = output[0].detach()
         if not torch.isfinite(loss).all():
-            bad = [u for u, x in zip(batch["utt_id"], batch["speech"]) if not x.isfinite().all()]
+            bad = [u for u, x in zip(batch["utt_id"], batch["speech"], strict=True) if not x.isfinite().all()]
             if bad:
                 raise DataError(
                     f"the audio of {named(bad)} has values that are NaN or infinite: replace or "

@@ -214,8 +214,8 @@ def test_broken_models_are_named(tmp_path, data, runs):
 def test_command(tmp_path, data, runs, monkeypatch, capsys):
     out = tmp_path / "exp/cka.json"
 
-    def command(*exps, split=data):
-        args = ["analyse", "--data", str(split), "--out", str(out), "--exp", *map(str, exps)]
+    def command(*exps, split=data, what="cka"):
+        args = ["analyse", "--data", str(split), "--what", what, "--out", str(out), "--exp", *map(str, exps)]
         monkeypatch.setattr(sys, "argv", args)
         run(main)
         return capsys.readouterr().out
@@ -235,6 +235,9 @@ def test_command(tmp_path, data, runs, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert error.startswith("l2dual: error:") and error.count("\n") == 1 and "nothing" in error
     assert out.read_bytes() == before
+    ctc_only = make_run(tmp_path / "do_ctconly", "do", 3, attention=0.0)
+    assert "no systems to compare" in command(ctc_only, what="decoders")
+    assert "subspaces: 4 records" in command(ctc_only, runs["do", 1], what="subspaces")
     cached = make_data(tmp_path / "test", n_speakers=1, per_speaker=1)
     with (cached / "corpus.yaml").open("a") as info:
         info.write("features_of: dump/original\n")

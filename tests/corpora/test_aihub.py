@@ -7,14 +7,14 @@ import pytest
 import yaml
 
 from l2dual.corpora import Request
-from l2dual.corpora.aihub import DATA, FIELD_MAPS, FieldMap, prepare
+from l2dual.corpora.aihub import FIELD_MAPS, FieldMap, prepare
 from l2dual.data.datadir import DataDir, write_datadir
 from l2dual.data.utterance import SPLITS
 from l2dual.errors import DataError, UsageError
 from tests.mac import check_a_copy_from_a_mac
 
 REQUEST = Request("ko", "heard")
-EDUCATIONAL = replace(REQUEST, field_map=DATA / "aihub_educational.yaml")
+EDUCATIONAL = replace(REQUEST, field_map="educational")
 
 
 def write_label(path, label):
@@ -138,7 +138,7 @@ def test_surface_is_meaning_where_nothing_was_mispronounced(set505):
     assert info["spaces_as_in_meaning"] == 5
 
 
-@pytest.mark.parametrize("field_map", [FIELD_MAPS["ko"], EDUCATIONAL.field_map])
+@pytest.mark.parametrize("field_map", [FIELD_MAPS["505"], FIELD_MAPS["educational"]])
 def test_marks_are_no_part_of_a_number(field_map):
     text = FieldMap.load(field_map).text("어/ 1/3 명, 1,000원 그+그 사람* 3.5%")
     assert text == "어 1/3 명 1000원 그 그 사람 3.5%"
@@ -163,7 +163,7 @@ def test_a_part_of_the_recordings_is_enough(set505):
 
 
 def test_educational_layout_with_splits_drawn(educational, own_map):
-    request = replace(REQUEST, field_map=own_map(EDUCATIONAL.field_map, splits=None))
+    request = replace(REQUEST, field_map=own_map(FIELD_MAPS["educational"], splits=None))
     utterances, info = prepare(educational, request)
     assert len(utterances) == 30 and info["source"].startswith("AI-Hub 71469")
     seventh = next(u for u in utterances if u.speaker == "7")
@@ -193,14 +193,14 @@ def test_a_map_reaches_into_lists(tmp_path, own_map):
         "speaker": "speaker.code", "meaning": "items.0.text", "surface": "items.1.text",
         "audio": "file", "id": "file",
     }  # fmt: skip
-    path = own_map(FIELD_MAPS["en"], fields=fields, splits=None, labels="json/*.json")
+    path = own_map(FIELD_MAPS["71463"], fields=fields, splits=None, labels="json/*.json")
     utterances, _ = prepare(db, Request("en", "heard", field_map=path))
     assert utterances[0].id == "spk_A-D_wav_A0.WAV"
     assert utterances[0].meaning == "i don't think a0" and utterances[0].surface == "i sink so"
     assert utterances[0].l1 == "unknown"
 
 
-@pytest.mark.parametrize("path", sorted(DATA.glob("aihub_*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FIELD_MAPS.values(), ids=FIELD_MAPS)
 def test_our_maps_are_whole(path):
     assert FieldMap.load(path).labels
 
@@ -232,8 +232,8 @@ def test_stage_1_writes_the_facts(set505, tmp_path):
     ],
 )
 def test_a_wrong_path_names_label_path_keys_and_map(set505, own_map, name, path, fault):
-    fields = yaml.safe_load(FIELD_MAPS["ko"].read_text(encoding="utf-8"))["fields"]
-    changed = own_map(FIELD_MAPS["ko"], fields=fields | {name: path})
+    fields = yaml.safe_load(FIELD_MAPS["505"].read_text(encoding="utf-8"))["fields"]
+    changed = own_map(FIELD_MAPS["505"], fields=fields | {name: path})
     with pytest.raises(DataError) as caught:
         prepare(set505, replace(REQUEST, field_map=changed))
     message = str(caught.value)
@@ -269,7 +269,7 @@ def test_a_fact_that_some_labels_lack_is_unknown_there(set505):
     ],
 )
 def test_a_wrong_map_is_one_line(set505, own_map, changes, fault):
-    path = own_map(FIELD_MAPS["ko"], **changes)
+    path = own_map(FIELD_MAPS["505"], **changes)
     with pytest.raises(UsageError) as caught:
         prepare(set505, replace(REQUEST, field_map=path))
     assert str(caught.value).startswith(f"{path}: ") and fault in str(caught.value)

@@ -1,33 +1,34 @@
-"""Every corpus of conf/corpora.txt has its module, its page, its tests and its place in db.sh."""
+"""Every corpus says what it has, and has its page, its tests and its place in db.sh."""
 
 import inspect
-from importlib import import_module
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from l2dual import corpora
+from l2dual.corpora import CORPORA, Request, check, facts
+from l2dual.errors import UsageError
 from l2dual.simulate import MODULES
-from l2dual.text.cleaning import plain
 
 ROOT = Path(__file__).resolve().parents[2]
-LINES = (ROOT / "conf/corpora.txt").read_text(encoding="utf-8").splitlines()
-ROWS = [line.split() for line in LINES if not line.startswith("#")]
-REAL = [row[0] for row in ROWS if row[0] != "simulated"]
+REAL = [name for name in CORPORA if name != "simulated"]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
-def test_a_row_names_what_there_is(row):
-    name, languages, conventions, surface = row
-    assert set(languages.split(",")) <= set(MODULES)
-    assert set(conventions.split(",")) <= {"heard", "pronounced"}
-    assert surface in ("annotated", "none", "either")
+@pytest.mark.parametrize("name", CORPORA)
+def test_a_corpus_says_what_it_has(name):
+    has = facts(name)
+    assert set(has.languages) <= set(MODULES)
+    assert set(has.conventions) <= {"heard", "pronounced"}
+    assert has.surface in ("annotated", "none", "either")
+    check(name, Request(has.languages[0], has.conventions[0]))
+    assert list(inspect.signature(corpora.module(name).prepare).parameters) == ["db", "request"]
     assert (ROOT / f"tests/corpora/test_{name}.py").is_file()
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_a_real_corpus_has_its_reader_its_page_and_its_path(name):
-    prepare = import_module(f"l2dual.corpora.{name}").prepare
-    assert list(inspect.signature(prepare).parameters) == ["db", "request"]
+def test_a_real_corpus_has_its_page_and_its_path(name):
     page = (ROOT / f"docs/corpora/{name}.md").read_text(encoding="utf-8")
     assert f"--corpus {name}" in page
     assert "**Run on the real corpus" in page or "**Format-tested" in page
@@ -35,17 +36,28 @@ def test_a_real_corpus_has_its_reader_its_page_and_its_path(name):
     assert f"docs/corpora/{name}.md" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def test_facts_are_light_to_import():
+    script = (
+        "import sys; from l2dual.corpora import CORPORA, facts; [facts(n) for n in CORPORA];"
+        "print([m for m in ('torch', 'espnet2', 'librosa', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
 @pytest.mark.parametrize(
-    "written, expected",
+    "name, request_, fault",
     [
-        ("Don’t, don`t!", "don't don't"),
-        ("It costs 1,000 won, or 3.5 %.", "it costs 1000 won or 3.5 %"),
-        ("1,2,3", "1 2 3"),
-        ("pro\u00adnounce", "pronounce"),
-        ("“학교에,” 갔어요.", "학교에 갔어요"),
-        ("...", ""),
+        ("klingon", Request("en", "heard"), "no corpus 'klingon': choose from aihub, kaldi, "),
+        ("pansori", Request("en", "heard"), "corpus pansori is in ko, not en"),
+        ("aihub", Request("ko", "pronounced"), "its surface as heard, not pronounced"),
+        ("kaldi", Request("en", "heard", columns={"a": "b"}), "--columns is for --corpus table, not"),
+        ("table", Request("en", "heard", allow_pipes=True), "--allow_pipes is for --corpus kaldi, not"),
+        ("l2arctic", Request("en", "pronounced", canonical="dictionary"), "--corpus kaldi or table"),
+        ("table", Request("en", "heard", severity="double"), "--severity is for --corpus simulated"),
     ],
 )
-def test_plain_text(written, expected):
-    assert plain(written) == expected
-    assert plain(expected) == expected
+def test_what_a_corpus_has_not_is_one_line(name, request_, fault):
+    with pytest.raises(UsageError, match=fault) as caught:
+        check(name, request_)
+    assert "\n" not in str(caught.value)

@@ -5,10 +5,11 @@ import pytest
 
 from l2dual.corpora import Request
 from l2dual.corpora.ksponspeech import prepare, read_dual
-from l2dual.data.audio import format_audio, read_audio
+from l2dual.data.audio import format_audio
 from l2dual.data.datadir import DataDir, write_datadir
 from l2dual.errors import DataError
 from tests.mac import check_a_copy_from_a_mac
+from tests.recordings import samples_of
 
 REQUEST = Request("ko", "heard")
 LINES = {
@@ -87,7 +88,7 @@ def test_utterance(corpus):
     assert second.meaning == "70% 확률이라니"
     assert second.surface == second.canonical == "칠십 퍼센트 확률이라니"
     assert second.l1 == "korean" and second.speaker == "KsponSpeech_000002"
-    assert len(read_audio(second.audio, second.id, 16000)) == 1600
+    assert len(samples_of(second.audio)) == 1600
 
 
 def test_stages_1_and_3(corpus, tmp_path):

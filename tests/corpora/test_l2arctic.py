@@ -148,7 +148,7 @@ def test_tags(label, canonical, surface):
 
 @pytest.mark.parametrize("label", ["spn", "err", "?,AO,s", "AH AO"])
 def test_tags_without_a_canonical_phone(label):
-    with pytest.raises(l2arctic.Unusable, match="at 0.50 s: no canonical phone"):
+    with pytest.raises(l2arctic.Unannotated, match="at 0.50 s: no canonical phone"):
         transcribe([Interval(0.0, 0.1, "K"), Interval(0.5, 0.6, label)])
 
 

@@ -4,11 +4,11 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from l2dual.bin.filter import main as filter_main
 from l2dual.data.datadir import DataDir
 from l2dual.data.filter import filter_data
-from l2dual.data.frames import read_chain
 from l2dual.data.validate import SHORTEST
 from l2dual.errors import DataError, UsageError
 
@@ -78,16 +78,24 @@ def test_phones_are_counted_as_phones(tmp_path, seconds, is_kept):
 
 
 @pytest.mark.parametrize(
-    "rate, choice, most",
+    "rate, encoder, most",
     [
-        (16000, [], 48),
-        (8000, [], 48),  # windows as long in seconds
-        (16000, ["--frames_per_second", "50"], 96),
-        (16000, ["--encoder", "160/160 3/2+1 2/2"], 50),
-        (16000, ["--encoder", "512/160"], 197),
+        (16000, 25, 48),
+        (8000, 25, 48),  # windows as long in seconds
+        (16000, 50, 96),
+        (16000, "conv2d", 48),
+        (8000, "conv2d", 48),
+        (16000, "conv2d8", 23),
+        (16000, "linear", 197),
     ],
 )
-def test_the_encoder_bounds_the_tokens(tmp_path, capsys, monkeypatch, rate, choice, most):
+def test_the_encoder_bounds_the_tokens(tmp_path, capsys, monkeypatch, rate, encoder, most):
+    front = {"n_fft": 512, "win_length": 400, "hop_length": 160, "center": False}
+    config = {"frontend_conf": front, "encoder_conf": {"input_layer": encoder}}
+    (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
+    choice = ["--train_config", str(tmp_path / "train.yaml")]
+    if isinstance(encoder, int):
+        choice = ["--frames_per_second", str(encoder)]
     phones = {n: GOOD | {"text.surface": " ".join(f"P{i}" for i in range(n))} for n in (most, most + 1)}
     path = write(tmp_path / "in", phones, surface_unit="phone", sampling_rate=rate)
     command = ["filter", "--data", str(path), "--split", "train", "--out", str(tmp_path / "out")]
@@ -112,12 +120,6 @@ def test_a_wrong_sampling_rate_is_no_traceback(tmp_path, rate):
         assert "\n" not in str(error)
 
 
-@pytest.mark.parametrize("chain", ["3", "3/0", "a/1", "3/2+"])
-def test_a_wrong_encoder_is_named(chain):
-    with pytest.raises(UsageError, match="give steps as `512/160 3/2 3/2`"):
-        read_chain(chain)
-
-
 def test_what_is_safe_is_repaired_and_what_is_not_stops(tmp_path):
     write(tmp_path, {"a": GOOD | {"text.surface": "e\u0301\u200b"}, "b": GOOD})
     kept, dropped, repaired = filter_data(tmp_path, True, 0.4, 20, 25)
@@ -132,6 +134,9 @@ def test_command_line(tmp_path):
     write(tmp_path / "in", faulty())
     command = [sys.executable, "-m", "l2dual.bin.filter", "--data", str(tmp_path / "in")]
     command += ["--split", "test", "--out", str(tmp_path / "out")]
+    failed = subprocess.run(command, capture_output=True, text=True)
+    assert "--train_config --frames_per_second is required" in failed.stderr
+    command += ["--frames_per_second", "25"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert lines[0] == "test: kept 5 of 8 utterances" and len(lines) == 4

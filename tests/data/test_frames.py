@@ -12,7 +12,6 @@ from espnet2.asr.frontend.default import DefaultFrontend
 
 from l2dual.bin import collect_stats, configure
 from l2dual.bin.collect_stats import SMALLEST_MODEL
-from l2dual.bin.encoder import main
 from l2dual.data.datadir import write_datadir
 from l2dual.data.frames import at_rate, chain_of, encoder_frames
 from l2dual.data.utterance import Utterance
@@ -127,13 +126,6 @@ def test_what_cannot_be_counted_is_one_line(config, rate, fault):
     with pytest.raises(UsageError, match=fault) as caught:
         chain_of(config, rate)
     assert "\n" not in str(caught.value)
-
-
-def test_command_line(capsys, monkeypatch):
-    command = ["encoder", "--train_config", str(CONFIGS[0]), "--fs", "8000"]
-    monkeypatch.setattr(sys, "argv", command)
-    main()
-    assert capsys.readouterr().out == "256/80 3/2 3/2\n"
 
 
 @pytest.fixture

@@ -107,7 +107,7 @@ def two_steps(case: str, worker: int | None = None) -> dict:
         )
     names = [name for name, _ in model.named_parameters()]
     stats = {name: reporter.get_value("train", name) for name in model.statistics()}
-    return {"gradients": dict(zip(names, optimizer.gradients)), "stats": stats}
+    return {"gradients": dict(zip(names, optimizer.gradients, strict=True)), "stats": stats}
 
 
 def one_of_two(worker: int, folder: Path) -> None:

@@ -16,14 +16,14 @@ def checkout(tmp_path_factory) -> Checkout:
     return Checkout(tmp_path_factory.mktemp("l2 dual"))
 
 
-def one_epoch_of(checkout: Checkout, language: str, name: str) -> Path:
-    """conf/train/NAME.yaml for one epoch; small random weights stand in for pretrained ones."""
+def two_epochs_of(checkout: Checkout, language: str, name: str) -> Path:
+    """conf/train_NAME.yaml for two epochs; small random weights stand in for pretrained ones."""
     config = yaml.safe_load((ROOT / f"conf/train/{name}.yaml").read_text(encoding="utf-8"))
-    config |= {"max_epoch": 1, "keep_nbest_models": 1}
+    config |= {"max_epoch": 2, "keep_nbest_models": 1, "scheduler_conf": {"warmup_steps": 1, "decay": 0.5}}
     for part in ("frontend_conf", "encoder_conf"):
         if "path" in config[part]:
             config[part]["path"] = str(small_whisper(checkout.root / "weights" / "whisper"))
-    path = checkout.recipe(language) / "conf" / f"train_{name}_1.yaml"
+    path = checkout.recipe(language) / "conf" / f"train_{name}_2.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     return path
@@ -51,11 +51,11 @@ def small_whisper(path: Path) -> Path:
     ],
 )
 def test_every_encoder_trains_and_decodes_through_the_recipe(checkout, language, config, options):
-    chosen = one_epoch_of(checkout, language, config)
+    chosen = two_epochs_of(checkout, language, config)
     chosen_options = ("--systems", "do", "--train_config", str(chosen), "--expdir", "exp encoders")
     checkout.run(language, *TINY, *chosen_options, *options)
     recipe = checkout.recipe(language)
-    [run] = recipe.glob(f"exp encoders/*.{config}_1.*.do.seed1")
+    [run] = recipe.glob(f"exp encoders/*.{config}_2.*.do.seed1")
     assert (run / "decode/test/text.surface").stat().st_size > 0
     cached = list(recipe.glob("dump/*/cached_*/train/wav.scp"))
     assert cached or "--cache_features" not in options

@@ -43,25 +43,27 @@ def test_every_stage_leaves_its_output(finished):
     checkout, language, output = finished
     recipe = checkout.recipe(language)
     assert re.findall(r"stage (\d+):", output) == [str(n) for n in range(1, 13)]
-    runs = sorted(path.parent.name for path in recipe.glob("exp/*/run.sh"))
-    letters = {"en": "char", "ko": "jamo"}[language]
-    prefix = f"simulated_tiny_heard.tiny.{letters}-{letters}-joint"
-    assert runs == [f"{prefix}.{s}.seed1" for s in ("do", "so_meaning", "so_surface")]
+    exp = recipe / "exp/tiny"
+    assert output.startswith("study tiny (exp/tiny)\n")
+    runs = sorted(path.parent.name for path in recipe.glob("exp/*/*/run.sh"))
+    assert runs == [f"{system}.seed1" for system in ("do", "so_meaning", "so_surface")]
     for run in runs:
-        facts = yaml.safe_load((recipe / "exp" / run / "run.yaml").read_text())
+        facts = yaml.safe_load((exp / run / "run.yaml").read_text())
         for written in facts["outputs"]:
-            assert (recipe / "exp" / run / "decode/test" / f"text.{written}").exists()
-        with zipfile.ZipFile(recipe / "exp" / run / "model.zip") as archive:
+            assert (exp / run / "decode/test" / f"text.{written}").exists()
+        with zipfile.ZipFile(exp / run / "model.zip") as archive:
             assert "meta.yaml" in archive.namelist()
             assert any(name.endswith("valid.acc.ave_2best.pth") for name in archive.namelist())
-    assert "</html>" in (recipe / "exp/report.html").read_text(encoding="utf-8")
+    assert "</html>" in (exp / "report.html").read_text(encoding="utf-8")
+    index = (recipe / "exp/index.html").read_text(encoding="utf-8")
+    assert '<a href="tiny/report.html">' in index and "do, so_meaning, so_surface" in index and "CER" in index
     assert not list(recipe.rglob("*.tmp")) and not list(recipe.rglob("*.old"))
 
 
 def test_results_have_a_record_for_each_system_output_unit_and_bin(finished):
     checkout, language, _ = finished
     recipe = checkout.recipe(language)
-    results = read_results(recipe / "exp/results.json")
+    results = read_results(recipe / "exp/tiny/results.json")
     rates = results.find(measure="error_rate", baseline=None)
     found = {(r.system, r.output, r.unit, r.bin) for r in rates}
     outputs = [("so_surface", "surface"), ("so_meaning", "meaning")]
@@ -86,7 +88,7 @@ def test_results_have_a_record_for_each_system_output_unit_and_bin(finished):
 
 def test_an_analysis_of_too_little_data_says_so(finished):
     checkout, language, _ = finished
-    exp = checkout.recipe(language) / "exp"
+    exp = checkout.recipe(language) / "exp/tiny"
     for name in ("cka", "decoders"):
         records = json.loads((exp / f"{name}.json").read_text())["records"]
         assert records and all(r["cka"] is None and r["reason"] for r in records)
@@ -115,7 +117,7 @@ def test_a_copied_tree_is_finished_too_and_trains_in_the_copy(finished, tmp_path
     before, original = snapshot(copy.recipe(language)), snapshot(checkout.recipe(language))
     copy.run(language, *TINY)
     assert snapshot(copy.recipe(language)) == before
-    [run] = copy.recipe(language).glob("exp/*.do.seed1")
+    [run] = copy.recipe(language).glob("exp/tiny/do.seed1")
     for path in run.rglob("*.sh"), run.glob("*.yaml"):
         assert not any(str(checkout.root) in each.read_text() for each in path)
     for path in [run / "trained", *run.glob("*.pth")]:
@@ -136,11 +138,14 @@ def test_a_changed_option_redoes_what_depends_on_it_and_no_more(finished):
     before = snapshot(recipe)
     checkout.run(language, *TINY, "--stop_stage", "10")
     changed = {path for path, state in snapshot(recipe).items() if before.get(path) != state}
-    places = {Path(path).relative_to(recipe).parts[2] for path in changed if "/exp/sim" in path}
+    places = {Path(path).relative_to(recipe).parts[3] for path in changed if ".seed1/" in path}
     assert places == {"decode"}
     assert not any("/dump/" in path or "/data/" in path for path in changed)
-    assert str(recipe / "exp/results.json") in changed
+    assert str(recipe / "exp/tiny/results.json") in changed
     config.unlink()
+    one = ("--systems", "so_surface", "--stage", "9", "--stop_stage", "10")
+    checkout.run(language, *TINY, *one)  # fewer systems remove nothing
+    assert len(read_results(recipe / "exp/tiny/results.json").meta.runs) == 1 + 2
     checkout.run(language, *TINY, "--stage", "9")
 
 
@@ -158,16 +163,16 @@ def test_an_interrupted_stage_leaves_nothing_half_made_and_is_made_again(finishe
     assert (dump / "valid/text.surface").read_bytes() == texts
 
 
-def test_two_runs_at_once_in_one_expdir_are_refused(finished):
+def test_two_runs_at_once_of_one_study_are_refused(finished):
     checkout, language, _ = finished
     recipe = checkout.recipe(language)
     before = snapshot(recipe)
-    with (recipe / "exp/.run").open() as claim:
+    with (recipe / "exp/tiny/.run").open() as claim:
         fcntl.flock(claim, fcntl.LOCK_EX)
         refused = checkout.run(language, *TINY, check=False)
         elsewhere = checkout.run(language, *TINY, "--stop_stage", "1", "--expdir", "exp elsewhere")
     assert refused.returncode == 1 and len(refused.stderr.splitlines()) == 1
-    assert "another run uses exp: process" in refused.stderr
+    assert "another run uses exp/tiny: process" in refused.stderr
     assert snapshot(recipe) == before and "up to date" in elsewhere.stdout
     checkout.run(language, *TINY, "--stop_stage", "1")
 
@@ -187,12 +192,12 @@ def test_other_options_run_through(finished, options):
     checkout, language, _ = finished
     if (language == "ko") == ("bpe" in options):
         pytest.skip("each setting in one language")
-    common = ("--systems", "do_paper", "--expdir", "exp other")
-    checkout.run(language, *TINY, *common, *options)
+    said = checkout.run(language, *TINY, "--systems", "do_paper", "--expdir", "exp other", *options).stdout
     recipe = checkout.recipe(language)
-    results = read_results(recipe / "exp other/results.json")
-    assert (recipe / "exp other/report.html").exists()
-    half = recipe / "exp other/results_half.json"
+    study = recipe / re.search(r"^study \S+ \((exp other/tiny_\S+)\): tiny, but with", said)[1]
+    results = read_results(study / "results.json")
+    assert (study / "report.html").exists()
+    half = study / "results_half.json"
     assert half.exists() == ("half whole" in options)
     if half.exists():
         [run] = read_results(half).meta.runs
@@ -231,10 +236,10 @@ def test_what_is_trained_is_tested_on_other_data(finished):
     for message, more in refusals.items():
         refused = checkout.run(language, *options, *more, check=False)
         assert refused.returncode == 1 and message in refused.stderr
-    before = snapshot(recipe / "exp")
+    before = snapshot(recipe / "exp/tiny")
     done = checkout.run(language, "--stage", "9", *options, f"{other}/", "--budgets", "half whole")
     assert "encoders are analysed on their own data" in done.stdout
-    found = recipe / "exp/on_simulated_tiny_heard_double"
+    found = recipe / "exp/tiny/on_simulated_tiny_heard_double"
     results = read_results(found / "results.json")
     assert results.meta.data == other and "in the training data" not in str(results.meta.warnings)
     assert {run.system for run in results.meta.runs} == {"so_surface", "so_meaning", "do"}
@@ -244,7 +249,7 @@ def test_what_is_trained_is_tested_on_other_data(finished):
         for run in content.meta.runs:
             assert run.decode_dir.endswith(f"/{name}_on_simulated_tiny_heard_double/test")
             assert run.trained_on == "dump/simulated_tiny_heard"
-    after = snapshot(recipe / "exp")
+    after = snapshot(recipe / "exp/tiny")
     assert all(after[path] == before[path] for path in before)
     new = after.keys() - before.keys()
     assert not [path for path in new if "on_simulated_tiny_heard_double" not in path]
@@ -277,13 +282,13 @@ def test_a_table_to_test_on_is_scored_as_far_as_it_can_be(finished, texts, score
     tag = f"table_heard_only-{scored}"
     done = checkout.run(language, *TINY, "--stage", "9", "--test_data", f"dump/{tag}")
     assert f"has {scored} only" in done.stdout
-    found = read_results(recipe / f"exp/on_{tag}/results.json")
+    found = read_results(recipe / f"exp/tiny/on_{tag}/results.json")
     assert {record.output for record in found.records} == {scored}
     assert {run.system for run in found.meta.runs} == {f"so_{scored}", "do"}
-    for run in recipe.glob("exp/*.seed1"):
+    for run in recipe.glob("exp/tiny/*.seed1"):
         outputs = {path.name for path in (run / f"decode_on_{tag}/test").glob("text.*")}
         assert outputs == {path.name for path in (run / "decode/test").glob("text.*")}
-    assert "</html>" in (recipe / f"exp/on_{tag}/report.html").read_text(encoding="utf-8")
+    assert "</html>" in (recipe / f"exp/tiny/on_{tag}/report.html").read_text(encoding="utf-8")
 
 
 def test_a_corpus_without_a_surface(finished):
@@ -292,18 +297,18 @@ def test_a_corpus_without_a_surface(finished):
         pytest.skip("once is enough")
     recipe = checkout.recipe(language)
     table = table_of(recipe, "meaning")
-    mine = ("--corpus", "table", "--db", str(table), "--train_config", "../../conf/train/tiny.yaml")
+    mine = ("--corpus", "table", "--db", str(table), "--train_config", "tiny")
     refused = checkout.run(language, *mine, check=False)
     assert refused.returncode == 1
     assert "corpus table does not provide a surface, which so_surface needs" in refused.stderr
     assert "--systems so_meaning" in refused.stderr and "--assume_surface true" in refused.stderr
 
-    meaning = checkout.run(language, *mine, "--systems", "so_meaning", "--expdir", "exp mine")
+    meaning = checkout.run(language, *mine, "--systems", "so_meaning")
     assert "not measured: the corpus does not say what was pronounced" in meaning.stdout
-    records = read_results(recipe / "exp mine/results.json").records
+    records = read_results(recipe / "exp/table_my-corpus_tiny/results.json").records
     found = {(r.system, r.output, r.bin) for r in records}
     assert found == {("so_meaning", "meaning", "all")}
-    assert (recipe / "exp mine/report.html").exists()
+    assert (recipe / "exp/table_my-corpus_tiny/report.html").exists()
 
 
 def test_an_assumed_surface_is_labelled(finished):
@@ -319,39 +324,21 @@ def test_an_assumed_surface_is_labelled(finished):
 @pytest.mark.parametrize(
     "options, fault",
     [
-        (["--stagge", "1"], "unknown option --stagge"),
-        (["--dial", "double"], "--dial is now --severity"),
-        (["--severity", "loud"], "--severity must be one of: none half paper double triple"),
+        (["--stagge", "1"], "unknown option --stagge: did you mean --stage?"),
         (["--stage", "0"], "stages are 1 to 12"),
-        (["--preset=huge"], "--preset must be one of: mini measure tiny; it is 'huge'"),
-        (["--nj", "0"], "--nj must be 1 or more, not '0'"),
-        (["--num-threads=0"], "--num_threads must be 1 or more, not '0'"),
-        (["--speed_factors", "0.9 nan"], "--speed_factors must be a number above 0, as 0.9, not 'nan'"),
-        (["--max_seconds", "inf"], "--max_seconds must be a number above 0"),
-        (["--columns", "meaning=Text"], "--columns is for --corpus table, not simulated"),
-        (["--canonical", "dictionary"], "--canonical is for --corpus table or kaldi"),
-        (["--allow_pipes", "true"], "--allow_pipes is for --corpus kaldi, not simulated"),
-        (["--stage", "9", "--stop_stage", "8"], "stages are 1 to 12, not 9 to 8"),
-        (["--ngpu", "two"], "--ngpu must be a whole number, not 'two'"),
-        (["--seeds", "1 1"], "so_surface.seed1"),
-        (["--systems", "so_surfaces"], "no system so_surfaces: there are"),
-        (["--corpus", "speechocean762", "--db", "/nowhere"], "/nowhere: no such file or directory"),
-        (["--seeds", ""], "one seed (--seeds)"),
-        (["--audio_format", "mp3"], "--audio_format must be one of: flac wav ark"),
-        (["--train_config", "no.yaml"], "no.yaml: no such file"),
-        (["--corpus", "pansori"], "corpus pansori is in ko: run it in egs2/l2_ko"),
+        (["--study", "tiny", "--severity", "double"], "study tiny is another: severity is paper, not double"),
         (["--corpus", "table"], "no path of table: give --db, or set TABLE in db.sh"),
-        (["--corpus", "l2arctic", "--surface_convention", "heard"], "provides its surface as pronounced"),
-        (["--cache_features", "true"], "needs a train_config with frontend: pretrained"),
-        (["--budgets", "quarter"], "--budgets must be one of: half whole"),
-        (["--prompts", "no.txt"], "no.txt: no such file"),
-        (["--token_joint", "true", "--meaning_token_type", "bpe"], "needs one token type"),
     ],
 )
 def test_bad_options_are_one_line(checkout, options, fault):
     done = checkout.run("en", *options, check=False)
-    assert done.returncode == 1 and fault in done.stderr
+    assert done.returncode == 1 and done.stderr.startswith("l2dual: error: ") and fault in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_help_is_no_error(checkout):
+    done = checkout.run("en", "--stage", "3", "--help")
+    assert "--surface_token_type " in done.stdout and not done.stderr
 
 
 def test_a_gpu_that_is_not_there_is_refused_at_once(checkout):
@@ -363,7 +350,7 @@ def test_a_gpu_that_is_not_there_is_refused_at_once(checkout):
 def test_decoding_without_models_names_the_stage_that_makes_them(checkout):
     done = checkout.run("en", *TINY, "--stage", "9", "--expdir", "exp none", check=False)
     assert done.returncode == 1
-    assert re.search("error: exp none/.*seed1/trained: not found: run stage 8 first", done.stderr)
+    assert re.search("error: exp none/tiny/.*seed1/trained: not found: run stage 8 first", done.stderr)
 
 
 def test_an_interrupted_run_is_not_called_failed(checkout):
@@ -377,7 +364,7 @@ def test_an_interrupted_run_is_not_called_failed(checkout):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run behind &
     )
     deadline = time.monotonic() + 60
-    while not list(recipe.glob("exp stop/log/*/prepare.1.log")):
+    while not list(recipe.glob("exp stop/*/log/prepare.1.log")):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
@@ -392,7 +379,7 @@ def test_run_all_passes_its_options_to_both_recipes(tmp_path):
     """And refuses unknown ones before it sets anything up."""
     root, checkout = Path(__file__).parents[2], Checkout(tmp_path)
     run_all = shutil.copy(root / "run_all.sh", tmp_path)
-    for option, fault in (("--presett", "did you mean --preset?"), ("--expdir", "relative to the recipes")):
+    for option, fault in (("--studdy", "did you mean --study?"), ("--expdir", "relative to the recipes")):
         done = subprocess.run([run_all, option, "/x"], capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (1, "") and fault in done.stderr
     (tmp_path / "tools").unlink()
@@ -401,7 +388,7 @@ def test_run_all_passes_its_options_to_both_recipes(tmp_path):
         (tmp_path / "tools" / name).symlink_to(root / "tools" / name)
     (tmp_path / "tools/setup.sh").symlink_to("/bin/true")  # this environment is set up
     done = subprocess.run(
-        [run_all, "--preset", "tiny", "--stop_stage", "1", "--expdir=exp all"],
+        [run_all, "--study", "tiny", "--stop_stage", "1", "--expdir=exp all"],
         capture_output=True,
         text=True,
         env=os.environ | {"VIRTUAL_ENV": sys.prefix},
@@ -418,7 +405,7 @@ def test_bad_data_is_named_and_what_was_made_stays(finished):
     good = table.read_text()
     utt, path = good.splitlines()[0].split(maxsplit=1)
     audio = (recipe / path).read_bytes()
-    results = (recipe / "exp/results.json").read_bytes()
+    results = (recipe / "exp/tiny/results.json").read_bytes()
     (recipe / path).unlink()
     done = checkout.run(
         language, *TINY, "--audio_format", "wav", "--stage", "3", "--stop_stage", "3", check=False
@@ -426,8 +413,8 @@ def test_bad_data_is_named_and_what_was_made_stays(finished):
     (recipe / path).write_bytes(audio)
     assert done.returncode == 1
     assert re.search(rf"l2dual: error: .*no such audio file.* \(utterance {utt}\)", done.stderr)
-    assert re.search(r"failed: exp/log/.*/format_audio\.\d\.log, its last lines:", done.stderr)
+    assert re.search(r"failed: exp/tiny_wav/log/format_audio\.\d\.log, its last lines:", done.stderr)
     hint = re.search(r"stage 3 failed\. .* kept\. Fix the error, then run (.*)", done.stderr)[1]
     assert hint.count("--stage ") == 1 and hint.endswith("--stop_stage 3 --stage 3")
     assert not (recipe / "dump/simulated_tiny_heard_wav/formatted/test").exists()
-    assert (recipe / "exp/results.json").read_bytes() == results
+    assert (recipe / "exp/tiny/results.json").read_bytes() == results

@@ -19,7 +19,7 @@ from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml
 from l2dual.training.load import load_model, random_model
 from l2dual.training.runs import merge, write_run_script
-from l2dual.training.trainer import HALF, atomic_saves
+from l2dual.training.trainer import atomic_saves
 
 RATE = 16000
 WORDS = {"aa": 300, "bb": 500, "cc": 800, "dd": 1200}  # a text and the pitch that says it, in Hz
@@ -88,8 +88,8 @@ def configure(recipe: Path, name: str, system: str = "do", **changes) -> Path:
     return exp
 
 
-def train(recipe: Path, exp: Path, check=True, **more: str) -> str:
-    command = ["bash", str(exp / "run.sh")]
+def train(recipe: Path, exp: Path, *options: str, check=True, **more: str) -> str:
+    command = ["bash", str(exp / "run.sh"), *options]
     done = subprocess.run(
         command, cwd=recipe, env=environment() | more, capture_output=True, text=True
     )
@@ -107,15 +107,21 @@ def test_a_training_has_the_threads_that_it_began_with(tmp_path):
     assert train(tmp_path, exp) == "threads: 3 3\n"
 
 
-def test_half_of_the_training_is_what_a_training_of_half_the_epochs_gives(recipe):
-    for name, epochs in (("long", 4), ("short", 2)):
-        train(recipe, configure(recipe, name, max_epoch=epochs, keep_nbest_models=4))
+def test_half_of_the_training_is_what_a_training_of_half_the_epochs_gives(recipe, monkeypatch):
+    exps = [configure(recipe, name, max_epoch=epochs) for name, epochs in (("long", 4), ("short", 2))]
+    for exp in exps:
+        train(recipe, exp)
+    train(recipe, exps[0], "--half", "true")
     half, short = (
-        torch.load(recipe / "exp" / path, weights_only=True)
-        for path in (f"long/{HALF}", "short/2epoch.pth")
+        torch.load(recipe / "exp" / path / "checkpoint.pth", weights_only=False)
+        for path in ("long/half", "short")
     )
-    for name, value in short.items():
-        torch.testing.assert_close(half[name], value, rtol=0, atol=0)
+    assert half["schedulers"] == short["schedulers"]
+    assert all(torch.equal(half["model"][name], value) for name, value in short["model"].items())
+    monkeypatch.chdir(recipe)
+    assert load_model(Path("exp/long/half")).outputs == ("surface", "meaning")
+    last = train(recipe, exps[1], "--half", "true", check=False).splitlines()[-1]
+    assert last.startswith("l2dual: error: exp/short/half: no such directory: train the whole budget")
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +256,11 @@ def test_a_save_that_is_cut_off_leaves_the_last_checkpoint(tmp_path):
     [
         ({"best_model_criterion": [["valid", "accuracy", "max"]]}, "no statistic valid.accuracy"),
         ({"accum_grad": 1000}, "accum_grad 1000 is more than the"),
+        ({"max_epoch": 0}, "max_epoch 0 trains nothing"),
+        ({"scheduler_conf": {"warmup_steps": 100}}, "warmup_steps 100, but the decay begins at step"),
+        ({"scheduler_conf": {"decay": 1.5}}, "decay 1.5: give"),
+        ({"scheduler_conf": {"warmup": 5}}, "scheduler_conf: unknown option 'warmup': use"),
+        ({"scheduler": "wds"}, "scheduler: unknown name 'wds'"),
     ],
 )
 def test_settings_that_would_train_nothing_are_refused(recipe, changes, fault):
@@ -285,6 +296,24 @@ def test_a_system_without_weights_is_named(recipe, tmp_path):
     )  # fmt: skip
     assert done.returncode == 1 and "needs model_conf: loss_weights" in done.stderr
     assert not (recipe / "exp/bad").exists()
+
+
+def test_train_args_that_espnet_does_not_know_are_named(recipe):
+    for text, fault in (
+        ("--max_epochs 3", "unrecognized arguments: --max_epochs 3"),
+        ("--max_epoch many", "invalid int value: 'many'"),
+        ("--optim_conf lr=1e-3 --max_epoch 3", None),
+    ):
+        done = call(
+            recipe, "configure", "--train_config", "train.yaml", f"--train_args={text}", "--seed", 1,
+            "--system", Path(__file__).resolve().parents[2] / "conf/systems/do.yaml", "--data", "dump",
+            "--stats", "stats", "--surface_tokens", "tokens/surface", "--meaning_tokens", "tokens/meaning",
+            "--out", "exp/args", check=False,
+        )  # fmt: skip
+        assert (done.returncode == 0) == (fault is None), done.stderr
+        if fault:
+            [line] = [line for line in done.stderr.splitlines() if line.startswith("l2dual: error")]
+            assert f'--train_args "{text}": ' in line and fault in line
 
 
 def test_yaml_faults_are_named(tmp_path):

@@ -107,7 +107,7 @@ def test_a_batch_gives_what_single_utterances_give(weights, batch, kind):
         for i, length in enumerate(batch["speech_lengths"]):
             alone, n = upstream(batch["speech"][i : i + 1, :length], length[None])
             assert n == frames[i]
-            for state, single in zip(states, alone):
+            for state, single in zip(states, alone, strict=True):
                 torch.testing.assert_close(state[i, : frames[i]], single[0], atol=2e-5, rtol=0)
 
 
@@ -129,7 +129,7 @@ def test_whisper_gives_what_transformers_gives_for_thirty_seconds(weights):
         states, frames = upstream(wave, torch.tensor([480000]))
         expected = upstream.encoder(given["input_features"], output_hidden_states=True)
     assert frames.tolist() == [1500]
-    for state, reference in zip(states[:-1], expected.hidden_states):
+    for state, reference in zip(states[:-1], expected.hidden_states, strict=False):
         torch.testing.assert_close(state, reference, atol=1e-5, rtol=0)
     torch.testing.assert_close(states[-1], expected.last_hidden_state, atol=1e-5, rtol=0)
 

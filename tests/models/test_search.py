@@ -1,7 +1,5 @@
 """Options of the searches: what they change, and what is refused."""
 
-from contextlib import nullcontext
-
 import pytest
 import torch
 
@@ -12,10 +10,11 @@ from l2dual.models.search import DualDecoder, SearchOptions
 @pytest.mark.parametrize(
     "config, fault",
     [
-        ({"beam": 4}, "decode.yaml: unknown option beam: use one of beam_size, batch_size, maxlenratio"),
+        ({"beam": 4}, "decode.yaml: unknown option beam: use one of beam_size, maxlenratio, minlenratio"),
         ({"ctc_weight": {"surface": 0.3, "meaning": -0.1}}, "ctc_weight of meaning"),
         ({"ctc_weight": {"surface": 0.3}}, "ctc_weight of meaning must lie between 0 and 1"),
         ({"ctc_weight": {"surface": 1.3, "meaning": 0}}, "ctc_weight of surface"),
+        ({"mode": "greedy"}, "decode.yaml: mode greedy: use one of beam, greedy_ctc"),
     ],
 )
 def test_bad_options_are_named(config, fault):
@@ -31,17 +30,14 @@ def test_ctc_weights_from_0_to_1_are_taken():
 def test_each_output_has_its_own_ctc_weight(build_model):
     weights = {"surface": 0.0, "meaning": 0.7}
     decoder = DualDecoder(build_model("do").eval(), SearchOptions(ctc_weight=weights))
-    surface, meaning = decoder.searches["surface"], decoder.searches["meaning"]
-    assert "ctc" not in surface.scorers and surface.weights["decoder"] == 1.0
-    assert meaning.weights["ctc"] == 0.7 and meaning.weights["decoder"] == pytest.approx(0.3)
-    assert meaning.pre_beam_score_key == "full"  # CTC scores what attention finds likely: faster
+    assert decoder.searches["surface"].weights == {"decoder": 1.0}
+    assert decoder.searches["meaning"].weights == pytest.approx({"decoder": 0.3, "ctc": 0.7})
 
 
 def test_an_output_without_ctc_is_scored_by_attention_alone(build_model):
     decoder = DualDecoder(build_model("do_paper").eval(), SearchOptions())
-    assert "ctc" in decoder.searches["surface"].scorers
-    assert "ctc" not in decoder.searches["meaning"].scorers
-    assert decoder.searches["meaning"].weights["decoder"] == 1.0
+    assert decoder.searches["surface"].weights == {"decoder": 0.7, "ctc": 0.3}
+    assert decoder.searches["meaning"].weights == {"decoder": 1.0}
 
 
 def biased(model, **bias):
@@ -96,7 +92,6 @@ def test_ctc_alone_finds_its_token(build_model, batch):
         ctc.ctc_lo.bias.data = torch.eye(len(ctc.ctc_lo.bias))[4] * 9
     options = SearchOptions(beam_size=2, ctc_weight={"surface": 1.0, "meaning": 1.0})
     decoder = DualDecoder(model, options)
-    assert decoder.searches["surface"].pre_beam_score_key is None
     decoded = decoder(batch["speech"], batch["speech_lengths"])
     assert decoded == {"surface": [["c"]] * 3, "meaning": [["z"]] * 3}
 
@@ -116,9 +111,28 @@ def test_a_search_projects_the_encoder_once(build_model, batch, monkeypatch):
     decoder = DualDecoder(model, SearchOptions())
     once = decoder(batch["speech"], batch["speech_lengths"])
     assert set(keys.values()) == {1}
-    assert not any("forward" in vars(key) for key in keys)
     again = decoder(batch["speech"].flip(0), batch["speech_lengths"].flip(0))
     assert {output: texts[::-1] for output, texts in again.items()} == once
-    monkeypatch.setattr("l2dual.models.search.projected_once", lambda decoder: nullcontext())
-    assert decoder(batch["speech"], batch["speech_lengths"]) == once
-    assert min(keys.values()) > 10
+
+
+def test_the_best_tokens_are_the_first_of_several(build_model, batch):
+    decoder = DualDecoder(build_model("do").eval(), SearchOptions(beam_size=3))
+    several = decoder.nbest(batch["speech"], batch["speech_lengths"], n_best=3)
+    best = decoder(batch["speech"], batch["speech_lengths"])
+    for output, utterances in several.items():
+        assert best[output] == [hypotheses[0].tokens for hypotheses in utterances]
+        for hypotheses in utterances:
+            scores = [hypothesis.score for hypothesis in hypotheses]
+            assert len(scores) == 3 and scores == sorted(scores, reverse=True)
+
+
+def test_greedy_ctc_needs_ctc_on_each_output(build_model, batch):
+    greedy = SearchOptions(mode="greedy_ctc")
+    with pytest.raises(UsageError, match="no CTC on meaning: use mode beam"):
+        DualDecoder(build_model("do_paper"), greedy)
+    model = build_model("do").eval()
+    for ctc in model.ctcs.values():
+        torch.nn.init.zeros_(ctc.ctc_lo.weight)
+        ctc.ctc_lo.bias.data = torch.eye(len(ctc.ctc_lo.bias))[4] * 9
+    decoded = DualDecoder(model, greedy)(batch["speech"], batch["speech_lengths"])
+    assert decoded == {"surface": [["c"]] * 3, "meaning": [["z"]] * 3}

@@ -8,7 +8,6 @@ import sys
 import pytest
 import yaml
 
-from l2dual.bin.records import keep as keep_study
 from l2dual.data.datadir import DataDir, read_table
 from l2dual.errors import DataError, UsageError
 from l2dual.report import records
@@ -191,7 +190,7 @@ def run(*arguments):
 def test_command_line(case, study, tmp_path):
     data, folder = case
     again, out = tmp_path / "again", tmp_path / "restored"
-    keep_study([folder], data, again, "decode", "d.yaml")
+    records.keep_study([folder], data, again, "decode", "d.yaml")
     for file in study.iterdir():
         assert (again / file.name).read_bytes() == file.read_bytes()
     both = run("l2dual.bin.records", "restore", study, again, "--to", out)
@@ -207,6 +206,6 @@ def test_other_references_are_not_kept_in_the_same_study(case, study, tmp_path):
     texts = HEARD | {"a-1": ("i sing so", *HEARD["a-1"][1:])}
     changed = DataDir.load(make_data(tmp_path / "dump/y/test", texts).path)
     with pytest.raises(DataError, match="references.json.xz: has other references than .*y/test"):
-        keep_study([case[1]], changed, study, "decode", None)
+        records.keep_study([case[1]], changed, study, "decode", None)
     with pytest.raises(UsageError, match="two runs have one name"):
-        keep_study([case[1], case[1]], case[0], study, "decode", None)
+        records.keep_study([case[1], case[1]], case[0], study, "decode", None)

@@ -146,7 +146,7 @@ def test_nothing_learned_is_said_first(tmp_path):
     assert first.index("No system has learned yet") < first.index("error rate")
     assert "cross-talk of" not in first and "<svg" not in html and "points [" not in first
     said = summary([folder / "exp/results.json"])
-    assert said.startswith("No system has learned yet") and "next: ./run.sh --preset mini" in said
+    assert said.startswith("No system has learned yet") and "next: ./run.sh --study mini" in said
     own = folder / "exp/on_other/results.json"
     own.parent.mkdir()
     content = (folder / "exp/results.json").read_text()
@@ -351,7 +351,6 @@ def test_terminal_ends_with_about_ten_lines(folder, korean):
 
 def test_results_md_is_one_screen(folder, tmp_path, monkeypatch):
     from l2dual.bin.records import main as records_main
-    from l2dual.bin.results_md import main
     from l2dual.report import records
 
     for recipe in ("l2_en", "l2_xx"):
@@ -362,8 +361,8 @@ def test_results_md_is_one_screen(folder, tmp_path, monkeypatch):
             monkeypatch.setattr(sys, "argv", args)
             records_main()
             assert (to / f"{records.REFERENCES}{records.SUFFIX}").is_file()
-    monkeypatch.setattr(sys, "argv", ["results_md", str(tmp_path / "egs2")])
-    main()
+    monkeypatch.setattr(sys, "argv", ["records", "publish", str(tmp_path / "egs2")])
+    records_main()
     text = (tmp_path / "egs2/l2_en/RESULTS.md").read_text()
     results = read_results(folder / "exp/results.json")
     kept = results_md.read_kept(to).results

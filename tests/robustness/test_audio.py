@@ -5,6 +5,7 @@ import os
 import pickle
 import struct
 import sys
+from functools import partial
 
 import av
 import kaldiio
@@ -188,9 +189,9 @@ def test_decoding_and_caching_open_files_only(folder, audio_format):
     for place, why in HOSTILE.items():
         data = write_data(folder / "data", [place], audio_format)
         for read in (
-            lambda: list(batches(data, 2)),
-            lambda: features._cache(data, ["s-00"], 0, folder, "cpu"),
-            lambda: embed_audio(place, 16000),
+            lambda data=data: list(batches(data, 2)),
+            partial(features._cache, data, ["s-00"], 0, folder, "cpu"),
+            partial(embed_audio, place, 16000),
         ):
             with pytest.raises(DataError) as error:
                 read()

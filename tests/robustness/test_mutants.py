@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("tools", "l2dual", "tests", "conf", "docs", "pytest.ini", "README.md")
+COPIED = ("tools", "l2dual", "tests", "conf", "docs", "pyproject.toml", "README.md")
 
 pytestmark = pytest.mark.skipif(not find_spec("mutmut"), reason="mutmut is missing: pip install mutmut")
 

@@ -1,6 +1,5 @@
 """Names in data are never paths, and nothing is written through a symbolic link."""
 
-import argparse
 import errno
 import os
 import sys
@@ -14,13 +13,13 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l2dual.bin import describe, prepare
 from l2dual.bin import filter as stage_4
+from l2dual.bin import prepare
 from l2dual.bin import validate as command
 from l2dual.data.audio import format_audio
 from l2dual.data.datadir import TABLES, DataDir, read_table, write_datadir
 from l2dual.data.utterance import Utterance
-from l2dual.errors import DataError, L2DualError
+from l2dual.errors import DataError, L2DualError, describe
 from l2dual.files import NAME_BYTES, atomic_write, file_name, is_id
 
 INFO = "corpus: c\nlanguage: en\nconvention: heard\nsurface_unit: char\nmeaning_unit: char\n"
@@ -103,9 +102,9 @@ def hostile(request, outside) -> str:
 
 def validate(path: Path, *options: str) -> None:
     """l2dual validate, in this process."""
-    parser = argparse.ArgumentParser()
-    command.add_options(parser)
-    command.call(parser.parse_args([str(path), *options]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["validate", str(path), *options])
+        command.main()
 
 
 def stage(module, monkeypatch, **options) -> None:
@@ -129,7 +128,7 @@ def test_a_hostile_name_in_a_data_directory(hostile, place, outside, monkeypatch
     with changing_only(root, formatted):
         format_audio(DataDir.load(data), formatted, "flac", 16000, 1)
     with changing_only(root, filtered):
-        stage(stage_4, monkeypatch, data=formatted, split="train", out=filtered)
+        stage(stage_4, monkeypatch, data=formatted, split="train", out=filtered, frames_per_second=25)
     backup = data.with_name("data.backup1")
     with changing_only(root, data, backup):
         validate(data, "--fix")
@@ -169,7 +168,7 @@ def corpus_to_stage_4(corpus, db, outside, monkeypatch) -> None:
         with changing_only(root, formatted):
             format_audio(DataDir.load(data / "train"), formatted, "flac", 16000, 1)
         with changing_only(root, filtered):
-            stage(stage_4, monkeypatch, data=formatted, split="train", out=filtered)
+            stage(stage_4, monkeypatch, data=formatted, split="train", out=filtered, frames_per_second=25)
 
 
 def test_stage_1_refuses_what_is_no_id(hostile, tmp_path):
@@ -273,9 +272,8 @@ def test_devices_pipes_and_directories_are_not_replaced(tmp_path):
 
 
 def test_a_full_or_closed_disk_is_named(tmp_path):
-    with pytest.raises(OSError) as error, atomic_write(tmp_path / "a") as stream:
-        with open("/dev/full", "w") as full:
-            full.write("x")
+    with pytest.raises(OSError) as error, atomic_write(tmp_path / "a"), open("/dev/full", "w") as full:
+        full.write("x")
     assert describe(error.value).startswith(f"{tmp_path}/a: the disk is full: free")
     with pytest.raises(OSError) as error, atomic_write("/sys/l2dual/a"):
         pass

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from l2dual.bin.prepare import main
 from l2dual.corpora import Request
-from l2dual.corpora.common.preview import preview
 from l2dual.corpora.common.spreadsheet import parse_columns
-from l2dual.corpora.table import prepare
+from l2dual.corpora.table import prepare, preview
 from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError, L2DualError, UsageError, run
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from l2dual.bin.results import seen_sentences
 from l2dual.data.datadir import DataDir, read_table
+from l2dual.data.seen import seen_sentences
 from l2dual.errors import DataError
 from l2dual.scoring.results import Run
 from l2dual.scoring.score import (
@@ -146,7 +146,7 @@ def test_references_of_another_kind_are_refused(case, tmp_path):
     check_comparable(RUN, "run.yaml", case[0])
     for facts in ({"language": "ko"}, {"convention": "pronounced", "unit": "phone"}):
         other = make_data(tmp_path / "data/other/test", HEARD, **facts)
-        with pytest.raises(DataError, match=f"other/test: its {list(facts)[0]} is "):
+        with pytest.raises(DataError, match=f"other/test: its {next(iter(facts))} is "):
             check_comparable(RUN, "run.yaml", other)
     check_comparable(RUN | facts_of("so_meaning"), "run.yaml", other)  # no convention of its own
 

@@ -1,6 +1,6 @@
 """The launchers for Grid Engine, PBS and ssh, and of Slurm's what a real one is rarely seen to do.
 
-ssh runs against a real sshd on loopback. Grid Engine and PBS are not installed here: their
+ssh runs against a real sshd on loopback. For PBS, and what a real Grid Engine (test_sge.py) rarely does, the
 launchers meet stand-ins that run the jobs and print what the manuals of qsub, qstat and qacct document.
 """
 
@@ -95,7 +95,7 @@ def test_grid_engine_accounts():
     text += sge_account(2, "37  : qmaster enforced h_rt, h_cpu, or h_vmem limit", 137)
     assert sge.account_states(text) == {
         "7.1": ("done", "exit_status 3"),
-        "7.2": ("failed", "failed 37  : qmaster enforced h_rt, h_cpu, or h_vmem limit on node1"),
+        "7.2": ("failed", "failed 37 : qmaster enforced h_rt, h_cpu, or h_vmem limit on node1"),
     }
 
 
@@ -140,7 +140,7 @@ def test_grid_engine_limit_is_named(tmp_path):
     programs = SGE_RUNS | {"qsub": "echo 7.1-1:1\n", "qacct": f"cat << END\n{killed}END\n"}
     result = launch("sge.py", tmp_path, "x.log", "true", PATH=install(tmp_path, programs))
     assert result.returncode == 1
-    assert "(Grid Engine 7.1: failed 37  : qmaster enforced h_rt" in result.stderr
+    assert "(Grid Engine 7.1: failed 37 : qmaster enforced h_rt" in result.stderr
 
 
 # What the reference guide of PBS Professional has for `qstat -x -t -f -F json`.

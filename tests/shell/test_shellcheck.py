@@ -1,4 +1,4 @@
-"""shellcheck has nothing to say about any shell script of the repository."""
+"""shellcheck and shfmt have nothing to say about any shell script of the repository."""
 
 import shutil
 import subprocess
@@ -9,9 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SHEBANGS = ("#!/usr/bin/env bash", "#!/bin/bash", "#!/bin/sh", "#!/usr/bin/env sh")
-SHELLCHECK = shutil.which("shellcheck", path=Path(sys.executable).parent) or shutil.which(
-    "shellcheck"
+SHELLCHECK, SHFMT = (
+    shutil.which(name, path=Path(sys.executable).parent) or shutil.which(name) for name in ("shellcheck", "shfmt")
 )
+pytestmark = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
 
 
 def is_shell(path):
@@ -29,10 +30,16 @@ def shell_scripts():
 
 
 @pytest.mark.skipif(SHELLCHECK is None, reason="shellcheck is not installed")
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
 def test_shellcheck():
     scripts = shell_scripts()
     assert ROOT / "tools" / "setup.sh" in scripts and ROOT / ".ci" / "run" in scripts
     command = [SHELLCHECK, "--external-sources", "--source-path=SCRIPTDIR", "--format=gcc"]
     result = subprocess.run([*command, *scripts], cwd=ROOT, capture_output=True, text=True)
+    assert result.stdout + result.stderr == ""
+
+
+@pytest.mark.skipif(SHFMT is None, reason="shfmt is not installed")
+def test_shfmt():
+    scripts = [path for path in shell_scripts() if "TEMPLATE" not in path.parts]
+    result = subprocess.run([SHFMT, "--diff", *scripts], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout + result.stderr == ""

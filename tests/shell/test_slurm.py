@@ -161,7 +161,7 @@ class Recipes:
         self.done[language] = self.run(language)
 
     def run(self, language, *options):
-        options = ("--preset", "tiny", "--systems", "do", *options)
+        options = ("--study", "tiny", "--systems", "do", *options)
         return self.checkout.run(language, *options, check=False, **self.environment)
 
 
@@ -312,9 +312,9 @@ def test_both_recipes_survived_it(recipes):
         done = recipes.done[language]
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         assert re.findall(r"stage (\d+):", done.stdout) == [str(n) for n in range(1, 13)]
-        exp = recipes.checkout.recipe(language) / "exp"
+        exp = recipes.checkout.recipe(language) / "exp/tiny"
         runs = json.loads((exp / "results.json").read_text(encoding="utf-8"))["meta"]["runs"]
-        assert {run["command"] for run in runs} == {"./run.sh --preset tiny --systems do"}
+        assert {run["command"] for run in runs} == {"./run.sh --study tiny --systems do"}
         assert (exp / "report.html").exists() and list(exp.glob("*/model.zip"))
         lost += done.stderr
     assert re.search(r"lost \(NODE_FAIL on node1\): started again, \d of 5 times", lost), lost
@@ -329,8 +329,8 @@ def test_a_cancelled_training_stops_the_recipe_which_then_resumes(slurm, recipes
     thread.join()
     [result] = results
     assert result.returncode == 1
-    assert re.search(r"failed: exp/log/.*/train.1.log \(Slurm \d+_1: CANCELLED", result.stderr)
-    again = "./run.sh --preset tiny --systems do --seeds 2 --stop_stage 8 --stage 8"
+    assert re.search(r"failed: exp/tiny/log/train.1.log \(Slurm \d+_1: CANCELLED", result.stderr)
+    again = "./run.sh --study tiny --systems do --seeds 2 --stop_stage 8 --stage 8"
     assert f"l2dual: stage 8 failed. Finished work is kept. Fix the error, then run {again}" in result.stderr
     assert not [line for line in slurm.queue() if "train" in line]
     result = recipes.run("en", *options, "--stage", "8")
@@ -338,11 +338,11 @@ def test_a_cancelled_training_stops_the_recipe_which_then_resumes(slurm, recipes
 
 
 def test_run_sh_submits_what_it_names(slurm, recipes):
-    [run] = recipes.checkout.recipe("ko").glob("exp/*.seed1")
+    [run] = recipes.checkout.recipe("ko").glob("exp/tiny/*.seed1")
     environment = os.environ | recipes.environment
     done = subprocess.run([run / "run.sh"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == f"slurm: exp/{run.name}/run.sh, log: exp/{run.name}/resume.log\n"
+    assert done.stdout == f"slurm: exp/tiny/{run.name}/run.sh, log: exp/tiny/{run.name}/resume.log\n"
     assert "already reached at max_epoch" in (run / "resume.log").read_text()
     assert "resume COMPLETED" in " ".join(slurm.queue("--states=all"))
 

@@ -172,7 +172,7 @@ def test_the_presets_name_voices_that_are_there(preset, language):
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_the_gate_was_measured_for_every_rule(language):
-    table = audible.read_table(language, "kokoro")
+    table = audible.measured_rules(language, "kokoro")
     assert table.keys() == phonology(language).contrasts().keys()
     threshold = audible.THRESHOLDS["kokoro"]
     assert all(row["audible"] == (row["ratio"] >= threshold) for row in table.values())
@@ -182,6 +182,6 @@ def test_the_gate_was_measured_for_every_rule(language):
 @pytest.mark.parametrize("language, name", [("en", "hh-f"), ("ko", "lateralize-n")])
 def test_the_stored_measurement_comes_out_again(language, name):
     pairs = phonology(language).contrasts()[name]
-    row = audible.read_table(language, "kokoro")[name]
+    row = audible.measured_rules(language, "kokoro")[name]
     again = audible.measure(language, {name: pairs}, "kokoro")[name]
     assert again["ratio"] == pytest.approx(row["ratio"], rel=0.05)

@@ -80,7 +80,7 @@ def test_new_sentences_have_known_words():
     ],
 )
 def test_words_that_an_error_confuses_stand_in_contexts_that_tell(pair, contexts):
-    for word, context in zip(pair.split(), contexts.split()):
+    for word, context in zip(pair.split(), contexts.split(), strict=True):
         assert any(
             word in text.split() and f" {context}" in text for text in sentences(0)
         )
@@ -217,7 +217,7 @@ def test_heard_equals_the_text_exactly_where_nothing_is_mispronounced():
         assert (heard(text, speech) == text) == (pronounced(speech) == pronounced(standard))
         assert (heard(text, speech) == text) == (phonemes(speech) == phonemes(standard))
         n_changed += speech != standard
-        for word, written in zip(speech.words, heard(text, speech).split()):
+        for word, written in zip(speech.words, heard(text, speech).split(), strict=True):
             errors = [s for s in word if s.said != s.standard or s.added]
             assert (written != "".join(korean.compose(s.spelled) for s in word)) == bool(errors)
     assert 2000 < n_changed < 4900
@@ -236,8 +236,8 @@ def test_random_substitution_errs_at_the_same_sounds_with_another_letter():
             mispronounce(standard, of_l1, 2.0, rng(number), others)
             for others in (None, korean.others())
         )
-        for one, other in zip(sum(said.words, ()), sum(random.words, ())):
-            for standard_letter, ours, theirs in zip(one.standard, one.said, other.said):
+        for one, other in zip(sum(said.words, ()), sum(random.words, ()), strict=True):
+            for standard_letter, ours, theirs in zip(one.standard, one.said, other.said, strict=True):
                 n_errors += ours != standard_letter
                 n_unlike += ours != theirs
                 n_elsewhere += (ours == standard_letter) != (theirs == standard_letter)
@@ -296,7 +296,7 @@ def test_rules_that_fit_no_slot_are_errors(tmp_path, fields):
 
 
 def test_the_gate_knows_every_rule_and_shuts_out_the_tense_s():
-    table = audible.read_table("ko")
+    table = audible.measured_rules("ko")
     names = {rule.name for rules in korean._all_rules().values() for rule in rules}
     assert names == set(table)
     assert {name for name, row in table.items() if not row["audible"]} == {"tensify-s"}
@@ -304,7 +304,7 @@ def test_the_gate_knows_every_rule_and_shuts_out_the_tense_s():
 
 def test_the_stored_measurements_come_out_again():
     names = ["tensify-s", "ng-n", "eo-o"]
-    stored = {name: audible.read_table("ko")[name] for name in names}
+    stored = {name: audible.measured_rules("ko")[name] for name in names}
     pairs = contrasts()
     assert all(3 <= len(of_rule) <= 8 for of_rule in pairs.values())
     assert audible.measure("ko", {name: pairs[name] for name in names}) == stored

@@ -86,7 +86,7 @@ def test_the_stored_table_is_what_is_measured(language):
     """Every rule has a row; a few, the most doubtful among them, are measured again."""
     module = phonology(language)
     contrasts = module.contrasts()
-    table = audible.read_table(language)
+    table = audible.measured_rules(language)
     assert table.keys() == contrasts.keys()
     assert audible.audible_rules(language) == {n for n, row in table.items() if row["audible"]}
     threshold = audible.THRESHOLDS["espeak"]

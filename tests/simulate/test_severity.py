@@ -130,5 +130,5 @@ def test_the_fit_recovers_a_known_severity(monkeypatch):
 def test_an_unknown_severity_or_one_that_was_not_fitted_is_named():
     with pytest.raises(UsageError, match="no severity 'loud'; choose from none, half"):
         load_severity("ko", "espeak", "loud")
-    with pytest.raises(DataError, match="fit_severity --language ko --engine hal"):
+    with pytest.raises(DataError, match="simulator fit --language ko --engine hal"):
         load_severity("ko", "hal", "paper")

@@ -14,7 +14,7 @@ from espnet2.main_funcs.pack_funcs import unpack
 from l2dual.bin import pack
 from l2dual.data.tokens import write_tokens
 from l2dual.errors import DataError
-from l2dual.training.load import CHECKPOINT, load_model, random_model, text_to_ids, vocabulary
+from l2dual.training.load import CHECKPOINT, best_model, load_model, random_model, text_to_ids, vocabulary
 from l2dual.training.task import L2DualTask
 from tests.systems import RATE, TOKENS, make_run
 
@@ -103,3 +103,28 @@ class Touch:
 
     def __reduce__(self):
         return os.mknod, (str(self.path),)
+
+
+@pytest.mark.parametrize(
+    "criteria, name",
+    [
+        ([["valid", "loss", "min"]], "valid.loss.ave.pth"),
+        ([["train", "loss", "min"], ["valid", "loss_ctc", "min"]], "valid.loss_ctc.ave.pth"),
+        ([["valid", "loss", "min"], ["valid", "acc", "max"]], "valid.acc.ave.pth"),
+        ([["train", "acc", "max"]], "train.acc.ave.pth"),
+    ],
+)
+def test_the_averaged_model_has_the_name_of_its_criterion(recipe, tmp_path, monkeypatch, criteria, name):
+    run = recipe / "exp/run"
+    config = yaml.safe_load((run / "config.yaml").read_text()) | {"best_model_criterion": criteria}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    (run / CHECKPOINT).rename(run / name)
+    expected = encode(load_model(run))
+    assert best_model(run) == run / name
+    unpack(packed(run, tmp_path / "model.zip", monkeypatch), tmp_path / "unpacked")
+    torch.testing.assert_close(encode(load_model(tmp_path / "unpacked")), expected)
+
+
+def test_half_of_a_training_that_stopped_early_is_named(recipe):
+    with pytest.raises(DataError, match=r"run/half.pth: never written: the training ended before half .*--budgets"):
+        load_model(recipe / "exp/run", "half.pth")

@@ -165,6 +165,7 @@ class Cluster(Launcher):
     system = "the scheduler"
     submits = cancels = "true"  # programs that must be here
     task_variable = ""  # where a task finds its number
+    absent = "gone"  # what a task is that the scheduler does not know: "gone" is submitted again
 
     def __init__(self, options):
         super().__init__(options)
@@ -271,7 +272,7 @@ class Cluster(Launcher):
             self.say(f"{self.system} answers again")
         self.silent = False
         for job in jobs:
-            self.settle(job, *states.get(job.id, ("gone", "")))
+            self.settle(job, *states.get(job.id, (self.absent, "")))
 
     def settle(self, job, state, note):
         """Take over what the scheduler says of a job, if its log agrees."""

@@ -229,7 +229,7 @@ class Progress:
 def cut(text, columns):
     """The beginning of a line that fits; a letter of Hangul takes two columns."""
     ends = itertools.accumulate(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-    return "".join(letter for letter, end in zip(text, ends) if end <= columns)
+    return "".join(letter for letter, end in zip(text, ends, strict=True) if end <= columns)
 
 
 def catch_signals():

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from jobs import Launcher, UsageError, main  # noqa: E402
+from jobs import Launcher, UsageError, main
 
 GRACE_SECONDS = 5.0
 
@@ -27,7 +27,7 @@ class Process:
     def __init__(self, job, environment):
         self.start = time.time()
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        self.stream = open(job.log, "wb")
+        self.stream = open(job.log, "wb")  # noqa: SIM115 (open as long as the job)
         self.write(f"# command: {shlex.join(job.command)}")
         self.write(f"# host: {platform.node()}")
         self.write(f"# started: {time.strftime('%Y-%m-%d %H:%M:%S')}")

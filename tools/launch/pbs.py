@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from cluster import Cluster, Silent  # noqa: E402
-from jobs import main  # noqa: E402
+from cluster import Cluster, Silent
+from jobs import main
 
 NO_HISTORY = "not configured to maintain job history"
 UNKNOWN_JOB = "Unknown Job Id"

@@ -15,8 +15,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from cluster import Cluster, Silent  # noqa: E402
-from jobs import main  # noqa: E402
+from cluster import Cluster, Silent
+from jobs import main
 
 RESCHEDULED = "25"  # qacct's `failed` of a run that was put back into the queue
 
@@ -28,6 +28,7 @@ class GridEngine(Cluster):
     system = "Grid Engine"
     cancels = "qdel"
     task_variable = "SGE_TASK_ID"
+    absent = "deleted"  # the master keeps its jobs on disk, and accounts for those that ran
 
     def array_words(self, jobs):
         words = ["-terse", "-S", "/bin/bash", "-r", "y", "-j", "y", "-o", "/dev/null"]
@@ -80,7 +81,7 @@ def account_states(text):
     states = {}
     for block in re.split(r"^=+$", text, flags=re.MULTILINE):
         account = dict(re.findall(r"^(\w+) +(.*?) *$", block, flags=re.MULTILINE))
-        failed = account.get("failed", "0")
+        failed = " ".join(account.get("failed", "0").split())
         if "jobnumber" not in account or failed.split()[0] == RESCHEDULED:
             continue
         task = account["taskid"] if account.get("taskid", "undefined") != "undefined" else "1"

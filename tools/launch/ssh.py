@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from cluster import footer_status, open_log, read_conf, script  # noqa: E402
-from jobs import Launcher, UsageError, main  # noqa: E402
+from cluster import footer_status, open_log, read_conf, script
+from jobs import Launcher, UsageError, main
 
 GRACE_SECONDS = 5.0
 CONNECTION_LOST = 255

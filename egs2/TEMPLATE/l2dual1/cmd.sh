@@ -4,7 +4,7 @@
 #   cmd_backend=local    this machine (tools/launch/local.py)
 #   cmd_backend=slurm    a Slurm cluster, with the options of conf/cluster/slurm.conf
 #   cmd_backend=sge      Grid Engine, conf/cluster/sge.conf
-#   cmd_backend=pbs      OpenPBS or PBS Professional, conf/cluster/pbs.conf
+#   cmd_backend=pbs      OpenPBS or PBS Professional, conf/cluster/pbs.conf; untested
 #   cmd_backend=ssh      the machines of conf/cluster/ssh.conf
 #
 # A launcher is called as

@@ -5,7 +5,7 @@ from pathlib import Path
 from l2dual.errors import DataError
 
 
-def read_table(path: Path, remedy: str) -> dict[str, str]:
+def read_keyed(path: Path, remedy: str) -> dict[str, str]:
     """Return the value of each key; ``remedy`` says what to do where the file is not right.
 
     Raises:

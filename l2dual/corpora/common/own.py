@@ -105,7 +105,7 @@ def check_text(name: str, text: str, request: Request) -> Iterator[str]:
         yield f"{name} is '{text}', an error of Excel's; write the text"
     elif "\ufffd" in text:
         yield f"{name} has damaged characters (\ufffd); save the table as UTF-8 again"
-    elif name != "meaning" and in_phones(request):
+    elif name != "meaning" and request.surface_unit == "phone":
         for symbol in text.split():
             if plain_phone(symbol) not in PHONES and symbol != ERROR:
                 yield (
@@ -128,7 +128,7 @@ def make(entry: Entry, request: Request) -> Utterance:
     speaker, name = safe(row["speaker"]), safe(row["id"])
     texts = {}
     for text in TEXTS:
-        phones = in_phones(request) and text != "meaning"
+        phones = request.surface_unit == "phone" and text != "meaning"
         written = row.get(text)
         texts[text] = written and (arpabet(written) if phones else plain(written))
     return Utterance(
@@ -147,10 +147,6 @@ def safe(name: str) -> str:
     """A name as a data directory can hold it: spaces become ``_``, other signs ``=`` and a number."""
     name = re.sub(r"\s+", "_", disk.whole(name).strip())
     return re.sub(r"[^\w.+@=-]|^\.", lambda sign: f"={ord(sign[0]):X}=", name)
-
-
-def in_phones(request: Request) -> bool:
-    return (request.language, request.convention) == ("en", "pronounced")
 
 
 def arpabet(text: str) -> str:
@@ -231,10 +227,9 @@ def finish(
     if any(u.surface is not None and u.canonical is None for u in utterances):
         utterances, faults = add_canonical(utterances, request)
         refuse(faults, source)
-        unit = "phone" if in_phones(request) else "char"
         heard = request.convention == "heard"
         compared = "the meaning" if heard else "the standard pronunciation"
-        edits.refuse_implausible(utterances, unit, source, compared)
+        edits.refuse_implausible(utterances, request.surface_unit, source, compared)
     try:
         utterances, facts = splits.settle(utterances, request.seed)
     except DataError as error:
@@ -262,7 +257,7 @@ def due(meaning: str, surface: str, request: Request) -> str:
     if request.convention == "heard":
         return meaning
     form = pronunciation(request.language).nearest(meaning, surface)
-    return arpabet(form) if in_phones(request) else form
+    return arpabet(form) if request.surface_unit == "phone" else form
 
 
 def refuse(faults: list[str], source: Path) -> None:

@@ -40,7 +40,7 @@ SAVE = "save it as 'CSV UTF-8'"
 
 
 @dataclass(frozen=True)
-class Row:
+class SheetRow:
     """One row: its line, and its values by our names, or why it has none."""
 
     line: int
@@ -57,7 +57,7 @@ class Sheet:
     separator: str
     columns: dict[str, str]
     ignored: list[str]
-    rows: list[Row]
+    rows: list[SheetRow]
     notes: list[str] = field(default_factory=list)
 
 
@@ -86,7 +86,7 @@ def read(path: Path, language: str = "en", columns: Mapping[str, str] | None = N
     rows, quotes = [], []
     for line, cells, joined in records[1:]:
         if isinstance(cells, str):
-            rows.append(Row(line, {}, cells))
+            rows.append(SheetRow(line, {}, cells))
         elif any(clean(cell) for cell in cells):
             rows.append(make_row(line, cells, places, len(header)))
             if joined:
@@ -101,7 +101,7 @@ def read(path: Path, language: str = "en", columns: Mapping[str, str] | None = N
         place = places.pop(name)
         notes.append(f"column '{header[place]}' is empty: ignored")
     used = {name: header[place] for name, place in places.items()}
-    rows = [Row(r.line, {n: v for n, v in r.values.items() if n in used}, r.fault) for r in rows]
+    rows = [SheetRow(r.line, {n: v for n, v in r.values.items() if n in used}, r.fault) for r in rows]
     return Sheet(path, encoding, separator, used, [header[i] for i in extra], rows, notes)
 
 
@@ -258,16 +258,16 @@ def find_columns(
     return places, extra
 
 
-def make_row(line: int, cells: list[str], places: dict[str, int], width: int) -> Row:
+def make_row(line: int, cells: list[str], places: dict[str, int], width: int) -> SheetRow:
     """A row by our names; empty values at its end may be missing or too many."""
     if any(clean(cell) for cell in cells[width:]):
         fault = f"{len(cells)} values for {width} columns; quote values that hold the separator"
-        return Row(line, {}, fault)
+        return SheetRow(line, {}, fault)
     cells = cells + [""] * (width - len(cells))
     values = {name: clean(cells[place]) for name, place in places.items()}
     if "audio" in places:  # a file's name may have two spaces
         values["audio"] = cells[places["audio"]].strip()
-    return Row(line, values)
+    return SheetRow(line, values)
 
 
 def clean(cell: str) -> str:

@@ -8,16 +8,19 @@ Korean; any voice says any phonemes, with an accent. docs/simulator.md says how 
 
 import hashlib
 import json
+import os
 import re
 from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
 
+import l2dual
 from l2dual.errors import UsageError
 from l2dual.simulate.ipa import ipa
 
-FOLDER = Path(__file__).parents[2] / ".tools" / "kokoro"
+CHECKOUT = Path(l2dual.__file__).parents[1]
+FOLDER = Path(os.environ.get("L2DUAL_KOKORO") or CHECKOUT / ".tools" / "kokoro")
 RATE = 24000
 MAX_SYMBOLS = 509  # of an utterance: the rows of a voice, the first one for none
 WORDS_PER_MINUTE = 190  # at which espeak-ng takes as long as this at speed 1, in both languages
@@ -117,7 +120,10 @@ def _style(voice: str) -> np.ndarray:
 
 def _file(name: str) -> Path:
     if not (FOLDER / name).exists():
-        raise UsageError(f"Kokoro is missing ({FOLDER / name}): run python tools/get_kokoro.py")
+        raise UsageError(
+            f"Kokoro is missing ({FOLDER / name}): run python tools/get_kokoro.py of the checkout,"
+            " and let L2DUAL_KOKORO name another folder that it lies in"
+        )
     return FOLDER / name
 
 

@@ -1,12 +1,5 @@
-"""The divergence at each severity, beside the paper's Table 1.
+"""The divergence at each severity of simulated learners, beside the paper's Table 1."""
 
-    python -m l2dual.bin.show_severity
-
-Simulates the texts of conf/simulate/measure.yaml at every severity (some minutes). Writes the
-table into docs/simulator.md and the plot docs/severity.svg. Run it after l2dual.bin.fit_severity.
-"""
-
-import argparse
 import re
 from pathlib import Path
 
@@ -14,42 +7,31 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
-from l2dual.data.divergence import BINS, PAPER  # noqa: E402
-from l2dual.errors import run  # noqa: E402
-from l2dual.files import atomic_write, read_yaml  # noqa: E402
-from l2dual.report.plots import STYLE  # noqa: E402
-from l2dual.simulate import MODULES, engines  # noqa: E402
-from l2dual.simulate.fit import obtained  # noqa: E402
-from l2dual.simulate.learners import ERRORS  # noqa: E402
-from l2dual.simulate.severity import SETTINGS, load_severity  # noqa: E402
+from l2dual.data.divergence import BINS, PAPER
+from l2dual.files import atomic_write
+from l2dual.report.plots import STYLE
+from l2dual.simulate import MODULES
+from l2dual.simulate.severity import SETTINGS
 
-PRESET = Path("conf/simulate/measure.yaml")
 PAGE, PLOT = Path("docs/simulator.md"), Path("docs/severity.svg")
 PLACE = re.compile(r"(?<=<!-- severity -->\n).*?(?=<!-- end -->)", re.DOTALL)
 COLOURS = ("#dbe9f4", "#8fbbd9", "#3182bd", "#08306b")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--engine", default="espeak", choices=engines.ENGINES)
-    engine = parser.parse_args().engine
-    preset = read_yaml(PRESET)
-    found = {
-        (language, errors, severity): obtained(
-            language, engine, preset, load_severity(language, engine, severity), errors
-        )
-        for language in sorted(MODULES)
-        for errors in ERRORS
-        for severity in SETTINGS
-    }
+def publish(found: dict) -> str:
+    """Write table and plot to the documentation; ``found`` as `fit.at_each_severity` gives it.
+
+    Returns:
+        The table.
+    """
     text = table(found)
     page = PLACE.sub(lambda _: text, PAGE.read_text(encoding="utf-8"))
     with atomic_write(PAGE) as stream:
         stream.write(page)
     plot(found, PLOT)
-    print(text)
+    return text
 
 
 def table(found: dict) -> str:
@@ -94,7 +76,3 @@ def plot(found: dict, path: Path) -> None:
         )
         figure.savefig(path, metadata={"Date": None})
         plt.close(figure)
-
-
-if __name__ == "__main__":
-    run(main)

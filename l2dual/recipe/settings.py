@@ -1,0 +1,376 @@
+"""The variables of a recipe's stages, as bash: what its options say, and what follows from them.
+
+eval "$(python -m l2dual.recipe.settings start --language en OPTION...)"      before stage 1
+eval "$(python -m l2dual.recipe.settings prepared --language en OPTION...)"   after stage 1
+"""
+
+import itertools
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from l2dual.corpora import CORPORA, facts
+from l2dual.errors import UsageError, run
+from l2dual.files import atomic_write, read_yaml
+from l2dual.recipe import studies
+from l2dual.recipe.definition import (
+    SIMULATED,
+    Definition,
+    clean,
+    conf,
+    data_tag,
+    differences,
+    digest,
+    dump_tag,
+    format_tag,
+    stem,
+)
+from l2dual.recipe.options import GROUPS, OPTIONS, asks_for_help, bash_help, parse
+from l2dual.recipe.studies import Study
+from l2dual.systems import OUTPUTS, read_system
+
+SPLITS = ("train", "valid", "test")
+RUN = re.compile(r"(\w[\w-]*)\.seed(\d+)")  # the name of a run: system, seed
+OF_DATA = [option.name for option in GROUPS["data"] if option.defines] + ["simulated"]
+SUFFIXES = {"whole": "", "half": "_half"}  # of what is made with the checkpoint of a budget
+PASSED = [  # options that the stages use as they are
+    "stage", "stop_stage", "expdir", "corpus", "speed_factors", "audio_format", "fs", "min_seconds", "max_seconds",
+    "nbpe", "nj", "num_threads", "ngpu", "num_nodes", "test_data", "train_args",
+]  # fmt: skip
+
+
+def main() -> None:
+    mode, *arguments = sys.argv[1:]
+    if asks_for_help(arguments):
+        print(bash_help())
+        return
+    given = parse(arguments)
+    study = studies.choose(given, given.pop("language"))
+    check(study)
+    stages = Stages(study)
+    variables = stages.variables()
+    if mode == "start":
+        check_gpus(study.options)
+        studies.record(study, os.environ.get("L2DUAL_COMMAND", "./run.sh"))
+        record_data(stages.data.name, study.definition)
+    print(bash(variables))
+
+
+def bash(variables: Mapping[str, object]) -> str:
+    """Assignments: of text, of arrays (lists) and of associative arrays (mappings)."""
+    lines = []
+    for name, value in variables.items():
+        if isinstance(value, Mapping):
+            items = " ".join(f"[{shlex.quote(key)}]={shlex.quote(str(item))}" for key, item in value.items())
+            lines.append(f"declare -gA {name}=({items})")
+        elif isinstance(value, list):
+            lines.append(f"{name}=({' '.join(shlex.quote(str(item)) for item in value)})")
+        else:
+            lines.append(f"{name}={shlex.quote(str(value))}")
+    return "\n".join(lines)
+
+
+# Checks --------------------------------------------------------------------------------------------
+def check(study: Study) -> None:
+    """Refuse options that do not fit together, before anything is made.
+
+    Raises:
+        UsageError: names the option, and what to do.
+    """
+    options = study.options
+    first, last = int(options["stage"]), int(options["stop_stage"])
+    if not 1 <= first <= last <= 12:
+        raise UsageError(f"stages are 1 to 12, not {first} to {last}")
+    if options["num_nodes"] != "1" and not os.environ.get("cuda_cmd", "").startswith("slurm.py"):
+        raise UsageError(f"--num_nodes {options['num_nodes']} needs Slurm: set cmd_backend=slurm in cmd.sh")
+    _check_corpus(options)
+    for name in ("prompts", "field_map", "decode_config"):
+        named = name == "field_map" and "/" not in options[name] and "." not in options[name]
+        if options[name] and not named and not Path(options[name]).is_file():
+            raise UsageError(f"--{name} {options[name]}: no such file (relative to {Path.cwd()})")
+    if options["cache_features"] == "true" and study.definition["model"].get("frontend") != "pretrained":
+        raise UsageError(
+            "--cache_features true needs a train_config with frontend: pretrained, as conf/train/whisper_base.yaml"
+        )
+    if not options["systems"].split() or not options["seeds"].split():
+        raise UsageError("name at least one system (--systems) and one seed (--seeds)")
+    for system in options["systems"].split():
+        if not conf("systems", system).is_file():
+            there = sorted(
+                {path.stem for folder in ("conf", "../../conf") for path in Path(folder, "systems").glob("*.yaml")}
+            )
+            raise UsageError(f"no system {system}: there are {' '.join(there)}")
+    if options["test_data"]:
+        _check_test_data(study)
+
+
+def _check_corpus(options: Mapping[str, str]) -> None:
+    corpus, db = options["corpus"], options["db"]
+    takes = facts(corpus).options
+    for name in ("columns", "canonical", "allow_pipes", "field_map", "severity", "errors", "engine", "prompts"):
+        if options[name] != OPTIONS[name].default and name not in takes:
+            takers = " or ".join(other for other in CORPORA if name in facts(other).options)
+            raise UsageError(f"--{name} is for --corpus {takers}, not {corpus}")
+    if corpus != "simulated" and not db:
+        raise UsageError(f"no path of {corpus}: give --db, or set {corpus.upper()} in db.sh")
+    if corpus != "simulated" and not Path(db).exists():
+        raise UsageError(f"{db}: no such file or directory: check --db (relative to {Path.cwd()})")
+
+
+def _check_test_data(study: Study) -> None:
+    data, options = Path(study.options["test_data"]), study.options
+    if data.parent != Path("dump") or options["test_data"].startswith("."):
+        raise UsageError(f"--test_data is a directory of dump, as dump/TAG, not {options['test_data']}")
+    if options["cache_features"] == "true":
+        raise UsageError("--test_data is not for cached features (--cache_features false)")
+    if int(options["stage"]) < 9:
+        raise UsageError("--test_data tests what is trained: train without it, then add --stage 9")
+    info = data / "test/corpus.yaml"
+    if not info.is_file():
+        raise UsageError(f"{data}/test: not found: prepare that data with --stop_stage 4")
+    wanted = {
+        "language": study.language,
+        "convention": study.definition["surface_convention"],
+        "sampling_rate": int(options["fs"]),
+    }
+    content = read_yaml(info)
+    for key, value in wanted.items():
+        if content.get(key) != value:
+            raise UsageError(f"{info}: lacks '{key}: {value}', which the systems were trained on: prepare data with it")
+
+
+def check_gpus(options: Mapping[str, str]) -> None:
+    """Refuse GPUs that this machine has not, where jobs that need them run on it.
+
+    Raises:
+        UsageError: too few.
+    """
+    first, last = int(options["stage"]), int(options["stop_stage"])
+    asked = []
+    if first <= 9 and last >= 7:
+        asked.append(("ngpu", options["ngpu"], "cuda_cmd"))
+    if first <= 9 <= last and options["gpu_inference"] == "true":
+        asked.append(("gpu_inference", "1", "decode_cmd"))
+    for name, count, launcher in asked:
+        if count == "0" or not os.environ.get(launcher, "").startswith("local.py"):
+            continue
+        command = ["local.py", "--gpu", count, "/dev/null", "true"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise UsageError(f"--{name} {options[name]}: {done.stderr.strip().rpartition(': ')[2]}")
+
+
+# Variables -----------------------------------------------------------------------------------------
+class Stages:
+    """What the stages of a study read and write, by the names that l2dual.sh has for it."""
+
+    def __init__(self, study: Study):
+        self.study, self.options, self.definition = study, study.options, study.definition
+        self.data = Path("data", data_name(study.definition))
+        formatted = format_tag(self.definition, self.data.name)
+        self.formatted = Path("dump", formatted, "formatted")
+        self.dump = Path("dump", dump_tag(self.definition, formatted))
+        self.systems = {name: read_system(conf("systems", name)) for name in self.options["systems"].split()}
+        self.splits = [s for s in SPLITS if not self.data.exists() or _has_lines(self.data / s / "wav.scp")]
+        self.texts = self._texts()
+
+    def variables(self) -> dict[str, object]:
+        """All of them."""
+        return {
+            "said": self.study.said,
+            "language": self.study.language,
+            "exp": self.study.directory,
+            "data": self.data,
+            "formatted": self.formatted,
+            "dump": self.dump,
+            "splits": self.splits,
+            "texts": self.texts,
+            **{name: self.options[name] for name in PASSED},
+            "skip_stages": self.options["skip_stages"].split(),
+            **self._preparation(),
+            **self._training(),
+            **self._decoding(),
+        }
+
+    def _texts(self) -> list[str]:
+        """The outputs that the corpus has texts for; UsageError if a system needs another to train on."""
+        corpus = self.options["corpus"]
+        infos = [read_yaml(path) for path in sorted(self.data.glob("*/corpus.yaml"))]
+        lacking = [output for output in OUTPUTS if any(info.get(output) == "none" for info in infos)]
+        if not infos and facts(corpus).surface == "none" and self.options["assume_surface"] == "false":
+            lacking = ["surface"]
+        remedies = {
+            "meaning": "use --systems so_surface",
+            "surface": "use --systems so_meaning, or --assume_surface true, which assumes no errors",
+        }
+        if "train" not in self.splits:
+            if int(self.options["stop_stage"]) > 4:
+                raise UsageError(
+                    f"{self.data}: has no training data: prepare it with --stop_stage 4; to decode it with trained "
+                    f"systems, run with their options, --stage 9 and --test_data {self.dump}"
+                )
+            return list(OUTPUTS)
+        for name, system in self.systems.items():
+            for output in system.outputs:
+                if output in lacking:
+                    raise UsageError(
+                        f"corpus {corpus} does not provide a {output}, which {name} needs: {remedies[output]}"
+                    )
+        return [output for output in OUTPUTS if output not in lacking]
+
+    def _preparation(self) -> dict[str, object]:
+        """Stages 1 to 7."""
+        options, root = self.options, os.environ.get("L2DUAL_ROOT", "../..")
+        simulated = options["corpus"] == "simulated"
+        db = conf("simulate", options["simulate"]) if simulated else options["db"]
+        prepare = ["--corpus", options["corpus"], "--language", self.study.language, "--db", db]
+        prepare += ["--convention", self.definition["surface_convention"], "--seed", options["data_seed"]]
+        for name in ("assume_surface", "columns", "canonical", "allow_pipes", "field_map", *SIMULATED[1:]):
+            if options[name] != OPTIONS[name].default:
+                prepare += [f"--{name}", options[name]]
+        inputs = [f"{root}/l2dual/corpora/{options['corpus']}.py"]
+        if simulated:
+            inputs += [db, f"{root}/l2dual/text", f"{root}/l2dual/simulate"]
+        else:
+            inputs += [f"listing:{db}", f"{root}/l2dual/corpora/common/splits.py"]
+            inputs += [f"{root}/l2dual/text"] * (options["assume_surface"] == "true")
+        inputs += [options[name] for name in ("prompts", "field_map") if os.path.isfile(options[name])]
+        speeds = clean(options["speed_factors"])
+        frames = options["frames_per_second"]
+        return {
+            "prepare": prepare,
+            "prepare_inputs": inputs,
+            "perturbed": f"{self.data}_sp{speeds}" if speeds else "",
+            "pipes": ["--allow_pipes", "true"] if options["allow_pipes"] == "true" else [],
+            "frames": ["--frames_per_second", frames] if frames else ["--train_config", self.train_config],
+            "left_out": ["--leave_out_l1", options["leave_out_l1"]] if options["leave_out_l1"] else [],
+            "joint": self.definition["token_joint"],
+            "tokens": {output: self.dump / "tokens" / self._token_name(output) for output in OUTPUTS},
+            "token_types": {output: self.definition[f"{output}_token_type"] for output in OUTPUTS},
+        }
+
+    def _token_name(self, output: str) -> str:
+        kind = self.definition[f"{output}_token_type"]
+        kind += self.options["nbpe"] if kind == "bpe" else ""
+        return f"joint_{kind}" if self.definition["token_joint"] == "true" else f"{output}_{kind}"
+
+    @property
+    def train_config(self) -> Path:
+        """The training configuration, with --train_args."""
+        changed = self.study.directory / "train.yaml"
+        return changed if self.options["train_args"] else Path(self.definition["train_config"])
+
+    def _cached(self) -> dict[str, object]:
+        """The input of the models: audio, or the states of a frozen front-end that are kept."""
+        if self.options["cache_features"] == "false":
+            return {"feats": self.dump, "cached_splits": [], "frontend_conf": "", "weights": ""}
+        front = self.definition["model"].get("frontend_conf") or {}
+        kept = json.dumps({key: value for key, value in front.items() if key != "stack"}, ensure_ascii=False)
+        weights = str(front.get("path", ""))
+        feats = self.dump / f"cached_{stem(weights)}_{digest(kept)}"
+        return {"feats": feats, "cached_splits": list(SPLITS), "frontend_conf": kept, "weights": weights}
+
+    def _training(self) -> dict[str, object]:
+        """Stages 7 and 8."""
+        exp, options = self.study.directory, self.options
+        asked = [(int(seed), name) for seed in options["seeds"].split() for name in options["systems"].split()]
+        runs = [exp / f"{name}.seed{seed}" for seed, name in asked]
+        for one in runs:
+            if runs.count(one) > 1:
+                raise UsageError(f"--systems and --seeds name {one} twice")
+        found = {path.parent for path in exp.glob(f"{studies.RUNS}/trained") if RUN.fullmatch(path.parent.name)}
+        return {
+            **self._cached(),
+            "train_config": self.train_config,
+            "stats": exp / "stats",
+            # two decoders first, so that no core waits at the end
+            "runs": sorted(runs, key=lambda one: self.systems[_split(one)[0]].single),
+            "system_files": {name: conf("systems", name) for name in self.systems},
+            "halves": runs if "half" in options["budgets"].split() else [],
+            "trained": sorted({*runs, *found}, key=self._place),  # also those of earlier calls
+        }
+
+    def _place(self, directory: Path) -> tuple:
+        name, seed = _split(directory)
+        file = conf("systems", name)
+        return seed, read_system(file).place if file.is_file() else (True, 0, name)
+
+    def _decoding(self) -> dict[str, object]:
+        """Stages 9 to 12."""
+        exp, options = self.study.directory, self.options
+        config = Path(options["decode_config"] or conf("", "decode"))
+        cached = Path(self._cached()["feats"])
+        decoded, results, test, feats = stem(str(config)), exp, self.dump / "test", cached / "test"
+        if options["test_data"]:
+            test = feats = Path(options["test_data"], "test")
+            results = exp / f"on_{test.parent.name}"
+            decoded = {budget: f"{decoded}{suffix}_{results.name}" for budget, suffix in SUFFIXES.items()}
+        else:
+            decoded = {budget: f"{decoded}{suffix}" for budget, suffix in SUFFIXES.items()}
+        gpu = options["gpu_inference"] or str(options["ngpu"] != "0").lower()
+        return {
+            "decode_config": config,
+            "decoded": decoded,
+            "results": results,
+            "log": results / "log",
+            "test_set": test,
+            "test_feats": feats,
+            "budgets": list(dict.fromkeys(options["budgets"].split())),
+            "suffixes": SUFFIXES,
+            "analyses": [] if options["test_data"] else self._analyses(),
+            "fit_on": {"retrained": "train", "probes": "valid"},
+            "decode_gpu": int(gpu == "true"),
+            "decode_jobs": ["--max_jobs", options["inference_nj"]] if options["inference_nj"] else [],
+        }
+
+    def _analyses(self) -> list[str]:
+        """Of stage 11, the long ones first."""
+        two_outputs = ["probes", "decoders", "subspaces"] if "surface" in self.texts else []
+        return ["retrained"] * (self.options["retrained"] == "true") + two_outputs + ["cka", "gradients"]
+
+
+def data_name(definition: Definition) -> str:
+    """The data's tag: of several data with one tag, the second has _2, and so on."""
+    tag = name = data_tag(definition)
+    for number in itertools.count(2):
+        record = _data_record(name)
+        if not record.is_file() or not differences(read_yaml(record), _data_part(definition)):
+            break
+        name = f"{tag}_{number}"
+    return name
+
+
+def record_data(name: str, definition: Definition) -> None:
+    """Keep what data are, beside them."""
+    if not _data_record(name).is_file():
+        with atomic_write(_data_record(name)) as stream:
+            yaml.safe_dump(_data_part(definition), stream, allow_unicode=True, sort_keys=False)
+
+
+def _data_record(name: str) -> Path:
+    return Path("data", f".{name}.yaml")
+
+
+def _data_part(definition: Definition) -> Definition:
+    return {name: definition[name] for name in OF_DATA if name in definition}
+
+
+def _split(directory: Path) -> tuple[str, int]:
+    """The system and the seed of a run, by its directory's name."""
+    name, _, seed = directory.name.rpartition(".seed")
+    return name, int(seed)
+
+
+def _has_lines(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,290 @@
+"""Studies: what a call names, what is refused, and that unlike data never share a directory."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from l2dual.errors import UsageError
+from l2dual.recipe import definition, settings
+from l2dual.recipe.index import index
+from l2dual.recipe.options import GROUPS, parse
+from l2dual.recipe.settings import Stages, bash, check, data_name, record_data
+from l2dual.recipe.studies import choose, record
+from tests.checkout import ROOT
+
+DOUBLE = {"base": "tiny", "severity": "double"}
+
+
+@pytest.fixture(autouse=True)
+def recipe(tmp_path, monkeypatch) -> Path:
+    """The directory of an English recipe, which the tests run in."""
+    here = tmp_path / "egs2/l2_en"
+    here.mkdir(parents=True)
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    (here / "studies").symlink_to(ROOT / "egs2/l2_en/studies")
+    monkeypatch.chdir(here)
+    for name in ("my.csv", "other/my.csv", "words.txt", "map.yaml"):
+        (here / name).parent.mkdir(exist_ok=True)
+        (here / name).write_text("x\n")
+    return here
+
+
+def call(*words: str):
+    return choose(parse(words), "en")
+
+
+def made(study, run: str = "do.seed1") -> None:
+    """As if a run of the study had been trained."""
+    record(study, "./run.sh")
+    record_data(data_name(study.definition), study.definition)
+    (study.directory / run).mkdir(exist_ok=True)
+
+
+@pytest.mark.parametrize(
+    "words, name",
+    [
+        ("", "mini"),
+        ("--study tiny", "tiny"),
+        ("--preset measure", "measure"),
+        ("--severity paper --seeds 2 --nj 7 --stage 9", "mini"),
+        ("--severity double", "mini_double"),
+        ("--preset measure --severity double", "measure_double"),
+        ("--surface_convention pronounced", "mini_pronounced"),
+        ("--base measure --surface_convention pronounced", "measure_pronounced"),
+        ("--max_seconds 12", "mini_max_seconds12"),
+        ("--corpus table --db my.csv", "table_my"),
+        ("--corpus table --db my.csv --columns a=b", f"table_my_columns-{definition.digest('a=b')}"),
+        ("--corpus speechocean762 --db other", "speechocean762_real"),
+        ("--corpus l2arctic --db other", "l2arctic"),
+        ("--leave_out_l1 korean", "mini_without-korean"),
+        ("--base measure --train_config transformer", "measure_transformer"),
+        ("--train_config ../../conf/train/mini.yaml", "mini"),
+        ("--meaning_token_type word", "mini_meaning-word"),
+        ("--speed_factors '0.9 1.1'", "mini_sp0.9-1.1"),
+    ],
+)
+def test_a_call_makes_a_study_whose_name_says_what_differs(words, name):
+    if name == "measure_pronounced":  # the options of a file's study are that study
+        assert not definition.differences(call(*words.split()).definition, call("--study", name).definition)
+    study = call(*shlex.split(words))
+    assert study.name == name and study.said.startswith(f"study {name} (exp/{name})")
+
+
+def test_every_setting_of_data_has_directories_of_its_own():
+    other = {
+        "corpus": "table", "columns": "a=b", "canonical": "dictionary", "assume_surface": "true", "simulate": "measure",
+        "severity": "half", "errors": "random", "engine": "kokoro", "prompts": "words.txt", "data_seed": "2",
+        "surface_convention": "pronounced", "speed_factors": "0.9 1.0", "audio_format": "wav", "fs": "8000",
+        "min_seconds": "1", "max_seconds": "12", "leave_out_l1": "korean", "frames_per_second": "50",
+        "field_map": "educational",
+    }  # fmt: skip
+    options = [o.name for group in ("data", "audio") for o in GROUPS[group] if o.defines and o.name != "db"]
+    assert set(options) == set(other)
+    start = call().definition
+    places = {Stages(call()).dump}
+    for name in options:
+        changed = start | {name: other[name]}
+        places.add(Path("dump", definition.dump_tag(changed, definition.format_tag(changed, data_name(changed)))))
+    for config in ("whisper_base", "whisper_finetune", "ssl"):  # which give other numbers of frames
+        places.add(Stages(call("--train_config", config)).dump)
+    assert len(places) == 1 + len(options) + 3 and Path("dump/simulated_mini_heard") in places
+    assert Stages(call("--train_config", "transformer")).dump == Path("dump/simulated_mini_heard")
+
+
+def test_data_of_two_files_with_one_name_lie_apart():
+    one, two = (call("--study", name, "--corpus", "table", "--db", f"{place}my.csv") for name, place in
+                (("one", ""), ("two", "other/")))  # fmt: skip
+    made(one)
+    assert data_name(one.definition) == "table_heard_my" and data_name(two.definition) == "table_heard_my_2"
+    made(two)
+    assert data_name(one.definition) == "table_heard_my" and data_name(two.definition) == "table_heard_my_2"
+
+
+@pytest.mark.parametrize(
+    "words, fault",
+    [
+        (
+            "--study tiny --severity double",
+            "study tiny is another: severity is paper, not double: give them with --base",
+        ),
+        ("--study tiny --train_args=--max_epoch=9", "study tiny is another: model.max_epoch is 2, not 9"),
+        ("--study tinny", "no study 'tinny': did you mean tiny? There are measure, measure_pronounced, mini,"),
+        ("--study tinny --seeds 2", "A new name needs an option of data or training"),
+        ("--preset huge", "no study 'huge': did you mean"),
+        ("--study a/b --severity double", "--study 'a/b' can be no directory"),
+        ("--corpus pansori", "corpus pansori is in ko: run it in egs2/l2_ko"),
+        ("--corpus l2arctic --surface_convention heard", "provides its surface as pronounced, not heard"),
+        ("--token_joint true --meaning_token_type bpe", "needs one token type: surface is char, meaning bpe"),
+        ("--train_config no.yaml", "no.yaml: no such file"),
+        ("--corpus nothing", "no corpus 'nothing'"),
+    ],
+)
+def test_what_is_no_study_is_refused(words, fault):
+    with pytest.raises(UsageError) as error:
+        call(*words.split())
+    assert fault in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "words, fault",
+    [
+        ("--stage 0", "stages are 1 to 12, not 0 to 12"),
+        ("--stage 9 --stop_stage 8", "stages are 1 to 12, not 9 to 8"),
+        ("--num_nodes 2", "--num_nodes 2 needs Slurm"),
+        ("--columns meaning=Text", "--columns is for --corpus table, not simulated"),
+        ("--canonical dictionary", "--canonical is for --corpus kaldi or table, not simulated"),
+        ("--allow_pipes true", "--allow_pipes is for --corpus kaldi, not simulated"),
+        ("--corpus table --db my.csv --severity double", "--severity is for --corpus simulated, not table"),
+        ("--corpus table", "no path of table: give --db, or set TABLE in db.sh"),
+        ("--corpus speechocean762 --db /nowhere", "/nowhere: no such file or directory: check --db"),
+        ("--prompts no.txt", "--prompts no.txt: no such file"),
+        ("--decode_config no.yaml", "--decode_config no.yaml: no such file"),
+        ("--cache_features true", "needs a train_config with frontend: pretrained"),
+        ("--systems so_surfaces", "no system so_surfaces: there are do do_ctc"),
+        ("--test_data dump/x --stage 9", "dump/x/test: not found: prepare that data with --stop_stage 4"),
+        ("--test_data ./dump/x --stage 9", "is a directory of dump"),
+        ("--test_data dump/x", "then add --stage 9"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused_at_once(words, fault):
+    with pytest.raises(UsageError) as error:
+        check(call(*words.split()))
+    assert fault in str(error.value)
+
+
+def test_no_system_no_seed_and_one_twice():
+    for given, fault in (({"seeds": ""}, "one seed"), ({"systems": " "}, "one system")):
+        with pytest.raises(UsageError, match=fault):
+            check(choose(given, "en"))
+    with pytest.raises(UsageError, match="name exp/mini/so_surface.seed1 twice"):
+        Stages(choose({"seeds": "1 1"}, "en")).variables()
+
+
+def test_a_study_stays_what_it_is_once_it_has_runs(recipe):
+    conf = recipe / "conf/train"
+    conf.mkdir(parents=True)
+    config = yaml.safe_load((ROOT / "conf/train/tiny.yaml").read_text())
+    (conf / "tiny.yaml").write_text(yaml.safe_dump(config))
+    first = call("--study", "tiny")
+    record(first, "./run.sh")
+    (conf / "tiny.yaml").write_text(yaml.safe_dump(config | {"max_epoch": 7}))
+    made(call("--study", "tiny"))  # nothing was trained
+    assert yaml.safe_load((first.directory / "study.yaml").read_text())["definition"]["model"]["max_epoch"] == 7
+    (conf / "tiny.yaml").write_text(f"# {config}\n" + yaml.safe_dump(config | {"max_epoch": 7}))
+    call("--study", "tiny")  # a comment changes nothing
+    (conf / "tiny.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(UsageError, match="model.max_epoch is 7, not 2: restore that, or give this one a new name"):
+        call("--study", "tiny")
+
+
+def test_a_study_that_options_made_goes_on_by_its_name():
+    made(choose(DOUBLE | {"systems": "do_paper", "seeds": "4"}, "en"))
+    again = call("--study", "tiny_double", "--stage", "9")
+    assert again.options["severity"] == "double" and again.options["simulate"] == "tiny"
+    assert Stages(again).variables()["runs"] == [Path("exp/tiny_double/do_paper.seed4")]
+    assert call("--base", "tiny_double", "--errors", "random").name == "tiny_double_random"
+    with pytest.raises(UsageError, match="study tiny_double is another: severity is double, not half"):
+        call("--study", "tiny_double", "--severity", "half")
+
+
+def test_experiments_in_the_recipe_are_named_from_there(recipe):
+    study = call("--expdir", f"{recipe}/my exp")
+    assert study.directory == Path("my exp/mini") and Stages(study).variables()["expdir"] == "my exp"
+    assert call("--expdir", "/elsewhere").directory == Path("/elsewhere/mini")
+
+
+def test_runs_of_earlier_calls_are_analysed_too():
+    study = choose({"base": "tiny", "seeds": "2"}, "en")
+    for name in ("do.seed1", "do.seed1.20260101-000000.old", "so_meaning.seed2", "gone.seed1"):
+        made(study, name)
+        if name != "gone.seed1":
+            (study.directory / name / "trained").touch()
+    variables = Stages(study).variables()
+    names = [path.name for path in variables["trained"]]
+    assert names == ["do.seed1", "so_surface.seed2", "so_meaning.seed2", "do.seed2"]
+    assert [path.name for path in variables["runs"]] == ["do.seed2", "so_surface.seed2", "so_meaning.seed2"]
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        "frontend: pretrained  # frozen\nfrontend_conf: {path: ../a model, layers: all, stack: 2}\n",
+        "frontend: 'pretrained'\nfrontend_conf:\n    path: ../a model   # weights\n    layers: all\n    stack: 2\n",
+    ],
+)
+def test_yaml_of_any_style_names_the_front_end(recipe, front):
+    (recipe / "cached.yaml").write_text(f"{front}encoder: conformer\nencoder_conf: {{input_layer: linear}}\n")
+    study = call("--train_config", "cached.yaml", "--cache_features", "true")
+    check(study)
+    variables = Stages(study).variables()
+    assert variables["weights"] == "../a model" and yaml.safe_load(variables["frontend_conf"])["layers"] == "all"
+    kept = definition.digest('{"path": "../a model", "layers": "all"}')
+    assert str(variables["feats"]) == f"dump/simulated_mini_heard_a-model-2/cached_a-model_{kept}"
+
+
+@pytest.mark.parametrize(
+    "text, changes",
+    [
+        ("", {}),
+        ("--max_epoch 20 --optim_conf lr=1e-3", {"max_epoch": 20, "optim_conf": {"lr": 0.001}}),
+        ("--optim=sgd --use_amp true", {"optim": "sgd", "use_amp": True}),
+        ("--optim_conf lr=1 --optim_conf momentum=.9", {"optim_conf": {"lr": 1, "momentum": 0.9}}),
+        ("--model_conf a.b=2", {"model_conf": {"a": {"b": 2}}}),
+        ("--keep_nbest_models -1", {"keep_nbest_models": -1}),
+    ],
+)
+def test_train_args_are_read_as_espnet_reads_them(text, changes):
+    assert definition.train_changes(text) == changes
+
+
+def test_train_args_are_part_of_the_study_and_of_its_training():
+    study = call("--base", "tiny", "--train_args", "--max_epoch 5 --optim_conf lr=1e-3")
+    assert study.name == "tiny_max_epoch-5-optim-lr-1e-3"
+    record(study, "./run.sh")
+    stages = Stages(study)
+    assert stages.train_config == Path("exp", study.name, "train.yaml") and "tiny_heard" in str(stages.dump)
+    written, usual = (yaml.safe_load(path.read_text()) for path in (stages.train_config, ROOT / "conf/train/tiny.yaml"))
+    assert written == usual | {"max_epoch": 5, "optim_conf": {"lr": 0.001}}
+    for wrong in ("max_epoch 5", "--max_epoch", '--optim_conf "lr=1'):
+        with pytest.raises(UsageError, match="--train_args"):
+            definition.train_changes(wrong)
+
+
+def test_variables_come_through_bash_as_they_are():
+    values = {"a": "it's $(touch x)", "b": ["x y", "", "*"], "c": {"k 1": "'", "k2": "a\nb"}}
+    show = 'printf "%s|" "$a" "${#b[@]}" "${b[@]}" "${c[k 1]}" "${c[k2]}"'
+    done = subprocess.run(["bash", "-c", f"{bash(values)}\n{show}"], capture_output=True, text=True)
+    assert done.stdout == "it's $(touch x)|3|x y||*|'|a\nb|" and not done.stderr
+
+
+def test_the_index_lists_studies_and_what_differs():
+    made(choose(DOUBLE, "en"))
+    page = index(Path("exp"))
+    assert "<b>tiny_double</b>" in page and "severity is double" in page and "not scored" in page
+
+
+def test_gpus_are_asked_for_only_where_jobs_use_them(monkeypatch):
+    monkeypatch.setenv("cuda_cmd", "local.py")
+    monkeypatch.setenv("decode_cmd", "local.py")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    monkeypatch.setenv("PATH", f"{ROOT}/tools/launch", prepend=":")
+    with pytest.raises(UsageError, match=r"--ngpu 2: this machine has 1 GPU\(s\) to use"):
+        settings.check_gpus(call("--ngpu", "2").options)
+    settings.check_gpus(call("--ngpu", "2", "--stop_stage", "6").options)
+    settings.check_gpus(call("--ngpu", "1", "--gpu_inference", "true").options)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(UsageError, match=r"--gpu_inference true: this machine has 0 GPU\(s\) to use"):
+        settings.check_gpus(call("--gpu_inference", "true", "--stage", "9").options)
+
+
+def test_finished_stages_wait_for_no_heavy_import():
+    script = (
+        "import sys, l2dual.recipe.settings as s, l2dual.recipe.jobs, l2dual.recipe.index; s.facts('simulated'); "
+        "print({'torch', 'espnet2', 'librosa', 'scipy', 'transformers'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr

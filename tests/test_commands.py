@@ -1,0 +1,43 @@
+"""The commands: each is the program `l2dual` with its name, and each module of bin is one."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from l2dual.__main__ import FILES
+
+
+def l2dual(*words):
+    return subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_module_of_bin_is_a_command(name):
+    tree = ast.parse(FILES[name].read_text(encoding="utf-8"))
+    assert "main" in [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert ast.unparse(tree.body[-1]) == "if __name__ == '__main__':\n    run(main)"
+
+
+def test_the_program_and_the_module_are_one_command(root):
+    data = root / "docs/corpora/examples/kaldi"
+    one, other = l2dual("l2dual", "validate", data), l2dual("l2dual.bin.validate", data)
+    assert one.returncode == 1 and "15 errors" in one.stdout
+    assert (one.stdout, one.stderr, 1) == (other.stdout, other.stderr, other.returncode)
+
+
+def test_a_mistake_in_yaml_says_what_it_is():
+    options = ["--data", "x", "--out", "y", "--frontend_conf"]
+    for conf, said in (("{path: [", "while parsing a flow"), ("whisper", "give `{key: value, ...}`")):
+        done = l2dual("l2dual.bin.cache_features", *options, conf)
+        assert done.returncode == 1 and f"--frontend_conf: {said}" in done.stderr
+
+
+def test_help_and_misspelt_commands():
+    shown = l2dual("l2dual").stdout
+    assert all(f"\n  {name} " in shown for name in FILES)
+    assert l2dual("l2dual", "validate", "--help").stdout.startswith("usage: l2dual validate ")
+    wrong = l2dual("l2dual", "valdate")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert wrong.stderr == "l2dual: error: no command 'valdate': did you mean validate? See l2dual --help\n"

@@ -1,0 +1,21 @@
+"""Texts without punctuation, in lower case."""
+
+import pytest
+
+from l2dual.text.cleaning import plain
+
+
+@pytest.mark.parametrize(
+    "written, expected",
+    [
+        ("Don’t, don`t!", "don't don't"),
+        ("It costs 1,000 won, or 3.5 %.", "it costs 1000 won or 3.5 %"),
+        ("1,2,3", "1 2 3"),
+        ("pro\u00adnounce", "pronounce"),
+        ("“학교에,” 갔어요.", "학교에 갔어요"),
+        ("...", ""),
+    ],
+)
+def test_plain_text(written, expected):
+    assert plain(written) == expected
+    assert plain(expected) == expected
