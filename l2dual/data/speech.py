@@ -1,17 +1,12 @@
-"""The speech of a data directory, or its cached features, read by l2dual.data.recording.
-
-ESPnet's own readers of wav.scp run commands and unpickle; importing this module adds the type
-SCP_TYPE to them, which does neither.
-"""
+"""The speech of a data directory, or its cached features, read by l2dual.data.recording."""
 
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
-from espnet2.train import dataset
 
 from l2dual.data.audio import read_values
-from l2dual.data.datadir import SCP_TYPE, DataDir, read_table
+from l2dual.data.datadir import DataDir, read_table
 
 
 class SpeechReader(Mapping):
@@ -29,9 +24,6 @@ class SpeechReader(Mapping):
 
     def __len__(self) -> int:
         return len(self.places)
-
-
-dataset.DATA_TYPES[SCP_TYPE] = {"func": SpeechReader, "kwargs": [], "help": SpeechReader.__doc__}
 
 
 def batches(

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import sentencepiece
-from espnet2.text import build_tokenizer as espnet_tokenizers
 from espnet2.text.abs_tokenizer import AbsTokenizer
 from espnet2.text.char_tokenizer import CharTokenizer
+from espnet2.text.sentencepiece_tokenizer import SentencepiecesTokenizer
+from espnet2.text.word_tokenizer import WordTokenizer
 
 from l2dual.data.datadir import read_table
 from l2dual.errors import DataError
@@ -34,10 +35,11 @@ class JamoTokenizer(CharTokenizer):
 
 
 def build_tokenizer(token_type: str, bpemodel: str | None = None) -> AbsTokenizer:
-    """ESPnet's tokenizer of ``token_type``, or the one for `jamo`, which ESPnet lacks."""
-    if token_type == "jamo":
-        return JamoTokenizer()
-    return espnet_tokenizers.build_tokenizer(token_type=token_type, bpemodel=bpemodel)
+    """The tokenizer of ``token_type``; all but that of `jamo` are ESPnet's."""
+    if token_type == "bpe":
+        return SentencepiecesTokenizer(bpemodel)
+    kinds = {"char": CharTokenizer, "jamo": JamoTokenizer, "phn": WordTokenizer, "word": WordTokenizer}
+    return kinds[token_type]()
 
 
 def write_tokens(

@@ -11,10 +11,10 @@ from espnet2.text.token_id_converter import TokenIDConverter
 from l2dual.data.tokens import UNKNOWN, build_tokenizer, tokens_to_text
 from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml
+from l2dual.models.build import build_model
 from l2dual.models.dual import L2DualModel
 from l2dual.models.pretrained import Upstream
 from l2dual.systems import OUTPUTS, active_outputs
-from l2dual.training.task import L2DualTask
 
 CHECKPOINT = "valid.acc.ave.pth"  # by the usual best_model_criterion
 
@@ -46,7 +46,7 @@ def load_model(exp_dir: str | Path, checkpoint: str | None = None) -> L2DualMode
     model_file = Path(exp_dir) / checkpoint if checkpoint else best_model(exp_dir)
     if not model_file.exists():
         raise DataError(f"{model_file}: no such checkpoint: train this system first (stage 8)")
-    model = L2DualTask.build_model(_train_args(exp_dir))
+    model = build_model(_train_args(exp_dir))
     try:
         state = torch.load(model_file, map_location="cpu", weights_only=True)
         model.load_state_dict(state)
@@ -67,7 +67,7 @@ def random_model(exp_dir: str | Path, seed: int) -> L2DualModel:
     """
     args = _train_args(exp_dir)
     args.seed = seed
-    model = L2DualTask.build_model(args)
+    model = build_model(args)
     for part in model.modules():
         if isinstance(part, Upstream) and any(p.requires_grad for p in part.parameters()):
             part.forget(seed)
@@ -119,7 +119,7 @@ def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> 
     alone = {loss: weight / sum(weights.values()) for loss, weight in weights.items()}
     args.model_conf = source.model_conf | {"loss_weights": {output: alone}}
     args.seed = seed
-    return L2DualTask.build_model(args)
+    return build_model(args)
 
 
 class _Archive(NamedTuple):

@@ -1,11 +1,8 @@
 """The ESPnet task: two texts, two tokenizers, one model."""
 
 import argparse
-import hashlib
 import inspect
-import logging
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +19,8 @@ from espnet2.tasks.asr import (
     normalize_choices,
     specaug_choices,
 )
-from espnet2.torch_utils.initialize import INITIALIZATIONS, initialize
+from espnet2.torch_utils.initialize import INITIALIZATIONS
+from espnet2.train import dataset
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.class_choices import ClassChoices
 from espnet2.train.collate_fn import CommonCollateFn
@@ -31,37 +29,36 @@ from espnet2.utils.get_default_kwargs import get_default_kwargs
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
-import l2dual.data.speech  # noqa: F401  ESPnet reads recordings through it
+from l2dual.data.datadir import SCP_TYPE
+from l2dual.data.speech import SpeechReader
 from l2dual.data.tokens import TOKEN_TYPES, build_tokenizer
 from l2dual.errors import UsageError, run
+from l2dual.models.build import OURS, build_model, class_of
 from l2dual.models.dual import IGNORE_ID, L2DualModel
-from l2dual.models.pretrained import PretrainedEncoder, PretrainedFrontend, WaveformFrontend
-from l2dual.models.slim_conformer import SlimConformerEncoder
 from l2dual.systems import OUTPUTS, active_outputs
 from l2dual.training.distributed import announce
 from l2dual.training.schedule import NAME
 from l2dual.training.trainer import HALF, L2DualTrainer
 
-_frontend_choices = ClassChoices(
-    "frontend",
-    classes=frontend_choices.classes
-    | {"pretrained": PretrainedFrontend, "waveform": WaveformFrontend},
-    type_check=AbsFrontend,
-    default="default",
-)
-_encoder_choices = ClassChoices(
-    "encoder",
-    classes=encoder_choices.classes
-    | {"slim_conformer": SlimConformerEncoder, "pretrained": PretrainedEncoder},
-    type_check=AbsEncoder,
-    default="conformer",
-)
+
+def _with_ours(choices: ClassChoices, kind: str, check: type, default: str) -> ClassChoices:
+    """ESPnet's classes of a kind, and ours."""
+    ours = {name: class_of(kind, name) for name in OURS[kind]}
+    return ClassChoices(kind, classes=choices.classes | ours, type_check=check, default=default)
+
+
+_frontend_choices = _with_ours(frontend_choices, "frontend", AbsFrontend, "default")
+_encoder_choices = _with_ours(encoder_choices, "encoder", AbsEncoder, "conformer")
 _decoder_choices = ClassChoices(
     "decoder", classes=decoder_choices.classes, type_check=AbsDecoder, default="transformer"
 )
 _model_choices = ClassChoices(
     "model", classes=dict(l2dual=L2DualModel), type_check=AbsESPnetModel, default="l2dual"
 )
+
+
+# ESPnet's own readers of wav.scp run commands and unpickle; this one does neither
+dataset.DATA_TYPES[SCP_TYPE] = {"func": SpeechReader, "kwargs": [], "help": SpeechReader.__doc__}
 
 
 class L2DualTask(AbsTask):
@@ -145,52 +142,8 @@ class L2DualTask(AbsTask):
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> L2DualModel:
-        """Build the model of a configuration.
-
-        Every module draws its initial parameters from its own generator, seeded by the run's
-        seed and the module's name: the encoder and a given decoder start alike in every system.
-        """
-        if "loss_weights" not in args.model_conf:
-            raise UsageError("model_conf has no loss_weights: name a system, conf/systems/*.yaml")
-        loss_weights = args.model_conf["loss_weights"]
-        outputs = active_outputs(loss_weights)
-        token_lists = {output: _portable_token_list(args, output) for output in outputs}
-
-        def build(name: str, factory: Callable[[], torch.nn.Module]) -> torch.nn.Module:
-            with _seeded(args.seed, name):
-                module = factory()
-                if args.init is not None and any(True for _ in module.parameters()):
-                    initialize(module, args.init)
-            return module
-
-        frontend, input_size = None, args.input_size
-        if input_size is None:
-            frontend_class = _frontend_choices.get_class(args.frontend)
-            frontend = build("frontend", lambda: frontend_class(**args.frontend_conf))
-            input_size = frontend.output_size()
-        encoder_class = _encoder_choices.get_class(args.encoder)
-        encoder = build("encoder", lambda: encoder_class(input_size, **args.encoder_conf))
-        width = encoder.output_size()
-        decoder_class = _decoder_choices.get_class(args.decoder)
-        decoders, ctcs = {}, {}
-        for output in outputs:
-            size = len(token_lists[output])
-            if loss_weights[output]["attention"] > 0:
-                decoders[output] = build(
-                    f"decoder.{output}", lambda size=size: decoder_class(size, width, **args.decoder_conf)
-                )
-            if loss_weights[output]["ctc"] > 0:
-                ctcs[output] = build(f"ctc.{output}", lambda size=size: CTC(size, width, **args.ctc_conf))
-        return L2DualModel(
-            token_lists=token_lists,
-            frontend=frontend,
-            specaug=_optional(specaug_choices, args.specaug, args.specaug_conf),
-            normalize=_optional(normalize_choices, args.normalize, args.normalize_conf),
-            encoder=encoder,
-            decoders=decoders,
-            ctcs=ctcs,
-            **args.model_conf,
-        )
+        """See :func:`l2dual.models.build.build_model`."""
+        return build_model(args)
 
 
 def check_scheduler(args: argparse.Namespace) -> None:
@@ -213,28 +166,3 @@ def take_half(args: argparse.Namespace) -> None:
             "/ 2 and (1 - decay) * max_epoch / 2 whole numbers"
         )
     args.output_dir, args.max_epoch = str(half), args.max_epoch // 2
-
-
-def _optional(choices: ClassChoices, name: str | None, conf: dict) -> torch.nn.Module | None:
-    return None if name is None else choices.get_class(name)(**conf)
-
-
-def _portable_token_list(args: argparse.Namespace, output: str) -> list[str]:
-    """Token list of ``output``; its file's content replaces its name in the saved config."""
-    tokens = getattr(args, f"{output}_token_list")
-    if tokens is None:
-        raise UsageError(f"no --{output}_token_list: run stage 5, or give a file of tokens")
-    if isinstance(tokens, str):
-        tokens = Path(tokens).read_text(encoding="utf-8").splitlines()
-        setattr(args, f"{output}_token_list", tokens)
-    logging.info("%s vocabulary: %d tokens", output, len(tokens))
-    return tokens
-
-
-@contextmanager
-def _seeded(seed: int, name: str) -> Iterator[None]:
-    """Seed torch by ``seed`` and ``name`` for the block, and restore the generator after it."""
-    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int.from_bytes(digest[:7]))
-        yield

@@ -1,0 +1,125 @@
+"""Build a model from a configuration, and import only the classes that it names."""
+
+import argparse
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+
+import torch
+from espnet2.asr.ctc import CTC
+from espnet2.torch_utils.initialize import initialize
+
+from l2dual.errors import UsageError
+from l2dual.models.dual import L2DualModel
+from l2dual.systems import active_outputs
+
+OURS = {  # kind: name in a configuration: class
+    "frontend": {
+        "pretrained": "l2dual.models.pretrained:PretrainedFrontend",
+        "waveform": "l2dual.models.pretrained:WaveformFrontend",
+    },
+    "encoder": {
+        "pretrained": "l2dual.models.pretrained:PretrainedEncoder",
+        "slim_conformer": "l2dual.models.slim_conformer:SlimConformerEncoder",
+    },
+}
+USUAL = {  # of ESPnet's; the list of all of them takes seconds to import
+    "frontend": {"default": "espnet2.asr.frontend.default:DefaultFrontend"},
+    "normalize": {
+        "global_mvn": "espnet2.layers.global_mvn:GlobalMVN",
+        "utterance_mvn": "espnet2.layers.utterance_mvn:UtteranceMVN",
+    },
+    "encoder": {
+        "conformer": "espnet2.asr.encoder.conformer_encoder:ConformerEncoder",
+        "e_branchformer": "espnet2.asr.encoder.e_branchformer_encoder:EBranchformerEncoder",
+        "transformer": "espnet2.asr.encoder.transformer_encoder:TransformerEncoder",
+    },
+    "decoder": {"transformer": "espnet2.asr.decoder.transformer_decoder:TransformerDecoder"},
+}
+
+
+def class_of(kind: str, name: str) -> type:
+    """The class that a configuration names, as ``encoder: conformer``: ours, or ESPnet's."""
+    place = (USUAL.get(kind, {}) | OURS.get(kind, {})).get(name)
+    if place is None:
+        return getattr(import_module("espnet2.tasks.asr"), f"{kind}_choices").get_class(name)
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def build_model(args: argparse.Namespace) -> L2DualModel:
+    """Build the model of a configuration.
+
+    Every module draws its initial parameters from its own generator, seeded by the run's
+    seed and the module's name: the encoder and a given decoder start alike in every system.
+    """
+    if "loss_weights" not in args.model_conf:
+        raise UsageError("model_conf has no loss_weights: name a system, conf/systems/*.yaml")
+    loss_weights = args.model_conf["loss_weights"]
+    outputs = active_outputs(loss_weights)
+    token_lists = {output: _portable_token_list(args, output) for output in outputs}
+
+    def build(name: str, factory: Callable[[], torch.nn.Module]) -> torch.nn.Module:
+        with _seeded(args.seed, name):
+            module = factory()
+            if args.init is not None and any(True for _ in module.parameters()):
+                initialize(module, args.init)
+        return module
+
+    frontend, input_size = None, args.input_size
+    if input_size is None:
+        frontend_class = class_of("frontend", args.frontend)
+        frontend = build("frontend", lambda: frontend_class(**args.frontend_conf))
+        input_size = frontend.output_size()
+    encoder_class = class_of("encoder", args.encoder)
+    encoder = build("encoder", lambda: encoder_class(input_size, **args.encoder_conf))
+    width = encoder.output_size()
+    decoders, ctcs = {}, {}
+    for output in outputs:
+        size = len(token_lists[output])
+        if loss_weights[output]["attention"] > 0:
+            decoder_class = class_of("decoder", args.decoder)
+            decoders[output] = build(
+                f"decoder.{output}",
+                lambda size=size, make=decoder_class: make(size, width, **args.decoder_conf),
+            )
+        if loss_weights[output]["ctc"] > 0:
+            ctcs[output] = build(f"ctc.{output}", lambda size=size: CTC(size, width, **args.ctc_conf))
+    return L2DualModel(
+        token_lists=token_lists,
+        frontend=frontend,
+        specaug=_optional("specaug", args.specaug, args.specaug_conf),
+        normalize=_optional("normalize", args.normalize, args.normalize_conf),
+        encoder=encoder,
+        decoders=decoders,
+        ctcs=ctcs,
+        **args.model_conf,
+    )
+
+
+def _optional(kind: str, name: str | None, conf: dict) -> torch.nn.Module | None:
+    return None if name is None else class_of(kind, name)(**conf)
+
+
+def _portable_token_list(args: argparse.Namespace, output: str) -> list[str]:
+    """Token list of ``output``; its file's content replaces its name in the saved config."""
+    tokens = getattr(args, f"{output}_token_list")
+    if tokens is None:
+        raise UsageError(f"no --{output}_token_list: run stage 5, or give a file of tokens")
+    if isinstance(tokens, str):
+        tokens = Path(tokens).read_text(encoding="utf-8").splitlines()
+        setattr(args, f"{output}_token_list", tokens)
+    logging.info("%s vocabulary: %d tokens", output, len(tokens))
+    return tokens
+
+
+@contextmanager
+def _seeded(seed: int, name: str) -> Iterator[None]:
+    """Seed torch by ``seed`` and ``name`` for the block, and restore the generator after it."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int.from_bytes(digest[:7]))
+        yield
