@@ -247,7 +247,7 @@ class Stages:
         return {
             "prepare": prepare,
             "prepare_inputs": inputs,
-            "perturbed": f"{self.data}_sp{speeds}" if speeds else "",
+            "perturbed": f"{self.data}_sp{speeds}" if speeds and "train" in self.splits else "",
             "pipes": ["--allow_pipes", "true"] if options["allow_pipes"] == "true" else [],
             "frames": ["--frames_per_second", frames] if frames else ["--train_config", self.train_config],
             "left_out": ["--leave_out_l1", options["leave_out_l1"]] if options["leave_out_l1"] else [],
