@@ -1,7 +1,7 @@
 """What a system is: its outputs, and what its file of conf/systems says of it beside the training.
 
     system:
-        label: dual output, matched    # as tables show it
+        label: both, matched    # as tables show it
         order: 10                      # place in tables, after all single-output systems
         baselines:                     # of a dual-output system: of each output, the first that was scored
             surface: [so_surface]

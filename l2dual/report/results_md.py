@@ -41,9 +41,11 @@ def write_results_md(root: Path) -> list[Path]:
         views.append(view(study, "", [(claim, found[index]) for claim, found in rows]))
         if views[-1]["talk"]:
             _write(recipe / PLOT, views[-1]["talk"].raw)
+        others = _others(recipe / "results")
         content = {
             "study": views[-1],
-            "others": _others(recipe / "results"),
+            "others": others,
+            "duals": list(dict.fromkeys(head.text for _, table in others for head, _ in table.rows)),
             "names": " ".join(study.systems),
             "commits": sorted({run.commit for run in study.results.meta.runs}),
         }

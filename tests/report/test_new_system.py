@@ -81,22 +81,22 @@ def test_results_and_reports(conf, tmp_path, monkeypatch):
 
 def test_analyses(conf, tmp_path, monkeypatch):
     data, fit = make_data(tmp_path / "test"), make_data(tmp_path / "valid", n_speakers=8)
-    runs = {name: make_run(tmp_path / name, name, 1, folder=conf) for name in (*THEIRS, *MINE)}
-    exps, quick = list(runs.values()), Options(search=SearchOptions(beam_size=1), epochs=1)
+    names = ("so_surface", "so_meaning", *MINE)
+    exps = [make_run(tmp_path / name, name, 1, folder=conf) for name in names]
 
     def pairs(records):
-        return {frozenset((r.system_x, r.system_y)) for r in records}
+        return {frozenset((record.system_x, record.system_y)) for record in records}
 
     mine = {frozenset(("do_mine", name)) for name in ("so_mine", "so_meaning")}
-    assert mine | {frozenset(("so_mine", "so_meaning"))} <= pairs(analyse(data, exps, quick))
-    assert mine <= pairs(compare_decoders(data, exps, quick))
-    place = (2, "surface", "all")
-    probed = {r.system: r for r in probe(data, fit, exps, quick) if (r.layer, r.target, r.tokens) == place}
-    for name, baseline in (("do_mine", "so_mine"), ("do", "so_surface")):
-        assert probed[name].loss == pytest.approx(probed[baseline].value - probed[name].value)
-    assert probed["so_mine"].loss is None  # the first that has the surface alone
+    assert mine | {frozenset(("so_mine", "so_meaning"))} <= pairs(analyse(data, exps, Options()))
+    assert mine <= pairs(compare_decoders(data, exps, Options()))
+    last = {(r.system, r.target): r for r in probe(data, fit, exps, Options()) if (r.layer, r.tokens) == (2, "all")}
+    single, dual = (last[name, "surface"] for name in ("so_mine", "do_mine"))
+    assert dual.loss == pytest.approx(single.value - dual.value) and single.loss is None
     monkeypatch.setattr(retrained, "MIN_FIT", 5)
-    found = {(r.system, r.output): r for r in retrained.retrain(data, fit, exps, quick)}
-    for name, baseline in (("do_mine", "so_mine"), ("do", "so_surface")):
-        apart = found[name, "surface"].value - found[baseline, "surface"].value
-        assert found[name, "surface"].difference == pytest.approx(apart)
+    monkeypatch.setattr(retrained, "MIN_UTTERANCES", 5)
+    few = Options(search=SearchOptions(beam_size=1), max_utts=6, epochs=1)
+    found = {(r.system, r.output): r for r in retrained.retrain(data, fit, [exps[0], *exps[2:]], few)}
+    single, dual = (found[name, "surface"] for name in ("so_mine", "do_mine"))
+    assert dual.difference == pytest.approx(dual.value - single.value) and single.difference == 0
+    assert found["do_mine", "meaning"].difference is None  # so_meaning is not there
