@@ -5,7 +5,8 @@
 
 The YAML file maps a name to ``system``, ``seed``, ``half: true`` for half the budget beside the whole, and
 to what it changes in the recipe's training configuration. A line of the results holds the changes, the
-steps, the CPU seconds of the training (without start-up) and, for each search (greedy CTC, or joint at a CTC weight), the character error rates of each output:
+steps, the CPU seconds of the training (without start-up) and, for each search (greedy CTC, or joint at a
+CTC weight), the character error rates of each output:
 of all tokens, at the learner's and at the others. Runs that the results file has are not made again.
 """
 

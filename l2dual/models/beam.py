@@ -1,8 +1,9 @@
 """Joint CTC/attention beam search over a batch (Watanabe et al. 2017, section IV).
 
 It finds what ESPnet's BatchBeamSearch finds, in a fraction of the time: keys and values are
-projected once, CTC prefix scores are one product over the frames, and an utterance whose search
-has ended leaves the batch.
+projected once, CTC prefix scores are one product over the frames, and a search is over as soon as
+no running hypothesis can do better. What CTC calls impossible is dropped here; ESPnet's beam takes
+it when it has nothing else.
 
 Shapes: B utterances still searched, K beam size, H hypotheses an utterance (1 at the start, then
 K), L tokens so far, T frames, D width of the encoder's output, V tokens of the vocabulary.

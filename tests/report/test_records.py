@@ -198,7 +198,9 @@ def test_command_line(case, study, tmp_path):
     assert "tag.do.seed1 is in another study too" in both.stderr and both.stderr.count("\n") == 1
     assert run("l2dual.bin.records", "restore", study, "--to", out).returncode == 0
     assert (out / "tag.do.seed1/decode/test/text.surface").is_file()
-    assert run("l2dual.bin.results", study, "--out", tmp_path / "r.json").returncode == 0
+    scored = run("l2dual.bin.results", study, "--out", tmp_path / "r.json")
+    assert scored.returncode == 0 and "\nen  do " in scored.stdout
+    assert "hypotheses: " not in scored.stdout  # a kept study has no files of them
     assert json.loads((tmp_path / "r.json").read_text())["meta"]["n_utts"] == 3
 
 
