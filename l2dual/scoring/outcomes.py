@@ -157,9 +157,9 @@ def _cells(study: Comparison) -> Iterator[tuple[Record, Quantity]]:
                     if measure not in COMPARED:
                         yield Record(measure, system, output, unit, None, bin=bin), quantity
                 baseline = study.baseline(system, output)
-                for (measure, bin), quantity in quantities.items() if baseline else ():
+                for (measure, bin), theirs in measured[baseline].items() if baseline else ():
                     record = Record(measure, system, output, unit, None, baseline, bin)
-                    yield record, quantity - measured[baseline][measure, bin]
+                    yield record, quantities[measure, bin] - theirs
 
 
 def _measures(
