@@ -9,9 +9,10 @@
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml
@@ -34,7 +35,7 @@ class System:
     outputs: tuple[str, ...]
     label: str
     order: int
-    baselines: Mapping[str, tuple[str, ...]]  # by output, the preferred first
+    baselines: Mapping[str, Sequence[str]]  # by output, the preferred first
 
     @property
     def single(self) -> bool:
@@ -99,7 +100,7 @@ def _checked(name: str, outputs: tuple[str, ...], said: object) -> System:
         raise UsageError(f"needs {SECTION}: with {', '.join(KINDS)}")
     for key in said.keys() - KINDS.keys():
         raise UsageError(f"{SECTION}: unknown key {key!r}: use {', '.join(KINDS)}")
-    said = {"baselines": {}} | said
+    said = dict[str, Any](baselines={}) | said
     for key, (kind, words) in KINDS.items():
         if type(said.get(key)) is not kind or "\n" in str(said[key]):
             raise UsageError(f"{SECTION}: {key} is {said.get(key)!r}: give {words}")

@@ -82,7 +82,7 @@ def collect(model: torch.nn.Module, data: DataDir, batch_size: int) -> Activatio
                 utts.append(name)
                 all_lengths.append(length)
                 for kept, output in zip(layers, outputs, strict=True):
-                    kept.append(finite(output[index, positions], name))
+                    kept.append(finite_array(output[index, positions], name))
     return Activations(
         utts=tuple(utts),
         lengths=np.array(all_lengths),
@@ -91,7 +91,7 @@ def collect(model: torch.nn.Module, data: DataDir, batch_size: int) -> Activatio
     )
 
 
-def finite(values: torch.Tensor, utt: str) -> np.ndarray:
+def finite_array(values: torch.Tensor, utt: str) -> np.ndarray:
     """Values of an utterance as float32.
 
     Raises:

@@ -32,7 +32,7 @@ def debiased_cka(x: ArrayLike, y: ArrayLike) -> float:
     x, y = centre(x), centre(y)
     if len(x) != len(y):
         raise DataError(f"CKA needs the same frames on both sides, got {len(x)} and {len(y)}")
-    return float(cosine(hsic(sums(x, y)), hsic(sums(x, x)), hsic(sums(y, y))))
+    return float(normalized(hsic(sums(x, y)), hsic(sums(x, x)), hsic(sums(y, y))))
 
 
 def centre(x: ArrayLike) -> np.ndarray:
@@ -45,7 +45,7 @@ def centre(x: ArrayLike) -> np.ndarray:
     return np.where(x.max(0) > x.min(0), x - x.mean(0), 0.0)
 
 
-def cosine(xy: ArrayLike, xx: ArrayLike, yy: ArrayLike) -> np.ndarray:
+def normalized(xy: ArrayLike, xx: ArrayLike, yy: ArrayLike) -> np.ndarray:
     """CKA from HSIC(x, y), HSIC(x, x) and HSIC(y, y), elementwise; nan where one is not > 0."""
     xx, yy = np.asarray(xx), np.asarray(yy)
     varies = (xx > 0) & (yy > 0)
@@ -110,7 +110,7 @@ def too_few_clusters(count: int) -> str | None:
     return f"interval needs {MIN_CLUSTERS} speakers or voices (has {count})"
 
 
-def ratio(above: np.ndarray, below: np.ndarray, clusters: np.ndarray) -> tuple[float, list[float] | None]:
+def ratio_interval(above: np.ndarray, below: np.ndarray, clusters: np.ndarray) -> tuple[float, list[float] | None]:
     """Ratio of sums over (N,) items, and its jackknife interval where the clusters are enough."""
     names, index = np.unique(clusters, return_inverse=True)
     tops, sizes = np.bincount(index, above), np.bincount(index, below)

@@ -13,16 +13,16 @@ import torch
 from espnet2.asr.decoder.transformer_decoder import BaseTransformerDecoder
 from espnet2.legacy.nets.pytorch_backend.transformer.add_sos_eos import add_sos_eos
 
-from l2dual.analysis.activations import Activations, encoded, finite, frame_positions
-from l2dual.analysis.comparison import Comparison, Side
+from l2dual.analysis.activations import Activations, encoded, finite_array, frame_positions
 from l2dual.analysis.entanglement import (
     ENCODER_PARTS,
-    Options,
+    AnalysisOptions,
     RandomNetworks,
     head_of_pair,
     read_comparable,
 )
-from l2dual.analysis.records import Similarity
+from l2dual.analysis.kinds import Similarity
+from l2dual.analysis.similarity import Side, Similarities
 from l2dual.data.datadir import DataDir, has_surface
 from l2dual.errors import UsageError
 from l2dual.models.dual import IGNORE_ID, L2DualModel
@@ -33,7 +33,7 @@ TOKEN_SPACING = 8  # letters; about the second that 25 encoder frames last
 Ids = dict[str, dict[str, list[int]]]  # of each output, token ids of each utterance
 
 
-def compare_decoders(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Similarity]:
+def compare_decoders(data_dir: Path, exp_dirs: list[Path], options: AnalysisOptions) -> list[Similarity]:
     """Compare the decoders of trained systems, pair by pair and layer by layer.
 
     Arguments and errors as of `analyse`, and UsageError for one output in two vocabularies or
@@ -65,7 +65,7 @@ def _records(
     samples = {
         exp_dir: forced(load_model(exp_dir, forced.options.checkpoint), exp_dir) for exp_dir in exp_dirs
     }
-    table = Comparison(
+    table = Similarities(
         forced.data,
         {
             (exp_dir, output): Side(
@@ -143,7 +143,7 @@ class ForcedDecoders:
     """The decoders of one model after another on the same positions of each utterance."""
 
     def __init__(
-        self, data: DataDir, positions: dict[str, np.ndarray], outputs: tuple[str, ...], options: Options
+        self, data: DataDir, positions: dict[str, np.ndarray], outputs: tuple[str, ...], options: AnalysisOptions
     ):
         self.data, self.positions = data, positions
         self.outputs, self.options = outputs, options
@@ -164,7 +164,7 @@ class ForcedDecoders:
                 ids = [encode[output](self.data[f"text.{output}"][utt]) for utt in utts]
                 layers = force(model, output, states, lengths, ids)
                 picked = [
-                    [finite(layer[index, self.positions[utt]], utt) for index, utt in chosen]
+                    [finite_array(layer[index, self.positions[utt]], utt) for index, utt in chosen]
                     for layer in layers
                 ]
                 kept[output].append([np.concatenate(layer) for layer in picked])

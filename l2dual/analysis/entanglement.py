@@ -2,7 +2,7 @@
 
 Systems of the surface alone are compared with those of the meaning alone (task similarity), and each
 dual-output encoder with both.
-l2dual.analysis.comparison says what stands beside each value.
+l2dual.analysis.similarity says what stands beside each value.
 """
 
 from collections.abc import Callable, Hashable
@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from l2dual.analysis.activations import Activations, collect
-from l2dual.analysis.comparison import Comparison, Side
-from l2dual.analysis.records import Similarity
+from l2dual.analysis.kinds import Similarity
+from l2dual.analysis.similarity import Side, Similarities
 from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml
@@ -30,7 +30,7 @@ ENCODER_PARTS = "input_size init frontend normalize encoder".split()
 
 
 @dataclass(frozen=True)
-class Options:
+class AnalysisOptions:
     """What to read, and how."""
 
     checkpoint: str | None = None  # file in each experiment directory; by default its best model
@@ -41,7 +41,7 @@ class Options:
     search: SearchOptions = field(default_factory=SearchOptions)
 
 
-def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Similarity]:
+def analyse(data_dir: Path, exp_dirs: list[Path], options: AnalysisOptions) -> list[Similarity]:
     """Compare the encoders of trained runs, at most one per system and seed, on a split after stage 3.
 
     Returns:
@@ -82,7 +82,7 @@ def analyse(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Simi
                 f"{exp_dir}: its encoder gives other numbers of frames than that of {wanted[0]}: "
                 "compare encoders of one subsampling factor"
             )
-    table = Comparison(data, sides)
+    table = Similarities(data, sides)
     return [
         Similarity(**head_of_pair(runs[x], runs[y]), **block)
         for x, y in pairs

@@ -6,7 +6,7 @@ from statistics import mean
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from l2dual.analysis.records import Cosine
+from l2dual.analysis.kinds import Cosine
 from l2dual.models.loss_gradients import PREFIX
 from l2dual.scoring.score import read_run
 

@@ -17,12 +17,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from l2dual.analysis.activations import encoded, finite, recorded_blocks
+from l2dual.analysis.activations import encoded, finite_array, recorded_blocks
 from l2dual.analysis.alignment import Aligned, align_texts
-from l2dual.analysis.cka import ratio, too_few_clusters
-from l2dual.analysis.comparison import RANDOM_SEEDS
-from l2dual.analysis.entanglement import Options, RandomNetworks, read_comparable
-from l2dual.analysis.records import Probe
+from l2dual.analysis.cka import ratio_interval, too_few_clusters
+from l2dual.analysis.entanglement import AnalysisOptions, RandomNetworks, read_comparable
+from l2dual.analysis.kinds import Probe
+from l2dual.analysis.similarity import RANDOM_SEEDS
 from l2dual.data.datadir import DataDir, has_surface
 from l2dual.errors import DataError, UsageError
 from l2dual.models.dual import L2DualModel
@@ -61,7 +61,7 @@ Guesses = dict[tuple[int, str], np.ndarray]  # by layer (from 1) and target: lab
 
 
 def probe(
-    data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options
+    data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: AnalysisOptions
 ) -> list[Probe]:
     """Probe the encoders of trained systems.
 
@@ -106,7 +106,7 @@ def other_seed(seed: int, seeds: dict[int, Path]) -> int:
     return min(seeds, key=lambda other: (other <= seed, other))
 
 
-def read_tokens(data: DataDir, aligner: Path, options: Options) -> Tokens:
+def read_tokens(data: DataDir, aligner: Path, options: AnalysisOptions) -> Tokens:
     """Align the surface of a split, and find the intended token of each of its tokens."""
     encode = text_to_ids(aligner, "surface")
     ids, intended = (
@@ -150,7 +150,7 @@ def draw(counts: dict[str, int]) -> list[str]:
 class Bench:
     """The same tokens of the splits to train and to test on, probed in one encoder after another."""
 
-    def __init__(self, datas: tuple[DataDir, DataDir], splits: list[Tokens], options: Options):
+    def __init__(self, datas: tuple[DataDir, DataDir], splits: list[Tokens], options: AnalysisOptions):
         self.datas, self.splits, self.options = datas, splits, options
         self.random = RandomNetworks(self)
         test, tokens = datas[1], splits[1]
@@ -197,7 +197,7 @@ class Bench:
         correct, clusters = (guess == labels)[chosen], self.clusters[chosen]
         values["n_clusters"] = len(np.unique(clusters))
         values["reason"] = too_few_clusters(values["n_clusters"])
-        values["value"], values["interval"] = ratio(correct, np.ones(n_test), clusters)
+        values["value"], values["interval"] = ratio_interval(correct, np.ones(n_test), clusters)
         values["chance"] = float(np.bincount(labels[chosen]).max() / n_test)
         if floor is not None:
             values["floor"] = float((floor == labels)[chosen].mean())
@@ -205,7 +205,7 @@ class Bench:
             values["other"] = float((guess == other)[chosen].mean())
         if single is not None and target == "surface":
             lost = (single == labels)[chosen].astype(float) - correct
-            values["loss"], values["loss_interval"] = ratio(lost, np.ones(n_test), clusters)
+            values["loss"], values["loss_interval"] = ratio_interval(lost, np.ones(n_test), clusters)
         return values
 
 
@@ -231,7 +231,7 @@ def token_states(
                         "aligner: compare encoders of one subsampling factor"
                     )
                 for layer, output in zip(found, outputs, strict=True):
-                    frames = finite(output[index, :length], utt)
+                    frames = finite_array(output[index, :length], utt)
                     means = [frames[start : end + 1].mean(0) for start, end in aligned_to.segments]
                     layer[utt] = np.array(means).reshape(-1, frames.shape[1])
     return [np.concatenate([layer[utt] for utt in tokens.utts]) for layer in found]

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from l2dual.analysis.activations import encoded
-from l2dual.analysis.cka import ratio, too_few_clusters
-from l2dual.analysis.comparison import MIN_UTTERANCES, RANDOM_SEEDS
-from l2dual.analysis.entanglement import Options, read_comparable
-from l2dual.analysis.records import Retrained
+from l2dual.analysis.cka import ratio_interval, too_few_clusters
+from l2dual.analysis.entanglement import AnalysisOptions, read_comparable
+from l2dual.analysis.kinds import Retrained
+from l2dual.analysis.similarity import MIN_UTTERANCES, RANDOM_SEEDS
 from l2dual.data.datadir import DataDir, outputs_of
 from l2dual.models.dual import IGNORE_ID, L2DualModel
 from l2dual.models.search import DualDecoder
@@ -42,7 +42,7 @@ Errors = dict[str, tuple[int, int]]  # of each utterance: errors, tokens of its 
 
 
 def retrain(
-    data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: Options
+    data_dir: Path, fit_dir: Path, exp_dirs: list[Path], options: AnalysisOptions
 ) -> list[Retrained]:
     """Train a new decoder of each output on each encoder of the lowest seed.
 
@@ -89,7 +89,7 @@ def _on_encoder(
     dirs: dict[str, Path],
     sources: dict[str, Path],
     splits: tuple[DataDir, DataDir],
-    options: Options,
+    options: AnalysisOptions,
 ) -> dict[str, Errors]:
     """Errors of a new decoder of each output on one encoder, on the second split."""
     exp_dir = dirs.get(name, next(iter(dirs.values())))
@@ -115,11 +115,11 @@ def _values(errors: Errors, floor: Errors, single: Errors | None, data: DataDir)
     clusters = np.array([data.clusters[utt] for utt in utts])
     wrong, n_ref = np.array([errors[utt] for utt in utts]).T
     values = {"floor": float(sum(floor[utt][0] for utt in utts) / n_ref.sum())}
-    values["value"], values["interval"] = ratio(wrong, n_ref, clusters)
+    values["value"], values["interval"] = ratio_interval(wrong, n_ref, clusters)
     values["reason"] = too_few_clusters(len(np.unique(clusters)))
     if single:
         more = wrong - np.array([single[utt][0] for utt in utts])
-        values["difference"], values["difference_interval"] = ratio(more, n_ref, clusters)
+        values["difference"], values["difference_interval"] = ratio_interval(more, n_ref, clusters)
         if single is errors:
             values["difference_interval"] = None
     return values
@@ -165,7 +165,7 @@ class Texts:
 
 
 @torch.no_grad()
-def encoder_outputs(model: L2DualModel, data: DataDir, options: Options) -> States:
+def encoder_outputs(model: L2DualModel, data: DataDir, options: AnalysisOptions) -> States:
     """Encoder output of every utterance, longest first."""
     found = []
     for utts, states, lengths in encoded(model, data, options.batch_size):
@@ -201,7 +201,7 @@ def train(model: L2DualModel, output: str, states: States, texts: Texts, epochs:
 
 @torch.inference_mode()
 def evaluate(
-    model: L2DualModel, output: str, states: States, texts: Texts, options: Options
+    model: L2DualModel, output: str, states: States, texts: Texts, options: AnalysisOptions
 ) -> Errors:
     """Errors of a headless model's beam search."""
     device, search, found = next(model.parameters()).device, DualDecoder(model, options.search), {}

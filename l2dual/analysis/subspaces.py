@@ -22,9 +22,9 @@ from scipy.stats import ortho_group
 
 from l2dual.analysis.activations import SPACING, encoded
 from l2dual.analysis.cka import jackknife_interval, too_few_clusters
-from l2dual.analysis.comparison import FRAMES_PER_DIM, RANDOM_SEEDS
-from l2dual.analysis.entanglement import Options, read_comparable
-from l2dual.analysis.records import Overlap
+from l2dual.analysis.entanglement import AnalysisOptions, read_comparable
+from l2dual.analysis.kinds import Overlap
+from l2dual.analysis.similarity import FRAMES_PER_DIM, RANDOM_SEEDS
 from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError, UsageError
 from l2dual.systems import OUTPUTS
@@ -35,7 +35,7 @@ ROTATIONS = 50
 PROJECTIONS = {"key": "linear_k", "value": "linear_v"}
 
 
-def overlaps(data_dir: Path, exp_dirs: list[Path], options: Options) -> list[Overlap]:
+def overlaps(data_dir: Path, exp_dirs: list[Path], options: AnalysisOptions) -> list[Overlap]:
     """Records of every dual-output run, decoder layer and projection; [] without such a run.
 
     Raises:
@@ -131,7 +131,7 @@ def rank(weight: np.ndarray, whitener: np.ndarray) -> int:
     return int(np.searchsorted(np.cumsum(held), SHARE * held.sum()) + 1)
 
 
-def overlap(one: np.ndarray, other: np.ndarray, whitener: np.ndarray, size: int) -> float:
+def span_overlap(one: np.ndarray, other: np.ndarray, whitener: np.ndarray, size: int) -> float:
     """Mean squared cosine of the principal angles of the two spans of ``size`` dimensions.
 
     Args:
@@ -154,13 +154,13 @@ def _values(trained: list[np.ndarray], floor: list[np.ndarray], moments: Moments
     size = max(rank(weight, whitener) for weight in trained)
     rng, (surface, meaning) = np.random.default_rng(0), trained
     turns = ortho_group.rvs(dim, ROTATIONS, rng)
-    turned = [overlap(surface, meaning @ turn, whitener, size) for turn in turns]
-    values |= {"rank": size, "value": overlap(*trained, whitener, size)}
-    values |= {"null": float(np.mean(turned)), "floor": overlap(*floor, whitener, size)}
+    turned = [span_overlap(surface, meaning @ turn, whitener, size) for turn in turns]
+    values |= {"rank": size, "value": span_overlap(*trained, whitener, size)}
+    values |= {"null": float(np.mean(turned)), "floor": span_overlap(*floor, whitener, size)}
     if few := too_few_clusters(n_clusters):
         return values | {"reason": few}
     rest = [
-        overlap(*trained, root(moments.covariance(cluster)), size) for cluster in range(n_clusters)
+        span_overlap(*trained, root(moments.covariance(cluster)), size) for cluster in range(n_clusters)
     ]
     interval = jackknife_interval(np.array([values["value"], *rest]), moments.counts)
     return values | {"interval": interval}

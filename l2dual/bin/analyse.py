@@ -17,10 +17,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from l2dual.analysis.decoders import compare_decoders
-from l2dual.analysis.entanglement import Options, analyse
+from l2dual.analysis.entanglement import AnalysisOptions, analyse
 from l2dual.analysis.gradients import cosines
+from l2dual.analysis.kinds import KINDS, Analysis, AnalysisMeta, write_analysis
 from l2dual.analysis.probes import probe
-from l2dual.analysis.records import KINDS, Analysis, Meta, write_analysis
 from l2dual.analysis.retrained import retrain
 from l2dual.analysis.subspaces import overlaps
 from l2dual.bin import natural, positive_int
@@ -59,15 +59,15 @@ def main() -> None:
     facts = {key: info[key] for key in ("corpus", "language", "convention")}
     # Of cached features it is the data that they are of, as in exp/results.json
     facts |= {"data": info.get("features_of", str(args.data.parent)), "split": args.data.name}
-    write_analysis(args.out, Analysis(Meta(args.what, **facts, runs=runs, **made_by), records))
-    print(summary(args.what, [record.reason for record in records]))
+    write_analysis(args.out, Analysis(AnalysisMeta(args.what, **facts, runs=runs, **made_by), records))
+    print(_summary(args.what, [record.reason for record in records]))
 
 
 def _records(args: argparse.Namespace) -> list:
     search = SearchOptions()
     if args.decode_config:
         search = SearchOptions.from_config(read_yaml(args.decode_config), str(args.decode_config))
-    options = Options(
+    options = AnalysisOptions(
         checkpoint=args.checkpoint,
         batch_size=args.batch,
         device="cuda" if args.ngpu > 0 else "cpu",
@@ -88,7 +88,7 @@ def _records(args: argparse.Namespace) -> list:
     return ON_TWO_SPLITS[args.what](args.data, args.fit_data, args.exp, options)
 
 
-def summary(what: str, reasons: Iterable[str | None]) -> str:
+def _summary(what: str, reasons: Iterable[str | None]) -> str:
     """How many values were measured, and why others were not: one line each."""
     if not reasons:
         return f"{what}: no systems to compare: train a dual-output one and its baselines"

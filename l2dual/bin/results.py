@@ -13,7 +13,7 @@ from l2dual.data.seen import seen_sentences
 from l2dual.errors import DataError, UsageError, run
 from l2dual.report import records
 from l2dual.report.summary import summary
-from l2dual.scoring.outcomes import Study, gather, outcomes
+from l2dual.scoring.outcomes import Comparison, gather, outcomes
 from l2dual.scoring.results import write_results
 from l2dual.scoring.score import read_scored
 from l2dual.training.runs import made_by_command
@@ -33,7 +33,7 @@ def main() -> None:
     if args.data is None:
         if len(args.scores) > 1 or args.also:
             raise UsageError("results: give --data, or one kept study alone")
-        kept = records.load(args.scores[0])
+        kept = records.load_study(args.scores[0])
         data, study = kept.data, gather(kept.data, kept.scored(args.decode))
     else:
         data = DataDir.load(args.data)
@@ -46,7 +46,7 @@ def main() -> None:
     print(summary([args.out]))
 
 
-def _with(study: Study, path: Path) -> Study:
+def _with(study: Comparison, path: Path) -> Comparison:
     """The study with one more run, or as it is, saying why, where that cannot be compared."""
     try:
         return gather(study.data, [*study.runs.values(), read_scored(path)])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from l2dual.data.datadir import DataDir, read_table
 from l2dual.errors import run
-from l2dual.scoring.score import check_comparable, describe, read_run, score, write_scored
+from l2dual.scoring.score import check_comparable, decoded_run, read_run, score, write_scored
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     args = parser.parse_args()
     data = DataDir.load(args.data)
     check_comparable(read_run(args.run), args.run, data)
-    facts = describe(args.run, args.decode, args.decode_config)
+    facts = decoded_run(args.run, args.decode, args.decode_config)
     texts = {output: read_table(args.decode / f"text.{output}") for output in facts.outputs}
     write_scored(score(data, texts, facts), data, args.out)
 

@@ -97,7 +97,7 @@ def read_speed(data: DataDir, utt: str) -> float:
     return speed
 
 
-class Job(NamedTuple):
+class ChunkJob(NamedTuple):
     """A worker's share: utterances sorted by recording, and how to write them."""
 
     data: DataDir
@@ -137,7 +137,7 @@ def format_audio(
     chunks = [utts[start : start + CHUNK] for start in range(0, len(utts), CHUNK)]
     (out / "audio").mkdir(parents=True)
     how = (out, audio_format, rate, allow_pipes)
-    jobs = [Job(data, chunk, number, *how) for number, chunk in enumerate(chunks)]
+    jobs = [ChunkJob(data, chunk, number, *how) for number, chunk in enumerate(chunks)]
     paths, seconds, bad = {}, {}, {}
     with ProcessPoolExecutor(nj) as pool:
         for made in pool.map(_format_chunk, jobs):
@@ -184,7 +184,7 @@ def _report(kind: str, lines: list[str]) -> None:
         print(f"{kind}: {one_line(line)}", file=sys.stderr, flush=True)
 
 
-def _format_chunk(job: Job) -> Formatted:
+def _format_chunk(job: ChunkJob) -> Formatted:
     done, vectors = Formatted({}, {}, {}), {}
     final = job.out.with_name(job.out.name.removesuffix(".tmp")) / "audio"
     for source, group in groupby(job.utts, job.data["wav.scp"].get):
@@ -241,6 +241,6 @@ def save_ark(ark: Path, final: Path, arrays: Mapping[str, np.ndarray]) -> dict[s
     return paths
 
 
-def _is_as_wanted(sound: Sound, job: Job) -> bool:
+def _is_as_wanted(sound: Sound, job: ChunkJob) -> bool:
     found = (sound.kind, sound.rate, sound.samples.shape[1])
     return found == ((job.audio_format.upper(), "PCM_16"), job.rate, 1)

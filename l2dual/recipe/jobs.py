@@ -1,6 +1,6 @@
 """Make files from inputs by jobs, unless they are up to date.
 
-    printf '%s\\0' 5 OUT INPUT -- COMMAND WORD ... | python -m l2dual.recipe.jobs NAME LOG LAUNCHER
+    printf '%s\\0' 5 OUT INPUT -- COMMAND WORD ... | python -m l2dual.recipe.jobs LOG NAME LAUNCHER
 
 On stdin is for each job the number of its words, then OUT INPUT... -- COMMAND WORD..., each ended by
 a NUL. COMMAND makes OUT, which it calls @OUT@; if it does not, OUT is an empty mark that it succeeded.
@@ -79,8 +79,8 @@ class Job:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", help="of the array")
     parser.add_argument("log", type=Path, help="directory of the logs")
+    parser.add_argument("name", help="of the array")
     parser.add_argument("launcher", help="a command with options, as `local.py --num_threads 2`")
     parser.add_argument("--set_aside", action="store_true", help="keep what was there under another name")
     parser.add_argument("--ignore", action="append", default=[], help="an option of the jobs that changes no result")

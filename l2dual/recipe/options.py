@@ -9,7 +9,7 @@ import difflib
 import shlex
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from l2dual.errors import UsageError, run
 
@@ -76,7 +76,7 @@ TOKENS = one_of("char", "jamo", "bpe", "phn", "word")
 
 
 def _part(*options: tuple) -> tuple[Option, ...]:
-    return tuple(Option(*option, defines=True) for option in options)
+    return tuple(replace(Option(*option), defines=True) for option in options)
 
 
 GROUPS: dict[str, tuple[Option, ...]] = {

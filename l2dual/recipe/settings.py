@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -229,7 +230,7 @@ class Stages:
         """Stages 1 to 7."""
         options, root = self.options, os.environ.get("L2DUAL_ROOT", "../..")
         simulated = options["corpus"] == "simulated"
-        db = conf("simulate", options["simulate"]) if simulated else options["db"]
+        db = str(conf("simulate", options["simulate"])) if simulated else options["db"]
         prepare = ["--corpus", options["corpus"], "--language", self.study.language, "--db", db]
         prepare += ["--convention", self.definition["surface_convention"], "--seed", options["data_seed"]]
         for name in ("assume_surface", "columns", "canonical", "allow_pipes", "field_map", *SIMULATED[1:]):
@@ -247,7 +248,7 @@ class Stages:
         return {
             "prepare": prepare,
             "prepare_inputs": inputs,
-            "perturbed": f"{self.data}_sp{speeds}" if speeds else "",
+            "perturbed": f"{self.data}_sp{speeds}" if speeds and "train" in self.splits else "",
             "pipes": ["--allow_pipes", "true"] if options["allow_pipes"] == "true" else [],
             "frames": ["--frames_per_second", frames] if frames else ["--train_config", self.train_config],
             "left_out": ["--leave_out_l1", options["leave_out_l1"]] if options["leave_out_l1"] else [],
@@ -267,7 +268,7 @@ class Stages:
         changed = self.study.directory / "train.yaml"
         return changed if self.options["train_args"] else Path(self.definition["train_config"])
 
-    def _cached(self) -> dict[str, object]:
+    def _cached(self) -> dict[str, Any]:
         """The input of the models: audio, or the states of a frozen front-end that are kept."""
         if self.options["cache_features"] == "false":
             return {"feats": self.dump, "cached_splits": [], "frontend_conf": "", "weights": ""}
@@ -306,18 +307,14 @@ class Stages:
         """Stages 9 to 12."""
         exp, options = self.study.directory, self.options
         config = Path(options["decode_config"] or conf("", "decode"))
-        cached = Path(self._cached()["feats"])
-        decoded, results, test, feats = stem(str(config)), exp, self.dump / "test", cached / "test"
+        results, tested, test, feats = exp, "", self.dump / "test", self._cached()["feats"] / "test"
         if options["test_data"]:
             test = feats = Path(options["test_data"], "test")
-            results = exp / f"on_{test.parent.name}"
-            decoded = {budget: f"{decoded}{suffix}_{results.name}" for budget, suffix in SUFFIXES.items()}
-        else:
-            decoded = {budget: f"{decoded}{suffix}" for budget, suffix in SUFFIXES.items()}
-        gpu = options["gpu_inference"] or str(options["ngpu"] != "0").lower()
+            results, tested = exp / f"on_{test.parent.name}", f"_on_{test.parent.name}"
+        gpu = options["gpu_inference"] or str(int(options["ngpu"]) > 0).lower()
         return {
             "decode_config": config,
-            "decoded": decoded,
+            "decoded": {budget: f"{stem(str(config))}{suffix}{tested}" for budget, suffix in SUFFIXES.items()},
             "results": results,
             "log": results / "log",
             "test_set": test,

@@ -9,7 +9,6 @@ a study is stays: a call that would change its data or training is refused.
 import fcntl
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +49,7 @@ class Study:
         return Path(self.options["expdir"], self.name)
 
 
-def choose(given: Mapping[str, str], language: str) -> Study:
+def choose(given: dict[str, str], language: str) -> Study:
     """The study that a call of a recipe means; run in the recipe's directory.
 
     Raises:

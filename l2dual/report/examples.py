@@ -11,7 +11,7 @@ import soundfile
 from l2dual.data.audio import read_values
 from l2dual.data.datadir import DataDir
 from l2dual.data.divergence import BINS, bin_of, divergences
-from l2dual.report.study import Study
+from l2dual.report.study import StudyResults
 from l2dual.scoring.score import kind_of, read_pair
 from l2dual.text.units import align, normalize
 
@@ -20,7 +20,7 @@ SIGN = {"hits": "", "substitutions": "S", "deletions": "D", "insertions": "I"}
 
 
 @dataclass(frozen=True)
-class Mark:
+class ShownToken:
     """One token as shown: its text, a sign (S, D, I, or △ for the learner's) and a style."""
 
     text: str
@@ -35,10 +35,10 @@ class Block:
     output: str
     unit: str
     labels: list[str]
-    words: list[list[list[Mark]]]  # word, column, row
+    words: list[list[list[ShownToken]]]  # word, column, row
 
 
-def examples(study: Study, data: DataDir, number: int = 6) -> list[dict]:
+def examples(study: StudyResults, data: DataDir, number: int = 6) -> list[dict]:
     """Choose test utterances over the bins and lay out what ``dual`` and its baselines made of them.
 
     The first is the one whose divergence is least, but not 0, where there is one.
@@ -81,7 +81,7 @@ def choose(found: dict[str, int], speakers: dict[str, str], number: int) -> list
     return sorted(chosen[:number], key=lambda utt: (found[utt], utt))
 
 
-def read_hypotheses(study: Study, data: DataDir) -> dict[str, dict[str, dict[str, str]]]:
+def read_hypotheses(study: StudyResults, data: DataDir) -> dict[str, dict[str, dict[str, str]]]:
     """The texts of each output by the first seed of each system that is shown, by utterance."""
     tables: dict[str, dict] = {output: {} for output in study.outputs}
     for system in study.trio():
@@ -111,7 +111,7 @@ def lay_out(
     at = 1 if intended is not None else 0
     labels = [label for label, _ in rows]
     labels.insert(at, output)
-    words: list[list[list[Mark]]] = [[]]
+    words: list[list[list[ShownToken]]] = [[]]
     for place in range(max(len(slot) for slot in slots)):
         for step in range(max(len(slot[place]) for slot in slots)):
             pairs = [slot[place][step] if step < len(slot[place]) else None for slot in slots]
@@ -133,7 +133,7 @@ def columns_of(pairs: list) -> list[list]:
     return places
 
 
-def column_of(pairs: list, at: int) -> tuple[list[Mark], str | None]:
+def column_of(pairs: list, at: int) -> tuple[list[ShownToken], str | None]:
     """Turn one column's pairs (row by row; None: the row has nothing here) into marks."""
     token = next((pair[0] for pair in pairs if pair is not None), None)
     column = []
@@ -142,12 +142,12 @@ def column_of(pairs: list, at: int) -> tuple[list[Mark], str | None]:
         text = GAP if pair is None else shown(pair[1], kind)
         learner = row < at
         if kind == "hits":
-            column.append(Mark(text, "", "g" if text == GAP else ""))
+            column.append(ShownToken(text, "", "g" if text == GAP else ""))
         else:
-            column.append(Mark(text, "" if learner else SIGN[kind], "l" if learner else "e"))
+            column.append(ShownToken(text, "" if learner else SIGN[kind], "l" if learner else "e"))
     differs = at and pairs[0] is not None and pairs[0][0] != pairs[0][1]
     style = "l" if differs else "g" if token is None else ""
-    column.insert(at, Mark(shown(token, "hits"), "△" if differs else "", style))
+    column.insert(at, ShownToken(shown(token, "hits"), "△" if differs else "", style))
     return column, token
 
 

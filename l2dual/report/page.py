@@ -7,9 +7,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from l2dual.data.datadir import ASSUMPTIONS, DataDir, convention_of
 from l2dual.errors import DataError
 from l2dual.report import plots, tables
+from l2dual.report.claims import answer, beside, claims
 from l2dual.report.examples import examples
-from l2dual.report.findings import answer, beside, findings
-from l2dual.report.study import Study, ends, percent, points, read_study
+from l2dual.report.study import StudyResults, ends, percent, points, read_study
 from l2dual.text.units import NAMES
 
 SIMULATED = (
@@ -32,7 +32,7 @@ def page(exp: Path, data: Path) -> str:
         "page.html",
         {
             "title": f"L2 {study.name}, {convention_of(split.info)}: one output or two?",
-            "study": view(study, "p", findings([study])),
+            "study": view(study, "p", claims([study])),
             "examples": examples(study, split),
             "tables": [
                 tables.systems(study),
@@ -48,7 +48,7 @@ def page(exp: Path, data: Path) -> str:
 def page_over(exps: list[Path]) -> str:
     """The page over several studies, from their result files alone."""
     studies = [read_study(exp) for exp in exps]
-    rows = findings(studies)
+    rows = claims(studies)
     views = [
         view(study, f"s{index}", [(claim, [found[index]]) for claim, found in rows])
         for index, study in enumerate(studies)
@@ -57,7 +57,7 @@ def page_over(exps: list[Path]) -> str:
     return render("both.html", over)
 
 
-def view(study: Study, name: str, rows: list) -> dict:
+def view(study: StudyResults, name: str, rows: list) -> dict:
     """What a page or RESULTS.md shows of a study; ``name`` begins the plots' ids."""
     meta, learned = study.results.meta, not nothing_learned(study)
     return {
@@ -81,7 +81,7 @@ def view(study: Study, name: str, rows: list) -> dict:
     }
 
 
-def elsewhere(study: Study) -> list[str]:
+def elsewhere(study: StudyResults) -> list[str]:
     """What must be known where systems are tested on other data than their own."""
     meta = study.results.meta
     trained_on = {run.trained_on for run in meta.runs} - {meta.data}
@@ -89,12 +89,12 @@ def elsewhere(study: Study) -> list[str]:
     return [f"The systems were trained on {names} and tested on {meta.data}"] if names else []
 
 
-def nothing_learned(study: Study) -> bool:
+def nothing_learned(study: StudyResults) -> bool:
     """Whether no run has learned an output."""
     return all(set(run.outputs) <= run.not_learned.keys() for run in study.results.meta.runs)
 
 
-def square(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
+def square(study: StudyResults) -> list[tuple[str, list[tuple[str, str]]]]:
     """The 2 x 2 table: of each output, SO and DO, the error rate and that at the learner's tokens."""
     rows = []
     for output in study.outputs:
@@ -111,7 +111,7 @@ def square(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
     return rows
 
 
-def limits(study: Study) -> list[str]:
+def limits(study: StudyResults) -> list[str]:
     """What the numbers of a study cannot say, at most five lines."""
     meta, found = study.results.meta, []
     if meta.corpus == "simulated":

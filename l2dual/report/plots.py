@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from markupsafe import Markup
 
-from l2dual.report.study import Study
+from l2dual.report.study import StudyResults
 
 STYLE = {
     "svg.fonttype": "none",
@@ -81,7 +81,7 @@ def panels(figure: Figure, count: int = 1) -> Iterator[np.ndarray]:
             plt.close(drawn)
 
 
-def cross_talk(studies: list[Study], name: str) -> Figure | None:
+def cross_talk(studies: list[StudyResults], name: str) -> Figure | None:
     """Error rate at the other and at the learner's tokens, of SO and DO; None where not measured."""
     measures = ("other_error_rate", "learner_error_rate")
     places = []
@@ -115,7 +115,7 @@ def cross_talk(studies: list[Study], name: str) -> Figure | None:
     return figure
 
 
-def by_divergence(study: Study, name: str) -> Figure | None:
+def by_divergence(study: StudyResults, name: str) -> Figure | None:
     """DO less SO by divergence, of each output, and the paper's; None where not measured."""
     bins = list(study.results.meta.bins) if study.dual else []
     lines = {}

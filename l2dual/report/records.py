@@ -108,16 +108,16 @@ def keep_study(
     if len({path.name for path in exp_dirs}) < len(exp_dirs):
         raise UsageError("records keep: two runs have one name: keep them in two directories")
     found = {path.name: keep(path, decode, decode_config) for path in exp_dirs}
-    write(references, file)
+    write_record(references, file)
     for name, record in found.items():
-        write(record, to / f"{name}{SUFFIX}")
+        write_record(record, to / f"{name}{SUFFIX}")
 
 
 def restore_studies(studies: list[Path], to: Path) -> None:
     """Make the experiment directories of studies in ``to``; DataError as `load` and `restore`."""
     found: dict[Path, dict] = {}
     for study in studies:
-        for name, record in load(study).runs.items():
+        for name, record in load_study(study).runs.items():
             if to / name in found:
                 raise DataError(f"{study}: {name} is in another study too: restore each with its own --to")
             found[to / name] = record
@@ -132,14 +132,14 @@ def keep_references(data: DataDir) -> dict:
     return {"path": str(data.path), "info": data.info, "tables": tables}
 
 
-def write(record: Mapping, path: Path) -> None:
+def write_record(record: Mapping, path: Path) -> None:
     """Write a record, whole or not at all; equal records give equal files."""
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
     with atomic_write(path, "wb") as stream:
         stream.write(lzma.compress(text.encode()))
 
 
-def read(path: Path, kinds: Mapping[str, type] = KINDS) -> dict:
+def read_record(path: Path, kinds: Mapping[str, type] = KINDS) -> dict:
     """Read a record of a run, or of other ``kinds``; DataError if the file is not one."""
     try:
         with lzma.open(path) as stream:
@@ -158,7 +158,7 @@ def read(path: Path, kinds: Mapping[str, type] = KINDS) -> dict:
 
 def read_references(path: Path) -> DataDir:
     """Read a study's references: a data directory without recordings."""
-    record = read(path, {"path": str, "info": dict, "tables": dict})
+    record = read_record(path, {"path": str, "info": dict, "tables": dict})
     info, tables = record["info"], record["tables"]
     for key in ("corpus", "language", "convention", "surface_unit", "meaning_unit"):
         if not isinstance(info.get(key), str) or (key.endswith("unit") and info[key] not in UNITS):
@@ -173,7 +173,7 @@ def read_references(path: Path) -> DataDir:
     return DataDir(Path(record["path"]), tables, info)
 
 
-def load(directory: Path) -> Kept:
+def load_study(directory: Path) -> Kept:
     """Read a study; DataError if it is not one, holds no run, or a name or text is not safe."""
     paths = sorted(directory.glob(f"*{SUFFIX}"))
     names = {path.name.removesuffix(SUFFIX): path for path in paths}
@@ -185,7 +185,7 @@ def load(directory: Path) -> Kept:
 
 def read_checked(path: Path) -> dict:
     """Read the record of a run that is whole, and safe to write; DataError if it is not."""
-    record = read(path)
+    record = read_record(path)
     run, hypotheses = record["run"], record["hypotheses"]
     for key, kind in RUN_KINDS.items():
         if not isinstance(run.get(key), kind):

@@ -6,24 +6,24 @@ from pathlib import Path
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
 from l2dual.report import plots, records, tables
-from l2dual.report.findings import findings
+from l2dual.report.claims import claims
 from l2dual.report.page import render, view
-from l2dual.report.study import Study, read_analyses
+from l2dual.report.study import StudyResults, read_analyses
 from l2dual.scoring.outcomes import gather, outcomes
 
 MAIN = "measure_heard"  # the study that a recipe's RESULTS.md is about; one line for each other
 PLOT = "cross_talk.svg"
 
 
-def read_kept(directory: Path) -> Study:
+def read_kept(directory: Path) -> StudyResults:
     """Score a kept study, and read the analyses kept beside it.
 
     Raises:
         DataError: not a kept study, or a broken file.
     """
-    kept = records.load(directory)
+    kept = records.load_study(directory)
     results = outcomes(gather(kept.data, kept.scored()), {"commit": "", "command": ""})
-    return Study(results, read_analyses(directory))
+    return StudyResults(results, read_analyses(directory))
 
 
 def write_results_md(root: Path) -> list[Path]:
@@ -36,7 +36,7 @@ def write_results_md(root: Path) -> list[Path]:
     if not recipes:
         raise DataError(f"{root}: no */results/{MAIN}: keep a study (python -m l2dual.bin.records keep)")
     studies = [read_kept(recipe / "results" / MAIN) for recipe in recipes]
-    rows, written, views = findings(studies), [], []
+    rows, written, views = claims(studies), [], []
     for index, (recipe, study) in enumerate(zip(recipes, studies, strict=True)):
         views.append(view(study, "", [(claim, found[index]) for claim, found in rows]))
         if views[-1]["talk"]:

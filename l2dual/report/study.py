@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from l2dual.analysis.records import KINDS, Analysis, read_analysis
+from l2dual.analysis.kinds import KINDS, Analysis, read_analysis
 from l2dual.scoring.results import Record, Results, Run, read_results
 from l2dual.systems import OUTPUTS, System, reference
 
@@ -19,7 +19,7 @@ SURFACE = {  # by convention and language
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyResults:
     """What was measured of the systems of one comparison."""
 
     results: Results
@@ -87,7 +87,7 @@ class Study:
         return RATE[self.results.meta.units[output][0]]
 
 
-def read_study(exp: Path) -> Study:
+def read_study(exp: Path) -> StudyResults:
     """Read a results file and the analyses beside it.
 
     Raises:
@@ -97,7 +97,7 @@ def read_study(exp: Path) -> Study:
     names, data = {run.name for run in results.meta.runs}, results.meta.data
     found = read_analyses(exp).items()
     ours = {what: one for what, one in found if one.meta.runs.keys() <= names and one.meta.data == data}
-    return Study(results, ours)
+    return StudyResults(results, ours)
 
 
 def read_analyses(directory: Path) -> dict[str, Analysis]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from l2dual.report.page import nothing_learned
-from l2dual.report.study import Study, percent, points
+from l2dual.report.study import StudyResults, percent, points
 from l2dual.scoring.results import read_results
 from l2dual.systems import OUTPUTS
 
@@ -13,7 +13,7 @@ MOST = 5  # systems of one study; the report has all
 
 def summary(paths: list[Path]) -> str:
     """Lay the results files of one or two recipes out: of one, in ten lines at most."""
-    studies = [Study(read_results(path)) for path in paths]
+    studies = [StudyResults(read_results(path)) for path in paths]
     lines = [HEAD, *(_row(study, system) for study in studies for system in [*study.systems][:MOST])]
     places = dict.fromkeys(filter(None, map(_places, paths, studies)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -22,7 +22,7 @@ def summary(paths: list[Path]) -> str:
     return "\n".join([*warnings, *rows, *places, f"next: {_next(studies)}"])
 
 
-def _row(study: Study, system: str) -> tuple[str, ...]:
+def _row(study: StudyResults, system: str) -> tuple[str, ...]:
     rates, talks = [], []
     for output in OUTPUTS:
         rate = study.rate("error_rate", system, output)
@@ -34,7 +34,7 @@ def _row(study: Study, system: str) -> tuple[str, ...]:
     return (study.results.meta.language, system, seeds, *rates, *talks)
 
 
-def _places(path: Path, study: Study) -> str:
+def _places(path: Path, study: StudyResults) -> str:
     """Where the report, hypotheses, alignments and models are: of runs in the results' directory,
     or above it where other data were tested; of a kept study there are none."""
     report = path.resolve().with_name("report.html")
@@ -51,7 +51,7 @@ def _places(path: Path, study: Study) -> str:
     )
 
 
-def _next(studies: list[Study]) -> str:
+def _next(studies: list[StudyResults]) -> str:
     if any(map(nothing_learned, studies)):
         if all(study.results.meta.corpus == "simulated" for study in studies):
             return "./run.sh --study mini (a corpus that systems learn from; half an hour)"

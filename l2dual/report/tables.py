@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import mean
 
-from l2dual.analysis.records import Interval
-from l2dual.report.study import Study, ends, number, percent, points
+from l2dual.analysis.kinds import Interval
+from l2dual.report.study import StudyResults, ends, number, percent, points
 from l2dual.scoring.measures import DETECTION
 
 
@@ -40,7 +40,7 @@ def size(parameters: int | None) -> str:
     return "–" if parameters is None else f"{parameters / 1e6:.1f} M"
 
 
-def systems(study: Study) -> Table:
+def systems(study: StudyResults) -> Table:
     """Each system's error rates, cross-talk, intrusions and F1, and what it cost."""
     columns = [f"{output}, {study.unit(output)} %" for output in study.outputs]
     columns += [f"cross-talk, {output}" for output in study.outputs]
@@ -67,19 +67,19 @@ def systems(study: Study) -> Table:
     return Table("All systems", about, columns, rows)
 
 
-def _rate(study: Study, measure: str, system: str, output: str, bin: str = "all") -> Cell:
+def _rate(study: StudyResults, measure: str, system: str, output: str, bin: str = "all") -> Cell:
     found = study.rate(measure, system, output, bin)
     return Cell("–" if found is None else percent(found.value))
 
 
-def _cross_talk(study: Study, system: str, output: str) -> Cell:
+def _cross_talk(study: StudyResults, system: str, output: str) -> Cell:
     found = study.difference("cross_talk", output, system=system)
     if found is None or found.value is None:
         return Cell("–")
     return Cell(points(found.value), ends(found.interval) or "(no interval)")
 
 
-def by_bin(study: Study, output: str) -> Table:
+def by_bin(study: StudyResults, output: str) -> Table:
     """The error rate of every system by divergence, and what sharing changes: the paper's view."""
     meta = study.results.meta
     columns = [f"{name} edits, n = {count}" for name, count in meta.bins.items()]
@@ -97,7 +97,7 @@ def by_bin(study: Study, output: str) -> Table:
     return Table(f"{output.capitalize()} by divergence", about, columns, rows, missing)
 
 
-def detection(study: Study) -> Table:
+def detection(study: StudyResults) -> Table:
     """Mispronunciation detection: a system reports an error where its surface differs from the prompt."""
     rows = [
         (Cell(system), [_rate(study, name, system, "surface") for name in DETECTION])
@@ -197,12 +197,12 @@ LAYERS = (
 )
 
 
-def analyses(study: Study) -> list[Table]:
+def analyses(study: StudyResults) -> list[Table]:
     """The tables of stage 11; one line for what was not measured."""
     return [_by_layer(study, spec) for spec in LAYERS if spec.what in study.analyses]
 
 
-def _by_layer(study: Study, spec: Layers) -> Table:
+def _by_layer(study: StudyResults, spec: Layers) -> Table:
     records = [r for r in study.analyses[spec.what].records if spec.chosen(r)]
     known = [r for r in records if getattr(r, next(iter(spec.values))) is not None]
     if not known:

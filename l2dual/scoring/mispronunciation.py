@@ -48,7 +48,7 @@ def mark(prompt: str, surface: str, unit: str) -> Marks:
     return Marks(said, [tuple(gap) for gap in inserted])
 
 
-def count(canonical: str, truth: Marks, system: Marks, unit: str) -> dict[str, int]:
+def count_decisions(canonical: str, truth: Marks, system: Marks, unit: str) -> dict[str, int]:
     """Count the decisions (COUNTS) of a system on one utterance.
 
     Beside an unnamed phone there is no diagnosis: alignment may take an inserted phone for what was

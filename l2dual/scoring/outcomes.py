@@ -43,7 +43,7 @@ class Quantity:
 
 
 @dataclass(frozen=True)
-class Study:
+class Comparison:
     """The counts of U test utterances under all runs of one comparison."""
 
     data: DataDir  # the references
@@ -72,7 +72,7 @@ class Study:
         return found[system].baseline(output, found.values())
 
 
-def gather(data: DataDir, scored: list[Scored]) -> Study:
+def gather(data: DataDir, scored: list[Scored]) -> Comparison:
     """Put the scores of all runs beside their references.
 
     Runs that have no output which the references have are left out.
@@ -109,7 +109,7 @@ def gather(data: DataDir, scored: list[Scored]) -> Study:
     _, clusters = np.unique([data.clusters[utt] for utt in utts], return_inverse=True)
     edits = np.array([found[utt].learner for utt in utts], dtype=float) if found else None
     bins = np.array([found[utt].bin for utt in utts]) if found else None
-    study = Study(data, runs, utts, clusters, edits, bins)
+    study = Comparison(data, runs, utts, clusters, edits, bins)
     _check_references(study)
     return study
 
@@ -120,7 +120,7 @@ def _settings(run: Run) -> dict[str, str | None]:
     return {n: getattr(run, n) for n in names} | {"decoding": Path(run.decode_dir).parent.name}
 
 
-def _check_references(study: Study) -> None:
+def _check_references(study: Comparison) -> None:
     """DataError where two runs were scored against other references."""
     found: dict[tuple, tuple] = {}
     columns = [COUNTS.index(name) for name in ("n_ref", "learner", "replaced")]
@@ -134,7 +134,7 @@ def _check_references(study: Study) -> None:
                 )
 
 
-def outcomes(study: Study, made_by: Mapping[str, str], seen: int | None = None) -> Results:
+def outcomes(study: Comparison, made_by: Mapping[str, str], seen: int | None = None) -> Results:
     """Make all records of a comparison.
 
     Args:
@@ -146,7 +146,7 @@ def outcomes(study: Study, made_by: Mapping[str, str], seen: int | None = None) 
     return Results(_meta(study, made_by, seen), _adjusted(_records(study, cells)))
 
 
-def _cells(study: Study) -> Iterator[tuple[Record, Quantity]]:
+def _cells(study: Comparison) -> Iterator[tuple[Record, Quantity]]:
     """Records without their numbers, and the quantities that these are made of."""
     for output in OUTPUTS:
         scored = study.systems(output)
@@ -157,13 +157,13 @@ def _cells(study: Study) -> Iterator[tuple[Record, Quantity]]:
                     if measure not in COMPARED:
                         yield Record(measure, system, output, unit, None, bin=bin), quantity
                 baseline = study.baseline(system, output)
-                for (measure, bin), quantity in quantities.items() if baseline else ():
+                for (measure, bin), theirs in measured[baseline].items() if baseline else ():
                     record = Record(measure, system, output, unit, None, baseline, bin)
-                    yield record, quantity - measured[baseline][measure, bin]
+                    yield record, quantities[measure, bin] - theirs
 
 
 def _measures(
-    study: Study, system: str, output: str, unit: str
+    study: Comparison, system: str, output: str, unit: str
 ) -> Iterator[tuple[tuple[str, str], Quantity]]:
     """Each (measure, bin) of a system; ``cross_talk`` is its own two rates' difference."""
     counts = study.counts(system, output, unit)
@@ -213,7 +213,7 @@ def _quantity(terms: dict[int, tuple[np.ndarray, np.ndarray]], size: int) -> Qua
     )
 
 
-def _records(study: Study, cells: list[tuple[Record, Quantity]]) -> list[Record]:
+def _records(study: Comparison, cells: list[tuple[Record, Quantity]]) -> list[Record]:
     """Fill in values, and intervals where they are comparable."""
     records = [_described(study, *cell) for cell in cells]
     known = [index for index, record in enumerate(records) if record.reason is None]
@@ -240,7 +240,7 @@ def _possible(record: Record, interval: tuple[float, float] | None) -> tuple[flo
     return max(interval[0], 0.0), min(interval[1], highest)
 
 
-def _described(study: Study, record: Record, quantity: Quantity) -> Record:
+def _described(study: Comparison, record: Record, quantity: Quantity) -> Record:
     """The record with its value, its size, and why it has no interval, if that is known by now."""
     values = quantity.per_seed
     n_utts = int(np.count_nonzero(quantity.counted))
@@ -261,7 +261,7 @@ def _described(study: Study, record: Record, quantity: Quantity) -> Record:
     )
 
 
-def _nothing(study: Study, record: Record) -> str:
+def _nothing(study: Comparison, record: Record) -> str:
     """Say why a measure has no value."""
     info = study.data.info
     if record.output == "meaning" and record.measure in (*AT_TOKENS, "cross_talk"):
@@ -270,7 +270,7 @@ def _nothing(study: Study, record: Record) -> str:
     return NOTHING.get(record.measure, "no such token here")
 
 
-def _unlearned(study: Study, record: Record) -> str | None:
+def _unlearned(study: Comparison, record: Record) -> str | None:
     """Say which of the systems compared has not learned the output, if one has not."""
     for system in (record.system, record.baseline):
         for (name, seed), scored in study.runs.items():
@@ -280,7 +280,7 @@ def _unlearned(study: Study, record: Record) -> str | None:
     return None
 
 
-def _error_counts(study: Study, record: Record) -> dict[str, list[int]] | None:
+def _error_counts(study: Comparison, record: Record) -> dict[str, list[int]] | None:
     if record.measure != "error_rate" or record.baseline:
         return None
     mask = np.full(len(study.utts), True) if record.bin == "all" else study.bins == record.bin
@@ -301,7 +301,7 @@ def _adjusted(records: list[Record]) -> list[Record]:
     return [replace(record, p_holm=adjusted.get(i)) for i, record in enumerate(records)]
 
 
-def _meta(study: Study, made_by: Mapping[str, str], seen: int | None) -> Meta:
+def _meta(study: Comparison, made_by: Mapping[str, str], seen: int | None) -> Meta:
     info, data = study.data.info, study.data
     outputs = [output for output in OUTPUTS if study.systems(output)]
     learner = {}
@@ -328,7 +328,7 @@ def _meta(study: Study, made_by: Mapping[str, str], seen: int | None) -> Meta:
     )
 
 
-def _warnings(study: Study, seen: int | None) -> list[str]:
+def _warnings(study: Comparison, seen: int | None) -> list[str]:
     """What a reader must know before any number."""
     found = []
     runs = [scored.run for scored in study.runs.values()]

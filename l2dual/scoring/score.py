@@ -14,7 +14,7 @@ from l2dual.errors import DataError
 from l2dual.files import atomic_write, read_yaml
 from l2dual.scoring import crosstalk, mispronunciation
 from l2dual.scoring.crosstalk import meaning_marks, surface_marks
-from l2dual.scoring.mispronunciation import count, mark, names_errors
+from l2dual.scoring.mispronunciation import count_decisions, mark, names_errors
 from l2dual.scoring.results import Run
 from l2dual.systems import from_run
 from l2dual.text.units import UNITS, align, normalize, pad, width
@@ -124,7 +124,7 @@ def _add_decisions(rows: dict[str, dict], text: dict, heard: dict[str, str], uni
     truths = {utt: mark(canonical[utt], text["surface"][utt], unit) for utt in rows}
     named = any(names_errors(canonical[utt], truth, unit) for utt, truth in truths.items())
     for utt, truth in truths.items():
-        decisions = count(canonical[utt], truth, mark(canonical[utt], heard[utt], unit), unit)
+        decisions = count_decisions(canonical[utt], truth, mark(canonical[utt], heard[utt], unit), unit)
         rows[utt] |= decisions if named else decisions | {"CD": 0, "DE": 0}
 
 
@@ -139,7 +139,7 @@ def _nothing_learned(rows: dict, references: dict, texts: dict[str, str]) -> str
     return None
 
 
-def describe(run_file: Path, decode: Path, decode_config: str | None) -> Run:
+def decoded_run(run_file: Path, decode: Path, decode_config: str | None) -> Run:
     """The facts of a run, from its run.yaml and log, and of the decoding ``decode``."""
     run = read_run(run_file)
     parameters, seconds = training_facts(run_file.parent)

@@ -160,9 +160,9 @@ def check_scheduler(args: argparse.Namespace) -> None:
 def take_half(args: argparse.Namespace) -> None:
     """Let a training be that of half the epochs, begun by the whole one; UsageError if it is not."""
     half = Path(args.output_dir) / HALF
-    if not half.is_dir():
+    if not (half / "checkpoint.pth").is_file():
         raise UsageError(
-            f"{half}: no such directory: train the whole budget first, by scheduler {NAME} with max_epoch "
-            "/ 2 and (1 - decay) * max_epoch / 2 whole numbers"
+            f"{half}: was not begun: train the whole budget first, by scheduler {NAME} with max_epoch / 2 and "
+            "(1 - decay) * max_epoch / 2 whole numbers, and without patience that ends it before"
         )
     args.output_dir, args.max_epoch = str(half), args.max_epoch // 2

@@ -123,9 +123,10 @@ def begin_half(output_dir: Path) -> None:
     half the epochs from the start.
     """
     half, temporary = output_dir / HALF, output_dir / f"{HALF}.tmp"
-    if half.exists():  # the training was stopped after this
+    if (half / "checkpoint.pth").exists():  # the training was stopped after this
         return
-    shutil.rmtree(temporary, ignore_errors=True)
+    for directory in (temporary, half):  # the latter has no more than a log
+        shutil.rmtree(directory, ignore_errors=True)
     temporary.mkdir()
     for model in output_dir.glob("*epoch.pth"):
         shutil.copy(model, temporary)

@@ -9,9 +9,9 @@ import yaml
 
 from l2dual.analysis.activations import Activations, collect, frame_positions, shuffled_pairs
 from l2dual.analysis.cka import debiased_cka
-from l2dual.analysis.comparison import Comparison, Side
-from l2dual.analysis.entanglement import Options, analyse
-from l2dual.analysis.records import read_analysis
+from l2dual.analysis.entanglement import AnalysisOptions, analyse
+from l2dual.analysis.kinds import read_analysis
+from l2dual.analysis.similarity import Side, Similarities
 from l2dual.bin.analyse import main
 from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError, UsageError, run
@@ -38,7 +38,7 @@ def first_seeds(runs):
 
 @pytest.fixture(scope="module")
 def two_seeds(data, runs):
-    return analyse(data, list(runs.values()), Options())
+    return analyse(data, list(runs.values()), AnalysisOptions())
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_networks_of_unlike_depth(data, runs):
             sample = collect(load_model(runs[system, seed]), directory, 8)
             sample = replace(sample, layers=sample.layers[:depth])
             sides[f"{system}{seed}"] = Side(f"{system}{seed}", system, seed, sample, lambda _, one=sample: one)
-    table = Comparison(directory, sides)
+    table = Similarities(directory, sides)
     for x, y in (("do1", "so_surface2"), ("so_surface1", "do2")):
         (block,) = table.blocks(x, y)
         assert block["ceiling"] is not None and block["null"] is not None
@@ -148,7 +148,7 @@ def test_a_missing_statistics_file_is_named(tmp_path):
 
 
 def test_one_seed_has_no_ceiling(data, runs):
-    records = analyse(data, first_seeds(runs), Options())
+    records = analyse(data, first_seeds(runs), AnalysisOptions())
     for record in records:
         assert record.ceiling is None and record.null is not None
         assert "second seed of" in record.reason and record.interval is not None
@@ -156,24 +156,24 @@ def test_one_seed_has_no_ceiling(data, runs):
 
 def test_too_little_is_null_with_its_reason(tmp_path, data, runs):
     wide = [make_run(tmp_path / s, s, 1, width=64) for s in ("so_surface", "so_meaning")]
-    for record in analyse(data, wide, Options()):
+    for record in analyse(data, wide, AnalysisOptions()):
         assert record.cka is None and "needs 256" in record.reason
     few = make_data(tmp_path / "few", n_speakers=3, per_speaker=6)
-    records = analyse(few, first_seeds(runs)[:2], Options())
+    records = analyse(few, first_seeds(runs)[:2], AnalysisOptions())
     for record in records:
         assert record.cka is not None and record.interval is None and record.null is None
         assert "10 speakers or voices (has 3)" in record.reason
         assert "20 utterances (has 18)" in record.reason
     handful = make_data(tmp_path / "handful", n_speakers=1, per_speaker=1)
-    for record in analyse(handful, list(runs.values()), Options()):
+    for record in analyse(handful, list(runs.values()), AnalysisOptions()):
         assert record.cka is None and "needs 32" in record.reason
-    assert analyse(data, first_seeds(runs)[:1], Options()) == []
+    assert analyse(data, first_seeds(runs)[:1], AnalysisOptions()) == []
 
 
 def test_a_bounded_sample_is_drawn_before_anything_is_encoded(data, runs):
-    records = analyse(data, first_seeds(runs)[:2], Options(max_utts=15))
+    records = analyse(data, first_seeds(runs)[:2], AnalysisOptions(max_utts=15))
     assert {record.n_utts for record in records} == {15}
-    again = analyse(data, first_seeds(runs)[:2], Options(max_utts=15))
+    again = analyse(data, first_seeds(runs)[:2], AnalysisOptions(max_utts=15))
     assert again == records
 
 
@@ -181,15 +181,15 @@ def test_runs_that_cannot_be_compared(tmp_path, data, runs):
     surface = runs["so_surface", 1]
     other = make_run(tmp_path / "other", "so_meaning", 1, data="dump/else")
     with pytest.raises(UsageError, match="other: data is dump/else"):
-        analyse(data, [surface, other], Options())
+        analyse(data, [surface, other], AnalysisOptions())
     strange = make_data(tmp_path / "strange", n_speakers=1)
     info = strange / "corpus.yaml"
     info.write_text(info.read_text().replace("convention: heard", "convention: pronounced"))
     with pytest.raises(UsageError, match="strange: convention is pronounced, but heard in .*so_surface"):
-        analyse(strange, [surface], Options())
+        analyse(strange, [surface], AnalysisOptions())
     again = make_run(tmp_path / "again", "so_surface", 1)
     with pytest.raises(UsageError, match="again: so_surface of seed 1"):
-        analyse(data, [surface, again], Options())
+        analyse(data, [surface, again], AnalysisOptions())
 
 
 def test_broken_models_are_named(tmp_path, data, runs):
@@ -199,16 +199,16 @@ def test_broken_models_are_named(tmp_path, data, runs):
     state["encoder.encoders.0.norm_final.bias"][0] = float("nan")
     torch.save(state, broken / CHECKPOINT)
     with pytest.raises(DataError, match="broken: utterance s.* not finite"):
-        analyse(data, [surface, broken], Options())
+        analyse(data, [surface, broken], AnalysisOptions())
     (broken / CHECKPOINT).write_bytes((broken / CHECKPOINT).read_bytes()[:1000])
     with pytest.raises(DataError, match=f"broken/{CHECKPOINT}"):
-        analyse(data, [surface, broken], Options())
+        analyse(data, [surface, broken], AnalysisOptions())
     (broken / CHECKPOINT).unlink()
     with pytest.raises(DataError, match=f"broken/{CHECKPOINT}"):
-        analyse(data, [surface, broken], Options())
+        analyse(data, [surface, broken], AnalysisOptions())
     (broken / "run.yaml").unlink()
     with pytest.raises(DataError, match="broken/run.yaml"):
-        analyse(data, [surface, broken], Options())
+        analyse(data, [surface, broken], AnalysisOptions())
 
 
 def test_command(tmp_path, data, runs, monkeypatch, capsys):
@@ -222,7 +222,7 @@ def test_command(tmp_path, data, runs, monkeypatch, capsys):
 
     stdout = command(*first_seeds(runs))
     found = read_analysis(out)
-    assert found.records == analyse(data, first_seeds(runs), Options())
+    assert found.records == analyse(data, first_seeds(runs), AnalysisOptions())
     assert found.meta.command.startswith("python -m l2dual.bin.analyse --data")
     assert found.meta.runs == {exp.name: "abc" for exp in first_seeds(runs)}
     assert found.meta.data == str(data.parent) and found.meta.split == "test"

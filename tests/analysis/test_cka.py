@@ -3,7 +3,7 @@ import pytest
 import torch
 from ckatorch.core import cka_base
 
-from l2dual.analysis.cka import centre, cosine, debiased_cka, jackknife_interval, leave_one_out_hsic
+from l2dual.analysis.cka import centre, debiased_cka, jackknife_interval, leave_one_out_hsic, normalized
 from l2dual.errors import DataError
 
 
@@ -115,7 +115,7 @@ def speakers(rng, count, sizes, effect):
 
 def leave_one_out_cka(x, y, groups):
     x, y = centre(x), centre(y)
-    return cosine(*(leave_one_out_hsic(a, b, groups) for a, b in ((x, y), (x, x), (y, y))))
+    return normalized(*(leave_one_out_hsic(a, b, groups) for a, b in ((x, y), (x, x), (y, y))))
 
 
 def test_leave_one_out_equals_recomputing():

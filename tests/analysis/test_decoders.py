@@ -11,7 +11,7 @@ from l2dual.analysis.decoders import (
     force,
     token_ids,
 )
-from l2dual.analysis.entanglement import Options
+from l2dual.analysis.entanglement import AnalysisOptions
 from l2dual.data.datadir import DataDir
 from l2dual.data.speech import batches
 from l2dual.errors import DataError, UsageError
@@ -59,7 +59,7 @@ def test_forced_in_a_batch_as_alone(runs):
 
 
 def test_all_pairs(data, runs):
-    records = compare_decoders(data, list(runs.values()), Options())
+    records = compare_decoders(data, list(runs.values()), AnalysisOptions())
     pairs = {(r.system_x, r.output_x, r.system_y, r.output_y) for r in records}
     assert len(records) == 6 * 2 and len(pairs) == 6  # pairs, layers
     assert {r.n_utts for r in records} == {36}
@@ -88,7 +88,7 @@ def test_one_decoder_under_two_names(data, runs, tmp_path):
     for name in [name for name in state if name.startswith("decoders.meaning")]:
         state[name] = state[name.replace("meaning", "surface")]
     torch.save(state, twin / CHECKPOINT)
-    records = compare_decoders(data, [twin], Options())
+    records = compare_decoders(data, [twin], AnalysisOptions())
     assert len(records) == 2
     for record in records:
         assert record.null < record.cka == pytest.approx(1)
@@ -98,23 +98,23 @@ def test_two_vocabularies_are_compared_by_output(data, tmp_path):
     tokens = [*TOKENS[:2], "c", "b", "a", *TOKENS[5:]]
     run = make_run(tmp_path / "do", "do", 1, tokens=tokens)
     surface = make_run(tmp_path / "so_surface", "so_surface", 1, tokens=tokens)
-    records = compare_decoders(data, [run, surface], Options())
+    records = compare_decoders(data, [run, surface], AnalysisOptions())
     assert {(r.output_x, r.output_y) for r in records} == {("surface", "surface")}
     assert {r.n_utts for r in records} == {72}
     meaning = make_run(tmp_path / "so", "so_meaning", 1)
     with pytest.raises(UsageError, match="another vocabulary of meaning"):
-        compare_decoders(data, [run, meaning], Options())
+        compare_decoders(data, [run, meaning], AnalysisOptions())
 
 
 def test_too_little_or_broken(tmp_path, data, runs):
     few = make_data(tmp_path / "few", n_speakers=1, per_speaker=2)
-    for record in compare_decoders(few, [runs["do"]], Options()):
+    for record in compare_decoders(few, [runs["do"]], AnalysisOptions()):
         assert record.cka is None and "needs 32" in record.reason
-    assert compare_decoders(data, [runs["so_surface"]], Options()) == []
+    assert compare_decoders(data, [runs["so_surface"]], AnalysisOptions()) == []
     broken = make_run(tmp_path / "broken", "so_meaning", 1)
     (broken / CHECKPOINT).unlink()
     with pytest.raises(DataError, match=f"broken/{CHECKPOINT}"):
-        compare_decoders(few, [runs["so_surface"], broken], Options())
+        compare_decoders(few, [runs["so_surface"], broken], AnalysisOptions())
 
 
 def test_sample_is_the_forced_positions(data, runs):
@@ -122,7 +122,7 @@ def test_sample_is_the_forced_positions(data, runs):
     directory, model = DataDir.load(data), load_model(runs["do"])
     ids, shared = token_ids(directory, {runs["do"]: {"outputs": OUTPUTS["do"]}})
     ((outputs, positions),) = comparable(ids, shared)
-    samples = ForcedDecoders(directory, positions, outputs, Options(batch_size=1))(model, runs["do"])
+    samples = ForcedDecoders(directory, positions, outputs, AnalysisOptions(batch_size=1))(model, runs["do"])
     sides = {"surface": [], "meaning": []}
     with torch.inference_mode():
         for (utt,), speech, lengths in batches(directory, 1):

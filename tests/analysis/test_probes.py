@@ -4,7 +4,7 @@ import torch
 
 from l2dual.analysis import probes
 from l2dual.analysis.alignment import Aligned, align_texts, widened
-from l2dual.analysis.entanglement import Options
+from l2dual.analysis.entanglement import AnalysisOptions
 from l2dual.analysis.probes import (
     NONE,
     Bench,
@@ -103,7 +103,7 @@ def test_planted_information_shows_where_outputs_differ(data):
     rng = np.random.default_rng(1)
     directory = DataDir.load(data[0])
     splits = [planted_tokens(rng), planted_tokens(rng)]
-    bench = Bench((directory, directory), splits, Options())
+    bench = Bench((directory, directory), splits, AnalysisOptions())
     fit, test = (
         (np.eye(8)[one.labels["surface"]] + 0.05 * rng.normal(size=(600, 8))).astype("float32")
         for one in splits
@@ -127,7 +127,7 @@ def test_loss_of_a_probe_is_paired(data):
     """What is lost is the same in every speaker, whatever each one's accuracy."""
     directory = DataDir.load(data[0])
     tokens = planted_tokens(np.random.default_rng(1))
-    bench = Bench((directory, directory), [tokens, tokens], Options())
+    bench = Bench((directory, directory), [tokens, tokens], AnalysisOptions())
     right = tokens.labels["surface"].copy()
     for name in sorted(set(bench.clusters))[::2]:  # half of the speakers are read badly by both
         right[np.flatnonzero(bench.clusters == name)[:20]] = 7
@@ -174,7 +174,7 @@ def test_states_are_means_over_the_frames_of_a_token(data, runs):
 
 
 def test_records(data, runs, tmp_path):
-    records = probe(*data, list(runs.values()), Options())
+    records = probe(*data, list(runs.values()), AnalysisOptions())
     assert len(records) == 3 * 2 * 2 * 3  # runs, blocks, targets, sets of tokens
     for record in records:
         assert (record.value is None) <= bool(record.reason)
@@ -187,11 +187,11 @@ def test_records(data, runs, tmp_path):
         for system in ("so_surface", "do")
     )
     assert dual.loss == pytest.approx(single.value - dual.value)
-    assert probe(*data, [runs["do"]], Options()) == []
+    assert probe(*data, [runs["do"]], AnalysisOptions()) == []
     few = make_data(tmp_path / "few", n_speakers=1, per_speaker=1)
-    for record in probe(few, few, [runs["so_surface"]], Options()):
+    for record in probe(few, few, [runs["so_surface"]], AnalysisOptions()):
         assert record.value is None and "needs" in record.reason
     broken = make_run(tmp_path / "broken", "do", 1)
     (broken / CHECKPOINT).unlink()
     with pytest.raises(DataError, match=f"broken/{CHECKPOINT}"):
-        probe(few, few, [runs["so_surface"], broken], Options())
+        probe(few, few, [runs["so_surface"], broken], AnalysisOptions())

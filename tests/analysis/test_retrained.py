@@ -3,14 +3,14 @@ import torch
 import yaml
 
 from l2dual.analysis import retrained
-from l2dual.analysis.entanglement import Options
+from l2dual.analysis.entanglement import AnalysisOptions
 from l2dual.analysis.retrained import Texts, encoder_outputs, evaluate, headless, retrain, train
 from l2dual.data.datadir import DataDir
 from l2dual.models.search import SearchOptions
 from l2dual.training.load import fresh_model, load_model
 from tests.systems import OUTPUTS, WIDTH, make_data, make_run
 
-QUICK = Options(search=SearchOptions(beam_size=1), max_utts=24, epochs=1)
+QUICK = AnalysisOptions(search=SearchOptions(beam_size=1), max_utts=24, epochs=1)
 
 
 @pytest.fixture(scope="module")

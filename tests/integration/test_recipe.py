@@ -166,14 +166,14 @@ def test_an_interrupted_stage_leaves_nothing_half_made_and_is_made_again(finishe
 def test_two_runs_at_once_of_one_study_are_refused(finished):
     checkout, language, _ = finished
     recipe = checkout.recipe(language)
-    before = snapshot(recipe)
+    before = snapshot(recipe / "exp")
     with (recipe / "exp/tiny/.run").open() as claim:
         fcntl.flock(claim, fcntl.LOCK_EX)
         refused = checkout.run(language, *TINY, check=False)
         elsewhere = checkout.run(language, *TINY, "--stop_stage", "1", "--expdir", "exp elsewhere")
     assert refused.returncode == 1 and len(refused.stderr.splitlines()) == 1
     assert "another run uses exp/tiny: process" in refused.stderr
-    assert snapshot(recipe) == before and "up to date" in elsewhere.stdout
+    assert snapshot(recipe / "exp") == before and "up to date" in elsewhere.stdout
     checkout.run(language, *TINY, "--stop_stage", "1")
 
 

@@ -111,7 +111,7 @@ def test_data_of_two_files_with_one_name_lie_apart():
             "--study tiny --severity double",
             "study tiny is another: severity is paper, not double: give them with --base",
         ),
-        ("--study tiny --train_args=--max_epoch=9", "study tiny is another: model.max_epoch is 2, not 9"),
+        ("--study tiny --train_args=--max_epoch=9", "study tiny is another: model.max_epoch is 4, not 9"),
         ("--study tinny", "no study 'tinny': did you mean tiny? There are measure, measure_pronounced, mini,"),
         ("--study tinny --seeds 2", "A new name needs an option of data or training"),
         ("--preset huge", "no study 'huge': did you mean"),
@@ -177,7 +177,7 @@ def test_a_study_stays_what_it_is_once_it_has_runs(recipe):
     (conf / "tiny.yaml").write_text(f"# {config}\n" + yaml.safe_dump(config | {"max_epoch": 7}))
     call("--study", "tiny")  # a comment changes nothing
     (conf / "tiny.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(UsageError, match="model.max_epoch is 7, not 2: restore that, or give this one a new name"):
+    with pytest.raises(UsageError, match="model.max_epoch is 7, not 4: restore that, or give this one a new name"):
         call("--study", "tiny")
 
 

@@ -8,7 +8,7 @@ import yaml
 
 from l2dual.analysis import retrained
 from l2dual.analysis.decoders import compare_decoders
-from l2dual.analysis.entanglement import Options, analyse
+from l2dual.analysis.entanglement import AnalysisOptions, analyse
 from l2dual.analysis.probes import probe
 from l2dual.bin import configure, records
 from l2dual.files import read_yaml
@@ -88,14 +88,15 @@ def test_analyses(conf, tmp_path, monkeypatch):
         return {frozenset((record.system_x, record.system_y)) for record in records}
 
     mine = {frozenset(("do_mine", name)) for name in ("so_mine", "so_meaning")}
-    assert mine | {frozenset(("so_mine", "so_meaning"))} <= pairs(analyse(data, exps, Options()))
-    assert mine <= pairs(compare_decoders(data, exps, Options()))
-    last = {(r.system, r.target): r for r in probe(data, fit, exps, Options()) if (r.layer, r.tokens) == (2, "all")}
+    assert mine | {frozenset(("so_mine", "so_meaning"))} <= pairs(analyse(data, exps, AnalysisOptions()))
+    assert mine <= pairs(compare_decoders(data, exps, AnalysisOptions()))
+    probed = probe(data, fit, exps, AnalysisOptions())
+    last = {(r.system, r.target): r for r in probed if (r.layer, r.tokens) == (2, "all")}
     single, dual = (last[name, "surface"] for name in ("so_mine", "do_mine"))
     assert dual.loss == pytest.approx(single.value - dual.value) and single.loss is None
     monkeypatch.setattr(retrained, "MIN_FIT", 5)
     monkeypatch.setattr(retrained, "MIN_UTTERANCES", 5)
-    few = Options(search=SearchOptions(beam_size=1), max_utts=6, epochs=1)
+    few = AnalysisOptions(search=SearchOptions(beam_size=1), max_utts=6, epochs=1)
     found = {(r.system, r.output): r for r in retrained.retrain(data, fit, [exps[0], *exps[2:]], few)}
     single, dual = (found[name, "surface"] for name in ("so_mine", "do_mine"))
     assert dual.difference == pytest.approx(dual.value - single.value) and single.difference == 0

@@ -12,7 +12,7 @@ from l2dual.data.datadir import DataDir, read_table
 from l2dual.errors import DataError, UsageError
 from l2dual.report import records
 from l2dual.scoring.outcomes import gather, outcomes
-from l2dual.scoring.score import describe, score
+from l2dual.scoring.score import decoded_run, score
 from tests.data.test_divergence import HEARD, make_data
 from tests.scoring.test_score import HYPOTHESES, RUN
 
@@ -37,17 +37,17 @@ def case(tmp_path):
 def study(case, tmp_path):
     """That run, kept."""
     data, folder = case
-    records.write(records.keep_references(data), tmp_path / "kept/references.json.xz")
-    records.write(records.keep(folder, "decode", "d.yaml"), tmp_path / "kept/tag.do.seed1.json.xz")
+    records.write_record(records.keep_references(data), tmp_path / "kept/references.json.xz")
+    records.write_record(records.keep(folder, "decode", "d.yaml"), tmp_path / "kept/tag.do.seed1.json.xz")
     return tmp_path / "kept"
 
 
 def test_a_kept_study_is_scored_as_the_run_itself(case, study):
     data, folder = case
-    facts = describe(folder / "run.yaml", folder / "decode/test", "d.yaml")
+    facts = decoded_run(folder / "run.yaml", folder / "decode/test", "d.yaml")
     texts = {output: read_table(folder / f"decode/test/text.{output}") for output in facts.outputs}
     mine = outcomes(gather(data, [score(data, texts, facts)]), MADE_BY)
-    kept = records.load(study)
+    kept = records.load_study(study)
     theirs = outcomes(gather(kept.data, kept.scored()), MADE_BY)
     assert theirs.records == mine.records and len(mine.records) > 20
     assert kept.data.path == data.path and "wav.scp" not in kept.data.tables
@@ -59,20 +59,20 @@ def test_a_kept_study_is_scored_as_the_run_itself(case, study):
 
 def test_a_restored_run_has_the_hypotheses_of_every_budget(case, study, tmp_path):
     restored = tmp_path / "other/tag.do.seed1"
-    records.restore({restored: records.load(study).runs["tag.do.seed1"]})
+    records.restore({restored: records.load_study(study).runs["tag.do.seed1"]})
     names = {str(path.relative_to(restored)) for path in restored.rglob("*") if path.is_file()}
     assert names == {f"{d}/test/text.{o}" for d in ("decode", "decode_half") for o in HYPOTHESES} | {"run.yaml"}
     for name in names - {"run.yaml"}:
         assert read_table(restored / name) == read_table(case[1] / name)
     assert yaml.safe_load((restored / "run.yaml").read_text("utf-8")) == RUN
     with pytest.raises(DataError, match="exists already"):
-        records.restore({restored: records.load(study).runs["tag.do.seed1"]})
+        records.restore({restored: records.load_study(study).runs["tag.do.seed1"]})
 
 
 def test_equal_records_are_equal_files(case, study):
     file = study / "tag.do.seed1.json.xz"
     before = file.read_bytes()
-    records.write(records.read(file), file)
+    records.write_record(records.read_record(file), file)
     assert file.read_bytes() == before
 
 
@@ -81,7 +81,7 @@ REFERENCE_KINDS = {"path": str, "info": dict, "tables": dict}
 
 def change(path, *keys, value=None, name=None, kinds=records.KINDS):
     """Change what a record has at ``keys``, or call it ``name`` instead."""
-    record = records.read(path, kinds)
+    record = records.read_record(path, kinds)
     place = record
     for key in keys[:-1]:
         place = place[key]
@@ -90,7 +90,7 @@ def change(path, *keys, value=None, name=None, kinds=records.KINDS):
         place[keys[-1]] = value
     else:
         place[name] = content
-    records.write(record, path)
+    records.write_record(record, path)
 
 
 HOSTILE = ["../../evil", "/abs/evil", "..", ".hidden", "a/b", "", "a\x00b", "a\nb", "x" * 300, "a b"]
@@ -107,7 +107,7 @@ def test_no_name_in_a_record_leads_outside(study, tmp_path, name, keys):
     change(study / "tag.do.seed1.json.xz", *keys, name=name)
     before = {path for path in tmp_path.rglob("*")}
     with pytest.raises(DataError, match="is not the name of a directory|has the outputs"):
-        records.load(study)
+        records.load_study(study)
     assert {path for path in tmp_path.rglob("*")} == before
 
 
@@ -116,7 +116,7 @@ def test_no_text_in_a_record_is_more_than_a_line(study, utt, text):
     keys = ("hypotheses", "decode", "test", "surface")
     change(study / "tag.do.seed1.json.xz", *keys, value={utt: text})
     with pytest.raises(DataError, match="tag.do.seed1.json.xz: surface, utterance .* not one line of text"):
-        records.load(study)
+        records.load_study(study)
 
 
 def test_broken_records_are_one_line(study, tmp_path, monkeypatch):
@@ -126,18 +126,18 @@ def test_broken_records_are_one_line(study, tmp_path, monkeypatch):
     for content in (b"half", whole[:-20], lzma.compress(b"[]"), lzma.compress(b"\xff"), deep):
         file.write_bytes(content)
         with pytest.raises(DataError, match="tag.do.seed1.json.xz: not a record"):
-            records.load(study)
+            records.load_study(study)
     file.write_bytes(whole)
     monkeypatch.setattr(records, "LIMIT", 100)
     with pytest.raises(DataError, match="not a record"):
-        records.read(file)
+        records.read_record(file)
     monkeypatch.undo()
     change(file, "hypotheses", value={})
     with pytest.raises(DataError, match="has no hypotheses"):
-        records.load(study)
+        records.load_study(study)
     change(file, "hypotheses", value={"decode": []})
     with pytest.raises(DataError, match="not a record of a run"):
-        records.load(study)
+        records.load_study(study)
     for keys, value, message in (
         (("run", "seed"), "one", "its run has 'one' as 'seed'"),
         (("run", "data"), None, "its run has None as 'data'"),
@@ -150,13 +150,13 @@ def test_broken_records_are_one_line(study, tmp_path, monkeypatch):
         file.write_bytes(whole)
         change(file, *keys, value=value)
         with pytest.raises(DataError, match=message):
-            records.load(study)
+            records.load_study(study)
     change(file, "run", "seed", name="sown")
     with pytest.raises(DataError, match="its run has None as 'seed'"):
-        records.load(study)
+        records.load_study(study)
     file.unlink()
     with pytest.raises(DataError, match="not a kept study"):
-        records.load(study)
+        records.load_study(study)
 
 
 def test_references_must_be_whole(study):
@@ -165,16 +165,16 @@ def test_references_must_be_whole(study):
     content = {"path": str(record.path), "info": record.info, "tables": record.tables}
     for name, table in (("utt2spk", None), ("text.surface", {"a-1": "x"})):
         tables = {key: value for key, value in record.tables.items() if key != name}
-        records.write(content | {"tables": tables | ({name: table} if table else {})}, file)
+        records.write_record(content | {"tables": tables | ({name: table} if table else {})}, file)
         with pytest.raises(DataError, match=f"references.json.xz: {name} "):
-            records.load(study)
+            records.load_study(study)
 
 
 @pytest.mark.parametrize("key, value", [("surface_unit", "gloss"), ("language", None), ("corpus", 3)])
 def test_facts_of_references_must_be_whole(study, key, value):
     change(study / "references.json.xz", "info", key, value=value, kinds=REFERENCE_KINDS)
     with pytest.raises(DataError, match=f"references.json.xz: {key} is {value!r}"):
-        records.load(study)
+        records.load_study(study)
 
 
 def test_what_cannot_be_kept_is_named(case):

@@ -8,16 +8,16 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from l2dual.analysis.records import Analysis, Cosine, Meta, Similarity, write_analysis
+from l2dual.analysis.kinds import Analysis, AnalysisMeta, Cosine, Similarity, write_analysis
 from l2dual.bin.report import main as report_main
 from l2dual.data.datadir import DataDir, write_table
 from l2dual.data.divergence import bin_of, divergences
 from l2dual.errors import DataError, run
-from l2dual.report import findings as found_in
+from l2dual.report import claims as found_in
 from l2dual.report import plots, results_md, tables
 from l2dual.report.examples import choose, columns_of, examples, lay_out
 from l2dual.report.page import page, page_over
-from l2dual.report.study import Study, number, read_study
+from l2dual.report.study import StudyResults, number, read_study
 from l2dual.report.summary import summary
 from l2dual.scoring.outcomes import gather, outcomes
 from l2dual.scoring.results import read_results, write_results
@@ -224,7 +224,7 @@ def similarity(x="so_surface", y="so_meaning", seeds=(1, 2), layer=1, **values):
 def write(path, what, records, data=None, runs=None):
     facts = {"corpus": "noise", "language": "en", "convention": "heard", "split": "test"}
     data = data or str(path.parents[1])
-    write_analysis(path, Analysis(Meta(what, **facts, data=data, runs=runs or {}, **COMMIT), records))
+    write_analysis(path, Analysis(AnalysisMeta(what, **facts, data=data, runs=runs or {}, **COMMIT), records))
 
 
 def test_tables_of_layers_are_means_over_unlike_seeds(folder):
@@ -233,7 +233,7 @@ def test_tables_of_layers_are_means_over_unlike_seeds(folder):
     cosines = [Cosine("do", seed, "block1", seed / 10, 7, None) for seed in (1, 2)]
     meta = read_results(folder / "exp/results.json")
     made = {what: Analysis(None, found) for what, found in (("cka", records), ("gradients", cosines))}
-    encoders, gradients = tables.analyses(Study(meta, made))
+    encoders, gradients = tables.analyses(StudyResults(meta, made))
     assert encoders.columns == ["layer 1", "layer 2"]
     head, cells = encoders.rows[0]
     assert head.text == "so_surface and so_meaning" and [cell.text for cell in cells] == ["0.45", "0.65"]
@@ -253,7 +253,7 @@ def test_by_bin_and_detection(folder):
 # The paper's findings -----------------------------------------------------------------------------
 def test_findings_of_error_rates(folder):
     study = read_study(folder / "exp")
-    rows = dict(found_in.findings([study]))
+    rows = dict(found_in.claims([study]))
     assert len(rows) == 5
     ((hurts,), (grows,), (alike,)) = (
         rows[next(claim for claim in rows if word in claim)] for word in ("hurts", "grows", "alike")
@@ -296,10 +296,10 @@ def pairs(values, ceiling=0.95):
 def test_more_alike_in_english_but_for_the_last_block(folder, english, korean, verdict):
     results = read_results(folder / "exp/results.json")
     studies = [
-        Study(replace(results, meta=replace(results.meta, language=language)), {"cka": Analysis(None, pairs(of))})
-        for language, of in (("en", english), ("ko", korean))
+        StudyResults(replace(results, meta=replace(results.meta, language=name)), {"cka": Analysis(None, pairs(of))})
+        for name, of in (("en", english), ("ko", korean))
     ]
-    claim, found = found_in.findings(studies)[3]
+    claim, found = found_in.claims(studies)[3]
     assert "more alike" in claim and [one.verdict for one in found] == [verdict] * 2
 
 

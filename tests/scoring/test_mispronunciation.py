@@ -1,12 +1,12 @@
 import pytest
 
-from l2dual.scoring.mispronunciation import COUNTS, Marks, count, mark, names_errors
+from l2dual.scoring.mispronunciation import COUNTS, Marks, count_decisions, mark, names_errors
 
 THINK, SINK = "dh ih ng k", "s ih ng k"
 
 
 def decide(canonical, surface, heard, unit="phone"):
-    return count(canonical, mark(canonical, surface, unit), mark(canonical, heard, unit), unit)
+    return count_decisions(canonical, mark(canonical, surface, unit), mark(canonical, heard, unit), unit)
 
 
 def counts(**some):
@@ -68,6 +68,6 @@ def test_marks_of_another_prompt_are_refused():
     truth, fewer = mark("a b", "a x", "phone"), Marks([("a",), ("b",)], [()])
     for canonical, system in (("a b c", truth), ("a b", mark("a", "a", "phone")), ("a b", fewer)):
         with pytest.raises(ValueError, match="zip"):
-            count(canonical, truth, system, "phone")
+            count_decisions(canonical, truth, system, "phone")
     with pytest.raises(ValueError, match="zip"):
         names_errors("a", mark("a b", "a b", "phone"), "phone")

@@ -16,7 +16,7 @@ from l2dual.scoring.score import (
     COPIED,
     COUNTS,
     check_comparable,
-    describe,
+    decoded_run,
     read_pair,
     read_run,
     read_scored,
@@ -59,7 +59,7 @@ def case(tmp_path):
 
 
 def scored(data, decode, run_file):
-    facts = describe(run_file, decode, "conf/decode.yaml")
+    facts = decoded_run(run_file, decode, "conf/decode.yaml")
     return score(data, {o: read_table(decode / f"text.{o}") for o in facts.outputs}, facts)
 
 
@@ -232,7 +232,7 @@ def test_the_facts_of_a_run_come_from_its_files(case):
     same = {key: RUN[key] for key in COPIED}
     facts = {"parameters": 2500, "train_seconds": 3.0, "trained_on": "data/x", "name": "do"}
     decode = {"decode_dir": str(case[1]), "decode_config": "conf/decode.yaml"}
-    assert describe(case[2], case[1], "conf/decode.yaml") == Run(**same, **facts, **decode)
+    assert decoded_run(case[2], case[1], "conf/decode.yaml") == Run(**same, **facts, **decode)
 
 
 def test_alignment_file_shows_errors(case, tmp_path):

@@ -123,8 +123,3 @@ def test_the_averaged_model_has_the_name_of_its_criterion(recipe, tmp_path, monk
     assert best_model(run) == run / name
     unpack(packed(run, tmp_path / "model.zip", monkeypatch), tmp_path / "unpacked")
     torch.testing.assert_close(encode(load_model(tmp_path / "unpacked")), expected)
-
-
-def test_half_of_a_training_that_stopped_early_is_named(recipe):
-    with pytest.raises(DataError, match=r"run/half.pth: never written: the training ended before half .*--budgets"):
-        load_model(recipe / "exp/run", "half.pth")

@@ -31,10 +31,8 @@ stage() {  # stage NUMBER TITLE: whether it is to run
 job() { jobs+=("$#" "$@"); }  # job OUT INPUT... -- COMMAND...: COMMAND makes OUT, which it calls @OUT@
 
 launch() {  # launch NAME LAUNCHER [OPTION...]: run the jobs that are not up to date, logs in LOG/NAME.*
-    local name=$1 launcher=$2
     ((${#jobs[@]})) || return 0
-    L2DUAL_PARENT=$$ python -m l2dual.recipe.jobs "${name}" "${log}" "${launcher}" "${@:3}" \
-        < <(printf '%s\0' "${jobs[@]}")
+    L2DUAL_PARENT=$$ python -m l2dual.recipe.jobs "${log}" "$@" < <(printf '%s\0' "${jobs[@]}")
     jobs=()
 }
 
@@ -72,12 +70,10 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
     fi
 
     if stage 2 "Perturb speed"; then  # data/TAG/train -> data/TAG_sp.../train_sp
-        if [[ -n ${perturbed} && " ${splits[*]} " == *" train "* ]]; then
+        if [[ -z ${perturbed} ]]; then echo "skipped: no --speed_factors, or no training data"; else
             job "${perturbed}/train_sp" "${data}" -- \
                 python -m l2dual.bin.perturb_speed --data "${data}/train" --factors "${speed_factors}" --out @OUT@
             launch perturb_speed "${train_cmd}"
-        else
-            echo "skipped: no --speed_factors, or no training data"
         fi
     fi
 

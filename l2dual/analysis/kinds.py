@@ -1,4 +1,4 @@
-"""What stage 11 writes: ``{"meta": Meta, "records": [...]}``, a file for each kind of record.
+"""What stage 11 writes: ``{"meta": AnalysisMeta, "records": [...]}``, a file for each kind of record.
 
 Intervals are 95 % jackknife intervals over speakers or voices (`l2dual.analysis.cka`). A value or an
 interval is null where ``reason`` says why. Layers and blocks count from 1.
@@ -16,7 +16,7 @@ Interval = tuple[float, float] | None
 
 
 @dataclass(frozen=True)
-class Meta:
+class AnalysisMeta:
     """What holds for all records of a file."""
 
     what: str  # the key of KINDS
@@ -32,7 +32,7 @@ class Meta:
 
 @dataclass(frozen=True)
 class Similarity:
-    """A layer of one network and the same layer of another: see `l2dual.analysis.comparison`."""
+    """A layer of one network and the same layer of another: see `l2dual.analysis.similarity`."""
 
     system_x: str
     seed_x: int
@@ -141,7 +141,7 @@ KINDS = {
 class Analysis:
     """One file of stage 11."""
 
-    meta: Meta
+    meta: AnalysisMeta
     records: list
 
 
@@ -157,7 +157,7 @@ def read_analysis(path: Path) -> Analysis:
     """Read a file of stage 11; DataError if it is not one."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        meta = Meta(**content["meta"])
+        meta = AnalysisMeta(**content["meta"])
         return Analysis(meta, [KINDS[meta.what](**record) for record in content["records"]])
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise DataError(f"{path}: not a file of stage 11 ({error}): run stage 11 again") from error

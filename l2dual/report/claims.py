@@ -7,8 +7,8 @@ from statistics import mean
 
 from scipy.stats import sem, t
 
-from l2dual.analysis.records import Similarity
-from l2dual.report.study import Study, ends, number, percent, points
+from l2dual.analysis.kinds import Similarity
+from l2dual.report.study import StudyResults, ends, number, percent, points
 from l2dual.scoring.results import Record
 from l2dual.scoring.stats import MIN_SEEDS, Estimate
 from l2dual.systems import OUTPUTS
@@ -20,21 +20,21 @@ SHARING = {"surface": "meaning", "meaning": "surface"}  # whose token an intrusi
 
 
 @dataclass(frozen=True)
-class Finding:
+class Judgement:
     """One finding of the paper in one study."""
 
     verdict: str  # HOLDS, FAILS, OPEN or NOTHING
     said: str  # the number with its interval, or why there is none
 
 
-def answer(study: Study) -> list[str]:
+def answer(study: StudyResults) -> list[str]:
     """Two sentences, of surface and meaning; what must be known first where a study has none."""
     if study.dual is None:
         return ["No dual-output system was scored: name one of conf/systems in --systems, too."]
     return [_answer(study, output) for output in study.outputs]
 
 
-def _answer(study: Study, output: str) -> str:
+def _answer(study: StudyResults, output: str) -> str:
     talk = study.difference("cross_talk", output)
     if talk is None:
         return f"{output.capitalize()}: not comparable: no baseline of {study.dual} was scored."
@@ -55,7 +55,7 @@ def _answer(study: Study, output: str) -> str:
     )
 
 
-def beside(study: Study) -> str | None:
+def beside(study: StudyResults) -> str | None:
     """One sentence on intrusions and the overall error rate; None where neither is measured."""
     said = []
     for output, other in SHARING.items():
@@ -79,9 +79,9 @@ def beside(study: Study) -> str | None:
     )
 
 
-def findings(studies: list[Study]) -> list[tuple[str, list[Finding]]]:
+def claims(studies: list[StudyResults]) -> list[tuple[str, list[Judgement]]]:
     """The paper's five findings, each with what it comes to in every study."""
-    rows: list[tuple[str, Callable[[Study], Finding]]] = [
+    rows: list[tuple[str, Callable[[StudyResults], Judgement]]] = [
         ("Sharing the encoder helps the meaning", lambda s: _signed(s, "error_rate", "meaning", -1)),
         ("Sharing the encoder hurts the surface", lambda s: _signed(s, "error_rate", "surface", +1)),
         (
@@ -97,15 +97,15 @@ def findings(studies: list[Study]) -> list[tuple[str, list[Finding]]]:
     return [(claim, [judge(study) for study in studies]) for claim, judge in rows]
 
 
-def _signed(study: Study, measure: str, output: str, sign: int) -> Finding:
+def _signed(study: StudyResults, measure: str, output: str, sign: int) -> Judgement:
     """Whether a difference to the baseline has this sign."""
     record = study.difference(measure, output) if study.dual else None
     if record is None:
-        return Finding(NOTHING, f"no dual-output system beside a baseline of the {output}")
+        return Judgement(NOTHING, f"no dual-output system beside a baseline of the {output}")
     said = f"{record.system} − {record.baseline}: {in_points(record)}"
     if record.interval is None:
-        return Finding(NOTHING, f"{said}: {record.reason}" if record.learned else record.reason)
-    return Finding(_verdict(record.interval, sign), said)
+        return Judgement(NOTHING, f"{said}: {record.reason}" if record.learned else record.reason)
+    return Judgement(_verdict(record.interval, sign), said)
 
 
 def in_points(record: Record) -> str:
@@ -123,14 +123,14 @@ def _verdict(interval: tuple[float, float], sign: int = 1) -> str:
     return HOLDS if low > 0 else FAILS if high < 0 else OPEN
 
 
-def _more_alike(studies: list[Study]) -> Finding:
+def _more_alike(studies: list[StudyResults]) -> Judgement:
     """English less Korean similarity of the two baselines, mean of all blocks but the last."""
     of = {study.results.meta.language: blocks(study) for study in studies}
     english, korean = of.get("en"), of.get("ko")
     if not (english and korean):
-        return Finding(NOTHING, "CKA of the two single-output systems is needed in both languages")
+        return Judgement(NOTHING, "CKA of the two single-output systems is needed in both languages")
     if len(english) != len(korean):
-        return Finding(NOTHING, "the encoders have not the same number of blocks")
+        return Judgement(NOTHING, "the encoders have not the same number of blocks")
 
     def change(where: slice) -> Estimate:
         sides = english[where], korean[where]
@@ -142,16 +142,16 @@ def _more_alike(studies: list[Study]) -> Finding:
 
     before, last = change(slice(-1)), change(slice(-1, None))
     if before.interval is None or last.interval is None:
-        return Finding(NOTHING, before.reason or last.reason)
+        return Judgement(NOTHING, before.reason or last.reason)
     said = f"CKA, English − Korean, all blocks but the last: {number(before.value, 2, '+')} "
     said += f"{ends(before.interval, 1, 2)}; last {number(last.value, 2, '+')}"
     if not all(_below_ceiling(block) for block in (*english, *korean)):
-        return Finding(OPEN, f"{said}; not shown to differ more than two seeds in every block")
+        return Judgement(OPEN, f"{said}; not shown to differ more than two seeds in every block")
     verdicts = {_verdict(before.interval), _verdict(last.interval, -1)}
-    return Finding(FAILS if FAILS in verdicts else verdicts.pop() if len(verdicts) == 1 else OPEN, said)
+    return Judgement(FAILS if FAILS in verdicts else verdicts.pop() if len(verdicts) == 1 else OPEN, said)
 
 
-def blocks(study: Study) -> list[list[Similarity]]:
+def blocks(study: StudyResults) -> list[list[Similarity]]:
     """The records of the two baselines of unlike seeds, block by block."""
     wanted = {study.baseline(output) for output in OUTPUTS}
     found: dict[int, list[Similarity]] = {}
@@ -162,30 +162,30 @@ def blocks(study: Study) -> list[list[Similarity]]:
     return [found[layer] for layer in sorted(found)]
 
 
-def _own_way(study: Study) -> Finding:
+def _own_way(study: StudyResults) -> Judgement:
     """Whether the dual system's decoder of the meaning is less like its baseline's than the surface's."""
     if "decoders" not in study.analyses or study.dual is None:
-        return Finding(NOTHING, "decoders were not compared (stage 11)")
+        return Judgement(NOTHING, "decoders were not compared (stage 11)")
     found = {output: _last_layers(study, output) for output in study.outputs}
     if len(found) < 2 or not all(found.values()):
         reasons = [r.reason for r in study.analyses["decoders"].records if r.reason]
-        return Finding(NOTHING, reasons[0] if reasons else "one of the decoders was not compared")
+        return Judgement(NOTHING, reasons[0] if reasons else "one of the decoders was not compared")
     surface, meaning = found["surface"], found["meaning"]
     change = over_seeds(
         lambda seed: shortfall(meaning, seed) - shortfall(surface, seed), [*surface, *meaning]
     )
     if change.interval is None:
-        return Finding(NOTHING, change.reason)
+        return Judgement(NOTHING, change.reason)
     said = (
         "drop in CKA to the baseline’s decoder, beyond that between two seeds, meaning − surface: "
         f"{number(change.value, 2, '+')} {ends(change.interval, 1, 2)}"
     )
     if not _below_ceiling(meaning if change.value > 0 else surface):
-        return Finding(OPEN, f"{said}; not shown to be more than between two seeds")
-    return Finding(_verdict(change.interval), said)
+        return Judgement(OPEN, f"{said}; not shown to be more than between two seeds")
+    return Judgement(_verdict(change.interval), said)
 
 
-def _last_layers(study: Study, output: str) -> list[Similarity]:
+def _last_layers(study: StudyResults, output: str) -> list[Similarity]:
     pair = {(study.dual, output), (study.baseline(output), output)}
     found = [
         r

@@ -40,7 +40,7 @@ class Side:
     random: Callable[[int], Activations]  # of the same architecture, freshly initialized by a seed
 
 
-class Comparison:
+class Similarities:
     """The sides, by name, that share one sample of a split: the same rows."""
 
     def __init__(self, data: DataDir, sides: dict[Hashable, Side]):
@@ -111,7 +111,7 @@ class Comparison:
     def _similarity(self, x: Hashable, y: Hashable, layer: int) -> np.ndarray:
         """CKA of all frames, then without each cluster, (1 + clusters,)."""
         both = cka.leave_one_out_hsic(self._centred(x, layer), self._centred(y, layer), self.groups)
-        return cka.cosine(both, self._own(x, layer), self._own(y, layer))
+        return cka.normalized(both, self._own(x, layer), self._own(y, layer))
 
     def _centred(self, side: Hashable, layer: int) -> np.ndarray:
         return cka.centre(self.sides[side].sample.layers[layer])
@@ -128,7 +128,7 @@ class Comparison:
         left, right = self._centred(x, layer), self._centred(y, layer)
         both = [cka.hsic(cka.sums(left[i], right[j])) for i, j in self.permutations]
         own = self._shuffled_own(x, layer, 0), self._shuffled_own(y, layer, 1)
-        return float(np.mean(cka.cosine(both, *own)))
+        return float(np.mean(cka.normalized(both, *own)))
 
     def _shuffled_own(self, side: Hashable, layer: int, which: int) -> list[float]:
         x = self._centred(side, layer)
