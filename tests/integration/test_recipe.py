@@ -235,6 +235,7 @@ def test_what_is_trained_is_tested_on_other_data(finished):
     for message, more in refusals.items():
         refused = checkout.run(language, *options, *more, check=False)
         assert refused.returncode == 1 and message in refused.stderr
+    checkout.run(language, *TINY, "--budgets", "half whole", "--stage", "8", "--stop_stage", "8")
     before = snapshot(recipe / "exp/tiny")
     done = checkout.run(language, "--stage", "9", *options, f"{other}/", "--budgets", "half whole")
     assert "encoders are analysed on their own data" in done.stdout
