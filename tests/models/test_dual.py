@@ -29,19 +29,12 @@ FOREIGN = {
 
 
 @pytest.fixture(params=ENCODERS)
-def any_encoder(request, build_model, monkeypatch):
-    """A dual-output model with each of the encoders."""
-    plain = read_yaml
-    monkeypatch.setattr(
-        "tests.conftest.read_yaml",
-        lambda path: {
-            key: {k: v for k, v in value.items() if k not in FOREIGN[request.param]}
-            if key == "encoder_conf"
-            else value
-            for key, value in plain(path).items()
-        },
-    )
-    return build_model(encoder=request.param, **ENCODERS[request.param]).eval()
+def any_encoder(request, build_model, root):
+    """A dual-output model with each of the encoders, in the sizes of conf/train/tiny.yaml."""
+    kept = read_yaml(root / "conf/train/tiny.yaml")["encoder_conf"]
+    kept = {key: value for key, value in kept.items() if key not in FOREIGN[request.param]}
+    own = ENCODERS[request.param].get("encoder_conf", {})
+    return build_model(encoder=request.param, encoder_conf=kept | own).eval()
 
 
 def test_a_batch_is_encoded_as_its_utterances_alone(any_encoder, batch):
