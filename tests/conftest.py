@@ -1,9 +1,12 @@
 """Small real models and recordings that the tests share."""
 
 import argparse
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: many threads wait for each other
 import torch
 
 from l2dual.files import read_yaml
@@ -15,6 +18,15 @@ from l2dual.training.task import L2DualTask
 ROOT = Path(__file__).resolve().parents[1]
 SURFACE_TOKENS = ["<blank>", "<unk>", "a", "b", "c", "<space>", "<sos/eos>"]
 MEANING_TOKENS = ["<blank>", "<unk>", "x", "y", "z", "w", "<space>", "<sos/eos>"]
+
+SLOW = ("integration", "shell", "robustness")  # folders of tests that start many processes
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of the slow folders as slow."""
+    for item in items:
+        if item.path.parent.name in SLOW:
+            item.add_marker("slow")
 
 
 @pytest.fixture
