@@ -78,7 +78,7 @@ def describe(error: BaseException) -> str:
         return "an input is nested too deeply: check the files that this command reads"
     if isinstance(error, OSError):
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
-        return where + REMEDIES.get(error.errno, f"{error.strerror or error}: check it")
+        return where + REMEDIES.get(error.errno or 0, f"{error.strerror or error}: check it")
     return str(error)
 
 

@@ -93,7 +93,7 @@ class DataDir:
         return self.tables[name]
 
     @property
-    def clusters(self) -> dict[str, str]:
+    def clusters(self) -> Mapping[str, str]:
         """The cluster of each utterance, for intervals: its speaker or shared voice.
 
         A synthesizer has fewer voices than a simulated corpus has speakers. Speakers with one voice

@@ -93,7 +93,7 @@ def _library(voice: str) -> Iterator[tuple[ctypes.CDLL, int]]:
     try:
         rate = library.espeak_Initialize(SYNCHRONOUS, 0, data, 0)
         if rate <= 0:
-            raise UsageError(f"espeak-ng does not start with the data in {data}; reinstall it")
+            raise UsageError(f"espeak-ng does not start with the data in {data!r}; reinstall it")
         if library.espeak_SetVoiceByName(voice.encode()) or not known:
             raise UsageError(f"espeak-ng has no voice '{voice}'; see l2dual.text.espeak.variants()")
         yield library, rate
@@ -109,9 +109,9 @@ def _info() -> tuple[str, Path]:
     library = ctypes.CDLL(path)
     library.espeak_Initialize(SYNCHRONOUS, 0, data, 0)
     library.espeak_Info.restype = ctypes.c_char_p
-    folder = ctypes.c_char_p()
-    number = library.espeak_Info(ctypes.byref(folder)).decode().split()[0]
-    folder = Path(folder.value.decode())
+    place = ctypes.c_char_p()
+    number = library.espeak_Info(ctypes.byref(place)).decode().split()[0]
+    folder = Path((place.value or b"").decode())
     library.espeak_Terminate()
     _ctypes.dlclose(library._handle)
     return number, folder

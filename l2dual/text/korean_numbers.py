@@ -80,7 +80,7 @@ def _counted(number: str, after: str) -> tuple[str, ...]:
         number = number.lstrip("0") or "0"
     value = int(number.replace(",", ""))
     for spelled, read in _data()["special"].items():
-        digits, counter = re.fullmatch(r"(\d+)(.+)", spelled).groups()
+        [(digits, counter)] = re.findall(r"^(\d+)(.+)$", spelled)
         if number == digits and after.startswith(counter):
             return (read.removesuffix(counter),)
     counter = _counter(after)
