@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 started=${SECONDS}
 
 expdir=''
-checked=$(PYTHONPATH=. python3 -m l2dual.recipe.options "$@")  # sets expdir; needs no set-up
+checked=$(PYTHONPATH=. python3 -m l2dual.recipe.options "$@") # sets expdir; needs no set-up
 eval "${checked}"
 if [[ ${expdir} == /* ]]; then
     echo "l2dual: error: --expdir ${expdir}: give a path relative to the recipes: each has its own" >&2

@@ -19,9 +19,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tools/activate.sh
 python -c "import mutmut" 2> /dev/null || fail "mutmut is missing: pip install mutmut==3.8.1"
 
-declare -A tests=(
-    [text]="text" [divergence]="divergence" [score]="score" [crosstalk]="crosstalk"
-    [mispronunciation]="mispronunciation" [decode]="decode"
+declare -A files=(
+    [units]=text/units [divergence]=data/divergence [score]=scoring/score [crosstalk]=scoring/crosstalk
+    [mispronunciation]=scoring/mispronunciation [search]=models/search
 )
 mutants=()
 if [[ ${1:-} == --sample ]]; then
@@ -29,9 +29,9 @@ if [[ ${1:-} == --sample ]]; then
     mutants=("*__mutmut_$2" "*__mutmut_*$2")
     shift 2
 fi
-(($#)) || set -- "${!tests[@]}"
+(($#)) || set -- "${!files[@]}"
 for module; do
-    [[ -n ${tests[${module}]:-} ]] || fail "no module ${module}: use of ${!tests[*]}"
+    [[ -n ${files[${module}]:-} ]] || fail "no module ${module}: use of ${!files[*]}"
 done
 
 argued=${PWD}/docs/testing.md
@@ -46,8 +46,8 @@ prepare() {
     cp -r l2dual tests conf docs pyproject.toml README.md "${scratch}"
     cat > "${scratch}/setup.cfg" << END
 [mutmut]
-source_paths=l2dual/${module}.py
-pytest_add_cli_args_test_selection=tests/unit/test_${tests[${module}]}.py
+source_paths=l2dual/${files[${module}]}.py
+pytest_add_cli_args_test_selection=tests/${files[${module}]/\//\/test_}.py
 pytest_add_cli_args=
     -knot command_line
 also_copy=
@@ -59,7 +59,7 @@ also_copy=
     README.md
 END
     # The fixtures of tests/conftest.py import torch, which only decoding needs.
-    [[ ${module} == decode ]] || sed -i 's/^    -knot/    --noconftest\n&/' "${scratch}/setup.cfg"
+    [[ ${module} == search ]] || sed -i 's/^    -knot/    --noconftest\n&/' "${scratch}/setup.cfg"
 }
 
 unargued=0
@@ -83,7 +83,7 @@ for module; do
             word=unnoticed
             unargued=1
         }
-        echo "    ${word}: ${mutant#l2dual.}: ${change}"
+        echo "    ${word}: ${mutant#l2dual.*.}: ${change}"
     done
     popd > /dev/null
 done

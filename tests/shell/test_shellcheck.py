@@ -40,6 +40,5 @@ def test_shellcheck():
 
 @pytest.mark.skipif(SHFMT is None, reason="shfmt is not installed")
 def test_shfmt():
-    scripts = [path for path in shell_scripts() if "TEMPLATE" not in path.parts]
-    result = subprocess.run([SHFMT, "--diff", *scripts], cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run([SHFMT, "--diff", *shell_scripts()], cwd=ROOT, capture_output=True, text=True)
     assert result.stdout + result.stderr == ""

@@ -18,9 +18,9 @@ cmd_backend=${cmd_backend:-local}
 
 case ${cmd_backend} in
     local | ssh)
-        train_cmd="${cmd_backend}.py"     # data preparation, statistics: CPU
-        cuda_cmd="${cmd_backend}.py"      # training: a GPU if --ngpu asks for one
-        decode_cmd="${cmd_backend}.py"    # decoding and analysis
+        train_cmd="${cmd_backend}.py"  # data preparation, statistics: CPU
+        cuda_cmd="${cmd_backend}.py"   # training: a GPU if --ngpu asks for one
+        decode_cmd="${cmd_backend}.py" # decoding and analysis
         ;;
     slurm | sge | pbs)
         train_cmd="${cmd_backend}.py --mem 4G --time 4:00:00"

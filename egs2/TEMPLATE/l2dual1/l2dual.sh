@@ -4,13 +4,13 @@
 set -euo pipefail
 shopt -s nullglob
 
-settings() {  # settings start|prepared OPTION...: set the variables
+settings() { # settings start|prepared OPTION...: set the variables
     local assignments
     assignments=$(python -m l2dual.recipe.settings "$@")
     eval "${assignments}"
 }
 
-claim() {  # claim DIR: one run at a time; held until this process and all that it has started end
+claim() { # claim DIR: one run at a time; held until this process and all that it has started end
     mkdir -p "$1"
     command -v flock > /dev/null || return 0
     exec {claimed}<> "$1/.run"
@@ -22,25 +22,25 @@ claim() {  # claim DIR: one run at a time; held until this process and all that 
     echo "process $$ on ${HOSTNAME} since $(date '+%F %T') (${L2DUAL_COMMAND})" > "$1/.run"
 }
 
-stage() {  # stage NUMBER TITLE: whether it is to run
+stage() { # stage NUMBER TITLE: whether it is to run
     ((stage <= $1 && $1 <= stop_stage)) && [[ " ${skip_stages[*]} " != *" $1 "* ]] || return 1
     number=$1
     echo "=== ${language}, stage $1: $2 ($(date +%H:%M:%S))"
 }
 
-job() { jobs+=("$#" "$@"); }  # job OUT INPUT... -- COMMAND...: COMMAND makes OUT, which it calls @OUT@
+job() { jobs+=("$#" "$@"); } # job OUT INPUT... -- COMMAND...: COMMAND makes OUT, which it calls @OUT@
 
-launch() {  # launch NAME LAUNCHER [OPTION...]: run the jobs that are not up to date, logs in LOG/NAME.*
+launch() { # launch NAME LAUNCHER [OPTION...]: run the jobs that are not up to date, logs in LOG/NAME.*
     ((${#jobs[@]})) || return 0
     L2DUAL_PARENT=$$ python -m l2dual.recipe.jobs "${log}" "$@" < <(printf '%s\0' "${jobs[@]}")
     jobs=()
 }
 
-tell() {  # tell NAME: what the last jobs of that name printed
+tell() { # tell NAME: what the last jobs of that name printed
     cat /dev/null "${log}/$1".*.log | grep -Ev '^(#|progress:|Failed to import Flash)' || true
 }
 
-ended() {  # ended STATUS: where the recipe failed or was stopped, and how it goes on
+ended() { # ended STATUS: where the recipe failed or was stopped, and how it goes on
     (($1)) && [[ -n ${number} ]] || return 0
     local how=failed remedy="Fix the error, then run" again=${L2DUAL_COMMAND}
     case $1 in 129 | 130 | 143) how="was stopped" remedy="To go on, run" ;; esac
@@ -56,20 +56,20 @@ set -a
 set +a
 jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}/l2dual
 
-{  # read as a whole before it runs, so that this file may be edited meanwhile
+{ # read as a whole before it runs, so that this file may be edited meanwhile
     settings start "$@"
     claim "${exp}"
     trap 'ended $?' EXIT
     echo "${said}"
 
-    if stage 1 "Prepare data"; then  # a corpus -> data/TAG/{train,valid,test}
+    if stage 1 "Prepare data"; then # a corpus -> data/TAG/{train,valid,test}
         job "${data}" "${prepare_inputs[@]}" -- local/data.sh "${prepare[@]}" --nj "${nj}" --out @OUT@
         launch prepare "${train_cmd} --num_threads ${nj}"
         tell prepare
-        settings prepared "$@"  # what it has: splits and texts
+        settings prepared "$@" # what it has: splits and texts
     fi
 
-    if stage 2 "Perturb speed"; then  # data/TAG/train -> data/TAG_sp.../train_sp
+    if stage 2 "Perturb speed"; then # data/TAG/train -> data/TAG_sp.../train_sp
         if [[ -z ${perturbed} ]]; then echo "skipped: no --speed_factors, or no training data"; else
             job "${perturbed}/train_sp" "${data}" -- \
                 python -m l2dual.bin.perturb_speed --data "${data}/train" --factors "${speed_factors}" --out @OUT@
@@ -77,30 +77,30 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
         fi
     fi
 
-    if stage 3 "Format audio"; then  # data/TAG -> dump/TAG/formatted/{train,valid,test}: one rate, one format
+    if stage 3 "Format audio"; then # data/TAG -> dump/TAG/formatted/{train,valid,test}: one rate, one format
         for split in "${splits[@]}"; do
             source=${data}/${split} inputs=("${data}")
             if [[ ${split} == train && -n ${perturbed} ]]; then source=${perturbed}/train_sp inputs=("${source}"); fi
-            if [[ ${corpus} != simulated ]]; then inputs+=("recordings:${source}"); fi  # its own are no inputs
+            if [[ ${corpus} != simulated ]]; then inputs+=("recordings:${source}"); fi # its own are no inputs
             job "${formatted}/${split}" "${inputs[@]}" -- \
                 python -m l2dual.bin.format_audio --data "${source}" --format "${audio_format}" --fs "${fs}" \
                 "${pipes[@]}" --nj "${nj}" --out @OUT@
         done
         launch format_audio "${train_cmd} --num_threads ${nj} --max_jobs 1"
-        tell format_audio | grep '^left out: ' || true  # recordings that can't be used
+        tell format_audio | grep '^left out: ' || true # recordings that can't be used
     fi
 
-    if stage 4 "Filter"; then  # dump/TAG/formatted -> dump/TAG/{train,valid,test}: what was dropped and why
+    if stage 4 "Filter"; then # dump/TAG/formatted -> dump/TAG/{train,valid,test}: what was dropped and why
         for split in "${splits[@]}"; do
             job "${dump}/${split}" "${formatted}/${split}" -- \
                 python -m l2dual.bin.filter --data "${formatted}/${split}" --split "${split}" \
                 --min_seconds "${min_seconds}" --max_seconds "${max_seconds}" "${frames[@]}" "${left_out[@]}" --out @OUT@
         done
-        launch filter "${train_cmd}" --ignore train_config  # TAG says how its encoder shortens speech
+        launch filter "${train_cmd}" --ignore train_config # TAG says how its encoder shortens speech
         tell filter
     fi
 
-    if stage 5 "Make token lists"; then  # dump/TAG/train -> dump/TAG/tokens/OUTPUT_TYPE
+    if stage 5 "Make token lists"; then # dump/TAG/train -> dump/TAG/tokens/OUTPUT_TYPE
         for output in "${texts[@]}"; do
             if [[ ${joint} == true ]]; then lists=("${texts[@]}"); else lists=("${output}"); fi
             job "${tokens[${output}]}" "${dump}/train" -- \
@@ -112,15 +112,15 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
         tell token_list
     fi
 
-    if stage 6 "Measure divergence"; then  # dump/TAG -> EXP/divergence.json
+    if stage 6 "Measure divergence"; then # dump/TAG -> EXP/divergence.json
         job "${exp}/divergence.json" "${dump}"/{train,valid,test} "${code}/data/divergence.py" -- \
             python -m l2dual.bin.divergence --data="${dump}"/{train,valid,test} --out @OUT@
         launch divergence "${train_cmd}"
         tell divergence
     fi
 
-    if stage 7 "Collect statistics"; then  # dump/TAG -> EXP/stats: lengths, mean and variance of the features
-        for split in "${cached_splits[@]}"; do  # dump/TAG -> dump/TAG/cached_NAME: states of a front-end
+    if stage 7 "Collect statistics"; then      # dump/TAG -> EXP/stats: lengths, mean and variance of the features
+        for split in "${cached_splits[@]}"; do # dump/TAG -> dump/TAG/cached_NAME: states of a front-end
             job "${feats}/${split}" "${dump}/${split}" "listing:${weights}" -- \
                 python -m l2dual.bin.cache_features --frontend_conf "${frontend_conf}" \
                 --data "${dump}/${split}" --nj "${nj}" --ngpu "${ngpu}" --out @OUT@
@@ -131,9 +131,9 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
         launch collect_stats "${train_cmd} --num_threads ${num_threads}"
     fi
 
-    if stage 8 "Train"; then  # dump/TAG, token lists, EXP/stats -> EXP/RUN, one for each system and seed
+    if stage 8 "Train"; then # dump/TAG, token lists, EXP/stats -> EXP/RUN, one for each system and seed
         options=(--ngpu "${ngpu}") launcher="${cuda_cmd} --gpu ${ngpu} --num_threads ${num_threads}"
-        if ((num_nodes > 1)); then  # each run.sh submits its training itself, by ESPnet's launcher
+        if ((num_nodes > 1)); then # each run.sh submits its training itself, by ESPnet's launcher
             options=(--num_nodes "${num_nodes}" "${options[@]}") launcher="local.py --max_jobs ${#runs[@]}"
         fi
         lists=() types=()
@@ -157,7 +157,7 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
         launch train_half "${launcher}"
     fi
 
-    if stage 9 "Decode"; then  # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
+    if stage 9 "Decode"; then # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
         for run in "${runs[@]}"; do
             for budget in "${budgets[@]}"; do
                 if [[ ${budget} == half ]]; then training=${run}/half; else training=${run}; fi
@@ -169,7 +169,7 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
         launch decode "${decode_cmd} --gpu ${decode_gpu} --num_threads ${num_threads} ${decode_jobs[*]}"
     fi
 
-    if stage 10 "Score"; then  # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/results.json
+    if stage 10 "Score"; then # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/results.json
         for budget in "${budgets[@]}"; do
             for run in "${runs[@]}"; do
                 job "${run}/${decoded[${budget}]}/score" "${run}/${decoded[${budget}]}/test" "${test_set}" \
@@ -181,7 +181,7 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
         launch score "${decode_cmd}"
         for budget in "${budgets[@]}"; do
             scores=("${runs[@]/%//${decoded[${budget}]}/score}") also=()
-            for score in "${exp}"/*.seed*[0-9]/"${decoded[${budget}]}"/score; do  # of earlier calls
+            for score in "${exp}"/*.seed*[0-9]/"${decoded[${budget}]}"/score; do # of earlier calls
                 if [[ " ${scores[*]} " != *" ${score} "* ]]; then also+=("${score}"); fi
             done
             job "${results}/results${suffixes[${budget}]}.json" "${scores[@]}" "${also[@]}" "${test_set}" \
@@ -192,7 +192,7 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
         tell results
     fi
 
-    if stage 11 "Analyse entanglement"; then  # EXP/RUN, dump/TAG -> EXP/{cka,decoders,subspaces,probes,...}.json
+    if stage 11 "Analyse entanglement"; then # EXP/RUN, dump/TAG -> EXP/{cka,decoders,subspaces,probes,...}.json
         for what in "${analyses[@]}"; do
             inputs=() choices=()
             case ${what} in
@@ -209,13 +209,13 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
         if [[ -z ${test_data} ]]; then tell analyse; else echo "skipped: encoders are analysed on their own data"; fi
     fi
 
-    if stage 12 "Report and pack"; then  # all of the above -> EXP/report.html, EXP/RUN/model.zip, exp/index.html
+    if stage 12 "Report and pack"; then # all of the above -> EXP/report.html, EXP/RUN/model.zip, exp/index.html
         job "${results}/report.html" "${results}/results.json" "${results}"/*.json "${test_set}" \
             "${code}"/{report,data/divergence.py} -- \
             python -m l2dual.bin.report --exp "${results}" --data "${test_set}" --out @OUT@
         launch report "${decode_cmd}"
         for run in "${trained[@]}"; do
-            if [[ -e ${run}/trained ]]; then  # a run that was restored from its record has no model
+            if [[ -e ${run}/trained ]]; then # a run that was restored from its record has no model
                 job "${run}/model.zip" "${run}/trained" -- python -m l2dual.bin.pack --exp "${run}" --out @OUT@
             fi
         done
