@@ -32,8 +32,8 @@ class L2DualTrainer(Trainer):
         """Train ``model`` as ESPnet's trainer does, with whole-or-absent checkpoints.
 
         Raises:
-            UsageError: ``best_model_criterion`` names what the model does not report, or several
-                workers are to plot attention.
+            UsageError: ``best_model_criterion`` names what the model does not report, several workers
+                are to plot attention, or the settings leave no step, or none for the rate to fall.
             DataError: a loss or a gradient is not finite.
             OSError: a file can't be written.
         """
@@ -59,14 +59,8 @@ class L2DualTrainer(Trainer):
         """Train one epoch; print which, the last loss and the time to go for the job launcher.
 
         Raises:
-            UsageError: the epoch has fewer batches than ``accum_grad``, or no finite gradients, so
-                that no step was taken.
+            UsageError: the epoch has no finite gradients, so that no step was taken.
         """
-        if len(iterator) < options.accum_grad:
-            raise UsageError(
-                f"accum_grad {options.accum_grad} is more than the {len(iterator)} batches of an "
-                "epoch, so that nothing would be learned: lower accum_grad or batch_bins"
-            )
         if kwargs["distributed_option"].dist_rank in (None, 0):
             shown = f"{run_name(options.output_dir)} epoch {reporter.epoch} of {options.max_epoch}"
             print(f"progress: {shown}{cls.known}", flush=True)
@@ -107,8 +101,14 @@ def fit(schedulers: Sequence, factory: AbsIterFactory, options: TrainerOptions) 
     """Tell the schedules how many steps the training has; UsageError if it has none."""
     if options.max_epoch < 1:
         raise UsageError(f"max_epoch {options.max_epoch} trains nothing: give 1 or more")
+    batches = len(factory.build_iter(1))
+    if batches < options.accum_grad:
+        raise UsageError(
+            f"accum_grad {options.accum_grad} is more than the {batches} batches of an epoch, so that "
+            "nothing would be learned: lower accum_grad or batch_bins"
+        )
     for schedule in schedules(schedulers):
-        schedule.fit(options.max_epoch * (len(factory.build_iter(1)) // options.accum_grad))
+        schedule.fit(options.max_epoch * (batches // options.accum_grad))
 
 
 def schedules(schedulers: Sequence) -> list[WarmupStableDecay]:
