@@ -20,6 +20,7 @@ def test_a_module_of_bin_is_a_command(name):
     assert ast.unparse(tree.body[-1]) == "if __name__ == '__main__':\n    run(main)"
 
 
+@pytest.mark.slow
 def test_the_program_and_the_module_are_one_command(root):
     data = root / "docs/corpora/examples/kaldi"
     one, other = l2dual("l2dual", "validate", data), l2dual("l2dual.bin.validate", data)
@@ -27,6 +28,7 @@ def test_the_program_and_the_module_are_one_command(root):
     assert (one.stdout, one.stderr, 1) == (other.stdout, other.stderr, other.returncode)
 
 
+@pytest.mark.slow
 def test_a_mistake_in_yaml_says_what_it_is():
     options = ["--data", "x", "--out", "y", "--frontend_conf"]
     for conf, said in (("{path: [", "while parsing a flow"), ("whisper", "give `{key: value, ...}`")):

@@ -51,6 +51,7 @@ def shell(project: Path, script: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
 def test_a_guide_does_what_it_says(guide, project):
     text = guide.read_text(encoding="utf-8").replace("/tmp/", f"{project}/")

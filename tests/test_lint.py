@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = (("ruff", "check", "--quiet", "."), ("mypy", "--no-error-summary"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_lint(command, tmp_path):
     if not find_spec(command[0]):

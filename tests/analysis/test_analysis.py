@@ -90,6 +90,7 @@ def test_shuffled_pairs():
     assert shuffled_pairs(sample, rng)[1].tolist() != right.tolist()
 
 
+@pytest.mark.slow
 def test_records(data, runs, two_seeds):
     """Every number of a record, computed anew from the encoders."""
     records = two_seeds
@@ -154,6 +155,7 @@ def test_one_seed_has_no_ceiling(data, runs):
         assert "second seed of" in record.reason and record.interval is not None
 
 
+@pytest.mark.slow
 def test_too_little_is_null_with_its_reason(tmp_path, data, runs):
     wide = [make_run(tmp_path / s, s, 1, width=64) for s in ("so_surface", "so_meaning")]
     for record in analyse(data, wide, AnalysisOptions()):
@@ -211,6 +213,7 @@ def test_broken_models_are_named(tmp_path, data, runs):
         analyse(data, [surface, broken], AnalysisOptions())
 
 
+@pytest.mark.slow
 def test_command(tmp_path, data, runs, monkeypatch, capsys):
     out = tmp_path / "exp/cka.json"
 

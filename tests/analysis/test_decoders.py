@@ -58,6 +58,7 @@ def test_forced_in_a_batch_as_alone(runs):
     np.testing.assert_allclose(longer[1][0, :4], batch[1][0, :4], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_all_pairs(data, runs):
     records = compare_decoders(data, list(runs.values()), AnalysisOptions())
     pairs = {(r.system_x, r.output_x, r.system_y, r.output_y) for r in records}
@@ -94,6 +95,7 @@ def test_one_decoder_under_two_names(data, runs, tmp_path):
         assert record.null < record.cka == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_two_vocabularies_are_compared_by_output(data, tmp_path):
     tokens = [*TOKENS[:2], "c", "b", "a", *TOKENS[5:]]
     run = make_run(tmp_path / "do", "do", 1, tokens=tokens)
@@ -117,6 +119,7 @@ def test_too_little_or_broken(tmp_path, data, runs):
         compare_decoders(few, [runs["so_surface"], broken], AnalysisOptions())
 
 
+@pytest.mark.slow
 def test_sample_is_the_forced_positions(data, runs):
     """A record's value, computed anew from whole utterances."""
     directory, model = DataDir.load(data), load_model(runs["do"])

@@ -173,6 +173,7 @@ def test_states_are_means_over_the_frames_of_a_token(data, runs):
         token_states(model, directory, tokens, 1, runs["do"])
 
 
+@pytest.mark.slow
 def test_records(data, runs, tmp_path):
     records = probe(*data, list(runs.values()), AnalysisOptions())
     assert len(records) == 3 * 2 * 2 * 3  # runs, blocks, targets, sets of tokens

@@ -37,6 +37,7 @@ def test_headless_is_the_same_model(data, runs):
     assert float(loss) == pytest.approx(float(given), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_new_decoder_learns_what_the_states_say(data, runs):
     """States that spell the text: the new decoder and CTC read them."""
     texts = Texts(DataDir.load(data), runs["so_surface"], "surface")
@@ -54,6 +55,7 @@ def test_new_decoder_learns_what_the_states_say(data, runs):
     assert errors[1] < 0.8 * errors[0]
 
 
+@pytest.mark.slow
 def test_records(data, runs, monkeypatch):
     few = retrain(data, data, list(runs.values()), QUICK)
     assert len(few) == 3 * 2

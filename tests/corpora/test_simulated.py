@@ -45,6 +45,7 @@ def test_a_wrong_size_names_its_file(sizes, tmp_path):
         prepare(sizes, Request("en", "heard", out=tmp_path / "data"))
 
 
+@pytest.mark.slow
 def test_stage_1_writes_data_directories(sizes, tmp_path):
     command = [sys.executable, "-m", "l2dual.bin.prepare", "--corpus", "simulated", "--language", "en"]
     command += ["--convention", "heard", "--db", str(sizes), "--out", str(tmp_path / "data")]

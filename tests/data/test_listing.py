@@ -13,6 +13,7 @@ from l2dual.files import read_yaml
 from tests.data.faults import FAULTS, command, edit, value
 
 
+@pytest.mark.slow
 def test_command_line(good, tmp_path):
     done = command(good)
     assert done.returncode == 0 and done.stdout == f"{good}: 32 utterances: nothing found\n"
@@ -37,6 +38,7 @@ def test_command_line(good, tmp_path):
     assert failed.returncode == 1 and "nowhere: no readable token list" in failed.stderr
 
 
+@pytest.mark.slow
 def test_a_report_is_a_summary_and_five_examples_of_a_kind(good):
     for line in range(1, 13):
         edit(good / "text.surface", line, value(""))
@@ -77,6 +79,7 @@ def test_what_a_directory_says_cannot_steer_the_terminal(good):
     assert "\x1b" not in command(good).stdout
 
 
+@pytest.mark.slow
 def test_frames_are_those_of_the_train_config(good, root):
     chain = chain_of(read_yaml(root / "conf/train/tiny.yaml"), 16000)
     most = encoder_frames(32000, 16000, chain)

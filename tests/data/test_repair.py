@@ -12,6 +12,7 @@ from l2dual.errors import DataError
 from tests.data.faults import FAULTS, command, places, whole
 
 
+@pytest.mark.slow
 def test_fix_repairs_drops_and_keeps_a_copy(good, options):
     checks = [check for check in FAULTS if check != "facts"]
     for check in checks:

@@ -183,6 +183,7 @@ def test_golden_loss(build_model, batch):
         assert stats[name].item() == pytest.approx(value, abs=2e-3), name
 
 
+@pytest.mark.slow
 def test_a_tiny_batch_is_learned_and_decoded_on_both_outputs(build_model, batch):
     model = build_model("do", model_conf={"lsm_weight": 0.0})
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)

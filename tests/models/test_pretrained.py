@@ -190,6 +190,7 @@ def test_the_shared_encoder_can_be_pretrained(weights, build_model, batch):
     assert model.encoder.upstream.encoder.conv1.weight.grad is None
 
 
+@pytest.mark.slow
 def test_cached_states_are_what_the_audio_gives(weights, build_model, tmp_path, data_dir):
     conf = {"path": weights("wav2vec2"), "layers": "all", "stack": 2}
     cache_features(DataDir.load(data_dir), conf, tmp_path / "cached.tmp", nj=2, device="cpu")

@@ -75,6 +75,7 @@ def wait_until(condition) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", MAKE)
 def test_a_stamp_never_describes_other_content(tmp_path, kind, when):

@@ -53,6 +53,7 @@ def test_it_is_copied_into_the_run_and_is_no_option_of_the_training(conf, root, 
     assert "system" not in options and "label" not in options
 
 
+@pytest.mark.slow
 def test_results_and_reports(conf, tmp_path, monkeypatch):
     folder = make_study(tmp_path / "dump", (*MINE, *THEIRS), conf=conf)
     study = read_study(folder / "exp")
@@ -79,6 +80,7 @@ def test_results_and_reports(conf, tmp_path, monkeypatch):
     ).read_text()
 
 
+@pytest.mark.slow
 def test_analyses(conf, tmp_path, monkeypatch):
     data, fit = make_data(tmp_path / "test"), make_data(tmp_path / "valid", n_speakers=8)
     names = ("so_surface", "so_meaning", *MINE)

@@ -187,6 +187,7 @@ def run(*arguments):
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_command_line(case, study, tmp_path):
     data, folder = case
     again, out = tmp_path / "again", tmp_path / "restored"

@@ -321,6 +321,7 @@ def test_results_are_read_as_they_were_written(results, tmp_path):
         read_results(tmp_path / "absent.json")
 
 
+@pytest.mark.slow
 def test_command_line_takes_in_earlier_runs_that_fit(data, runs, results, tmp_path):
     folders = []
     for one in runs:

@@ -207,6 +207,7 @@ def test_a_seed_decides_the_errors():
     assert len(set(drawn)) > 2
 
 
+@pytest.mark.slow
 def test_heard_equals_the_text_exactly_where_nothing_is_mispronounced():
     generator = rng()
     n_changed = 0
@@ -302,6 +303,7 @@ def test_the_gate_knows_every_rule_and_shuts_out_the_tense_s():
     assert {name for name, row in table.items() if not row["audible"]} == {"tensify-s"}
 
 
+@pytest.mark.slow
 def test_the_stored_measurements_come_out_again():
     names = ["tensify-s", "ng-n", "eo-o"]
     stored = {name: audible.measured_rules("ko")[name] for name in names}

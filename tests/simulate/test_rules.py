@@ -81,6 +81,7 @@ def test_a_rule_that_no_word_shows_is_named():
         audible.measure("en", {"rule-x": []})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_the_stored_table_is_what_is_measured(language):
     """Every rule has a row; a few, the most doubtful among them, are measured again."""

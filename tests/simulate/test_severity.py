@@ -34,6 +34,7 @@ def test_paper_meets_the_bins_of_table_1(language, preset):
         assert found["percent"][name] == pytest.approx(percent, abs=4)  # 3 standard errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_settings_are_multiples_of_the_papers_mean_divergence(language, preset):
     few = preset | {"utterances": {"train": 480, "valid": 12, "test": 40}}
@@ -45,6 +46,7 @@ def test_settings_are_multiples_of_the_papers_mean_divergence(language, preset):
         assert means[name] == pytest.approx(multiple * means["paper"], rel=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_errors_at_random_have_the_same_bins(language, preset):
     severity = load_severity(language, "espeak", "paper")
@@ -110,6 +112,7 @@ def test_at_the_ceiling_nearly_every_rule_is_certain(language):
     assert np.mean(np.array(rates) * CEILING >= 1) > 0.95 and min(rates) * CEILING > 0.5
 
 
+@pytest.mark.slow
 def test_the_fit_recovers_a_known_severity(monkeypatch):
     """Bins of known learners as the target: the fit must give their distribution back."""
     preset = read_yaml(CONF / "measure.yaml")

