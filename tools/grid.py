@@ -3,11 +3,11 @@
 
     cd egs2/l2_en && ./run.sh --stop_stage 7 && ../../tools/grid.py ../../conf/grid/mini.yaml --out grid.jsonl
 
-The YAML file maps a name to ``system``, ``seed``, ``half: true`` for half the budget beside the whole, and
-to what it changes in the recipe's training configuration. A line of the results holds the changes, the
-steps, the CPU seconds of the training (without start-up) and, for each search (greedy CTC, or joint at a
-CTC weight), the character error rates of each output:
-of all tokens, at the learner's and at the others. Runs that the results file has are not made again.
+The YAML file maps a name to its ``system`` and to what it changes in the training configuration; ``seed`` is 1
+unless given; ``half: true`` also trains and scores half the budget. A line of the results holds the
+changes, the steps, the CPU seconds of the training (without start-up) and, for each search (greedy CTC, or
+joint at a CTC weight), percent of character errors of each output: of all tokens, at the learner's and at
+the others. Runs that the results file has are not made again.
 """
 
 import argparse
