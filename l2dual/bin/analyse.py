@@ -91,7 +91,8 @@ def _records(args: argparse.Namespace) -> list:
 def _summary(what: str, reasons: Iterable[str | None]) -> str:
     """How many values were measured, and why others were not: one line each."""
     if not reasons:
-        return f"{what}: no systems to compare: train a dual-output one and its baselines"
+        needed = "train a dual-output system and its baselines (decoders: test on utterances without errors, too)"
+        return f"{what}: nothing to compare: {needed}"
     lacking = dict.fromkeys(filter(None, reasons))
     return "\n".join([f"{what}: {len(reasons)} records", *(f"  {reason}" for reason in lacking)])
 

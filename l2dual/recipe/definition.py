@@ -18,8 +18,9 @@ from l2dual.corpora import facts
 from l2dual.errors import UsageError
 from l2dual.files import parse_yaml, read_yaml
 from l2dual.recipe.options import OPTIONS
+from l2dual.training.runs import merge
 
-OWN = ("table", "kaldi", "aihub")  # corpora of which a user may have several
+PUBLISHED = ("speechocean762", "l2arctic", "ksponspeech", "pansori")  # one corpus, wherever its copy lies
 SIMULATED = ("simulate", "severity", "errors", "engine", "prompts")
 DEFINING = [name for name, option in OPTIONS.items() if option.defines]
 BY_CONTENT = ("simulate", "train_config", "train_args")  # what they name is in the definition
@@ -53,14 +54,14 @@ def define(options: Mapping[str, str], language: str) -> Definition:
         definition["simulated"] = read_yaml(conf("simulate", options["simulate"]))
     else:
         definition |= {name: OPTIONS[name].default for name in SIMULATED}
-    if options["corpus"] not in OWN:
+    if options["corpus"] in (*PUBLISHED, "simulated"):
         definition["db"] = ""  # the published corpus, wherever it lies
     definition |= _tokens(options, language, convention)
     file = train_config(options)
     if not file.is_file():
         raise UsageError(f"{file}: no such file: check --train_config")
     definition["train_config"] = str(file)
-    definition["model"] = merged(read_yaml(file), train_changes(options["train_args"]))
+    definition["model"] = merge(read_yaml(file), train_changes(options["train_args"]))
     return definition
 
 
@@ -117,7 +118,7 @@ def train_changes(text: str) -> dict[str, Any]:
             value = _value(text_of_value)
             for inner in reversed(key.split(".")):
                 value = {inner: value}
-            changes[name] = merged(changes[name] or {}, value)
+            changes[name] = merge(changes[name] or {}, value)
         else:
             changes[name] = _value(part)
     for name, value in changes.items():
@@ -143,23 +144,16 @@ def _value(text: str) -> Any:
         raise UsageError(f"--train_args: '{text}' is no value: {error}") from error
 
 
-def merged(base: Mapping, overlay: Mapping) -> dict:
-    """``base`` with the values of ``overlay``, mappings merged key by key."""
-    both = dict(base)
-    for key, value in overlay.items():
-        inner = isinstance(value, Mapping) and isinstance(both.get(key), Mapping)
-        both[key] = merged(both[key], value) if inner else value
-    return both
-
-
 def differences(old: Definition, new: Definition) -> list[str]:
     """What two definitions differ in, as "severity is paper, not double"."""
     old, new = (_flat({k: v for k, v in each.items() if k not in BY_CONTENT}) for each in (old, new))
     found = []
     for name in dict.fromkeys([*old, *new]):
-        before, after = (str(each.get(name, "")) or "not set" for each in (old, new))
+        before, after = (str(each.get(name, "")) for each in (old, new))
         if before != after:
-            found.append(f"{name} is {before}, not {after}")
+            change = f"is {before}, not {after}" if after else f"is {before}, not unset"
+            change = change if before else f"is unset, not {after}"
+            found.append(f"{name.removeprefix('model.')} {change}")
     return found
 
 

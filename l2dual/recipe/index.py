@@ -50,7 +50,7 @@ def describe(directory: Path) -> dict:
     return {
         "name": directory.name,
         "command": (directory / "study.yaml").read_text(encoding="utf-8").partition("\n")[0].lstrip("# "),
-        "differs": [each.partition(", not ")[0] for each in differences(record["definition"], usual)][:12],
+        "differs": [each.partition(", not ")[0] for each in differences(record["definition"], usual)],
         "systems": sorted({name for name, _, _ in runs}),
         "seeds": sorted({int(seed) for _, _, seed in runs}),
         "rates": rates(read_results(results)) if results.is_file() else [],

@@ -103,13 +103,21 @@ def check(study: Study) -> None:
     if not options["systems"].split() or not options["seeds"].split():
         raise UsageError("name at least one system (--systems) and one seed (--seeds)")
     for system in options["systems"].split():
-        if not conf("systems", system).is_file():
-            there = sorted(
-                {path.stem for folder in ("conf", "../../conf") for path in Path(folder, "systems").glob("*.yaml")}
-            )
-            raise UsageError(f"no system {system}: there are {' '.join(there)}")
+        _check_system(system)
     if options["test_data"]:
         _check_test_data(study)
+
+
+def _check_system(name: str) -> None:
+    """Refuse a system, or a baseline of it, that has no file."""
+    folders = ("conf", "../../conf")
+    there = sorted({path.stem for folder in folders for path in Path(folder, "systems").glob("*.yaml")})
+    if name not in there:
+        raise UsageError(f"no system {name}: there are {' '.join(there)}")
+    for baselines in read_system(conf("systems", name)).baselines.values():
+        for baseline in baselines:
+            if baseline not in there:
+                raise UsageError(f"{conf('systems', name)}: no system {baseline}: there are {' '.join(there)}")
 
 
 def _check_corpus(options: Mapping[str, str]) -> None:

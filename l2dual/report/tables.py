@@ -207,7 +207,8 @@ def _by_layer(study: StudyResults, spec: Layers) -> Table:
     known = [r for r in records if getattr(r, next(iter(spec.values))) is not None]
     if not known:
         reasons = [r.reason for r in study.analyses[spec.what].records if r.reason]
-        reason = reasons[0] if reasons else "it takes two seeds of a dual-output system and its baselines"
+        needed = "it takes a dual-output system and its baselines (decoders: and utterances without errors)"
+        reason = reasons[0] if reasons else needed
         return Table(spec.title, spec.about, [], [], f"{spec.title}: not measured: {reason}.")
     columns, labels = (list(dict.fromkeys(map(key, known))) for key in (spec.column, spec.label))
     rows = []

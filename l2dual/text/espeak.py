@@ -95,7 +95,7 @@ def _library(voice: str) -> Iterator[tuple[ctypes.CDLL, int]]:
         if rate <= 0:
             raise UsageError(f"espeak-ng does not start with the data in {data!r}; reinstall it")
         if library.espeak_SetVoiceByName(voice.encode()) or not known:
-            raise UsageError(f"espeak-ng has no voice '{voice}'; see l2dual.text.espeak.variants()")
+            raise UsageError(f"espeak-ng has no voice '{voice}': see espeak-ng --voices; after a +, one of variants()")
         yield library, rate
         library.espeak_Terminate()
     finally:

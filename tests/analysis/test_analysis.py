@@ -239,12 +239,12 @@ def test_command(tmp_path, data, runs, monkeypatch, capsys):
     assert error.startswith("l2dual: error:") and error.count("\n") == 1 and "nothing" in error
     assert out.read_bytes() == before
     ctc_only = make_run(tmp_path / "do_ctconly", "do", 3, attention=0.0)
-    assert "no systems to compare" in command(ctc_only, what="decoders")
+    assert "nothing to compare" in command(ctc_only, what="decoders")
     assert "subspaces: 4 records" in command(ctc_only, runs["do", 1], what="subspaces")
     cached = make_data(tmp_path / "test", n_speakers=1, per_speaker=1)
     with (cached / "corpus.yaml").open("a") as info:
         info.write("features_of: dump/original\n")
-    assert "no systems to compare" in command(runs["do", 1], split=cached)
+    assert "nothing to compare" in command(runs["do", 1], split=cached)
     assert read_analysis(out).meta.data == "dump/original" and read_analysis(out).records == []
 
 

@@ -111,7 +111,7 @@ def test_data_of_two_files_with_one_name_lie_apart():
             "--study tiny --severity double",
             "study tiny is another: severity is paper, not double: give them with --base",
         ),
-        ("--study tiny --train_args=--max_epoch=9", "study tiny is another: model.max_epoch is 4, not 9"),
+        ("--study tiny --train_args=--max_epoch=9", "study tiny is another: max_epoch is 4, not 9"),
         ("--study tinny", "no study 'tinny': did you mean tiny? There are measure, measure_pronounced, mini,"),
         ("--study tinny --seeds 2", "A new name needs an option of data or training"),
         ("--preset huge", "no study 'huge': did you mean"),
@@ -177,7 +177,7 @@ def test_a_study_stays_what_it_is_once_it_has_runs(recipe):
     (conf / "tiny.yaml").write_text(f"# {config}\n" + yaml.safe_dump(config | {"max_epoch": 7}))
     call("--study", "tiny")  # a comment changes nothing
     (conf / "tiny.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(UsageError, match="model.max_epoch is 7, not 4: restore that, or give this one a new name"):
+    with pytest.raises(UsageError, match="max_epoch is 7, not 4: restore that, or give this one a new name"):
         call("--study", "tiny")
 
 
@@ -288,3 +288,19 @@ def test_finished_stages_wait_for_no_heavy_import():
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr
+
+
+def test_a_baseline_without_a_file_is_named(recipe):
+    own = recipe / "conf/systems/do_mine.yaml"
+    own.parent.mkdir(parents=True)
+    text = (ROOT / "conf/systems/do.yaml").read_text(encoding="utf-8")
+    own.write_text(text.replace("[so_surface]", "[so_surfce]"), encoding="utf-8")
+    with pytest.raises(UsageError, match="do_mine.yaml: no system so_surfce: there are do "):
+        check(choose({"systems": "do_mine"}, "en"))
+
+
+def test_two_corpora_of_ones_own_are_two_studies(recipe, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.csv").touch()
+    one, two = (choose({"corpus": "table", "db": str(tmp_path / f"{name}.csv")}, "en") for name in ("one", "two"))
+    assert one.name != two.name and Stages(one).data != Stages(two).data
