@@ -146,7 +146,7 @@ class Recipes:
         self.environment = {"cmd_backend": "slurm", "SLURM_CONF": slurm.environment["SLURM_CONF"]}
         self.done = {}
         config = yaml.safe_load((ROOT / "conf/train/tiny.yaml").read_text())
-        config |= {"max_epoch": 1, "keep_nbest_models": 1}
+        config |= {"max_epoch": 2, "keep_nbest_models": 1}
         for language in ("en", "ko"):
             conf = self.checkout.recipe(language) / "conf"
             for name in ("cluster", "train"):

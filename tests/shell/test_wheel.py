@@ -20,7 +20,7 @@ for module in pkgutil.walk_packages(l2dual.__path__, "l2dual."):
         import_module(module.name)
 from l2dual.corpora.aihub import FIELD_MAPS, FieldMap
 print([FieldMap.load(path).language for path in FIELD_MAPS.values()])
-from l2dual.runs import commit
+from l2dual.training.runs import commit
 print(l2dual.__file__, commit())
 """
 TABLE = "audio,speaker,split,surface,meaning\n" + "".join(
@@ -55,7 +55,7 @@ def installed(tmp_path_factory):
 def test_every_module_is_imported_from_it(installed):
     result = python("-c", IMPORT_ALL, cwd=installed.parent, path=installed)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-2:] == ["['ko', 'en']", f"{installed}/l2dual/__init__.py unknown"]
+    assert result.stdout.splitlines()[-2:] == ["['ko', 'en', 'ko']", f"{installed}/l2dual/__init__.py unknown"]
 
 
 def test_a_table_is_prepared_and_validated(installed, tmp_path):
