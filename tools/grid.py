@@ -25,6 +25,7 @@ from l2dual.data.datadir import DataDir
 from l2dual.data.speech import batches
 from l2dual.errors import run
 from l2dual.files import read_yaml
+from l2dual.models.beam import GreedyCTC
 from l2dual.models.dual import L2DualModel
 from l2dual.models.search import DualDecoder, SearchOptions
 from l2dual.scoring.score import COUNTS, ERRORS, run_of, score, units_of
@@ -128,11 +129,10 @@ def greedy(model: L2DualModel, speech: torch.Tensor, lengths: torch.Tensor) -> d
         lengths: (B,).
     """
     encoded, ends = model.encode(speech, lengths)  # (B, T', D), (B,)
-    found: dict[str, list[list[str]]] = {}
-    for output, ctc in model.ctcs.items():
-        rows = [row[:end].unique_consecutive().tolist() for row, end in zip(ctc.argmax(encoded), ends, strict=True)]
-        found[output] = [[model.token_lists[output][i] for i in row if i] for row in rows]
-    return found
+    return {
+        output: [found[0].tokens if found else [] for found in GreedyCTC(ctc, model.token_lists[output])(encoded, ends)]
+        for output, ctc in model.ctcs.items()
+    }
 
 
 def error_rates(data: DataDir, exp: Path, model: L2DualModel, decode: Callable) -> dict:
