@@ -28,7 +28,7 @@ from l2dual.files import read_yaml
 from l2dual.models.beam import GreedyCTC
 from l2dual.models.dual import L2DualModel
 from l2dual.models.search import DualDecoder, SearchOptions
-from l2dual.scoring.score import COUNTS, ERRORS, run_of, score, units_of
+from l2dual.scoring.score import COPIED, COUNTS, ERRORS, run_of, score, units_of
 from l2dual.training.load import load_model, tokens_to_text_of
 from l2dual.training.runs import merge, write_yaml
 from l2dual.training.task import L2DualTask
@@ -142,7 +142,7 @@ def error_rates(data: DataDir, exp: Path, model: L2DualModel, decode: Callable) 
         for output, found in decode(speech, lengths).items():
             to_text = tokens_to_text_of(exp, output)
             texts.setdefault(output, {}).update(zip(utts, map(to_text, found), strict=True))
-    facts = dict.fromkeys(("system", "seed", "train_config", "commit", "command", "data"), exp.name)
+    facts = dict.fromkeys((*COPIED, "data"), exp.name)
     scored = score(data, texts, run_of(facts | {"outputs": list(texts)}, exp.name, "development"))
     rates = {}
     for output in texts:
