@@ -95,9 +95,10 @@ class DualDecoder:
             speech: samples, (B, T).
             speech_lengths: (B,).
         """
-        encoder_out, lengths = self.model.encode(speech, speech_lengths)  # (B, T', D), (B,)
+        encoded = self.model.encode(speech, speech_lengths)
         return {
-            output: self._best(output, encoder_out, lengths) for output in self.model.outputs
+            output: self._best(output, encoded.states[output], encoded.lengths)
+            for output in self.model.outputs
         }
 
     def _best(self, output: str, encoder_out: torch.Tensor, lengths: torch.Tensor) -> list[list[str]]:

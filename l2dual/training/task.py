@@ -37,6 +37,7 @@ from l2dual.errors import UsageError, run
 from l2dual.models.dual import IGNORE_ID, L2DualModel
 from l2dual.models.pretrained import PretrainedEncoder, PretrainedFrontend, WaveformFrontend
 from l2dual.models.slim_conformer import SlimConformerEncoder
+from l2dual.sharing import share
 from l2dual.systems import OUTPUTS, active_outputs
 from l2dual.training.distributed import announce
 from l2dual.training.trainer import L2DualTrainer
@@ -93,6 +94,7 @@ class L2DualTask(AbsTask):
         group.add_argument("--init", type=str_or_none, choices=[*INITIALIZATIONS, None])
         group.add_argument("--input_size", type=int_or_none, help="Features given, not waveforms")
         group.add_argument("--ctc_conf", action=NestedDictAction, default=get_default_kwargs(CTC))
+        group.add_argument("--sharing", action=NestedDictAction, default={})
         for output in OUTPUTS:
             group.add_argument(f"--{output}_token_list", type=str_or_none)
             group.add_argument(f"--{output}_token_type", choices=TOKEN_TYPES, default="char")
@@ -166,6 +168,9 @@ class L2DualTask(AbsTask):
         encoder_class = _encoder_choices.get_class(args.encoder)
         encoder = build("encoder", lambda: encoder_class(input_size, **args.encoder_conf))
         width = encoder.output_size()
+        sizes = {o: len(token_lists[o]) for o in outputs if loss_weights[o]["ctc"] > 0}
+        with _seeded(args.seed, "sharing"):
+            encoder = share(encoder, args.sharing, outputs, sizes)
         decoder_class = _decoder_choices.get_class(args.decoder)
         decoders, ctcs = {}, {}
         for output in outputs:
