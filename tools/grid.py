@@ -128,9 +128,9 @@ def greedy(model: L2DualModel, speech: torch.Tensor, lengths: torch.Tensor) -> d
         speech: samples, (B, T).
         lengths: (B,).
     """
-    encoded, ends = model.encode(speech, lengths)  # (B, T', D), (B,)
+    encoded = model.encode(speech, lengths)
     return {
-        output: [found[0].tokens if found else [] for found in GreedyCTC(ctc, model.token_lists[output])(encoded, ends)]
+        output: [found[0].tokens if found else [] for found in GreedyCTC(ctc, model.token_lists[output])(*encoded.of(output))]
         for output, ctc in model.ctcs.items()
     }
 

@@ -59,7 +59,7 @@ def encoded(
     """
     device = next(model.parameters()).device
     for utts, speech, lengths in batches(data, batch_size):
-        yield utts, *model.encode(speech.to(device), lengths.to(device))
+        yield utts, *model.encode(speech.to(device), lengths.to(device)).of(model.outputs[0])
 
 
 @torch.inference_mode()

@@ -14,6 +14,7 @@ from espnet2.torch_utils.initialize import initialize
 
 from l2dual.errors import UsageError
 from l2dual.models.dual import L2DualModel
+from l2dual.sharing import share
 from l2dual.systems import active_outputs
 
 OURS = {  # kind: name in a configuration: class
@@ -77,6 +78,9 @@ def build_model(args: argparse.Namespace) -> L2DualModel:
     encoder_class = class_of("encoder", args.encoder)
     encoder = build("encoder", lambda: encoder_class(input_size, **args.encoder_conf))
     width = encoder.output_size()
+    sizes = {output: len(token_lists[output]) for output in outputs if loss_weights[output]["ctc"] > 0}
+    with _seeded(args.seed, "sharing"):
+        encoder = share(encoder, args.sharing, outputs, sizes)
     decoders, ctcs = {}, {}
     for output in outputs:
         size = len(token_lists[output])

@@ -19,8 +19,9 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from rapidfuzz.distance import Levenshtein
 
-from l2dual.errors import DataError
+from l2dual.errors import DataError, UsageError
 from l2dual.models.loss_gradients import GradientCosines
+from l2dual.sharing.mechanism import Encoded, Mechanism
 from l2dual.systems import LossWeights, active_outputs
 
 IGNORE_ID = -1
@@ -118,15 +119,15 @@ class L2DualModel(AbsESPnetModel):
         Raises:
             DataError: a text of an active output is missing or empty.
         """
-        encoder_out, encoder_out_lens = self.encode(speech, speech_lengths)
+        encoded = self.encode(speech, speech_lengths)
         losses, stats = {}, {}
         for output in self.outputs:
             tokens, lengths = self._target(output, texts, utt_id)
             losses[output] = self._output_loss(
-                output, encoder_out, encoder_out_lens, tokens, lengths, utt_id, stats
+                output, encoded.states[output], encoded.lengths, tokens, lengths, utt_id, stats
             )
         if self.training:
-            stats |= self.gradient_cosines(losses, self.encoder)
+            stats |= self.gradient_cosines(losses, self.shared())
         loss = sum(losses.values())
         stats["acc"] = sum(stats[f"acc_{output}"] for output in self.outputs) / len(self.outputs)
         stats["loss"] = loss.detach()
@@ -200,25 +201,40 @@ class L2DualModel(AbsESPnetModel):
             return per_batch * tokens.size(0) / lengths.sum() * length_share(lengths)
         return per_batch
 
-    def encode(
-        self, speech: torch.Tensor, speech_lengths: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Shared representation of a batch.
+    def encode(self, speech: torch.Tensor, speech_lengths: torch.Tensor) -> Encoded:
+        """What the decoder and the CTC of each output read of a batch.
 
         Args:
             speech: samples, (B, T).
             speech_lengths: (B,).
-
-        Returns:
-            Encoder output (B, T', D) and its lengths (B,).
         """
         feats, feats_lengths = self._extract_feats(speech, speech_lengths)
         if self.specaug is not None and self.training:
             feats, feats_lengths = self.specaug(feats, feats_lengths)
         if self.normalize is not None:
             feats, feats_lengths = self.normalize(feats, feats_lengths)
-        encoder_out, encoder_out_lens, _ = self.encoder(feats, feats_lengths)
-        return encoder_out, encoder_out_lens
+        if isinstance(self.encoder, Mechanism):
+            return self.encoder(feats, feats_lengths, self.ctcs)
+        states, lengths, _ = self.encoder(feats, feats_lengths)
+        return Encoded(dict.fromkeys(self.outputs, states), lengths)
+
+    def shared(self) -> torch.nn.Module | None:
+        """The part of the encoder that all outputs train; None where they have one each."""
+        return self.encoder.shared() if isinstance(self.encoder, Mechanism) else self.encoder
+
+    def blocks(self, output: str) -> list[torch.nn.Module]:
+        """The blocks of the encoder that an output's states pass.
+
+        Raises:
+            UsageError: the encoder has no list of blocks.
+        """
+        if isinstance(self.encoder, Mechanism):
+            return self.encoder.path(output)
+        blocks = getattr(self.encoder, "encoders", None)
+        if not isinstance(blocks, torch.nn.ModuleList | torch.nn.Sequential):
+            kind = type(self.encoder).__name__
+            raise UsageError(f"{kind} has no list `encoders` of blocks: use a Conformer-like encoder")
+        return list(blocks)
 
     def collect_feats(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor, **unused: torch.Tensor

@@ -29,19 +29,19 @@ class GradientCosines:
         self.steps = 0
 
     def __call__(
-        self, losses: Mapping[str, torch.Tensor], encoder: torch.nn.Module
+        self, losses: Mapping[str, torch.Tensor], encoder: torch.nn.Module | None
     ) -> dict[str, torch.Tensor]:
         """Count a training step, and measure if one is due.
 
         Args:
             losses: of each output, (), with their graphs.
-            encoder: what the outputs share.
+            encoder: what the outputs share, or None.
 
         Returns:
             ``{"gradient_cosine_<layer>": ()}``; empty if no measurement is due, or all is frozen.
         """
         self.steps += 1
-        if not self.interval or self.steps % self.interval or len(losses) < 2:
+        if encoder is None or not self.interval or self.steps % self.interval or len(losses) < 2:
             return {}
         layers = trainable_layers(encoder)
         if not layers:

@@ -81,8 +81,8 @@ class DualDecoder:
             speech_lengths: (B,).
             n_best: hypotheses an utterance at most; fewer are found sooner.
         """
-        encoded = self.model.encode(speech, speech_lengths)  # (B, T', D), (B,)
-        return {output: search(*encoded, n_best) for output, search in self.searches.items()}
+        encoded = self.model.encode(speech, speech_lengths)
+        return {output: search(*encoded.of(output), n_best) for output, search in self.searches.items()}
 
     def __call__(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor

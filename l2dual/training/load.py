@@ -169,7 +169,7 @@ def _train_args(exp_dir: str | Path) -> argparse.Namespace:
                 f"{file}: no such file, which {config} names: run stage {stage}, or work in the "
                 "recipe's directory"
             )
-    return argparse.Namespace(**args)
+    return argparse.Namespace(**{"sharing": {}} | args)
 
 
 def named_files(config: dict) -> list[tuple[dict, str, str]]:

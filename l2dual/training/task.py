@@ -95,6 +95,7 @@ class L2DualTask(AbsTask):
         group.add_argument("--init", type=str_or_none, choices=[*INITIALIZATIONS, None])
         group.add_argument("--input_size", type=int_or_none, help="Features given, not waveforms")
         group.add_argument("--ctc_conf", action=NestedDictAction, default=get_default_kwargs(CTC))
+        group.add_argument("--sharing", action=NestedDictAction, default={})
         for output in OUTPUTS:
             group.add_argument(f"--{output}_token_list", type=str_or_none)
             group.add_argument(f"--{output}_token_type", choices=TOKEN_TYPES, default="char")

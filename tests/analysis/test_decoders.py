@@ -130,7 +130,7 @@ def test_sample_is_the_forced_positions(data, runs):
     with torch.inference_mode():
         for (utt,), speech, lengths in batches(directory, 1):
             if utt in positions:
-                states, frames = model.encode(speech, lengths)
+                states, frames = model.encode(speech, lengths).of(model.outputs[0])
                 for output, kept in sides.items():
                     layer = force(model, output, states, frames, [ids[output][utt]])[1][0]
                     kept.append(layer[positions[utt]].numpy())

@@ -64,7 +64,7 @@ def test_moments_are_those_of_all_frames(data, dual):
     with torch.inference_mode():
         for utt, path in directory["wav.scp"].items():
             wave, _ = soundfile.read(path, dtype="float32")
-            out, _ = model.encode(torch.from_numpy(wave)[None], torch.tensor([len(wave)]))
+            out, _ = model.encode(torch.from_numpy(wave)[None], torch.tensor([len(wave)])).of(model.outputs[0])
             frames.append(out[0].double().numpy())
             speakers += [directory["utt2spk"][utt]] * len(frames[-1])
     x, speakers = np.concatenate(frames), np.array(speakers)

@@ -49,7 +49,7 @@ def check(model, chain, rate):
     edges = [n for n in range(rate // 5, rate // 2) if frames(n, chain) > frames(n - 1, chain)]
     for n in [rate // 8, *edges[:3], *(n - 1 for n in edges[:3]), rate, 3 * rate + 7]:
         with torch.no_grad():
-            states, lengths = model.encode(torch.randn(1, n) / 10, torch.tensor([n]))
+            states, lengths = model.encode(torch.randn(1, n) / 10, torch.tensor([n])).of(model.outputs[0])
         assert frames(n, chain) == lengths.item() == states.size(1), n
 
 

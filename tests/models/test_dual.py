@@ -38,18 +38,18 @@ def any_encoder(request, build_model, root):
 
 
 def test_a_batch_is_encoded_as_its_utterances_alone(any_encoder, batch):
-    encoded, lengths = any_encoder.encode(batch["speech"], batch["speech_lengths"])
+    encoded, lengths = any_encoder.encode(batch["speech"], batch["speech_lengths"]).of(any_encoder.outputs[0])
     for index in range(3):
         single = select(batch, index)
-        alone, length = any_encoder.encode(single["speech"], single["speech_lengths"])
+        alone, length = any_encoder.encode(single["speech"], single["speech_lengths"]).of(any_encoder.outputs[0])
         assert length.item() == lengths[index].item() == alone.size(1)
         torch.testing.assert_close(encoded[index, :length], alone[0], atol=2e-5, rtol=1e-4)
 
 
 def test_more_padding_changes_nothing(any_encoder, batch):
     longer = torch.nn.functional.pad(batch["speech"], (0, 4000))
-    expected, _ = any_encoder.encode(batch["speech"], batch["speech_lengths"])
-    encoded, _ = any_encoder.encode(longer, batch["speech_lengths"])
+    expected, _ = any_encoder.encode(batch["speech"], batch["speech_lengths"]).of(any_encoder.outputs[0])
+    encoded, _ = any_encoder.encode(longer, batch["speech_lengths"]).of(any_encoder.outputs[0])
     torch.testing.assert_close(encoded, expected, atol=2e-5, rtol=1e-4)
 
 

@@ -80,7 +80,7 @@ def test_an_utterance_has_tokens_for_its_own_length_only(build_model, batch):
     model = biased(build_model("do"), first=9).eval()
     options = SearchOptions(beam_size=2, maxlenratio=0.25, ctc_weight=ATTENTION)
     decoded = DualDecoder(model, options)(batch["speech"], batch["speech_lengths"])
-    frames = model.encode(batch["speech"], batch["speech_lengths"])[1]
+    frames = model.encode(batch["speech"], batch["speech_lengths"]).lengths
     assert [len(text) for text in decoded["surface"]] == (frames // 4).tolist()
     assert len(set((frames // 4).tolist())) == 3
 

@@ -46,7 +46,7 @@ def recipe(tmp_path, monkeypatch):
 def encode(model):
     speech = torch.randn(1, RATE, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
-        return model.encode(speech, torch.tensor([RATE]))[0]
+        return model.encode(speech, torch.tensor([RATE])).states["surface"]
 
 
 def packed(run, archive, monkeypatch):
