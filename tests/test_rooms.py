@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "l2dual"
 ROOT = "__init__ __main__ errors files systems".split()
-ROOMS = "text data simulate corpora sharing models training scoring analysis report recipe bin".split()
+ROOMS = "text data simulate corpora sharing models training scoring analysis report inference recipe bin".split()
 
 
 def test_no_arrow_points_up():

@@ -1,0 +1,1 @@
+"""Trained models on people's recordings: both transcriptions, and feedback."""
