@@ -42,7 +42,7 @@ elif [[ ${{cmd_backend:-local}} == local || -n ${{L2DUAL_JOB:-}} ]]; then
         L2DUAL_LOG=${{exp}}/train.${{rank}}.log
     elif command -v flock > /dev/null; then  # held until the last process of the training ends
         exec 9< "${{exp}}/run.sh"
-        patience=30  # seconds, for one that was killed to end
+        patience=${{L2DUAL_PATIENCE:-30}}  # seconds, for one that was killed to end
         if [[ -n ${{L2DUAL_JOB:-}} ]]; then patience=86400; fi  # a job taken for lost may still run
         flock --timeout "${{patience}}" --conflict-exit-code 10 9 || (($? != 10)) || {{
             echo "l2dual: error: ${{exp}}: is in training already: wait for it, or stop it"

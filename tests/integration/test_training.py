@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from l2dual.training.load import load_model, random_model
 from l2dual.training.runs import merge, write_run_script
 from l2dual.training.trainer import atomic_saves
 
+ROOT = Path(__file__).resolve().parents[2]
 RATE = 16000
 WORDS = {"aa": 300, "bb": 500, "cc": 800, "dd": 1200}  # a text and the pitch that says it, in Hz
 
@@ -28,7 +30,6 @@ WORDS = {"aa": 300, "bb": 500, "cc": 800, "dd": 1200}  # a text and the pitch th
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory, request) -> Path:
     """A recipe directory with spoken tones, token lists and statistics."""
-    root = Path(__file__).resolve().parents[2]
     folder = tmp_path_factory.mktemp("recipe")
     (folder / "path.sh").write_text(f"export PATH={Path(sys.executable).parent}:$PATH\n")
     for split, count in (("train", 24), ("valid", 4)):
@@ -48,7 +49,7 @@ def recipe(tmp_path_factory, request) -> Path:
             (data / name).write_text("\n".join(lines) + "\n")
         info = {"corpus": "tones", "language": "en", "convention": "heard", "audio_format": "flac"}
         (data / "corpus.yaml").write_text(yaml.safe_dump(info))
-    config = read_yaml(root / "conf/train/tiny.yaml")
+    config = read_yaml(ROOT / "conf/train/tiny.yaml")
     config |= {"max_epoch": 3, "batch_bins": 60000, "log_interval": 1}
     (folder / "train.yaml").write_text(yaml.safe_dump(config))
     for output in ("surface", "meaning"):
@@ -60,32 +61,35 @@ def recipe(tmp_path_factory, request) -> Path:
     return folder
 
 
-def call(folder: Path, command: str, *arguments, check=True) -> subprocess.CompletedProcess:
-    words = [sys.executable, "-m", f"l2dual.bin.{command}", *map(str, arguments)]
-    done = subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0 or not check, done.stderr
-    return done
+def call(folder: Path, command: str, *words) -> None:
+    """A command of l2dual.bin in this process, which starts sooner than another."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", [command, *map(str, words)])
+        import_module(f"l2dual.bin.{command}").main()
 
 
 def environment() -> dict[str, str]:
     """Without a number of threads: run.sh sets it."""
-    root = str(Path(__file__).resolve().parents[2])
     others = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
-    return others | {"PYTHONPATH": root}
+    return others | {"PYTHONPATH": str(ROOT)}
 
 
-def configure(recipe: Path, name: str, system: str = "do", **changes) -> Path:
-    root = Path(__file__).resolve().parents[2]
+def configure(recipe: Path, name: str, system: str = "do", options: tuple[str, ...] = (), **changes) -> Path:
     config = merge(read_yaml(recipe / "train.yaml"), changes)
     (recipe / f"{name}.yaml").write_text(yaml.safe_dump(config))
-    exp = Path("exp") / name
+    exp, system_file = Path("exp") / name, ROOT / "conf/systems" / f"{system}.yaml"
     call(
-        recipe, "configure", "--train_config", f"{name}.yaml", "--seed", 1,
-        "--system", root / "conf/systems" / f"{system}.yaml", "--data", "dump",
-        "--stats", "stats", "--surface_tokens", "tokens/surface",
-        "--meaning_tokens", "tokens/meaning", "--out", exp,
+        recipe, "configure", "--train_config", f"{name}.yaml", "--seed", 1, "--system", system_file, "--data", "dump",
+        "--stats", "stats", "--surface_tokens", "tokens/surface", "--meaning_tokens", "tokens/meaning", "--out", exp,
+        *options,
     )  # fmt: skip
     return exp
+
+
+def train_here(recipe: Path, exp: Path, *options: str) -> None:
+    """What run.sh does, in this process."""
+    call(recipe, "train", "--config", exp / "train.yaml", "--output_dir", exp, "--resume", "true", *options)
 
 
 def train(recipe: Path, exp: Path, *options: str, check=True, **more: str) -> str:
@@ -110,8 +114,8 @@ def test_a_training_has_the_threads_that_it_began_with(tmp_path):
 def test_half_of_the_training_is_what_a_training_of_half_the_epochs_gives(recipe, monkeypatch):
     exps = [configure(recipe, name, max_epoch=epochs) for name, epochs in (("long", 4), ("short", 2))]
     for exp in exps:
-        train(recipe, exp)
-    train(recipe, exps[0], "--half", "true")
+        train_here(recipe, exp)
+    train_here(recipe, exps[0], "--half", "true")
     half, short = (
         torch.load(recipe / "exp" / path / "checkpoint.pth", weights_only=False)
         for path in ("long/half", "short")
@@ -121,8 +125,8 @@ def test_half_of_the_training_is_what_a_training_of_half_the_epochs_gives(recipe
     monkeypatch.chdir(recipe)
     assert load_model(Path("exp/long/half")).outputs == ("surface", "meaning")
     (recipe / exps[1] / "half").mkdir()  # as stage 8 does
-    last = train(recipe, exps[1], "--half", "true", check=False).splitlines()[-1]
-    assert last.startswith("l2dual: error: exp/short/half: was not begun: train the whole budget first")
+    with pytest.raises(UsageError, match="^exp/short/half: was not begun: train the whole budget first"):
+        train_here(recipe, exps[1], "--half", "true")
 
 
 @pytest.fixture(scope="module")
@@ -212,10 +216,11 @@ def test_a_recording_that_is_not_finite_ends_the_training_and_is_named(recipe):
     soundfile.write(data / "nan.wav", samples, RATE, subtype="FLOAT")
     table.write_text(good.replace(str(data / "train/s-03.flac"), str(data / "nan.wav")))
     exp = configure(recipe, "nan")
-    last = train(recipe, exp, check=False).strip().splitlines()[-1]
+    with pytest.raises(DataError) as error:
+        train_here(recipe, exp)
     table.write_text(good)
-    assert last.startswith("l2dual: error: dump/train/wav.scp, utterance s-03: ")
-    assert "nan.wav: samples that are not finite numbers" in last
+    assert str(error.value).startswith("dump/train/wav.scp, utterance s-03: ")
+    assert "nan.wav: samples that are not finite numbers" in str(error.value)
     assert not (recipe / exp / "checkpoint.pth").exists()
 
 
@@ -239,7 +244,7 @@ def test_a_run_is_trained_once_at_a_time(recipe, trained):
     exp = trained.relative_to(recipe)
     with (trained / "run.sh").open() as script:
         fcntl.flock(script, fcntl.LOCK_EX)
-        output = train(recipe, exp, check=False)
+        output = train(recipe, exp, check=False, L2DUAL_PATIENCE="1")
     assert output == f"l2dual: error: {exp}: is in training already: wait for it, or stop it\n"
 
 
@@ -266,9 +271,8 @@ def test_a_save_that_is_cut_off_leaves_the_last_checkpoint(tmp_path):
 )
 def test_settings_that_would_train_nothing_are_refused(recipe, changes, fault):
     exp = configure(recipe, "refused", **changes)
-    output = train(recipe, exp, check=False)
-    last = output.strip().splitlines()[-1]
-    assert last.startswith("l2dual: error:") and fault in last
+    with pytest.raises(UsageError, match=fault):
+        train_here(recipe, exp)
     assert not list((recipe / exp).glob("*epoch.pth"))
 
 
@@ -281,7 +285,7 @@ def test_a_broken_or_foreign_checkpoint_is_named(recipe, trained, tmp_path, monk
     with pytest.raises(DataError, match="cut.pth: not a checkpoint of"):
         load_model(tmp_path, "cut.pth")
     single = configure(recipe, "single", "so_surface", max_epoch=2)
-    train(recipe, single)
+    train_here(recipe, single)
     with pytest.raises(DataError, match="1epoch.pth: not a checkpoint of") as error:
         (tmp_path / "1epoch.pth").write_bytes(next((recipe / single).glob("?epoch.pth")).read_bytes())
         load_model(tmp_path, "1epoch.pth")
@@ -290,31 +294,22 @@ def test_a_broken_or_foreign_checkpoint_is_named(recipe, trained, tmp_path, monk
 
 def test_a_system_without_weights_is_named(recipe, tmp_path):
     (tmp_path / "bad.yaml").write_text("model_conf: {lsm_weight: 0.1}\n")
-    done = call(
-        recipe, "configure", "--train_config", "train.yaml", "--system", tmp_path / "bad.yaml",
-        "--seed", 1, "--data", "dump", "--stats", "stats", "--surface_tokens", "tokens/surface",
-        "--meaning_tokens", "tokens/meaning", "--out", "exp/bad", check=False,
-    )  # fmt: skip
-    assert done.returncode == 1 and "needs model_conf: loss_weights" in done.stderr
+    with pytest.raises(UsageError, match="needs model_conf: loss_weights"):
+        configure(recipe, "bad", tmp_path / "bad")
     assert not (recipe / "exp/bad").exists()
 
 
-def test_train_args_that_espnet_does_not_know_are_named(recipe):
-    for text, fault in (
+@pytest.mark.parametrize(
+    "text, fault",
+    [
         ("--max_epochs 3", "unrecognized arguments: --max_epochs 3"),
         ("--max_epoch many", "invalid int value: 'many'"),
-        ("--optim_conf lr=1e-3 --max_epoch 3", None),
-    ):
-        done = call(
-            recipe, "configure", "--train_config", "train.yaml", f"--train_args={text}", "--seed", 1,
-            "--system", Path(__file__).resolve().parents[2] / "conf/systems/do.yaml", "--data", "dump",
-            "--stats", "stats", "--surface_tokens", "tokens/surface", "--meaning_tokens", "tokens/meaning",
-            "--out", "exp/args", check=False,
-        )  # fmt: skip
-        assert (done.returncode == 0) == (fault is None), done.stderr
-        if fault:
-            [line] = [line for line in done.stderr.splitlines() if line.startswith("l2dual: error")]
-            assert f'--train_args "{text}": ' in line and fault in line
+    ],
+)
+def test_train_args_that_espnet_does_not_know_are_named(recipe, text, fault):
+    configure(recipe, "args", options=("--train_args=--optim_conf lr=1e-3 --max_epoch 3",))
+    with pytest.raises(UsageError, match=f'^--train_args "{text}": .*{fault}'):
+        configure(recipe, "args", options=(f"--train_args={text}",))
 
 
 def test_yaml_faults_are_named(tmp_path):
