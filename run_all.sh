@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up, run both recipes on simulated learner speech, and show the results.
+# Set up, run both recipes at once on simulated learner speech, and show the results.
 #   ./run_all.sh [--option value ...]    options of both recipes: ./run_all.sh --help
 set -euo pipefail
 
@@ -15,9 +15,19 @@ if [[ ${expdir} == /* ]]; then
 fi
 
 tools/setup.sh
-for recipe in egs2/l2_en egs2/l2_ko; do
-    "${recipe}/run.sh" "$@"
+L2DUAL_CORES=$(mktemp -d) # the two share the cores of this machine, so that none is idle
+export L2DUAL_CORES
+running=()
+trap 'rm -rf "${L2DUAL_CORES}"' EXIT
+trap 'kill "${running[@]}"; wait; exit 130' INT
+trap 'kill "${running[@]}"; wait; exit 143' TERM HUP
+for language in en ko; do
+    "egs2/l2_${language}/run.sh" --nj "$((($(nproc) + 1) / 2))" "$@" > >(sed -u "s/^/${language}: /") 2> >(sed -u "s/^/${language}: /" >&2) &
+    running+=($!)
 done
+status=0
+for recipe in "${running[@]}"; do wait "${recipe}" || status=$?; done
+((! status)) || exit "${status}"
 
 # shellcheck source=tools/activate.sh
 . tools/activate.sh

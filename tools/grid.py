@@ -128,11 +128,11 @@ def greedy(model: L2DualModel, speech: torch.Tensor, lengths: torch.Tensor) -> d
         speech: samples, (B, T).
         lengths: (B,).
     """
-    encoded = model.encode(speech, lengths)
-    return {
-        output: [found[0].tokens if found else [] for found in GreedyCTC(ctc, model.token_lists[output])(*encoded.of(output))]
-        for output, ctc in model.ctcs.items()
-    }
+    encoded, found = model.encode(speech, lengths), {}
+    for output, ctc in model.ctcs.items():
+        best = GreedyCTC(ctc, model.token_lists[output])(*encoded.of(output))
+        found[output] = [hypotheses[0].tokens if hypotheses else [] for hypotheses in best]
+    return found
 
 
 def error_rates(data: DataDir, exp: Path, model: L2DualModel, decode: Callable) -> dict:

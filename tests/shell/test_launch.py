@@ -56,6 +56,20 @@ def test_array_replaces_its_name_and_keeps_spaces(tmp_path):
     assert len(list((tmp_path / "a log").iterdir())) == 3
 
 
+def test_launchers_share_the_cores_that_they_are_given(tmp_path):
+    """On one core, the jobs of two launchers run one after another."""
+    script = "echo begins >> ../times; sleep .3; echo ends >> ../times"
+    launchers = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), sys.executable, "-I", str(LOCAL)]
+        command += ["--num_threads", "2", "JOB=1:2", "JOB.log", "bash", "-c", script]
+        environment = os.environ | {"L2DUAL_CORES": str(tmp_path)}
+        launchers.append(subprocess.Popen(command, cwd=tmp_path / name, env=environment))
+    assert [launcher.wait(60) for launcher in launchers] == [0, 0]
+    assert (tmp_path / "times").read_text().split() == ["begins", "ends"] * 4
+
+
 def test_other_array_names_and_one_number(tmp_path):
     assert launch(tmp_path, "SEED=7", "s.SEED.log", "touch", "SEED").returncode == 0
     assert (tmp_path / "7").exists() and (tmp_path / "s.7.log").exists()

@@ -5,6 +5,7 @@ local.py [options] log/x.log command args...
 local.py [options] JOB=1:8 log/x.JOB.log command args with JOB
 """
 
+import fcntl
 import os
 import platform
 import re
@@ -72,6 +73,39 @@ class Process:
                 pass
 
 
+class Cores:
+    """The cores of this machine, which launchers share if they are given the same directory.
+
+    A core is a file there. A launcher holds a lock on it while a job of its own has it.
+    """
+
+    def __init__(self, directory):
+        self.paths = [os.path.join(directory, str(core)) for core in range(core_count())] if directory else []
+        self.held = {}
+
+    def take(self, job, number):
+        """Take cores for a job, all that it needs or none; whether it has them."""
+        taken = []
+        for path in self.paths:
+            if len(taken) < min(number, len(self.paths)):
+                core = os.open(path, os.O_CREAT | os.O_RDWR)
+                try:
+                    fcntl.flock(core, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    taken.append(core)
+                except BlockingIOError:
+                    os.close(core)
+        self.held[job] = taken
+        if len(taken) < min(number, len(self.paths)):
+            self.give_back(job)
+            return False
+        return True
+
+    def give_back(self, job):
+        """Let others have the cores of a job."""
+        for core in self.held.pop(job):
+            os.close(core)
+
+
 class Local(Launcher):
     """Processes of this machine, as many at a time as there are slots."""
 
@@ -80,18 +114,20 @@ class Local(Launcher):
     def __init__(self, options):
         super().__init__(options)
         self.free = job_slots(options)
+        self.cores = Cores(os.environ.get("L2DUAL_CORES"))
         self.slots = {}
         self.processes = {}
 
     def poll(self, jobs):
         for job in jobs:
-            if job.state == "waiting" and self.free:
+            if job.state == "waiting" and self.free and self.cores.take(job, self.options.num_threads):
                 self.run(job, self.free.pop(0))
         for job in jobs:
             status = self.processes[job].poll() if job.state == "running" else None
             if status is not None:
                 job.state = "done" if status == 0 else "failed"
                 self.free.append(self.slots[job])
+                self.cores.give_back(job)
 
     def run(self, job, devices):
         environment = job_environment(self.options.num_threads, devices)
