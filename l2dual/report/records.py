@@ -47,6 +47,10 @@ class Kept:
     data: DataDir
     runs: dict[str, dict]
 
+    def has(self, decode: str) -> bool:
+        """Whether every run has decodings of that name."""
+        return all(decode in record["hypotheses"] for record in self.runs.values())
+
     def scored(self, decode: str | None = None) -> list[Scored]:
         """Score the hypotheses of every run.
 

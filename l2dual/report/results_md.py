@@ -22,8 +22,10 @@ def read_kept(directory: Path) -> StudyResults:
         DataError: not a kept study, or a broken file.
     """
     kept = records.load_study(directory)
-    results = outcomes(gather(kept.data, kept.scored()), {"commit": "", "command": ""})
-    return StudyResults(results, read_analyses(directory))
+    made = {"commit": "", "command": ""}
+    results = outcomes(gather(kept.data, kept.scored()), made)
+    half = kept.scored("decode_half") if kept.has("decode_half") else None
+    return StudyResults(results, read_analyses(directory), half and outcomes(gather(kept.data, half), made))
 
 
 def write_results_md(root: Path) -> list[Path]:

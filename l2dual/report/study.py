@@ -24,6 +24,7 @@ class StudyResults:
 
     results: Results
     analyses: dict[str, Analysis] = field(default_factory=dict)  # of stage 11, by `KINDS`
+    half: Results | None = None  # of half the training budget
 
     @property
     def name(self) -> str:
@@ -97,7 +98,13 @@ def read_study(exp: Path) -> StudyResults:
     names, data = {run.name for run in results.meta.runs}, results.meta.data
     found = read_analyses(exp).items()
     ours = {what: one for what, one in found if one.meta.runs.keys() <= names and one.meta.data == data}
-    return StudyResults(results, ours)
+    return StudyResults(results, ours, read_half(exp))
+
+
+def read_half(exp: Path) -> Results | None:
+    """The results of half the training budget, if they were scored."""
+    file = exp / "results_half.json"
+    return read_results(file) if file.is_file() else None
 
 
 def read_analyses(directory: Path) -> dict[str, Analysis]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from l2dual.analysis.kinds import Interval
+from l2dual.report.budget import budget
 from l2dual.report.study import StudyResults, ends, number, percent, points
 from l2dual.scoring.measures import DETECTION
 
@@ -62,9 +63,9 @@ def systems(study: StudyResults) -> Table:
     about = (
         "Mean over seeds. Cross-talk, in points: what sharing changes at the learner’s tokens less what it "
         "changes at the others; it means little where an output is over 50 % wrong. Intrusions: the other "
-        "output’s token at a replaced one. Detection of errors: the surface differs from the prompt."
+        "output’s token at a replaced one. Detection of errors: the surface differs from the prompt. "
     )
-    return Table("All systems", about, columns, rows)
+    return Table("All systems", about + budget(study), columns, rows)
 
 
 def _rate(study: StudyResults, measure: str, system: str, output: str, bin: str = "all") -> Cell:

@@ -1,0 +1,22 @@
+"""Whether models have finished learning: a budget is enough when doubling it changes little."""
+
+from l2dual.report.study import StudyResults, percent
+
+ENOUGH = 0.05  # of a single-output system's error; what doubling a budget may take from it
+
+
+def budget(study: StudyResults) -> str:
+    """One sentence: enough, not enough, or not checked, since no half budget was scored."""
+    if study.half is None:
+        return 'Budget: not checked, which takes --budgets "half whole".'
+    falls = {}
+    for name, system in study.systems.items():
+        for output in system.outputs if system.single else ():
+            half, whole = (one.get("error_rate", name, output) for one in (study.half, study.results))
+            if half and whole and half.value and whole.value is not None:
+                falls[1 - whole.value / half.value] = f"{name} {percent(half.value)} → {percent(whole.value)} %"
+    if not falls:
+        return "Budget: not checked: no single-output system has both."
+    most = max(falls)
+    verdict = "enough" if most <= ENOUGH else "not enough"
+    return f"Budget: {verdict}: from half to whole, {falls[most]}; enough is a fall by at most {ENOUGH:.0%} of the error."
