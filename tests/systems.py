@@ -56,7 +56,9 @@ def make_data(path, n_speakers=12, per_speaker=3):
     return path
 
 
-def make_run(exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS, folder=SYSTEMS, attention=0.4):
+def make_run(
+    exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS, folder=SYSTEMS, attention=0.4, sharing=None
+):
     """A run as stage 8 leaves it: the weights it starts from, moved a little."""
     facts = facts_of(system, folder)
     weights = {output: {"ctc": 0.1, "attention": attention} for output in facts["outputs"]}
@@ -78,6 +80,7 @@ def make_run(exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS, f
         },
         "decoder_conf": {"attention_heads": 2, "linear_units": 16, "num_blocks": 2},
         "model_conf": {"loss_weights": weights, "lsm_weight": 0.1},
+        "sharing": sharing or {},
     }
     args = L2DualTask.get_parser().parse_args(["--output_dir", str(exp)])
     vars(args).update(changes)

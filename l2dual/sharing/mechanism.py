@@ -20,6 +20,11 @@ class Encoded:
         """States (B, T', D) of an output, and their lengths (B,)."""
         return self.states[output], self.lengths
 
+    @property
+    def one(self) -> bool:
+        """Whether all outputs read the same states."""
+        return len({states.data_ptr() for states in self.states.values()}) == 1
+
 
 class Mechanism(torch.nn.Module):
     """In an encoder's place: encodes a batch for each output.

@@ -118,6 +118,7 @@ def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> 
     weights = source.model_conf["loss_weights"][output]
     alone = {loss: weight / sum(weights.values()) for loss, weight in weights.items()}
     args.model_conf = source.model_conf | {"loss_weights": {output: alone}}
+    args.sharing = {}
     args.seed = seed
     return build_model(args)
 
