@@ -8,6 +8,7 @@ python -m l2dual.bin.configure --train_config conf/train/mini.yaml --system conf
 import argparse
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,8 +17,10 @@ from l2dual.data.datadir import SCP_TYPE, read_info, surface_of
 from l2dual.data.frames import RATE, at_rate
 from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
-from l2dual.systems import OUTPUTS, System, read_options, read_system
+from l2dual.systems import OUTPUTS, LossWeights, System, active_outputs, read_options, read_system
 from l2dual.training.runs import commit, merge, write_run_script, write_yaml
+
+WIDTH = 80  # of features; any will do to look at an encoder
 
 
 def main() -> None:
@@ -31,6 +34,7 @@ def main() -> None:
     for output in OUTPUTS:
         parser.add_argument(f"--{output}_tokens", type=Path, help=f"if the system has {output}")
         parser.add_argument(f"--{output}_token_type", default="char")
+    parser.add_argument("--losses", choices=["ctc"], help="ctc: each output's whole weight on its CTC")
     parser.add_argument("--num_threads", type=positive_int, default=1, help="of the training")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
@@ -39,6 +43,10 @@ def main() -> None:
     exp = args.out.with_name(args.out.name.removesuffix(".tmp"))
     system = read_system(args.system)
     config = merge(read_yaml(args.train_config), read_options(args.system))
+    if args.losses:
+        config["model_conf"]["loss_weights"] = by_ctc(config["model_conf"]["loss_weights"])
+    if config.get("sharing"):
+        check_sharing(args.system, config)
     info = read_info(args.data / "train")
     config = at_rate(config, info.get("sampling_rate", RATE))
     if "normalize" not in config:
@@ -46,6 +54,29 @@ def main() -> None:
     write_yaml(args.out / "train.yaml", config | _data_options(args, exp, system.outputs))
     write_yaml(args.out / "run.yaml", _facts(args, system, info))
     write_run_script(args.out, exp, Path.cwd(), args.num_threads)
+
+
+def by_ctc(loss_weights: LossWeights) -> LossWeights:
+    """The same weight on each output, all of it on its CTC."""
+    return {output: {"ctc": sum(own.values()), "attention": 0.0} for output, own in loss_weights.items()}
+
+
+def check_sharing(system: Path, config: Mapping) -> None:
+    """Refuse a way of sharing that this encoder does not allow.
+
+    Raises:
+        UsageError: names the system's file.
+    """
+    from l2dual.models.build import class_of  # takes seconds
+    from l2dual.sharing import share
+
+    weights = config["model_conf"]["loss_weights"]
+    outputs = active_outputs(weights)
+    encoder = class_of("encoder", config["encoder"])(WIDTH, **config["encoder_conf"])
+    try:
+        share(encoder, config["sharing"], outputs, {output: 2 for output in outputs if weights[output]["ctc"] > 0})
+    except UsageError as error:
+        raise UsageError(f"{system}: {error}") from error
 
 
 def check_options(text: str) -> None:
@@ -100,6 +131,7 @@ def _facts(args: argparse.Namespace, system: System, info: dict) -> dict:
         "baselines": {output: list(names) for output, names in system.baselines.items()},
         "seed": args.seed,
         "outputs": list(system.outputs),
+        "sharing": system.sharing,
         "corpus": info["corpus"],
         "language": info["language"],
         "convention": info["convention"],

@@ -259,6 +259,7 @@ class Stages:
             "perturbed": f"{self.data}_sp{speeds}" if speeds and "train" in self.splits else "",
             "pipes": ["--allow_pipes", "true"] if options["allow_pipes"] == "true" else [],
             "frames": ["--frames_per_second", frames] if frames else ["--train_config", self.train_config],
+            "losses": ["--losses", options["losses"]] if options["losses"] else [],
             "left_out": ["--leave_out_l1", options["leave_out_l1"]] if options["leave_out_l1"] else [],
             "joint": self.definition["token_joint"],
             "tokens": {output: self.dump / "tokens" / self._token_name(output) for output in OUTPUTS},
