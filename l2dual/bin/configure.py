@@ -52,7 +52,7 @@ def main() -> None:
     if "normalize" not in config:
         config |= _normalization(args.stats)
     write_yaml(args.out / "train.yaml", config | _data_options(args, exp, system.outputs))
-    write_yaml(args.out / "run.yaml", _facts(args, system, info))
+    write_yaml(args.out / "run.yaml", _facts(args, system, info) | _encoder(config))
     write_run_script(args.out, exp, Path.cwd(), args.num_threads)
 
 
@@ -131,7 +131,6 @@ def _facts(args: argparse.Namespace, system: System, info: dict) -> dict:
         "baselines": {output: list(names) for output, names in system.baselines.items()},
         "seed": args.seed,
         "outputs": list(system.outputs),
-        "sharing": system.sharing,
         "corpus": info["corpus"],
         "language": info["language"],
         "convention": info["convention"],
@@ -143,6 +142,10 @@ def _facts(args: argparse.Namespace, system: System, info: dict) -> dict:
         "commit": commit(),
         "command": os.environ.get("L2DUAL_COMMAND", "not given"),
     }
+
+
+def _encoder(config: Mapping) -> dict:
+    return {"sharing": config.get("sharing") or {}, "blocks": config["encoder_conf"].get("num_blocks")}
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def test_what_is_no_study_is_refused(words, fault):
         ("--prompts no.txt", "--prompts no.txt: no such file"),
         ("--decode_config no.yaml", "--decode_config no.yaml: no such file"),
         ("--cache_features true", "needs a train_config with frontend: pretrained"),
-        ("--systems so_surfaces", "no system so_surfaces: there are do do_ctc"),
+        ("--systems so_surfaces", "no system so_surfaces: there are do do_apart"),
         ("--test_data dump/x --stage 9", "dump/x/test: not found: prepare that data with --stop_stage 4"),
         ("--test_data ./dump/x --stage 9", "is a directory of dump"),
         ("--test_data dump/x", "then add --stage 9"),

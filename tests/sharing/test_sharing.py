@@ -45,12 +45,16 @@ def steps(model, batch, count=5):
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     losses = []
     for _ in range(count):
-        optimizer.zero_grad()
-        loss, stats, _ = model(**batch)
-        loss.backward()
-        optimizer.step()
-        losses.append(stats)
+        losses.append(train_step(model, optimizer, batch))
     return losses
+
+
+def train_step(model, optimizer, batch):
+    optimizer.zero_grad()
+    loss, stats, _ = model(**batch)
+    loss.backward()
+    optimizer.step()
+    return stats
 
 
 def same(one, other, tolerance=1e-5):
@@ -160,6 +164,23 @@ def test_every_parameter_is_trained_and_a_copy_gives_the_same(make, batch, shari
     assert torch.equal(model.eval()(**batch)[0], other.eval()(**batch)[0])
     for output in model.outputs:
         assert len(model.blocks(output)) == DEPTH
+
+
+@pytest.mark.parametrize("sharing", SHARINGS.values(), ids=SHARINGS)
+def test_a_training_goes_on_from_its_checkpoint(make, batch, sharing):
+    whole, resumed = make(sharing), make(sharing, seed=2)
+    optimizer = torch.optim.Adam(whole.parameters(), 1e-3)
+    saved = {}
+    for step in range(4):
+        if step == 2:
+            saved = copy.deepcopy({"model": whole.state_dict(), "optimizer": optimizer.state_dict()})
+        train_step(whole, optimizer, batch)
+    resumed.load_state_dict(saved["model"])
+    optimizer = torch.optim.Adam(resumed.parameters(), 1e-3)
+    optimizer.load_state_dict(saved["optimizer"])
+    for _ in range(2):
+        train_step(resumed, optimizer, batch)
+    assert same(whole.parameters(), resumed.parameters(), 0)
 
 
 def test_the_outputs_start_alike(make):
