@@ -9,7 +9,7 @@ import yaml
 
 from l2dual.data.datadir import write_datadir, write_table
 from l2dual.data.utterance import Utterance
-from l2dual.systems import read_system
+from l2dual.systems import read_options, read_system
 from l2dual.training.load import CHECKPOINT
 from l2dual.training.task import L2DualTask
 
@@ -26,7 +26,8 @@ def facts_of(system, folder=SYSTEMS):
     one = read_system(path if path.is_file() else SYSTEMS / "do.yaml")
     baselines = {output: list(names) for output, names in one.baselines.items()}
     facts = {"outputs": list(one.outputs), "label": one.label, "order": one.order, "baselines": baselines}
-    return {"system": system} | facts
+    sharing = read_options(path).get("sharing", {}) if path.is_file() else {}
+    return {"system": system} | facts | {"sharing": sharing, "blocks": 4}
 
 
 def make_data(path, n_speakers=12, per_speaker=3):

@@ -129,9 +129,10 @@ def greedy(model: L2DualModel, speech: torch.Tensor, lengths: torch.Tensor) -> d
         lengths: (B,).
     """
     encoded = model.encode(speech, lengths)
+    searches = {output: GreedyCTC(ctc, model.token_lists[output]) for output, ctc in model.ctcs.items()}
     return {
-        output: [found[0].tokens if found else [] for found in GreedyCTC(ctc, model.token_lists[output])(*encoded.of(output))]
-        for output, ctc in model.ctcs.items()
+        output: [found[0].tokens if found else [] for found in search(*encoded.of(output))]
+        for output, search in searches.items()
     }
 
 

@@ -1,9 +1,10 @@
 """What a linear probe reads from each block of each encoder: records of exp/probes.json.
 
-A probe is multinomial logistic regression on the mean of a block's output over the frames of a
-token of text.surface; it is to tell that token (``surface``), or what text.canonical has in its place
-(``meaning``), from the blocks on the path of that output. Tokens that the learner dropped have no frames, those that were inserted no intended
-token; spaces are left out. docs/analysis.md says how tokens are aligned, and what records hold.
+A probe is multinomial logistic regression on the mean of a block's output over the frames of a token of
+text.surface; it is to tell that token (``surface``), or what text.canonical has in its place (``meaning``),
+from the blocks on the path of that output. Tokens that the learner dropped have no frames, those that were
+inserted no intended token; spaces are left out. docs/analysis.md says how tokens are aligned, and what
+records hold.
 """
 
 import warnings

@@ -1,10 +1,11 @@
 """What a new decoder learns on each frozen encoder: records of exp/retrained.json.
 
-Is what an output needs in the encoder, for a decoder that is trained for it? A new decoder and CTC
-of each output, with the losses of a single-output system, are trained on what that output reads of
-each system's encoder (a single-output one has one path for both) and of a randomly initialized one (``floor``): the same epochs, utterances, order and initial
-weights. ``value`` is the error rate of beam search in ``unit``, ``difference`` is to the encoder of the
-single-output system of that output (`l2dual.systems.reference`), paired by utterance.
+Is what an output needs in the encoder, for a decoder that is trained for it? A new decoder and CTC of each
+output, with the losses of a single-output system, are trained on what that output reads of each system's
+encoder (a single-output one has one path for both) and of a randomly initialized one (``floor``): the same
+epochs, utterances, order and initial weights. ``value`` is the error rate of beam search in ``unit``,
+``difference`` is to the encoder of the single-output system of that output (`l2dual.systems.reference`),
+paired by utterance.
 """
 
 from pathlib import Path

@@ -68,7 +68,7 @@ def dose(study: StudyResults, name: str) -> Figure | None:
                 color, mark, line = LOOKS[output]
                 seeds = {x: talks(study, system, output) for x, system in curve.items()}
                 seeds = {x: values for x, values in seeds.items() if values}
-                axes.plot(seeds, [mean(values) for values in seeds.values()], line, color=color, label=output)
+                axes.plot(list(seeds), [mean(values) for values in seeds.values()], line, color=color, label=output)
                 for x, values in seeds.items():
                     axes.plot([x] * len(values), values, mark, color=color, ms=4, alpha=0.7)
             axes.set_xlabel(title)

@@ -95,7 +95,7 @@ def test_decoders_and_ctc_read_what_they_read_in_the_model(runs, directory, arm,
     model, run = load_model(runs[arm]), runs[arm]
     expected = read_by(model, directory, output)
     kept = dict(encoder_outputs(model, directory, QUICK)[output])
-    first = dict.fromkeys(expected, [0])
+    first = {utt: np.array([0]) for utt in expected}
     forced = ForcedDecoders(directory, first, (output,), QUICK)(model, run)[output]
     ids = {utt: text_to_ids(run, output)(directory[f"text.{output}"][utt])[:2] for utt in expected}
     aligned = align_texts(model, output, directory, ids, 1)

@@ -39,7 +39,7 @@ CASES = {  # system, encoder
     "so_meaning": ("so_meaning", "transformer"),
     "conformer": ("do", "conformer"),
     "do_apart": ("do_apart", "transformer"),
-    "do_branch1": ("do_branch1", "conformer"),
+    "do_branch1": ("do_branch1", "transformer"),
     "do_pull0": ("do_pull0", "transformer"),
     "do_surface_first": ("do_surface_first", "transformer"),
 }

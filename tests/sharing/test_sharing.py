@@ -217,5 +217,7 @@ def test_a_system_that_can_not_share(build_model):
         build_model("do", model_conf={"loss_weights": weights}, sharing={"surface_first": {"depth": 1}})
 
 
-def test_every_file_is_a_mechanism():
-    assert MECHANISMS == ["branch", "meaning_first", "pull", "surface_first"]
+@pytest.mark.parametrize("name", MECHANISMS)
+def test_every_mechanism_has_its_paragraph_and_a_test(name, root):
+    assert f"\n## {name}\n" in (root / "docs/sharing.md").read_text(encoding="utf-8")
+    assert name in {mechanism for sharing in SHARINGS.values() for mechanism in sharing}

@@ -90,7 +90,7 @@ def test_an_archive_of_a_mechanism(tmp_path, monkeypatch, sharing):
     [config] = (tmp_path / "there").rglob("config.yaml")
     [(name, _)] = sharing.items()
     config.write_text(config.read_text().replace(f"{name}:", "later_mechanism:"))
-    with pytest.raises(DataError, match="there: sharing: unknown mechanism 'later_mechanism': use .*; or take") as raised:
+    with pytest.raises(DataError, match="there: sharing: unknown mechanism 'later_mechanism': use .*; or") as raised:
         load_model(tmp_path / "there")
     assert "\n" not in str(raised.value)
 
