@@ -17,10 +17,8 @@ from l2dual.data.datadir import SCP_TYPE, read_info, surface_of
 from l2dual.data.frames import RATE, at_rate
 from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
-from l2dual.systems import OUTPUTS, LossWeights, System, active_outputs, read_options, read_system
+from l2dual.systems import OUTPUTS, LossWeights, System, read_options, read_system
 from l2dual.training.runs import commit, merge, write_run_script, write_yaml
-
-WIDTH = 80  # of features; any will do to look at an encoder
 
 
 def main() -> None:
@@ -45,8 +43,6 @@ def main() -> None:
     config = merge(read_yaml(args.train_config), read_options(args.system))
     if args.losses:
         config["model_conf"]["loss_weights"] = by_ctc(config["model_conf"]["loss_weights"])
-    if config.get("sharing"):
-        check_sharing(args.system, config)
     info = read_info(args.data / "train")
     config = at_rate(config, info.get("sampling_rate", RATE))
     if "normalize" not in config:
@@ -59,24 +55,6 @@ def main() -> None:
 def by_ctc(loss_weights: LossWeights) -> LossWeights:
     """The same weight on each output, all of it on its CTC."""
     return {output: {"ctc": sum(own.values()), "attention": 0.0} for output, own in loss_weights.items()}
-
-
-def check_sharing(system: Path, config: Mapping) -> None:
-    """Refuse a way of sharing that this encoder does not allow.
-
-    Raises:
-        UsageError: names the system's file.
-    """
-    from l2dual.models.build import class_of  # takes seconds
-    from l2dual.sharing import share
-
-    weights = config["model_conf"]["loss_weights"]
-    outputs = active_outputs(weights)
-    encoder = class_of("encoder", config["encoder"])(WIDTH, **config["encoder_conf"])
-    try:
-        share(encoder, config["sharing"], outputs, {output: 2 for output in outputs if weights[output]["ctc"] > 0})
-    except UsageError as error:
-        raise UsageError(f"{system}: {error}") from error
 
 
 def check_options(text: str) -> None:

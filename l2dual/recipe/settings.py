@@ -35,7 +35,8 @@ from l2dual.recipe.definition import (
 )
 from l2dual.recipe.options import GROUPS, OPTIONS, asks_for_help, bash_help, parse
 from l2dual.recipe.studies import Study
-from l2dual.systems import OUTPUTS, read_system
+from l2dual.systems import OUTPUTS, read_options, read_system
+from l2dual.training.runs import merge
 
 SPLITS = ("train", "valid", "test")
 RUN = re.compile(r"(\w[\w-]*)\.seed(\d+)")  # the name of a run: system, seed
@@ -59,6 +60,7 @@ def main() -> None:
     variables = stages.variables()
     if mode == "start":
         check_gpus(study.options)
+        check_sharing(study)
         studies.record(study, os.environ.get("L2DUAL_COMMAND", "./run.sh"))
         record_data(stages.data.name, study.definition)
     print(bash(variables))
@@ -174,6 +176,22 @@ def check_gpus(options: Mapping[str, str]) -> None:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise UsageError(f"--{name} {options[name]}: {done.stderr.strip().rpartition(': ')[2]}")
+
+
+def check_sharing(study: Study) -> None:
+    """Refuse systems whose outputs can't share the study's encoder as they say, before it is trained.
+
+    Raises:
+        UsageError: names the system's file.
+    """
+    if not int(study.options["stage"]) <= 8 <= int(study.options["stop_stage"]):
+        return
+    for path in (conf("systems", name) for name in study.options["systems"].split()):
+        config = merge(study.definition["model"], read_options(path))
+        if config.get("sharing"):
+            from l2dual.models import build  # takes seconds
+
+            build.check_sharing(path, config)
 
 
 # Variables -----------------------------------------------------------------------------------------

@@ -205,16 +205,6 @@ def test_other_options_run_through(finished, options):
     assert results.get("error_rate", "do_paper", "surface", unit=unit)
 
 
-def test_a_depth_beyond_the_encoder_is_refused_before_training(finished):
-    checkout, language, _ = finished
-    words = ("--study", "tiny", "--stage", "8", "--stop_stage", "8", "--systems", "do_branch2 do_branch3")
-    done = checkout.run(language, *words, check=False)
-    fault = "do_branch3.yaml: sharing: branch: depth 3: the encoder has 2 blocks: give 0 to 2\n"
-    assert done.returncode == 1 and (done.stdout + done.stderr).count(fault) == 1
-    assert not list(checkout.recipe(language).glob("exp/tiny/do_branch*/trained"))
-    assert not list(checkout.recipe(language).glob("exp/tiny/do_branch3*"))
-
-
 def test_an_l1_is_left_out_of_training(finished):
     checkout, language, _ = finished
     l1, options = "japanese", (*TINY, "--stop_stage", "4", "--leave_out_l1")
@@ -338,6 +328,7 @@ def test_an_assumed_surface_is_labelled(finished):
         (["--stage", "0"], "stages are 1 to 12"),
         (["--study", "tiny", "--severity", "double"], "study tiny is another: severity is paper, not double"),
         (["--corpus", "table"], "no path of table: give --db, or set TABLE in db.sh"),
+        (["--study", "tiny", "--systems", "do_branch3"], "do_branch3.yaml: sharing: branch: depth 3: the encoder"),
     ],
 )
 def test_bad_options_are_one_line(checkout, options, fault):

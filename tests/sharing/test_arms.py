@@ -1,6 +1,7 @@
 """The systems of conf/systems that share an encoder, and what stage 8 makes of them."""
 
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -8,6 +9,8 @@ import yaml
 from l2dual.bin import configure
 from l2dual.errors import UsageError
 from l2dual.files import read_yaml
+from l2dual.models.build import check_sharing
+from l2dual.recipe import settings
 from l2dual.systems import read_options
 from tests.conftest import ROOT
 from tests.systems import make_data
@@ -44,6 +47,7 @@ def test_an_arm_differs_from_do_in_how_it_shares(arm, configured):
     sharing = options.pop("sharing")
     assert options == read_options(SYSTEMS / "do.yaml")
     training, run = configured(SYSTEMS / f"{arm}.yaml")
+    check_sharing(SYSTEMS / f"{arm}.yaml", training)
     assert training["sharing"] == run["sharing"] == sharing and run["blocks"] == 4
 
 
@@ -76,9 +80,15 @@ def test_by_ctc_alone_the_outputs_keep_their_weights(configured):
         ({"branch": 2}, "branch: 2: give its options"),
     ],
 )
-def test_bad_sharing_is_refused_before_training(configured, tmp_path, sharing, fault):
+def test_bad_sharing_is_refused_before_anything_is_made(tmp_path, monkeypatch, sharing, fault):
+    (tmp_path / "egs2/l2_en/conf/systems").mkdir(parents=True)
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    monkeypatch.chdir(tmp_path / "egs2/l2_en")
+    Path("studies").symlink_to(ROOT / "egs2/l2_en/studies")
     content = read_yaml(SYSTEMS / "do.yaml") | {"sharing": sharing}
-    (tmp_path / "do_bad.yaml").write_text(yaml.safe_dump(content))
+    Path("conf/systems/do_bad.yaml").write_text(yaml.safe_dump(content))
+    given = ["start", "--language", "en", "--systems", "so_surface so_meaning do_bad"]
+    monkeypatch.setattr(sys, "argv", ["settings", *given])
     with pytest.raises(UsageError, match=f"do_bad.yaml: .*{fault}") as raised:
-        configured(tmp_path / "do_bad.yaml")
-    assert "\n" not in str(raised.value) and not (tmp_path / "run").exists()
+        settings.main()
+    assert "\n" not in str(raised.value) and not Path("exp").exists()
