@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from l2dual.analysis.kinds import Analysis, Cosine, Similarity
-from l2dual.report import sharing
+from l2dual.data.datadir import DataDir
+from l2dual.report import records, sharing
 from l2dual.report.page import page
+from l2dual.report.results_md import write_results_md
 from l2dual.report.study import StudyResults, read_study
 from tests.report.test_report import Checker, make_study, similarity
 
@@ -65,6 +67,20 @@ def test_entanglement_that_orders_the_arms(study):
     assert "with so_meaning, meaning -1.00 (5 arms)" in figure.text and "probe" not in figure.text
     few = {"gradients": Analysis(None, [one for one in cosines if one.system in ("do", "do_branch1")])}
     assert sharing.entanglement(StudyResults(study.results, few), "x") is None
+
+
+def test_a_kept_study_has_its_own_page(folder, tmp_path):
+    for name in ("measure_heard", "sharing"):
+        exps = sorted((folder / "exp").glob("*.seed*" if name == "sharing" else "*o.seed*"))
+        records.keep_study(exps, DataDir.load(folder / "test"), tmp_path / f"egs2/l2_en/results/{name}", "decode", None)
+    (tmp_path / "docs").mkdir()
+    written = write_results_md(tmp_path / "egs2")
+    assert tmp_path / "egs2/l2_en/SHARING.md" in written
+    text = (tmp_path / "egs2/l2_en/SHARING.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert len(rows) == 2 + len(ARMS) + len(OTHERS) and all(row.endswith(" |") for row in rows)
+    [(alt, plot)] = re.findall(r"!\[(.*?)\]\((.*?)\)", text)
+    assert "blocks shared: surface" in alt and (tmp_path / "egs2/l2_en" / plot).read_text().startswith("<?xml")
 
 
 def test_the_page_shows_it_where_arms_share_in_unlike_ways(folder, tmp_path):
