@@ -4,6 +4,7 @@ eval "$(python -m l2dual.recipe.settings start --language en OPTION...)"      be
 eval "$(python -m l2dual.recipe.settings prepared --language en OPTION...)"   after stage 1
 """
 
+import io
 import itertools
 import json
 import os
@@ -12,6 +13,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -189,9 +191,10 @@ def check_sharing(study: Study) -> None:
     for path in (conf("systems", name) for name in study.options["systems"].split()):
         config = merge(study.definition["model"], read_options(path))
         if config.get("sharing"):
-            from l2dual.models import build  # takes seconds
+            with redirect_stderr(io.StringIO()):  # ESPnet's words on packages that it would like
+                from l2dual.models import build  # takes seconds
 
-            build.check_sharing(path, config)
+                build.check_sharing(path, config)
 
 
 # Variables -----------------------------------------------------------------------------------------
