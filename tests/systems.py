@@ -9,7 +9,7 @@ import yaml
 
 from l2dual.data.datadir import write_datadir, write_table
 from l2dual.data.utterance import Utterance
-from l2dual.systems import read_system
+from l2dual.systems import read_options, read_system
 from l2dual.training.load import CHECKPOINT
 from l2dual.training.task import L2DualTask
 
@@ -26,7 +26,8 @@ def facts_of(system, folder=SYSTEMS):
     one = read_system(path if path.is_file() else SYSTEMS / "do.yaml")
     baselines = {output: list(names) for output, names in one.baselines.items()}
     facts = {"outputs": list(one.outputs), "label": one.label, "order": one.order, "baselines": baselines}
-    return {"system": system} | facts
+    sharing = read_options(path).get("sharing", {}) if path.is_file() else {}
+    return {"system": system} | facts | {"sharing": sharing, "blocks": 4}
 
 
 def make_data(path, n_speakers=12, per_speaker=3):
@@ -56,7 +57,9 @@ def make_data(path, n_speakers=12, per_speaker=3):
     return path
 
 
-def make_run(exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS, folder=SYSTEMS, attention=0.4):
+def make_run(
+    exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS, folder=SYSTEMS, attention=0.4, sharing=None
+):
     """A run as stage 8 leaves it: the weights it starts from, moved a little."""
     facts = facts_of(system, folder)
     weights = {output: {"ctc": 0.1, "attention": attention} for output in facts["outputs"]}
@@ -78,6 +81,7 @@ def make_run(exp, system, seed, data="dump/noise", width=WIDTH, tokens=TOKENS, f
         },
         "decoder_conf": {"attention_heads": 2, "linear_units": 16, "num_blocks": 2},
         "model_conf": {"loss_weights": weights, "lsm_weight": 0.1},
+        "sharing": sharing or {},
     }
     args = L2DualTask.get_parser().parse_args(["--output_dir", str(exp)])
     vars(args).update(changes)

@@ -9,7 +9,9 @@ import torch
 
 from l2dual.data.datadir import DataDir
 from l2dual.data.speech import batches
-from l2dual.errors import DataError, UsageError
+from l2dual.errors import DataError
+from l2dual.models.dual import L2DualModel
+from l2dual.sharing.mechanism import Encoded
 
 SPACING = 25  # encoder frames; nearer ones are so alike that they count as one draw
 
@@ -30,65 +32,63 @@ def frame_positions(length: int, spacing: int = SPACING) -> np.ndarray:
 
 
 @contextmanager
-def recorded_blocks(model: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
-    """Record what every block of the encoder gives: (B, T', D) each, those of the latest batch.
+def recorded_blocks(model: L2DualModel) -> Iterator[dict[torch.nn.Module, torch.Tensor]]:
+    """Record what every block of the encoder gives: (B, T', D) of each block, those of the latest batch.
 
     Raises:
         UsageError: the encoder has no list of blocks.
     """
-    blocks = getattr(model.encoder, "encoders", None)
-    if not isinstance(blocks, torch.nn.ModuleList | torch.nn.Sequential):
-        kind = type(model.encoder).__name__
-        raise UsageError(f"{kind} has no list `encoders` of blocks: use a Conformer-like encoder")
-    outputs: list[torch.Tensor] = []
-    hooks = [block.register_forward_hook(_keep(outputs)) for block in blocks]
-    hooks.append(model.encoder.register_forward_pre_hook(lambda *_: outputs.clear()))
+    blocks = dict.fromkeys(block for output in model.outputs for block in model.blocks(output))
+    given: dict[torch.nn.Module, torch.Tensor] = {}
+    hooks = [block.register_forward_hook(_keep(given)) for block in blocks]
     try:
-        yield outputs
+        yield given
     finally:
         for hook in hooks:
             hook.remove()
 
 
 def encoded(
-    model: torch.nn.Module, data: DataDir, batch_size: int
-) -> Iterator[tuple[list[str], torch.Tensor, torch.Tensor]]:
-    """Utterances, encoder output (B, T', D) and its lengths (B,), batch by batch.
+    model: L2DualModel, data: DataDir, batch_size: int
+) -> Iterator[tuple[list[str], Encoded]]:
+    """Utterances and what the outputs read of them, batch by batch.
 
     Batches are made from the durations alone, so every model sees the same padding.
     """
     device = next(model.parameters()).device
     for utts, speech, lengths in batches(data, batch_size):
-        yield utts, *model.encode(speech.to(device), lengths.to(device)).of(model.outputs[0])
+        yield utts, model.encode(speech.to(device), lengths.to(device))
 
 
 @torch.inference_mode()
-def collect(model: torch.nn.Module, data: DataDir, batch_size: int) -> Activations:
-    """Encode every utterance once, and keep the sampled frames of every block.
+def collect(model: L2DualModel, data: DataDir, batch_size: int) -> dict[str, Activations]:
+    """Encode every utterance once, and keep the sampled frames of every block on each output's path.
+
+    Outputs whose paths are one share one object.
 
     Raises:
         UsageError: the encoder has no list of blocks.
         DataError: an utterance without a frame, or values that are not finite.
     """
-    utts, all_lengths, rows, layers = [], [], [], []
-    with recorded_blocks(model) as outputs:
-        for names, _, lengths in encoded(model, data, batch_size):
-            layers = layers or [[] for _ in outputs]
-            for index, (name, length) in enumerate(zip(names, lengths.tolist(), strict=True)):
+    utts, all_lengths, rows, frames = [], [], [], {}
+    with recorded_blocks(model) as given:
+        for names, states in encoded(model, data, batch_size):
+            for index, (name, length) in enumerate(zip(names, states.lengths.tolist(), strict=True)):
                 if length < 1:
                     raise DataError(f"utterance {name}: too short for the encoder: run stage 4")
                 positions = frame_positions(length)
                 rows += [len(utts)] * len(positions)
                 utts.append(name)
                 all_lengths.append(length)
-                for kept, output in zip(layers, outputs, strict=True):
-                    kept.append(finite_array(output[index, positions], name))
-    return Activations(
-        utts=tuple(utts),
-        lengths=np.array(all_lengths),
-        rows=np.array(rows),
-        layers=[np.concatenate(kept) for kept in layers],
-    )
+                for block, values in given.items():
+                    frames.setdefault(block, []).append(finite_array(values[index, positions], name))
+    layers = {block: np.concatenate(kept) for block, kept in frames.items()}
+    head = tuple(utts), np.array(all_lengths), np.array(rows)
+    samples: dict[tuple, Activations] = {}
+    paths = {output: tuple(model.blocks(output)) for output in model.outputs}
+    for path in paths.values():
+        samples.setdefault(path, Activations(*head, [layers[block] for block in path]))
+    return {output: samples[path] for output, path in paths.items()}
 
 
 def finite_array(values: torch.Tensor, utt: str) -> np.ndarray:
@@ -106,13 +106,13 @@ def finite_array(values: torch.Tensor, utt: str) -> np.ndarray:
     return array
 
 
-def _keep(outputs: list[torch.Tensor]):
-    """Hook that appends a block's output; ESPnet's blocks give (x, mask) or ((x, pos), mask)."""
+def _keep(given: dict[torch.nn.Module, torch.Tensor]):
+    """Hook that keeps a block's output; ESPnet's blocks give (x, mask) or ((x, pos), mask)."""
 
     def hook(block: torch.nn.Module, args: tuple, output: object) -> None:
         while isinstance(output, tuple):
             output = output[0]
-        outputs.append(output)
+        given[block] = output
 
     return hook
 

@@ -38,7 +38,8 @@ def align_texts(
     if output not in model.ctcs:
         raise UsageError(f"the system has no CTC on {output}, which must align the tokens")
     found = {}
-    for utts, states, lengths in encoded(model, data, batch_size):
+    for utts, found_states in encoded(model, data, batch_size):
+        states, lengths = found_states.of(output)
         log_probs = model.ctcs[output].log_softmax(states).float().cpu()  # (B, T', V)
         for utt, frames, length in zip(utts, log_probs, lengths.tolist(), strict=True):
             tokens = ids[utt]

@@ -156,13 +156,13 @@ class ForcedDecoders:
         encode = {output: text_to_ids(exp_dir, output) for output in outputs}
         kept: dict[str, list[list[np.ndarray]]] = {output: [] for output in outputs}
         names, lengths_of = [], []
-        for utts, states, lengths in encoded(model, self.data, self.options.batch_size):
+        for utts, states in encoded(model, self.data, self.options.batch_size):
             chosen = [(index, utt) for index, utt in enumerate(utts) if utt in self.positions]
             if not chosen:
                 continue
             for output in outputs:
                 ids = [encode[output](self.data[f"text.{output}"][utt]) for utt in utts]
-                layers = force(model, output, states, lengths, ids)
+                layers = force(model, output, *states.of(output), ids)
                 picked = [
                     [finite_array(layer[index, self.positions[utt]], utt) for index, utt in chosen]
                     for layer in layers

@@ -1,7 +1,7 @@
 """How alike the encoders of the systems are, block by block: records of exp/cka.json.
 
 Systems of the surface alone are compared with those of the meaning alone (task similarity), and each
-dual-output encoder with both.
+dual-output encoder with both: its blocks on the path of that output, where each has one of its own.
 l2dual.analysis.similarity says what stands beside each value.
 """
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from l2dual.analysis.activations import Activations, collect
 from l2dual.analysis.kinds import Similarity
@@ -20,13 +19,14 @@ from l2dual.analysis.similarity import Side, Similarities
 from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml
+from l2dual.models.dual import L2DualModel
 from l2dual.models.search import SearchOptions
 from l2dual.scoring.score import read_run
 from l2dual.training.load import load_model, random_model
 
 CORPUS = ("corpus", "language", "convention")
 SAME_DATA = ("data", *CORPUS)
-ENCODER_PARTS = "input_size init frontend normalize encoder".split()
+ENCODER_PARTS = "input_size init frontend normalize encoder sharing".split()
 
 
 @dataclass(frozen=True)
@@ -56,38 +56,49 @@ def analyse(data_dir: Path, exp_dirs: list[Path], options: AnalysisOptions) -> l
     pairs = _pairs(runs)
     if not pairs:
         return []
-    wanted = sorted({exp_dir for pair in pairs for exp_dir in pair}, key=exp_dirs.index)
+    wanted = sorted({exp_dir for pair in pairs for exp_dir, _ in pair}, key=exp_dirs.index)
     data = DataDir.load(data_dir).sample(options.max_utts)
 
-    def measure(model: torch.nn.Module, exp_dir: Path) -> Activations:
+    def measure(model: L2DualModel, exp_dir: Path) -> dict[str, Activations]:
         try:
-            sample = collect(model.to(options.device), data, options.batch_size)
+            samples = collect(model.to(options.device), data, options.batch_size)
         except (DataError, UsageError) as error:
             raise type(error)(f"{exp_dir}: {error}") from error
         print(f"progress: encoded with {exp_dir.name}", flush=True)
-        return sample
+        return samples
 
     random, sides = RandomNetworks(measure), {}
     for exp_dir in wanted:
-        sample = measure(load_model(exp_dir, options.checkpoint), exp_dir)
-        sides[exp_dir] = Side(
-            exp_dir,
-            runs[exp_dir]["system"],
-            runs[exp_dir]["seed"],
-            sample,
-            lambda seed, exp_dir=exp_dir: random(exp_dir, seed),
-        )
-        if not np.array_equal(sample.lengths, sides[wanted[0]].sample.lengths):
+        found = _sides(exp_dir, runs[exp_dir], measure(load_model(exp_dir, options.checkpoint), exp_dir), random)
+        sides |= found
+        here, first = (next(iter(some.values())).sample.lengths for some in (found, sides))
+        if not np.array_equal(here, first):
             raise UsageError(
                 f"{exp_dir}: its encoder gives other numbers of frames than that of {wanted[0]}: "
                 "compare encoders of one subsampling factor"
             )
     table = Similarities(data, sides)
     return [
-        Similarity(**head_of_pair(runs[x], runs[y]), **block)
+        Similarity(**head_of_pair(runs[x[0]], runs[y[0]]), **block)
         for x, y in pairs
-        for block in table.blocks(x, y)
+        for block in table.blocks(*(side if side in sides else (side[0], None) for side in (x, y)))
     ]
+
+
+def _sides(
+    exp_dir: Path, run: dict, samples: dict[str, Activations], random: "RandomNetworks"
+) -> dict[tuple[Path, str | None], Side]:
+    """The sides of one run, by run and output; one without output where all have one path."""
+    system, seed = run["system"], run["seed"]
+    if len({id(sample) for sample in samples.values()}) == 1:
+        sample = next(iter(samples.values()))
+        return {(exp_dir, None): Side(exp_dir, system, seed, sample, lambda s: next(iter(random(exp_dir, s).values())))}
+    return {
+        (exp_dir, output): Side(
+            exp_dir, f"{system} {output}", seed, sample, lambda s, output=output: random(exp_dir, s)[output]
+        )
+        for output, sample in samples.items()
+    }
 
 
 def head_of_pair(x: dict, y: dict) -> dict:
@@ -101,7 +112,7 @@ class RandomNetworks:
     It is measured once for all runs whose configurations agree on ``parts``.
     """
 
-    def __init__(self, measure: Callable[[torch.nn.Module, Path], Any], parts: list[str] = ENCODER_PARTS):
+    def __init__(self, measure: Callable[[L2DualModel, Path], Any], parts: list[str] = ENCODER_PARTS):
         self.measure, self.parts, self.made = measure, parts, {}
 
     def __call__(self, exp_dir: Path, seed: int, *more: Hashable) -> Any:
@@ -142,8 +153,11 @@ def read_comparable(exp_dirs: list[Path], *data_dirs: Path) -> dict[Path, dict]:
     return runs
 
 
-def _pairs(runs: dict[Path, dict]) -> list[tuple[Path, Path]]:
-    """Surface with meaning encoders, and dual-output ones with either, for every pair of seeds."""
+def _pairs(runs: dict[Path, dict]) -> list[tuple[tuple[Path, str], tuple[Path, str]]]:
+    """Surface with meaning encoders, and dual-output ones with either, for every pair of seeds.
+
+    Each with the output whose path is compared.
+    """
     surface, meaning, dual = (
         sorted(
             (exp_dir for exp_dir, run in runs.items() if set(run["outputs"]) == outputs),
@@ -151,4 +165,6 @@ def _pairs(runs: dict[Path, dict]) -> list[tuple[Path, Path]]:
         )
         for outputs in ({"surface"}, {"meaning"}, {"surface", "meaning"})
     )
-    return [*product(surface, meaning), *product(dual, [*surface, *meaning])]
+    pairs = [((x, "surface"), (y, "meaning")) for x, y in product(surface, meaning)]
+    singles = [*((one, "surface") for one in surface), *((one, "meaning") for one in meaning)]
+    return pairs + [((x, y[1]), y) for x, y in product(dual, singles)]

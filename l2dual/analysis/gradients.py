@@ -11,8 +11,8 @@ from l2dual.models.loss_gradients import PREFIX
 from l2dual.scoring.score import read_run
 
 NO_LOG = (
-    "no gradient cosine in the run's TensorBoard log: gradient_interval 0, all layers frozen, or "
-    "epochs shorter than log_interval"
+    "no gradient cosine in the run's TensorBoard log: gradient_interval 0, all layers frozen, nothing that both "
+    "outputs train, or epochs shorter than log_interval"
 )
 
 

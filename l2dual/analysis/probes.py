@@ -1,9 +1,10 @@
 """What a linear probe reads from each block of each encoder: records of exp/probes.json.
 
-A probe is multinomial logistic regression on the mean of a block's output over the frames of a
-token of text.surface; it is to tell that token (``surface``), or what text.canonical has in its place
-(``meaning``). Tokens that the learner dropped have no frames, those that were inserted no intended
-token; spaces are left out. docs/analysis.md says how tokens are aligned, and what records hold.
+A probe is multinomial logistic regression on the mean of a block's output over the frames of a token of
+text.surface; it is to tell that token (``surface``), or what text.canonical has in its place (``meaning``),
+from the blocks on the path of that output. Tokens that the learner dropped have no frames, those that were
+inserted no intended token; spaces are left out. docs/analysis.md says how tokens are aligned, and what
+records hold.
 """
 
 import warnings
@@ -92,8 +93,8 @@ def probe(
         bench = benches[aligners[path]]
         beside = paths.get((reference(systems[path], "surface", systems.values()), run["seed"]))
         floor = bench.random(path, RANDOM_SEEDS[0])
-        for place in guesses[path]:
-            single = guesses[beside][place] if beside not in (None, path) else None
+        for place in sorted(guesses[path], key=lambda one: (one[0], OUTPUTS.index(one[1]))):
+            single = guesses[beside].get(place) if beside not in (None, path) else None
             head = {"system": run["system"], "seed": run["seed"], "layer": place[0], "target": place[1]}
             for name in TOKEN_SETS:
                 values = bench.values(place[1], name, guesses[path][place], floor.get(place), single)
@@ -168,8 +169,8 @@ class Bench:
             for data, tokens in zip(self.datas, self.splits, strict=True)
         )
         guesses = {}
-        for layer, (fit_x, test_x) in enumerate(zip(fit, test, strict=True), 1):
-            for target in OUTPUTS:
+        for target in OUTPUTS:
+            for layer, (fit_x, test_x) in enumerate(zip(fit[target], test[target], strict=True), 1):
                 guesses[layer, target] = np.full(len(test_x), NONE)
                 if self.n_train(target) >= MIN_TRAIN:
                     guesses[layer, target] = fit_probe(fit_x, self.splits[0].labels[target], test_x)
@@ -212,29 +213,32 @@ class Bench:
 @torch.inference_mode()
 def token_states(
     model: L2DualModel, data: DataDir, tokens: Tokens, batch_size: int, exp_dir: Path
-) -> list[np.ndarray]:
-    """Mean of every block over the frames of each token, (n, d).
+) -> dict[str, list[np.ndarray]]:
+    """Mean of every block over the frames of each token, (n, d), on the path of each output.
+
+    An output that the model has not is read where its other one is.
 
     Raises:
         UsageError: the encoder gives other numbers of frames than the aligner's.
         DataError: values that are not finite.
     """
-    found: list[dict[str, np.ndarray]] = []
-    with recorded_blocks(model) as outputs:
-        for utts, _, lengths in encoded(model, data.subset(tokens.utts), batch_size):
-            found = found or [{} for _ in outputs]
-            for index, (utt, length) in enumerate(zip(utts, lengths.tolist(), strict=True)):
+    found: dict[torch.nn.Module, dict[str, np.ndarray]] = {}
+    with recorded_blocks(model) as given:
+        for utts, states in encoded(model, data.subset(tokens.utts), batch_size):
+            for index, (utt, length) in enumerate(zip(utts, states.lengths.tolist(), strict=True)):
                 aligned_to = tokens.segments[utt]
                 if length != aligned_to.length:
                     raise UsageError(
                         f"{exp_dir}: {length} frames of {utt}, but {aligned_to.length} in the "
                         "aligner: compare encoders of one subsampling factor"
                     )
-                for layer, output in zip(found, outputs, strict=True):
-                    frames = finite_array(output[index, :length], utt)
+                for block, values in given.items():
+                    frames = finite_array(values[index, :length], utt)
                     means = [frames[start : end + 1].mean(0) for start, end in aligned_to.segments]
-                    layer[utt] = np.array(means).reshape(-1, frames.shape[1])
-    return [np.concatenate([layer[utt] for utt in tokens.utts]) for layer in found]
+                    found.setdefault(block, {})[utt] = np.array(means).reshape(-1, frames.shape[1])
+    by_block = {block: np.concatenate([own[utt] for utt in tokens.utts]) for block, own in found.items()}
+    paths = {output: output if output in model.outputs else model.outputs[0] for output in OUTPUTS}
+    return {output: [by_block[block] for block in model.blocks(path)] for output, path in paths.items()}
 
 
 def fit_probe(x: np.ndarray, labels: np.ndarray, test_x: np.ndarray) -> np.ndarray:

@@ -1,10 +1,11 @@
 """What a new decoder learns on each frozen encoder: records of exp/retrained.json.
 
-Is what an output needs in the encoder, for a decoder that is trained for it? A new decoder and CTC
-of each output, with the losses of a single-output system, are trained on the output of each system's
-encoder and of a randomly initialized one (``floor``): the same epochs, utterances, order and initial
-weights. ``value`` is the error rate of beam search in ``unit``, ``difference`` is to the encoder of the
-single-output system of that output (`l2dual.systems.reference`), paired by utterance.
+Is what an output needs in the encoder, for a decoder that is trained for it? A new decoder and CTC of each
+output, with the losses of a single-output system, are trained on what that output reads of each system's
+encoder (a single-output one has one path for both) and of a randomly initialized one (``floor``): the same
+epochs, utterances, order and initial weights. ``value`` is the error rate of beam search in ``unit``,
+``difference`` is to the encoder of the single-output system of that output (`l2dual.systems.reference`),
+paired by utterance.
 """
 
 from pathlib import Path
@@ -100,9 +101,10 @@ def _on_encoder(
     model, found = model.to(options.device), {}
     fit, test = (encoder_outputs(model, data, options) for data in splits)
     for output, source in sources.items():
+        path = output if output in model.outputs else model.outputs[0]
         new = headless(fresh_model(exp_dir, source, output, SEED)).to(options.device)
-        train(new, output, fit, Texts(splits[0], source, output), options.epochs)
-        found[output] = evaluate(new, output, test, Texts(splits[1], source, output), options)
+        train(new, output, fit[path], Texts(splits[0], source, output), options.epochs)
+        found[output] = evaluate(new, output, test[path], Texts(splits[1], source, output), options)
         print(f"progress: trained {output} on the encoder of {name}", flush=True)
     return found
 
@@ -165,13 +167,15 @@ class Texts:
 
 
 @torch.no_grad()
-def encoder_outputs(model: L2DualModel, data: DataDir, options: AnalysisOptions) -> States:
-    """Encoder output of every utterance, longest first."""
-    found = []
-    for utts, states, lengths in encoded(model, data, options.batch_size):
-        for utt, frames, length in zip(utts, states, lengths.tolist(), strict=True):
-            found.append((utt, frames[:length].half().cpu()))
-    return found
+def encoder_outputs(model: L2DualModel, data: DataDir, options: AnalysisOptions) -> dict[str, States]:
+    """What each output reads of every utterance, longest first; one list where all read the same."""
+    found: dict[str, States] = {}
+    for utts, read in encoded(model, data, options.batch_size):
+        for output in model.outputs[:1] if read.one else model.outputs:
+            states, lengths = read.of(output)
+            for utt, frames, length in zip(utts, states, lengths.tolist(), strict=True):
+                found.setdefault(output, []).append((utt, frames[:length].half().cpu()))
+    return {output: found.get(output, found[model.outputs[0]]) for output in model.outputs}
 
 
 def train(model: L2DualModel, output: str, states: States, texts: Texts, epochs: int) -> None:

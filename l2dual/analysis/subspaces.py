@@ -5,7 +5,8 @@ cross-attention projection, keys or values: W x. With C the covariance of x over
 W C^(1/2) says how much of each direction of the whitened output is read; the right singular vectors
 that hold 90 % of it span what is read. The overlap of two decoders is the mean squared cosine of the
 principal angles of their spans (Bjorck & Golub 1973), ``||V_s' V_m||_F^2 / rank``. 0: disjoint;
-1: the same. Both spans have one rank, the larger of the two.
+1: the same. Both spans have one rank, the larger of the two. Decoders that read states of their own, above
+private blocks, have no space in common: nothing is measured.
 
     null        the meaning decoder's projection turned by a random rotation: the mean of 50
     floor       two randomly initialized decoders on the trained encoder's covariance
@@ -27,11 +28,13 @@ from l2dual.analysis.kinds import Overlap
 from l2dual.analysis.similarity import FRAMES_PER_DIM, RANDOM_SEEDS
 from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError, UsageError
+from l2dual.models.dual import L2DualModel
 from l2dual.systems import OUTPUTS
 from l2dual.training.load import load_model, random_model
 
 SHARE = 0.9  # of the variance that is read, held by the span
 ROTATIONS = 50
+APART = "each output reads states of its own, which have no subspace in common"
 PROJECTIONS = {"key": "linear_k", "value": "linear_v"}
 
 
@@ -89,8 +92,10 @@ class Moments:
 
     @classmethod
     @torch.inference_mode()
-    def collect(cls, model: torch.nn.Module, data: DataDir, batch_size: int) -> "Moments":
+    def collect(cls, model: L2DualModel, data: DataDir, batch_size: int) -> "Moments | None":
         """One pass over a split; the memory depends on its clusters, not its utterances.
+
+        None where each output reads states of its own.
 
         Raises:
             DataError: values that are not finite.
@@ -100,7 +105,10 @@ class Moments:
         counts = np.zeros(len(clusters))
         sums = np.zeros((len(clusters), width))
         products = np.zeros((len(clusters), width, width))
-        for names, states, lengths in encoded(model, data, batch_size):
+        for names, read in encoded(model, data, batch_size):
+            if not read.one:
+                return None
+            states, lengths = read.of(model.outputs[0])
             for name, frames, length in zip(names, states, lengths.tolist(), strict=True):
                 x = frames[:length].double().cpu().numpy()
                 row = clusters.index(data.clusters[name])
@@ -143,8 +151,10 @@ def span_overlap(one: np.ndarray, other: np.ndarray, whitener: np.ndarray, size:
     return float(((spans[0] @ spans[1].T) ** 2).sum() / size)
 
 
-def _values(trained: list[np.ndarray], floor: list[np.ndarray], moments: Moments) -> dict:
+def _values(trained: list[np.ndarray], floor: list[np.ndarray], moments: Moments | None) -> dict:
     """The numbers of a record, and the reason for those that are None."""
+    if moments is None:
+        return {"n_frames": 0, "n_clusters": 0, "dim": trained[0].shape[1], "reason": APART}
     frames, dim, n_clusters = int(moments.counts.sum()), trained[0].shape[1], len(moments.counts)
     values = {"n_frames": frames, "n_clusters": n_clusters, "dim": dim}
     if frames < (least := FRAMES_PER_DIM * SPACING * dim):

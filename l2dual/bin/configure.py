@@ -8,6 +8,7 @@ python -m l2dual.bin.configure --train_config conf/train/mini.yaml --system conf
 import argparse
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,7 +17,7 @@ from l2dual.data.datadir import SCP_TYPE, read_info, surface_of
 from l2dual.data.frames import RATE, at_rate
 from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
-from l2dual.systems import OUTPUTS, System, read_options, read_system
+from l2dual.systems import OUTPUTS, LossWeights, System, read_options, read_system
 from l2dual.training.runs import commit, merge, write_run_script, write_yaml
 
 
@@ -31,6 +32,7 @@ def main() -> None:
     for output in OUTPUTS:
         parser.add_argument(f"--{output}_tokens", type=Path, help=f"if the system has {output}")
         parser.add_argument(f"--{output}_token_type", default="char")
+    parser.add_argument("--losses", choices=["ctc"], help="ctc: each output's whole weight on its CTC")
     parser.add_argument("--num_threads", type=positive_int, default=1, help="of the training")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
@@ -39,13 +41,20 @@ def main() -> None:
     exp = args.out.with_name(args.out.name.removesuffix(".tmp"))
     system = read_system(args.system)
     config = merge(read_yaml(args.train_config), read_options(args.system))
+    if args.losses:
+        config["model_conf"]["loss_weights"] = by_ctc(config["model_conf"]["loss_weights"])
     info = read_info(args.data / "train")
     config = at_rate(config, info.get("sampling_rate", RATE))
     if "normalize" not in config:
         config |= _normalization(args.stats)
     write_yaml(args.out / "train.yaml", config | _data_options(args, exp, system.outputs))
-    write_yaml(args.out / "run.yaml", _facts(args, system, info))
+    write_yaml(args.out / "run.yaml", _facts(args, system, info) | _encoder(config))
     write_run_script(args.out, exp, Path.cwd(), args.num_threads)
+
+
+def by_ctc(loss_weights: LossWeights) -> LossWeights:
+    """The same weight on each output, all of it on its CTC."""
+    return {output: {"ctc": sum(own.values()), "attention": 0.0} for output, own in loss_weights.items()}
 
 
 def check_options(text: str) -> None:
@@ -111,6 +120,10 @@ def _facts(args: argparse.Namespace, system: System, info: dict) -> dict:
         "commit": commit(),
         "command": os.environ.get("L2DUAL_COMMAND", "not given"),
     }
+
+
+def _encoder(config: Mapping) -> dict:
+    return {"sharing": config.get("sharing") or {}, "blocks": config["encoder_conf"].get("num_blocks")}
 
 
 if __name__ == "__main__":

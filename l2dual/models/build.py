@@ -3,7 +3,7 @@
 import argparse
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -40,6 +40,7 @@ USUAL = {  # of ESPnet's; the list of all of them takes seconds to import
     },
     "decoder": {"transformer": "espnet2.asr.decoder.transformer_decoder:TransformerDecoder"},
 }
+LOOKED_AT = 80  # features of an encoder that is not run
 
 
 def class_of(kind: str, name: str) -> type:
@@ -102,6 +103,25 @@ def build_model(args: argparse.Namespace) -> L2DualModel:
         ctcs=ctcs,
         **args.model_conf,
     )
+
+
+def check_sharing(system: Path, config: Mapping) -> None:
+    """Refuse a way of sharing that the encoder of a training does not allow.
+
+    Args:
+        system: the file that says how the outputs share.
+        config: the training's.
+
+    Raises:
+        UsageError: names the file.
+    """
+    weights = config["model_conf"]["loss_weights"]
+    sizes = {output: 1 for output, own in weights.items() if own["ctc"] > 0}
+    encoder = class_of("encoder", config["encoder"])(LOOKED_AT, **config["encoder_conf"])
+    try:
+        share(encoder, config["sharing"], active_outputs(weights), sizes)
+    except UsageError as error:
+        raise UsageError(f"{system}: {error}") from error
 
 
 def _optional(kind: str, name: str | None, conf: dict) -> torch.nn.Module | None:

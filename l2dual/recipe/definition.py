@@ -187,7 +187,7 @@ def _part(name: str, value: str) -> str:
         return ""  # its name is the base's
     if name in ("db", "simulate", "train_config", "prompts", "field_map"):
         return stem(value)
-    if name in ("severity", "errors", "engine", "surface_convention", "audio_format"):
+    if name in ("severity", "errors", "engine", "surface_convention", "audio_format", "losses"):
         return value
     if name in ("surface_token_type", "meaning_token_type"):
         return f"{name.split('_')[0]}-{value}"

@@ -4,6 +4,7 @@ eval "$(python -m l2dual.recipe.settings start --language en OPTION...)"      be
 eval "$(python -m l2dual.recipe.settings prepared --language en OPTION...)"   after stage 1
 """
 
+import io
 import itertools
 import json
 import os
@@ -12,6 +13,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,8 @@ from l2dual.recipe.definition import (
 )
 from l2dual.recipe.options import GROUPS, OPTIONS, asks_for_help, bash_help, parse
 from l2dual.recipe.studies import Study
-from l2dual.systems import OUTPUTS, read_system
+from l2dual.systems import OUTPUTS, read_options, read_system
+from l2dual.training.runs import merge
 
 SPLITS = ("train", "valid", "test")
 RUN = re.compile(r"(\w[\w-]*)\.seed(\d+)")  # the name of a run: system, seed
@@ -59,6 +62,7 @@ def main() -> None:
     variables = stages.variables()
     if mode == "start":
         check_gpus(study.options)
+        check_sharing(study)
         studies.record(study, os.environ.get("L2DUAL_COMMAND", "./run.sh"))
         record_data(stages.data.name, study.definition)
     print(bash(variables))
@@ -176,6 +180,23 @@ def check_gpus(options: Mapping[str, str]) -> None:
             raise UsageError(f"--{name} {options[name]}: {done.stderr.strip().rpartition(': ')[2]}")
 
 
+def check_sharing(study: Study) -> None:
+    """Refuse systems whose outputs can't share the study's encoder as they say, before it is trained.
+
+    Raises:
+        UsageError: names the system's file.
+    """
+    if not int(study.options["stage"]) <= 8 <= int(study.options["stop_stage"]):
+        return
+    for path in (conf("systems", name) for name in study.options["systems"].split()):
+        config = merge(study.definition["model"], read_options(path))
+        if config.get("sharing"):
+            with redirect_stderr(io.StringIO()):  # ESPnet's words on packages that it would like
+                from l2dual.models import build  # takes seconds
+
+                build.check_sharing(path, config)
+
+
 # Variables -----------------------------------------------------------------------------------------
 class Stages:
     """What the stages of a study read and write, by the names that l2dual.sh has for it."""
@@ -259,6 +280,7 @@ class Stages:
             "perturbed": f"{self.data}_sp{speeds}" if speeds and "train" in self.splits else "",
             "pipes": ["--allow_pipes", "true"] if options["allow_pipes"] == "true" else [],
             "frames": ["--frames_per_second", frames] if frames else ["--train_config", self.train_config],
+            "losses": ["--losses", options["losses"]] if options["losses"] else [],
             "left_out": ["--leave_out_l1", options["leave_out_l1"]] if options["leave_out_l1"] else [],
             "joint": self.definition["token_joint"],
             "tokens": {output: self.dump / "tokens" / self._token_name(output) for output in OUTPUTS},

@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from l2dual.data.datadir import ASSUMPTIONS, DataDir, convention_of
 from l2dual.errors import DataError
-from l2dual.report import plots, tables
+from l2dual.report import plots, sharing, tables
 from l2dual.report.claims import answer, beside, claims
 from l2dual.report.examples import examples
 from l2dual.report.study import StudyResults, ends, percent, points, read_study
@@ -72,6 +72,7 @@ def view(study: StudyResults, name: str, rows: list) -> dict:
         "square": square(study),
         "talk": plots.cross_talk([study], f"{name}-talk") if learned else None,
         "divergence": plots.by_divergence(study, f"{name}-divergence") if learned else None,
+        "sharing": sharing.figures(study, f"{name}-sharing") if learned else [],
         "findings": rows,
         "limits": limits(study),
         "systems": tables.systems(study),

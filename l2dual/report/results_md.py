@@ -43,7 +43,9 @@ def write_results_md(root: Path) -> list[Path]:
         views.append(view(study, "", [(claim, found[index]) for claim, found in rows]))
         if views[-1]["talk"]:
             _write(recipe / PLOT, views[-1]["talk"].raw)
-        others = _others(recipe / "results")
+        kept = _others(recipe / "results")
+        others = [(name, _dual_row(other)) for name, other in kept.items()]
+        written += _sharing(recipe, kept)
         content = {
             "study": views[-1],
             "others": others,
@@ -66,12 +68,25 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _others(directory: Path) -> list[tuple[str, tables.Table]]:
-    """The trio of every other kept study, without columns that this table has no room for."""
-    found = []
-    for path in sorted(directory.iterdir()):
-        if path.name != MAIN and (path / f"{records.REFERENCES}{records.SUFFIX}").is_file():
-            study = read_kept(path)
-            table = tables.systems(study)
-            found.append((path.name, replace(table, rows=[r for r in table.rows if r[0].text == study.dual])))
-    return found
+def _others(directory: Path) -> dict[str, StudyResults]:
+    """Every other kept study by name."""
+    paths = sorted(path.parent for path in directory.glob(f"*/{records.REFERENCES}{records.SUFFIX}"))
+    return {path.name: read_kept(path) for path in paths if path.name != MAIN}
+
+
+def _dual_row(study: StudyResults) -> tables.Table:
+    """The table of the systems, its dual-output one alone."""
+    table = tables.systems(study)
+    return replace(table, rows=[row for row in table.rows if row[0].text == study.dual])
+
+
+def _sharing(recipe: Path, kept: dict[str, StudyResults]) -> list[Path]:
+    """Write SHARING.md and its plots, if a kept study has systems that share in unlike ways."""
+    studies = [(name, view(study, name, [])) for name, study in kept.items()]
+    studies = [(name, seen) for name, seen in studies if seen["sharing"]]
+    for figure in (figure for _, seen in studies for figure in seen["sharing"]):
+        _write(recipe / f"{figure.name}.svg", figure.raw)
+    if not studies:
+        return []
+    content = {"studies": studies, "language": studies[0][1]["name"]}
+    return [_write(recipe / "SHARING.md", render("sharing.md.jinja", content))]

@@ -182,6 +182,8 @@ def run_of(
         decode_dir=decode_dir,
         parameters=parameters,
         train_seconds=train_seconds,
+        sharing=run.get("sharing") or {},
+        blocks=run.get("blocks"),
     )
 
 

@@ -35,6 +35,8 @@ def share(encoder: torch.nn.Module, conf: Mapping, outputs: tuple[str, ...], siz
     """
     if not conf:
         return encoder
+    if not isinstance(conf, Mapping):
+        raise UsageError(f"sharing: {conf}: give one mechanism and its options, as {{branch: {{depth: 2}}}}")
     if len(conf) > 1:
         raise UsageError(f"sharing: {' and '.join(conf)} exclude each other: name one")
     [(name, options)] = conf.items()
@@ -44,6 +46,8 @@ def share(encoder: torch.nn.Module, conf: Mapping, outputs: tuple[str, ...], siz
         raise UsageError(f"sharing: {name}: the system has one output, {outputs[0]}: it shares nothing")
     if not isinstance(getattr(encoder, "encoders", None), torch.nn.ModuleList | torch.nn.Sequential):
         raise UsageError(f"sharing: {name}: {type(encoder).__name__} has no list `encoders` of blocks")
+    if not isinstance(options, Mapping | None):
+        raise UsageError(f"sharing: {name}: {options}: give its options, as {{depth: 2}}")
     build = import_module(f"l2dual.sharing.{name}").build
     known = list(inspect.signature(build).parameters)[3:]
     for option in options or {}:

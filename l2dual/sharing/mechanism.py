@@ -20,6 +20,11 @@ class Encoded:
         """States (B, T', D) of an output, and their lengths (B,)."""
         return self.states[output], self.lengths
 
+    @property
+    def one(self) -> bool:
+        """Whether all outputs read the same states."""
+        return len({states.data_ptr() for states in self.states.values()}) == 1
+
 
 class Mechanism(torch.nn.Module):
     """In an encoder's place: encodes a batch for each output.
@@ -46,11 +51,17 @@ class Trunk(torch.nn.Module):
     Args:
         encoder: ESPnet's; it is used up.
         depth: blocks of the trunk, 1 or more.
+
+    Raises:
+        UsageError: the encoder runs its blocks in a way of its own.
     """
 
     def __init__(self, encoder: torch.nn.Module, depth: int):
         super().__init__()
         blocks = encoder.encoders
+        if not isinstance(blocks, torch.nn.Sequential):
+            kind = type(encoder).__name__
+            raise UsageError(f"sharing: {kind} can't be divided into blocks: use pull, or branch with depth 0")
         encoder.encoders = type(blocks)(*blocks[:depth], _Tap())
         encoder.after_norm = torch.nn.Identity()
         self.encoder = encoder

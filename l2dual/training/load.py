@@ -41,12 +41,16 @@ def load_model(exp_dir: str | Path, checkpoint: str | None = None) -> L2DualMode
         checkpoint: a file of the run; by default `best_model`.
 
     Raises:
-        DataError: config.yaml or the checkpoint is missing, broken, or does not fit.
+        DataError: config.yaml or the checkpoint is missing, broken, or does not fit, or this version
+            does not know what the model is made of.
     """
     model_file = Path(exp_dir) / checkpoint if checkpoint else best_model(exp_dir)
     if not model_file.exists():
         raise DataError(f"{model_file}: no such checkpoint: train this system first (stage 8)")
-    model = build_model(_train_args(exp_dir))
+    try:
+        model = build_model(_train_args(exp_dir))
+    except UsageError as error:
+        raise DataError(f"{exp_dir}: {error}; or take the version of l2dual that made it") from error
     try:
         state = torch.load(model_file, map_location="cpu", weights_only=True)
         model.load_state_dict(state)
@@ -118,6 +122,7 @@ def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> 
     weights = source.model_conf["loss_weights"][output]
     alone = {loss: weight / sum(weights.values()) for loss, weight in weights.items()}
     args.model_conf = source.model_conf | {"loss_weights": {output: alone}}
+    args.sharing = {}
     args.seed = seed
     return build_model(args)
 

@@ -52,8 +52,8 @@ def test_collect_equals_whole_utterances(data, runs):
     """The sampled frames are those of each utterance encoded alone, whatever the batch."""
     directory = DataDir.load(data)
     model = load_model(runs["do", 1])
-    sample = collect(model, directory, batch_size=1)
-    batched = collect(model, directory, batch_size=8)
+    sample = collect(model, directory, batch_size=1)["meaning"]
+    batched = collect(model, directory, batch_size=8)["surface"]
     assert sample.utts == batched.utts and len(set(sample.utts)) == 36
     assert len(sample.layers) == 2 and sample.layers[0].shape == (len(sample.rows), WIDTH)
     wave, _ = soundfile.read(directory["wav.scp"][sample.utts[5]], dtype="float32")
@@ -99,7 +99,7 @@ def test_records(data, runs, two_seeds):
     keys = ("system_x", "seed_x", "system_y", "seed_y", "layer")
     (record,) = (r for r in records if tuple(getattr(r, key) for key in keys) == wanted)
     directory = DataDir.load(data)
-    samples = {pair: collect(load_model(exp), directory, 8) for pair, exp in runs.items()}
+    samples = {pair: next(iter(collect(load_model(exp), directory, 8).values())) for pair, exp in runs.items()}
     layers = {pair: sample.layers[1] for pair, sample in samples.items()}
     cka = debiased_cka(layers["so_surface", 1], layers["so_meaning", 2])
     ceilings = [debiased_cka(layers[s, 1], layers[s, 2]) for s in ("so_surface", "so_meaning")]
@@ -130,7 +130,7 @@ def test_networks_of_unlike_depth(data, runs):
     sides = {}
     for system, depth in (("do", 2), ("so_surface", 1)):
         for seed in (1, 2):
-            sample = collect(load_model(runs[system, seed]), directory, 8)
+            sample = collect(load_model(runs[system, seed]), directory, 8)["surface"]
             sample = replace(sample, layers=sample.layers[:depth])
             sides[f"{system}{seed}"] = Side(f"{system}{seed}", system, seed, sample, lambda _, one=sample: one)
     table = Similarities(directory, sides)

@@ -159,12 +159,12 @@ def test_utterances_are_drawn_up_to_so_many_tokens(monkeypatch):
 def test_states_are_means_over_the_frames_of_a_token(data, runs):
     directory, model = DataDir.load(data[0]), load_model(runs["do"])
     rows = {}
-    with torch.inference_mode(), probes.recorded_blocks(model) as outputs:
-        for (utt,), _, frames in probes.encoded(model, directory.subset(["s01-0", "s02-1"]), 1):
-            rows[utt] = int(frames), outputs[1][0].numpy()
+    with torch.inference_mode(), probes.recorded_blocks(model) as given:
+        for (utt,), states in probes.encoded(model, directory.subset(["s01-0", "s02-1"]), 1):
+            rows[utt] = int(states.lengths), given[model.blocks("surface")[1]][0].numpy()
     segments = {utt: Aligned(length, [(1, 3), (5, 5)]) for utt, (length, _) in rows.items()}
     tokens = Tokens(list(rows), segments, np.array([0, 0, 1, 1]), {})
-    by_token = token_states(model, directory, tokens, 1, runs["do"])
+    by_token = token_states(model, directory, tokens, 1, runs["do"])["meaning"]
     for index, (_, frames) in enumerate(rows.values()):
         np.testing.assert_allclose(by_token[1][2 * index], frames[1:4].mean(0), atol=1e-5)
         np.testing.assert_allclose(by_token[1][2 * index + 1], frames[5], atol=1e-5)

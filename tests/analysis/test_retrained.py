@@ -76,7 +76,7 @@ def test_records(data, runs, monkeypatch):
 
 def test_encoder_outputs(data, runs):
     directory, model = DataDir.load(data), load_model(runs["do"])
-    states = encoder_outputs(model, directory, QUICK)
+    states = encoder_outputs(model, directory, QUICK)["meaning"]
     assert len(states) == 36 and states[0][1].dtype == torch.float16
     assert [len(one) for _, one in states] == sorted((len(one) for _, one in states), reverse=True)
 

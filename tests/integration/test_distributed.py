@@ -38,6 +38,10 @@ CASES = {  # system, encoder
     "so_surface": ("so_surface", "transformer"),
     "so_meaning": ("so_meaning", "transformer"),
     "conformer": ("do", "conformer"),
+    "do_apart": ("do_apart", "transformer"),
+    "do_branch1": ("do_branch1", "transformer"),
+    "do_pull0": ("do_pull0", "transformer"),
+    "do_surface_first": ("do_surface_first", "transformer"),
 }
 LENGTHS = {"surface": [9, 2, 7, 3, 8], "meaning": [3, 6, 2, 9, 4]}  # unlike over the workers
 

@@ -328,6 +328,7 @@ def test_an_assumed_surface_is_labelled(finished):
         (["--stage", "0"], "stages are 1 to 12"),
         (["--study", "tiny", "--severity", "double"], "study tiny is another: severity is paper, not double"),
         (["--corpus", "table"], "no path of table: give --db, or set TABLE in db.sh"),
+        (["--study", "tiny", "--systems", "do_branch3"], "do_branch3.yaml: sharing: branch: depth 3: the encoder"),
     ],
 )
 def test_bad_options_are_one_line(checkout, options, fault):

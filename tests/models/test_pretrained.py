@@ -212,7 +212,7 @@ def test_layers_of_a_pretrained_encoder_can_be_analysed(weights, build_model, da
     changes = dict(frontend="waveform", frontend_conf={}, normalize=None)
     conf = {"path": weights("whisper")}
     model = build_model(encoder="pretrained", encoder_conf=conf, **changes).eval()
-    found = collect(model, DataDir.load(data_dir), batch_size=2)
+    found = collect(model, DataDir.load(data_dir), batch_size=2)["surface"]
     assert len(found.layers) == BLOCKS and np.isfinite(found.layers[0]).all()
 
 

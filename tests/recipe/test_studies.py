@@ -53,6 +53,9 @@ def made(study, run: str = "do.seed1") -> None:
         ("--severity paper --seeds 2 --nj 7 --stage 9", "mini"),
         ("--severity double", "mini_double"),
         ("--preset measure --severity double", "measure_double"),
+        ("--study sharing_ctc", "sharing_ctc"),
+        ("--study sharing --seeds 1", "sharing"),
+        ("--losses ctc", "mini_ctc"),
         ("--surface_convention pronounced", "mini_pronounced"),
         ("--base measure --surface_convention pronounced", "measure_pronounced"),
         ("--max_seconds 12", "mini_max_seconds12"),
@@ -144,7 +147,7 @@ def test_what_is_no_study_is_refused(words, fault):
         ("--prompts no.txt", "--prompts no.txt: no such file"),
         ("--decode_config no.yaml", "--decode_config no.yaml: no such file"),
         ("--cache_features true", "needs a train_config with frontend: pretrained"),
-        ("--systems so_surfaces", "no system so_surfaces: there are do do_ctc"),
+        ("--systems so_surfaces", "no system so_surfaces: there are do do_apart"),
         ("--test_data dump/x --stage 9", "dump/x/test: not found: prepare that data with --stop_stage 4"),
         ("--test_data ./dump/x --stage 9", "is a directory of dump"),
         ("--test_data dump/x", "then add --stage 9"),
@@ -304,3 +307,23 @@ def test_two_corpora_of_ones_own_are_two_studies(recipe, tmp_path):
         (tmp_path / f"{name}.csv").touch()
     one, two = (choose({"corpus": "table", "db": str(tmp_path / f"{name}.csv")}, "en") for name in ("one", "two"))
     assert one.name != two.name and Stages(one).data != Stages(two).data
+
+
+def test_outputs_by_ctc_alone_are_another_study_of_the_same_data():
+    plain, ctc = (Stages(call("--base", "tiny", *words)) for words in ((), ("--losses", "ctc")))
+    assert plain.variables()["losses"] == [] and ctc.variables()["losses"] == ["--losses", "ctc"]
+    assert plain.dump == ctc.dump and plain.study.directory != ctc.study.directory
+    made(ctc.study)
+    with pytest.raises(UsageError, match="study tiny_ctc is another: losses is ctc, not unset"):
+        call("--study", "tiny_ctc", "--losses", "")
+
+
+@pytest.mark.parametrize("name", ["sharing", "sharing_ctc"])
+def test_a_study_of_sharing_has_every_arm(name):
+    study = call("--study", name)
+    check(study)
+    arms = {path.stem for path in (ROOT / "conf/systems").glob("*.yaml") if "\nsharing:" in path.read_text()}
+    assert {*arms, "so_surface", "so_meaning", "do", "do_deep"} <= set(study.options["systems"].split())
+    assert study.options["seeds"].split() == list("12345")
+    korean = (ROOT / f"egs2/l2_ko/studies/{name}.yaml").read_text()
+    assert korean == (ROOT / f"egs2/l2_en/studies/{name}.yaml").read_text()

@@ -42,7 +42,7 @@ def conf(tmp_path_factory):
 def test_it_is_copied_into_the_run_and_is_no_option_of_the_training(conf, root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_data(tmp_path / "train", n_speakers=1, per_speaker=1)
-    command = ["configure", "--train_config", str(root / "conf/train/tiny.yaml"), "--data", str(tmp_path)]
+    command = ["configure", "--train_config", str(root / "conf/train/mini.yaml"), "--data", str(tmp_path)]
     command += ["--system", str(conf / "do_mine.yaml"), "--seed", "1", "--stats", "stats", "--out", "run"]
     monkeypatch.setattr(sys, "argv", [*command, "--surface_tokens", "t", "--meaning_tokens", "t"])
     configure.main()

@@ -45,12 +45,16 @@ def steps(model, batch, count=5):
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     losses = []
     for _ in range(count):
-        optimizer.zero_grad()
-        loss, stats, _ = model(**batch)
-        loss.backward()
-        optimizer.step()
-        losses.append(stats)
+        losses.append(train_step(model, optimizer, batch))
     return losses
+
+
+def train_step(model, optimizer, batch):
+    optimizer.zero_grad()
+    loss, stats, _ = model(**batch)
+    loss.backward()
+    optimizer.step()
+    return stats
 
 
 def same(one, other, tolerance=1e-5):
@@ -162,6 +166,23 @@ def test_every_parameter_is_trained_and_a_copy_gives_the_same(make, batch, shari
         assert len(model.blocks(output)) == DEPTH
 
 
+@pytest.mark.parametrize("sharing", SHARINGS.values(), ids=SHARINGS)
+def test_a_training_goes_on_from_its_checkpoint(make, batch, sharing):
+    whole, resumed = make(sharing), make(sharing, seed=2)
+    optimizer = torch.optim.Adam(whole.parameters(), 1e-3)
+    saved = {}
+    for step in range(4):
+        if step == 2:
+            saved = copy.deepcopy({"model": whole.state_dict(), "optimizer": optimizer.state_dict()})
+        train_step(whole, optimizer, batch)
+    resumed.load_state_dict(saved["model"])
+    optimizer = torch.optim.Adam(resumed.parameters(), 1e-3)
+    optimizer.load_state_dict(saved["optimizer"])
+    for _ in range(2):
+        train_step(resumed, optimizer, batch)
+    assert same(whole.parameters(), resumed.parameters(), 0)
+
+
 def test_the_outputs_start_alike(make):
     model = make({"branch": {"depth": 1}})
     assert same(*(model.encoder.private[output].parameters() for output in model.outputs), 0)
@@ -196,5 +217,7 @@ def test_a_system_that_can_not_share(build_model):
         build_model("do", model_conf={"loss_weights": weights}, sharing={"surface_first": {"depth": 1}})
 
 
-def test_every_file_is_a_mechanism():
-    assert MECHANISMS == ["branch", "meaning_first", "pull", "surface_first"]
+@pytest.mark.parametrize("name", MECHANISMS)
+def test_every_mechanism_has_its_paragraph_and_a_test(name, root):
+    assert f"\n## {name}\n" in (root / "docs/sharing.md").read_text(encoding="utf-8")
+    assert name in {mechanism for sharing in SHARINGS.values() for mechanism in sharing}

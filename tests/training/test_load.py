@@ -80,6 +80,21 @@ def test_an_archive_needs_no_recipe(recipe, tmp_path, monkeypatch, whole_path):
         load_model(config.parent, "half.pth")
 
 
+@pytest.mark.parametrize("sharing", [{"branch": {"depth": 1}}, {"surface_first": {"depth": 1}}], ids=str)
+def test_an_archive_of_a_mechanism(tmp_path, monkeypatch, sharing):
+    run = make_run(tmp_path / "run", "do", 1, sharing=sharing)
+    expected = encode(load_model(run))
+    unpack(packed(run, tmp_path / "model.zip", monkeypatch), tmp_path / "there")
+    shutil.rmtree(run)
+    assert torch.equal(encode(load_model(tmp_path / "there")), expected)
+    [config] = (tmp_path / "there").rglob("config.yaml")
+    [(name, _)] = sharing.items()
+    config.write_text(config.read_text().replace(f"{name}:", "later_mechanism:"))
+    with pytest.raises(DataError, match="there: sharing: unknown mechanism 'later_mechanism': use .*; or") as raised:
+        load_model(tmp_path / "there")
+    assert "\n" not in str(raised.value)
+
+
 def test_a_run_beside_another_meta_yaml_is_a_run(recipe):
     for text in ("a: [", "- 1", "files: {model_file: x.pth}\nyaml_files: {train_config: c.yaml}"):
         (recipe / "meta.yaml").write_text(text)

@@ -146,7 +146,7 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
             job "${run}" "${train_config}" "${system_files[${system}]}" "${feats}"/{train,valid} "${exp}/stats" \
                 "${lists[@]}" -- python -m l2dual.bin.configure --train_config "${train_config}" \
                 --train_args="${train_args}" --system "${system_files[${system}]}" --seed "${run##*.seed}" \
-                --data "${feats}" --stats "${exp}/stats" "${types[@]}" --num_threads "${num_threads}" --out @OUT@
+                --data "${feats}" --stats "${exp}/stats" "${types[@]}" "${losses[@]}" --num_threads "${num_threads}" --out @OUT@
         done
         launch configure "${train_cmd}" --set_aside
         for run in "${runs[@]}"; do job "${run}/trained" "${run}" -- source "${run}/run.sh" "${options[@]}"; done
