@@ -19,4 +19,5 @@ def budget(study: StudyResults) -> str:
         return "Budget: not checked: no single-output system has both."
     most = max(falls)
     verdict = "enough" if most <= ENOUGH else "not enough"
-    return f"Budget: {verdict}: from half to whole, {falls[most]}; enough is a fall by at most {ENOUGH:.0%} of the error."
+    rule = f"enough is a fall by at most {100 * ENOUGH:.0f} % of the error"
+    return f"Budget: {verdict}: from half to whole, {falls[most]}; {rule}."
