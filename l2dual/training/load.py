@@ -74,6 +74,17 @@ def random_model(exp_dir: str | Path, seed: int) -> L2DualModel:
     return model.eval()
 
 
+def config_of(exp_dir: str | Path) -> dict:
+    """The configuration of a run, with the files that it names found."""
+    return vars(_train_args(exp_dir))
+
+
+def run_facts(exp_dir: str | Path) -> dict:
+    """What run.yaml says of a run, as the system, the outputs, the language and the convention."""
+    archive = _archive(exp_dir)
+    return read_yaml((archive.config.parent if archive else Path(exp_dir)) / "run.yaml")
+
+
 def vocabulary(exp_dir: str | Path, output: str) -> list[str]:
     """The tokens of one output of a run."""
     return getattr(_train_args(exp_dir), f"{output}_token_list")
