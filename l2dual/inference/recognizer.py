@@ -76,6 +76,7 @@ class DualSpeech2Text:
         with ExitStack() as stack:
             directory = stack.enter_context(open_model(str(model)))
             loaded, config, about = load_model(directory), config_of(directory), run_facts(directory)
+            getattr(loaded.frontend, "upstream", None)  # a frozen encoder is read when it is first asked for
         return cls(loaded.to(device), config, about, SearchOptions.from_config(options, "options"))
 
     @property

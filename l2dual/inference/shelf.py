@@ -8,6 +8,7 @@ from pathlib import Path
 import l2dual
 from l2dual.errors import DataError
 from l2dual.inference.archive import unpacked
+from l2dual.training.load import is_model
 
 SHIPPED = Path(__file__).parent / "models"
 RECIPES = Path(l2dual.__file__).parents[1] / "egs2"
@@ -47,6 +48,6 @@ def open_model(model: str) -> Iterator[Path]:
 
 
 def _checked(directory: Path, named: Path) -> Path:
-    if not any((directory / name).is_file() for name in ("config.yaml", "meta.yaml")):
-        raise DataError(f"{named}: no model: it has no config.yaml; give a run's directory or a model.zip")
+    if not is_model(directory):
+        raise DataError(f"{named}: no model of l2dual: give a run's directory or a model.zip")
     return directory

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -72,7 +73,7 @@ def spans(
 
 
 def _repeats(ids: Sequence[int]) -> int:
-    return sum(one == other for one, other in zip(ids, ids[1:], strict=False))
+    return sum(one == other for one, other in pairwise(ids))
 
 
 def _runs(path: list[int]) -> list[tuple[int, int]]:
