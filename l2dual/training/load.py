@@ -53,7 +53,7 @@ def load_model(exp_dir: str | Path, checkpoint: str | None = None) -> L2DualMode
         state = torch.load(model_file, map_location="cpu", weights_only=True)
         model.load_state_dict(state)
     except Exception as error:  # torch raises many kinds for a broken or foreign file
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(". In PyTorch")[0]  # which names an unsafe way out
         raise DataError(
             f"{model_file}: not a checkpoint of {Path(exp_dir) / 'config.yaml'} ({reason}): "
             "remove the directory and train again (stage 8)"
