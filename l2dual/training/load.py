@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from espnet2.text.token_id_converter import TokenIDConverter
 
+import l2dual
 from l2dual.data.tokens import UNKNOWN, build_tokenizer, tokens_to_text
-from l2dual import __version__
 from l2dual.errors import DataError, L2DualError, UsageError
 from l2dual.files import read_yaml
 from l2dual.models.build import build_model
@@ -70,7 +70,8 @@ def _built(exp_dir: str | Path) -> L2DualModel:
     except Exception as error:  # whatever ESPnet raises at a name or an option that it does not know
         reason = " ".join(f"{type(error).__name__} {error}".split())
         raise DataError(
-            f"{exp_dir}: l2dual {__version__} can't build this architecture ({reason}): use the version that trained it"
+            f"{exp_dir}: l2dual {l2dual.__version__} can't build this architecture ({reason}): "
+            "use the version that trained it"
         ) from error
 
 
@@ -180,7 +181,7 @@ def _archive(path: str | Path) -> _Archive | None:
         return None
     if meta.get("format") != FORMAT:
         raise DataError(
-            f"{path}: packed by l2dual {meta.get('l2dual')} in another form than that of {__version__}: "
+            f"{path}: packed by l2dual {meta.get('l2dual')} in another form than that of {l2dual.__version__}: "
             "pack the run again (stage 12), or use that version"
         )
     return _Archive(root, model_file, config)

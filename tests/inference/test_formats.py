@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from itertools import pairwise
 
 import pytest
 from praatio import textgrid
@@ -85,8 +86,8 @@ def test_praat_reads_the_textgrid(tmp_path):
         assert grid.tierNames == ("surface", "meaning", "differences") and grid.maxTimestamp == found.seconds
         surface = grid.getTier("surface").entries
         assert [entry.label for entry in surface if entry.label] == found.surface.text.split()
-        assert all(one.end == other.start for one, other in zip(surface, surface[1:], strict=False))
-        assert [(one.start, one.label) for one in grid.getTier("differences").entries if one.label][0][0] == 1.0
+        assert all(one.end == other.start for one, other in pairwise(surface))
+        assert [one.start for one in grid.getTier("differences").entries if one.label] == [1.0]
 
 
 def test_subtitles_have_both_lines():

@@ -54,7 +54,7 @@ def test_tokens_are_the_text_and_have_times(model, folder):
     for said in (found.surface, found.meaning):
         assert "".join(token.text for token in said.tokens) == said.text
         times = [time for token in said.tokens for time in (token.start, token.end)]
-        assert times == sorted(times) and 0 <= times[0] and times[-1] <= 1.5
+        assert times == sorted(times) and times[0] >= 0 and times[-1] <= 1.5
         assert all(0 < token.confidence <= 1 for token in said.tokens)
         assert len(said.nbest) == 3 and said.nbest[0] == (said.text, said.score)
     steps = found.alignment
