@@ -1,7 +1,6 @@
 """Both transcriptions of a recording, by a trained model."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from itertools import batched
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -75,11 +74,10 @@ class DualSpeech2Text:
         """
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise UsageError(f"device {device}: no GPU here: use cpu")
-        with ExitStack() as stack:
-            directory = stack.enter_context(open_model(str(model)))
+        with open_model(str(model)) as directory:
             loaded, config, about = load_model(directory), config_of(directory), run_facts(directory)
             getattr(loaded.frontend, "upstream", None)  # a frozen encoder is read when it is first asked for
-        return cls(loaded.to(device), config, about, SearchOptions.from_config(options, "options"))
+            return cls(loaded.to(device), config, about, SearchOptions.from_config(options, "options"))
 
     @property
     def language(self) -> str:
