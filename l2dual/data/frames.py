@@ -145,7 +145,7 @@ def at_rate(config: Mapping, rate: int) -> dict:
     pretrained = "pretrained" in (config.get("frontend"), config.get("encoder"))
     if config.get("frontend") == "waveform" and not pretrained:
         return config
-    own = RATE if pretrained else _hertz(conf.get("fs", RATE))
+    own = rate_of(config)
     if own == rate:
         return config
     if pretrained or config.get("frontend", "default") != "default":
@@ -161,6 +161,12 @@ def at_rate(config: Mapping, rate: int) -> dict:
     if conf.get("fmax"):
         conf["fmax"] = min(conf["fmax"], rate // 2)
     return config | {"frontend_conf": conf | {"fs": rate}}
+
+
+def rate_of(config: Mapping) -> int:
+    """Hz of the speech that a training configuration is for."""
+    pretrained = "pretrained" in (config.get("frontend"), config.get("encoder"))
+    return RATE if pretrained else _hertz((config.get("frontend_conf") or {}).get("fs", RATE))
 
 
 def _hertz(rate: int | str) -> int:

@@ -224,6 +224,21 @@ def _decode(source: Path | bytes) -> Sound:
     return Sound(samples, rate, kind)
 
 
+def seconds_of(source: Path) -> float | None:
+    """How long a recording says it is, before it is decoded; None where it does not say."""
+    try:
+        with open(source, "rb") as stream:
+            head = stream.read(16)
+        for pattern, container in CONTAINERS:
+            if pattern.match(head):
+                with open(source, "rb") as stream, av.open(stream, format=container) as file:
+                    return file.duration / av.time_base if file.duration else None
+        with open_audio(source) as audio:
+            return None if audio.frames == UNKNOWN_LENGTH else audio.frames / audio.samplerate
+    except (Unusable, *ERRORS):
+        return None
+
+
 def _open(source: Path | bytes) -> BinaryIO:
     return io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb")
 

@@ -8,6 +8,7 @@ import torch
 from l2dual.errors import UsageError
 from l2dual.models.beam import BeamOptions, BeamSearch, GreedyCTC, Hypothesis
 from l2dual.models.dual import L2DualModel
+from l2dual.sharing.mechanism import Encoded
 from l2dual.systems import OUTPUTS
 
 MODES = ("beam", "greedy_ctc")
@@ -81,7 +82,11 @@ class DualDecoder:
             speech_lengths: (B,).
             n_best: hypotheses an utterance at most; fewer are found sooner.
         """
-        encoded = self.model.encode(speech, speech_lengths)
+        return self.search(self.model.encode(speech, speech_lengths), n_best)
+
+    @torch.inference_mode()
+    def search(self, encoded: Encoded, n_best: int = 1) -> dict[str, list[list[Hypothesis]]]:
+        """As :meth:`nbest`, of what the model's ``encode`` gave."""
         return {output: search(*encoded.of(output), n_best) for output, search in self.searches.items()}
 
     def __call__(

@@ -39,7 +39,11 @@ def align(reference: str, hypothesis: str, unit: str) -> list[tuple[str | None, 
     Returns one pair (reference token, hypothesis token) per step; None stands for a token that
     the other side has not: an insertion on the left, a deletion on the right.
     """
-    left, right = tokens(reference, unit), tokens(hypothesis, unit)
+    return align_tokens(tokens(reference, unit), tokens(hypothesis, unit))
+
+
+def align_tokens(left: list[str], right: list[str]) -> list[tuple[str | None, str | None]]:
+    """Align two lists of tokens as `align` does."""
     start = common(left, right)
     end = common(left[start:][::-1], right[start:][::-1])
     middle = _align(left[start : len(left) - end], right[start : len(right) - end])

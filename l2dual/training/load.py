@@ -9,13 +9,15 @@ import torch
 from espnet2.text.token_id_converter import TokenIDConverter
 
 from l2dual.data.tokens import UNKNOWN, build_tokenizer, tokens_to_text
-from l2dual.errors import DataError, UsageError
+from l2dual import __version__
+from l2dual.errors import DataError, L2DualError, UsageError
 from l2dual.files import read_yaml
 from l2dual.models.build import build_model
 from l2dual.models.dual import L2DualModel
 from l2dual.models.pretrained import Upstream
 from l2dual.systems import OUTPUTS, active_outputs
 
+FORMAT = 1  # of an archive; another one is of another version
 CHECKPOINT = "valid.acc.ave.pth"  # by the usual best_model_criterion
 
 
@@ -46,7 +48,7 @@ def load_model(exp_dir: str | Path, checkpoint: str | None = None) -> L2DualMode
     model_file = Path(exp_dir) / checkpoint if checkpoint else best_model(exp_dir)
     if not model_file.exists():
         raise DataError(f"{model_file}: no such checkpoint: train this system first (stage 8)")
-    model = build_model(_train_args(exp_dir))
+    model = _built(exp_dir)
     try:
         state = torch.load(model_file, map_location="cpu", weights_only=True)
         model.load_state_dict(state)
@@ -57,6 +59,19 @@ def load_model(exp_dir: str | Path, checkpoint: str | None = None) -> L2DualMode
             "remove the directory and train again (stage 8)"
         ) from error
     return model.eval()
+
+
+def _built(exp_dir: str | Path) -> L2DualModel:
+    args = _train_args(exp_dir)
+    try:
+        return build_model(args)
+    except L2DualError:
+        raise
+    except Exception as error:  # whatever ESPnet raises at a name or an option that it does not know
+        reason = " ".join(f"{type(error).__name__} {error}".split())
+        raise DataError(
+            f"{exp_dir}: l2dual {__version__} can't build this architecture ({reason}): use the version that trained it"
+        ) from error
 
 
 def random_model(exp_dir: str | Path, seed: int) -> L2DualModel:
@@ -72,6 +87,17 @@ def random_model(exp_dir: str | Path, seed: int) -> L2DualModel:
         if isinstance(part, Upstream) and any(p.requires_grad for p in part.parameters()):
             part.forget(seed)
     return model.eval()
+
+
+def config_of(exp_dir: str | Path) -> dict:
+    """The configuration of a run, with the files that it names found."""
+    return vars(_train_args(exp_dir))
+
+
+def run_facts(exp_dir: str | Path) -> dict:
+    """What run.yaml says of a run, as the system, the outputs, the language and the convention."""
+    archive = _archive(exp_dir)
+    return read_yaml((archive.config.parent if archive else Path(exp_dir)) / "run.yaml")
 
 
 def vocabulary(exp_dir: str | Path, output: str) -> list[str]:
@@ -130,28 +156,41 @@ class _Archive(NamedTuple):
     config: Path
 
 
+def is_model(path: Path) -> bool:
+    """Whether a directory is a run or an unpacked archive of one."""
+    return (path / "config.yaml").is_file() or _archive(path) is not None
+
+
 def _archive(path: str | Path) -> _Archive | None:
-    """The archive that was unpacked at ``path`` or holds the run ``path``, if there is one."""
-    path = Path(path).resolve()
-    for root in (path, *path.parents):
-        if not (root / "meta.yaml").is_file():
-            continue
-        try:
-            meta = read_yaml(root / "meta.yaml")
-            names = meta["files"]["model_file"], meta["yaml_files"]["train_config"]
-        except (UsageError, DataError, KeyError, TypeError):
-            continue  # not ESPnet's
-        found = [_below(root, str(name)) for name in names]
-        if all(found) and path in (root, found[1].parent):
-            return _Archive(root, *found)
-    return None
+    """The archive that was unpacked at ``path``, if there is one.
+
+    Raises:
+        DataError: it is of a later version.
+    """
+    root = Path(path).resolve()
+    if not (root / "meta.yaml").is_file():
+        return None
+    try:
+        meta = read_yaml(root / "meta.yaml")
+        model_file = _below(root, str(meta["files"]["model_file"]))
+        config = _below(root, str(meta["yaml_files"]["train_config"]))
+    except (UsageError, DataError, KeyError, TypeError):
+        return None  # not ESPnet's
+    if not model_file or not config:
+        return None
+    if meta.get("format") != FORMAT:
+        raise DataError(
+            f"{path}: packed by l2dual {meta.get('l2dual')} in another form than that of {__version__}: "
+            "pack the run again (stage 12), or use that version"
+        )
+    return _Archive(root, model_file, config)
 
 
 def _below(root: Path, name: str) -> Path | None:
-    """The file in ``root`` with the longest end of a path, wherever that path began."""
+    """What lies in ``root`` at the longest end of a path, wherever that path began."""
     parts = [part for part in Path(name).parts if part not in ("/", "..")]
     ends = (root.joinpath(*parts[start:]) for start in range(len(parts)))
-    return next((end for end in ends if end.is_file()), None)
+    return next((end for end in ends if end.exists()), None)
 
 
 def _train_args(exp_dir: str | Path) -> argparse.Namespace:
@@ -161,22 +200,31 @@ def _train_args(exp_dir: str | Path) -> argparse.Namespace:
         raise DataError(f"{config}: no such file: train this system first (stage 8)")
     args = read_yaml(config)
     for place, name, file in named_files(args):
-        if archive:
-            place[name] = file = str(_below(archive.root, file) or file)
-        if not Path(file).is_file():
+        found = _below(archive.root, file) if archive else of_recipe(file, Path(exp_dir))
+        if found is None:
             stage = 7 if name == "stats_file" else 5
-            raise DataError(
-                f"{file}: no such file, which {config} names: run stage {stage}, or work in the "
-                "recipe's directory"
-            )
+            remedy = "pack it again" if archive else f"run stage {stage}, or work in the recipe's directory"
+            raise DataError(f"{file}: no such file, which {config} names: {remedy}")
+        place[name] = str(found)
     return argparse.Namespace(**{"sharing": {}} | args)
+
+
+def of_recipe(file: str, exp_dir: Path) -> Path | None:
+    """A file that a run names as its recipe does, from wherever it is asked for; None if it is not there."""
+    places = (Path(file), *(folder / file for folder in exp_dir.resolve().parents))
+    return next((place for place in places if place.exists()), None)
 
 
 def named_files(config: dict) -> list[tuple[dict, str, str]]:
     """The files that a run's configuration needs: the mapping and key that name each, and its name.
 
-    They are the statistics of the features and the models of bpe tokens.
+    They are the statistics of the features, the models of bpe tokens, and the directories of pretrained
+    encoders.
     """
     places = [(config.get("normalize_conf") or {}, "stats_file")]
     places += [(config, f"{output}_bpemodel") for output in OUTPUTS]
+    for part in ("frontend", "encoder"):
+        conf = config.get(f"{part}_conf") or {}
+        if config.get(part) == "pretrained" and not conf.get("download"):
+            places.append((conf, "path"))
     return [(place, name, str(place[name])) for place, name in places if place.get(name)]

@@ -1,0 +1,74 @@
+"""Where what was said is not what was meant, in one alphabet."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from l2dual.errors import DataError
+from l2dual.inference.result import Difference, Token
+from l2dual.text import pronunciation
+from l2dual.text.units import align_tokens, normalize, tokens
+
+
+class Step(NamedTuple):
+    """A step of the alignment of what was due with what was said; empty where one has nothing."""
+
+    due: str
+    said: str
+    token: int  # of the surface: the one that was said, else the one before which something is missing
+
+    @property
+    def is_same(self) -> bool:
+        """Whether what was due was said; spaces do not count."""
+        return self.due.strip() == self.said.strip()
+
+
+def unit_of(language: str, convention: str) -> str:
+    """What a surface is compared in: ``phone``, or ``char`` for letters and Hangul syllables."""
+    return "phone" if (language, convention) == ("en", "pronounced") else "char"
+
+
+def due_of(meaning: str, surface: str, language: str, convention: str) -> str | None:
+    """What someone who means ``meaning`` should have said, as the surface is written.
+
+    Of several standard pronunciations it is the one nearest to ``surface``. None where a word has none.
+    """
+    if convention == "heard":
+        return normalize(meaning)
+    try:
+        found = pronunciation(language).nearest(meaning, surface)
+    except DataError:
+        return None
+    return found.replace("AX", "AH") if language == "en" else found
+
+
+def steps(due: str, surface: Sequence[Token], unit: str) -> list[Step]:
+    """Align what was due with the tokens of the surface."""
+    if unit == "phone":
+        left, right = due.split(), [token.text for token in surface]
+    else:
+        left, right = tokens(due, unit), [normalize(token.text) or " " for token in surface]
+    found, number = [], 0
+    for ours, theirs in align_tokens(left, right):
+        found.append(Step(ours or "", theirs or "", number))
+        number += theirs is not None
+    return found
+
+
+def differences(due: str, surface: Sequence[Token], unit: str) -> tuple[Difference, ...]:
+    """The runs of steps that are not the same, and their times."""
+    runs = groupby(steps(due, surface, unit), key=lambda step: step.is_same)
+    joint = " " if unit == "phone" else ""
+    return tuple(_difference(list(run), surface, joint) for is_same, run in runs if not is_same)
+
+
+def _difference(run: list[Step], surface: Sequence[Token], joint: str) -> Difference:
+    said = joint.join(step.said for step in run if step.said)
+    due = joint.join(step.due for step in run if step.due)
+    inner = [surface[step.token] for step in run if step.said]
+    if inner:
+        return Difference(said, due, inner[0].start, inner[-1].end)
+    before, after = surface[max(0, run[0].token - 1) :][:1], surface[run[0].token :][:1]
+    start = before[0].end if before and run[0].token else None
+    end = after[0].start if after else None
+    return Difference(said, due, start if start is not None else end, end if end is not None else start)

@@ -1,0 +1,121 @@
+"""Pack a trained run into one file that opens on another machine, without the recipe.
+
+The format is ESPnet's (`espnet_model_zoo` unpacks it): meta.yaml names the files. All of them have short
+names of their own, and the configuration names them so.
+"""
+
+import io
+import sys
+import zipfile
+from collections.abc import Iterator
+from copy import deepcopy
+from datetime import UTC, datetime
+from pathlib import Path
+
+import espnet2
+import torch
+import yaml
+
+import l2dual
+from l2dual.data.datadir import read_info
+from l2dual.data.frames import rate_of
+from l2dual.errors import DataError
+from l2dual.files import atomic_write, read_yaml
+from l2dual.inference.card import card, figures
+from l2dual.training.load import FORMAT, best_model, load_model, named_files, of_recipe
+
+NAMES = {"stats_file": "stats.npz", "path": "pretrained"}  # by the key of the configuration
+PRETRAINED = ("config.json", "preprocessor_config.json", "model.safetensors")  # what a pretrained encoder needs
+
+
+def pack(exp: Path, out: Path) -> None:
+    """Write the archive of a run.
+
+    Weights are halved to 16 bits, which changed no hypothesis where it was measured (docs/transcribe.md);
+    statistics and pretrained encoders are not.
+
+    Raises:
+        DataError: it is not trained, or a part of it is missing or does not fit.
+    """
+    model = load_model(exp)  # an archive must hold a model that loads
+    config, files = _portable(exp)
+    facts = read_yaml(exp / "run.yaml")
+    results = exp.parent / "results.json"
+    found = figures(results, facts["system"]) if results.is_file() else []
+    facts |= {"figures": found, "licence": _licence(facts, exp), "rate": rate_of(config)}
+    facts["parameters"] = sum(one.numel() for one in model.parameters())
+    texts = {
+        "meta.yaml": _dump(_meta()),
+        "config.yaml": _dump(config),
+        "run.yaml": _dump(facts),
+        "README.md": card(facts),
+    }
+    state = torch.load(best_model(exp), map_location="cpu", weights_only=True)
+    with atomic_write(out, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in texts.items():
+            archive.writestr(name, text)
+        archive.writestr("model.pth", _weights(state, {name for name, _ in model.named_parameters()}))
+        for name, file in files.items():
+            archive.write(file, name)
+
+
+def _portable(exp: Path) -> tuple[dict, dict[str, Path]]:
+    """A run's configuration with the archive's names of files, and the file of each name."""
+    config = deepcopy(read_yaml(exp / "config.yaml"))
+    files: dict[str, Path] = {}
+    for place, key, file in named_files(config):
+        found = of_recipe(file, exp)
+        if found is None:
+            raise DataError(f"{file}: no such file, which {exp / 'config.yaml'} names: work in the recipe's directory")
+        name = NAMES.get(key, f"{key.removesuffix('_bpemodel')}.bpe.model")
+        place[key] = name
+        files |= dict(_files_of(found, name))
+    for key in ("config", "output_dir"):
+        config[key] = None  # of the machine that it was trained on
+    return config, files
+
+
+def _files_of(file: Path, name: str) -> Iterator[tuple[str, Path]]:
+    if not file.is_dir():
+        yield name, file
+        return
+    for inner in PRETRAINED:
+        if not (file / inner).is_file():
+            raise DataError(f"{file / inner}: no such file: get the pretrained encoder again")
+        yield f"{name}/{inner}", file / inner
+
+
+def _weights(state: dict[str, torch.Tensor], parameters: set[str]) -> bytes:
+    """A checkpoint with parameters of 16 bits; statistics, which may be large, stay as they are."""
+    halved = {
+        name: value.half() if name in parameters and value.is_floating_point() else value
+        for name, value in state.items()
+    }
+    stream = io.BytesIO()
+    torch.save(halved, stream)
+    return stream.getvalue()
+
+
+def _meta() -> dict:
+    return {
+        "files": {"model_file": "model.pth"},
+        "yaml_files": {"train_config": "config.yaml"},
+        "timestamp": datetime.now(UTC).timestamp(),
+        "python": sys.version,
+        "torch": str(torch.__version__),
+        "espnet": espnet2.__version__,
+        "l2dual": l2dual.__version__,
+        "format": FORMAT,
+    }
+
+
+def _licence(facts: dict, exp: Path) -> str | None:
+    """The licence of the data that a run was trained on; None where they are gone or do not say."""
+    if facts["corpus"] == "simulated":
+        return "none is needed: a synthesizer spoke them"
+    data = of_recipe(f"{facts['data']}/train", exp)
+    return read_info(data).get("licence") if data else None
+
+
+def _dump(content: dict) -> str:
+    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)

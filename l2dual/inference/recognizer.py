@@ -1,0 +1,217 @@
+"""Both transcriptions of a recording, by a trained model."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+import torch
+
+from l2dual.data.frames import chain_of, rate_of
+from l2dual.data.tokens import tokens_to_text
+from l2dual.errors import UsageError
+from l2dual.inference.differences import differences, due_of, unit_of
+from l2dual.inference.listening import Heard, Recording, listen, pieces
+from l2dual.inference.result import Difference, Recognized, Token, Transcription
+from l2dual.inference.shelf import open_model
+from l2dual.inference.timing import Clock, letters, spans
+from l2dual.models.beam import Hypothesis
+from l2dual.models.dual import L2DualModel
+from l2dual.models.search import DualDecoder, SearchOptions
+from l2dual.sharing.mechanism import Encoded
+from l2dual.training.load import config_of, load_model, run_facts
+
+Texts = dict[str, Transcription]  # by output
+SPACED = ("phn",)  # types of tokens between which there is a space
+TOGETHER = 160.0  # seconds of speech in one batch at most, padding counted
+
+
+class Piece(NamedTuple):
+    """A part of a recording that is recognized at once."""
+
+    recording: int  # its number
+    start: int  # sample
+    samples: np.ndarray
+
+
+class DualSpeech2Text:
+    """A model that gives the surface and the meaning of second-language speech.
+
+    Attributes:
+        model: in evaluation mode.
+        about: what the model's run.yaml says: system, outputs, language, convention, corpus and more.
+        token_lists: of each output, from the CTC's blank to sos/eos.
+        rate: Hz of the samples that the model takes.
+        clock: when a frame of the encoder is.
+    """
+
+    def __init__(self, model: L2DualModel, config: dict, about: dict, options: SearchOptions):
+        self.model = model
+        self.about = about
+        self.rate = rate_of(config)
+        self.clock = Clock.of(chain_of(config, self.rate), self.rate)
+        self.token_lists = model.token_lists
+        self._decoder = DualDecoder(model, options)
+        self._ids = {name: {token: i for i, token in enumerate(some)} for name, some in model.token_lists.items()}
+        self._token_types = {output: config[f"{output}_token_type"] for output in model.outputs}
+
+    @classmethod
+    def from_pretrained(cls, model: str | Path, device: str = "cpu", **options: Any) -> "DualSpeech2Text":
+        """Load a model.
+
+        Args:
+            model: a run's directory, an archive of stage 12 (model.zip) packed or unpacked, or a name
+                that ``l2dual models`` lists.
+            device: ``cpu`` or ``cuda``.
+            options: of the search, as in conf/decode.yaml: ``mode``, ``beam_size``, ``ctc_weight``...
+
+        Raises:
+            DataError: there is no such model, or it is of another version of l2dual.
+            UsageError: an unknown option, or no such device.
+        """
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise UsageError(f"device {device}: no GPU here: use cpu")
+        with ExitStack() as stack:
+            directory = stack.enter_context(open_model(str(model)))
+            loaded, config, about = load_model(directory), config_of(directory), run_facts(directory)
+            getattr(loaded.frontend, "upstream", None)  # a frozen encoder is read when it is first asked for
+        return cls(loaded.to(device), config, about, SearchOptions.from_config(options, "options"))
+
+    @property
+    def language(self) -> str:
+        """``en`` or ``ko``."""
+        return self.about["language"]
+
+    @property
+    def convention(self) -> str:
+        """How the surface is written: ``heard`` or ``pronounced``."""
+        return self.about["convention"]
+
+    @overload
+    def __call__(self, recordings: Recording, n_best: int = 1) -> Recognized: ...
+
+    @overload
+    def __call__(self, recordings: list[Recording], n_best: int = 1) -> list[Recognized]: ...
+
+    def __call__(self, recordings: Recording | list[Recording], n_best: int = 1) -> Recognized | list[Recognized]:
+        """Transcribe a recording, or each of a list.
+
+        Args:
+            recordings: a file, or samples (T,) or (T, C) with their rate in Hz; or a list of these. What is
+                longer than 20 s is cut at pauses.
+            n_best: hypotheses that each transcription lists; one for a recording that was cut.
+
+        Raises:
+            DataError: a recording can't be used; says which and why.
+        """
+        if not isinstance(recordings, list):
+            return self.recognize([listen(recordings, self.rate)], n_best)[0]
+        heard = (listen(one, self.rate, str(number)) for number, one in enumerate(recordings))
+        return list(self.stream(heard, n_best))
+
+    def stream(self, heard: Iterable[Heard], n_best: int = 1) -> Iterator[Recognized]:
+        """Transcribe recordings one batch after the other, in their order."""
+        heard = iter(heard)
+        while group := list(islice(heard, self._decoder.options.batch_size)):
+            yield from self.recognize(group, n_best)
+
+    def recognize(self, heard: Sequence[Heard], n_best: int = 1) -> list[Recognized]:
+        """Transcribe recordings that `listen` read at the model's rate."""
+        parts = [
+            Piece(number, start, one.samples[start:end])
+            for number, one in enumerate(heard)
+            for start, end in pieces(one.samples, self.rate)
+        ]
+        found: list[dict[int, Texts]] = [{} for _ in heard]  # by each piece's start
+        for batch in self._batches(parts):
+            for piece, texts in zip(batch, self._transcribe(batch, n_best), strict=True):
+                found[piece.recording][piece.start] = texts
+        return [self._recognized(one, texts) for one, texts in zip(heard, found, strict=True)]
+
+    @torch.inference_mode()
+    def posteriors(self, recording: Recording | Heard) -> dict[str, torch.Tensor]:
+        """What the CTC of each output says of every frame, as it is: the recording is not cut.
+
+        Returns:
+            Log probabilities (T', V), float32, on the CPU; outputs without CTC are left out. Tokens are
+            those of ``token_lists``, times those of ``clock``.
+        """
+        heard = recording if isinstance(recording, Heard) else listen(recording, self.rate)
+        _, log_probs = self._encode([Piece(0, 0, heard.samples)])
+        return {output: batch[0] for output, batch in log_probs.items()}
+
+    def _batches(self, parts: list[Piece]) -> Iterator[list[Piece]]:
+        """Batches of like length, the longest first."""
+        left = sorted(parts, key=lambda piece: -len(piece.samples))
+        while left:
+            longest = len(left[0].samples) / self.rate
+            size = max(1, min(self._decoder.options.batch_size, int(TOGETHER / longest)))
+            yield left[:size]
+            left = left[size:]
+
+    def _encode(self, batch: list[Piece]) -> tuple[Encoded, dict[str, list[torch.Tensor]]]:
+        """The encoder's output, and for each output with CTC its log probabilities (T', V)."""
+        device = next(self.model.parameters()).device
+        waves = [torch.from_numpy(piece.samples) for piece in batch]
+        lengths = torch.tensor([len(wave) for wave in waves], device=device)
+        speech = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True).to(device)
+        encoded = self.model.encode(speech, lengths)
+        log_probs = {}
+        for output, ctc in self.model.ctcs.items():
+            states, frames = encoded.of(output)
+            both = zip(ctc.log_softmax(states).float().cpu(), frames.tolist(), strict=True)
+            log_probs[output] = [one[:length] for one, length in both]
+        return encoded, log_probs
+
+    @torch.inference_mode()
+    def _transcribe(self, batch: list[Piece], n_best: int) -> list[Texts]:
+        encoded, log_probs = self._encode(batch)
+        found = self._decoder.search(encoded, n_best)
+        results = []
+        for number, piece in enumerate(batch):
+            seconds = piece.start / self.rate, (piece.start + len(piece.samples)) / self.rate
+            texts = {}
+            for output, hypotheses in found.items():
+                probs = log_probs[output][number] if output in log_probs else None
+                texts[output] = self._transcription(output, hypotheses[number], probs, *seconds)
+            results.append(texts)
+        return results
+
+    def _transcription(
+        self, output: str, hypotheses: list[Hypothesis], log_probs: torch.Tensor | None, start: float, end: float
+    ) -> Transcription:
+        """What a search found in the seconds from ``start`` to ``end`` of a recording."""
+        if not hypotheses:  # shorter than a frame
+            return Transcription("", 0.0, (), ())
+        kind = self._token_types[output]
+        nbest = tuple((tokens_to_text(one.tokens, kind), one.score) for one in hypotheses)
+        ids = [self._ids[output][token] for token in hypotheses[0].tokens]
+        clock = Clock(self.clock.step, self.clock.start + start)
+        parts = spans(hypotheses[0].tokens, ids, log_probs, clock, end)
+        return Transcription(*nbest[0], letters(parts, kind), nbest)
+
+    def _recognized(self, heard: Heard, found: dict[int, Texts]) -> Recognized:
+        """Join the pieces of a recording, whose first samples are the keys."""
+        in_order = [found[start] for start in sorted(found)]
+        texts = {output: self._joined(output, [one[output] for one in in_order]) for output in self.model.outputs}
+        surface, meaning = texts.get("surface"), texts.get("meaning")
+        differing = tuple(one for pair in in_order for one in self._differences(pair))
+        return Recognized(heard.name, heard.seconds, self.language, self.convention, surface, meaning, differing)
+
+    def _joined(self, output: str, parts: list[Transcription]) -> Transcription:
+        parts = [part for part in parts if part.text] or parts[:1]
+        if len(parts) < 2:
+            return parts[0] if parts else Transcription("", 0.0, (), ())
+        between = () if self._token_types[output] in SPACED else (Token(" ", None, None, None),)
+        tokens = [token for part in parts for token in (*between, *part.tokens)][len(between) :]
+        text, score = " ".join(part.text for part in parts), sum(part.score for part in parts)
+        return Transcription(text, score, tuple(tokens), ((text, score),))
+
+    def _differences(self, texts: Texts) -> tuple[Difference, ...]:
+        if len(texts) < 2:
+            return ()
+        surface, meaning = texts["surface"], texts["meaning"]
+        due = due_of(meaning.text, surface.text, self.language, self.convention)
+        return () if due is None else differences(due, surface.tokens, unit_of(self.language, self.convention))

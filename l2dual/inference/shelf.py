@@ -1,0 +1,53 @@
+"""The models that are there: those that come with l2dual, those of recipes, and those kept in a cache."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import l2dual
+from l2dual.errors import DataError
+from l2dual.inference.archive import unpacked
+from l2dual.training.load import is_model
+
+SHIPPED = Path(__file__).parent / "models"
+RECIPES = Path(l2dual.__file__).parents[1] / "egs2"
+CACHE = "L2DUAL_CACHE"  # variable that names the directory of a user's own models
+
+
+def models() -> dict[str, Path]:
+    """The archives by name: shipped ones first, then the cache's, then the recipes', the newest first."""
+    cache = Path(os.environ.get(CACHE) or Path.home() / ".cache/l2dual")
+    found = {path.stem: path for folder in (cache, SHIPPED) for path in sorted(folder.glob("*.zip"))}
+    for path in sorted(RECIPES.glob("*/exp/*/*/model.zip"), key=lambda one: -one.stat().st_mtime):
+        recipe, _, study, run = path.relative_to(RECIPES).parts[:4]
+        found[f"{recipe}/{study}/{run}"] = path
+    return found
+
+
+@contextmanager
+def open_model(model: str) -> Iterator[Path]:
+    """The directory of a model, for the block: a run, or an archive unpacked.
+
+    Args:
+        model: a directory, a file or a name of `models`.
+
+    Raises:
+        DataError: there is no such model.
+    """
+    path = Path(model)
+    if not path.exists():
+        path = models().get(model, path)
+    if path.is_file():
+        with unpacked(path) as directory:
+            yield _checked(directory, path)
+    elif path.is_dir():
+        yield _checked(path, path)
+    else:
+        raise DataError(f"{model}: no such model: give a run's directory or a model.zip, or see `l2dual models`")
+
+
+def _checked(directory: Path, named: Path) -> Path:
+    if not is_model(directory):
+        raise DataError(f"{named}: no model of l2dual: give a run's directory or a model.zip")
+    return directory

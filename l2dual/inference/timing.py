@@ -1,0 +1,139 @@
+"""When each letter or phone was said: the CTC alignment of a transcription with its recording."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torchaudio.functional import forced_align
+
+from l2dual.data.frames import Convolution
+from l2dual.inference.result import Token
+
+BLANK = 0
+REACH = 2  # frames that a token is heard before and after those where CTC writes it
+SYLLABLE = re.compile("[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?|.", re.DOTALL)  # of letters, NFD
+
+
+class Clock(NamedTuple):
+    """Frame i of an encoder hears the seconds from ``start + i * step`` to ``start + (i + 1) * step``."""
+
+    step: float
+    start: float
+
+    @classmethod
+    def of(cls, chain: Iterable[Convolution], rate: int) -> "Clock":
+        """The clock of an encoder that shortens speech at ``rate`` Hz by a chain of convolutions."""
+        stride, middle = 1, 0.0  # in samples
+        for kernel, step, padding in chain:
+            middle += stride * ((kernel - 1) / 2 - padding)
+            stride *= step
+        return cls(stride / rate, (middle + 0.5 - stride / 2) / rate)
+
+
+class Span(NamedTuple):
+    """Where a text is said, in seconds, and how sure the CTC is of it; None where it is not known."""
+
+    text: str
+    start: float | None
+    end: float | None
+    confidence: float | None
+
+
+def spans(
+    tokens: Sequence[str], ids: Sequence[int], log_probs: torch.Tensor | None, clock: Clock, most: float
+) -> list[Span]:
+    """Where each token is said.
+
+    A token's confidence is the mean probability of the frames that the likeliest path gives it. Its time
+    reaches ``REACH`` frames to both sides of them, or half the way to its neighbour.
+
+    Args:
+        ids: of the tokens.
+        log_probs: of the output's CTC, (T', V); None where it has none.
+        most: seconds at which the recording ends.
+    """
+    if log_probs is None or not ids or len(ids) + _repeats(ids) > len(log_probs):
+        return [Span(token, None, None, None) for token in tokens]
+    path, scores = forced_align(log_probs[None], torch.tensor([ids], device=log_probs.device), blank=BLANK)
+    runs = _runs(path[0].tolist())
+    probabilities = scores[0].exp().tolist()
+    found = []
+    for number, (token, (first, last)) in enumerate(zip(tokens, runs, strict=True)):
+        before = runs[number - 1][1] if number else -2 * REACH - 1
+        after = runs[number + 1][0] if number + 1 < len(runs) else len(log_probs) + 2 * REACH + 1
+        start = max(first - REACH, (before + 1 + first) / 2)
+        end = min(last + 1 + REACH, (last + 1 + after) / 2)
+        sure = sum(probabilities[first : last + 1]) / (last + 1 - first)
+        seconds = (min(max(0.0, clock.start + frame * clock.step), most) for frame in (start, end))
+        found.append(Span(token, *(round(one, 3) for one in seconds), round(sure, 4)))
+    return found
+
+
+def _repeats(ids: Sequence[int]) -> int:
+    return sum(one == other for one, other in pairwise(ids))
+
+
+def _runs(path: list[int]) -> list[tuple[int, int]]:
+    """The first and the last frame of each token of a path."""
+    found: list[tuple[int, int]] = []
+    for frame, label in enumerate(path):
+        if label == BLANK:
+            continue
+        if frame and path[frame - 1] == label:
+            found[-1] = found[-1][0], frame
+        else:
+            found.append((frame, frame))
+    return found
+
+
+def letters(parts: Iterable[Span], token_type: str) -> tuple[Token, ...]:
+    """The letters, syllables or phones of a text, whose tokens lie in ``parts``.
+
+    Joined they are the text (phones and words: joined by spaces): a space is a token where it is said.
+    """
+    if token_type == "phn":
+        return tuple(Token(*part) for part in parts)
+    found: list[Token] = []
+    for part in _characters(parts, token_type):
+        if part.text != " " or (found and found[-1].text != " "):
+            found.append(Token(*part))
+    return tuple(found[:-1] if found and found[-1].text == " " else found)
+
+
+def _characters(parts: Iterable[Span], token_type: str) -> list[Span]:
+    if token_type == "jamo":
+        return _syllables(list(parts))
+    found: list[Span] = []
+    for number, part in enumerate(parts):
+        text = part.text.replace("<space>", " ").replace("▁", " ")
+        if token_type == "word" and number:
+            text = f" {text}"
+        found += _split(part, ["<unk>"] if text == "<unk>" else list(text))
+    return found
+
+
+def _split(part: Span, characters: list[str]) -> list[Span]:
+    """Share a part's time among its characters."""
+    if part.start is None or part.end is None:
+        return [part._replace(text=character) for character in characters]
+    step = (part.end - part.start) / max(1, len(characters))
+    return [
+        Span(character, round(part.start + i * step, 3), round(part.start + (i + 1) * step, 3), part.confidence)
+        for i, character in enumerate(characters)
+    ]
+
+
+def _syllables(parts: list[Span]) -> list[Span]:
+    """Compose the letters of Hangul; a syllable is as sure as its least sure letter."""
+    single = [part._replace(text={"<space>": " ", "<unk>": "\ufffd"}.get(part.text, part.text)) for part in parts]
+    found, place = [], 0
+    for syllable in SYLLABLE.findall("".join(part.text for part in single)):
+        inner = single[place : place + len(syllable)]
+        place += len(syllable)
+        sure = [part.confidence for part in inner if part.confidence is not None]
+        text = unicodedata.normalize("NFC", syllable).replace("\ufffd", "<unk>")
+        found.append(Span(text, inner[0].start, inner[-1].end, min(sure, default=None)))
+    return found
