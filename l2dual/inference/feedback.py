@@ -13,8 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit
 
+from l2dual.data.tokens import build_tokenizer
 from l2dual.errors import DataError, UsageError
+from l2dual.inference.listening import Recording, listen
 from l2dual.inference.pronunciation import aligned, indices, judge, log_likelihood, share
+from l2dual.inference.recognizer import DualSpeech2Text
 from l2dual.inference.timing import Clock, Span
 from l2dual.inference.tips import Tips
 from l2dual.text import english, korean
@@ -30,6 +33,7 @@ CHANCE = (4.57, 0.705)  # of the logistic from log goodness to that chance; docs
 FIRST = 5  # words with errors that are shown first
 UNCLEAR = 0.5  # of a word's sounds: where more are wrong the word is, not its sounds
 HEARD = 0.5  # of the text's sounds: where fewer are likely, another text was said
+LONGEST = 30.0  # seconds of a recording
 SCRIPTS = {"en": re.compile(r"[A-Za-zÀ-ɏ]"), "ko": re.compile("[가-힣]")}
 NAMES = {"en": "English", "ko": "Korean"}
 
@@ -60,8 +64,9 @@ class Evidence:
 class Sound:
     """A sound that was due or said; one of the two is empty where it was put in or left out.
 
-    ``score``: the chance that raters call it right, 0 to 1 (see `chance`); None for a sound that is
-    not judged by itself. ``verdict``: "right", "unsure" or "wrong".
+    ``score``: the chance that raters call it right, 0 to 1 (see `chance`); where the surface is in
+    letters, the likelihood of the word that was due, of it and the one that was heard; None for a sound
+    that is not judged by itself. ``verdict``: "right", "unsure" or "wrong".
     """
 
     due: str
@@ -98,14 +103,42 @@ class Feedback:
     notes: tuple[str, ...]
 
     @property
-    def errors(self) -> list[Word]:
-        """Words with errors, the most certain first."""
-        return sorted((w for w in self.words if w.verdict == "wrong"), key=lambda w: w.score)
+    def errors(self) -> tuple[list[Word], list[Word]]:
+        """The words whose errors are the most certain, and the other words with errors; in order of time."""
+        wrong = [word for word in self.words if word.verdict == "wrong"]
+        first = sorted(wrong, key=lambda word: word.score)[:FIRST]
+        return [word for word in wrong if word in first], [word for word in wrong if word not in first]
 
     @property
     def unsure(self) -> list[Word]:
         """Words that may differ, in order."""
         return [word for word in self.words if word.verdict == "unsure"]
+
+
+def evidence(recognizer: DualSpeech2Text, recording: Recording) -> Evidence:
+    """What a model hears in a recording.
+
+    Raises:
+        DataError: the recording can't be used, or is longer than 30 s.
+        UsageError: the model's surface has no CTC, or is in subwords.
+    """
+    heard = listen(recording, recognizer.rate)
+    if heard.seconds > LONGEST:
+        raise DataError(
+            f"{heard.name}: {heard.seconds:.0f} s long; feedback is on one utterance: "
+            f"cut it into parts of at most {LONGEST:.0f} s"
+        )
+    log_probs = recognizer.posteriors(heard).get("surface")
+    if log_probs is None or recognizer.token_types["surface"] == "bpe":
+        why = "no CTC on the surface" if log_probs is None else "its surface in subwords, not sounds or letters"
+        raise UsageError(f"the model has {why}, which feedback needs: choose another (l2dual models)")
+    found = recognizer.recognize([heard])[0]
+    return Evidence(
+        heard.name, heard.samples, recognizer.rate, recognizer.language, recognizer.convention,
+        found.surface.text, found.meaning and found.meaning.text, log_probs.numpy(),
+        recognizer.token_lists["surface"], build_tokenizer(recognizer.token_types["surface"]).text2tokens,
+        recognizer.clock,
+    )  # fmt: skip
 
 
 def give_feedback(heard: Evidence, prompt: str | None, tips: Tips) -> Feedback:
@@ -137,7 +170,9 @@ def give_feedback(heard: Evidence, prompt: str | None, tips: Tips) -> Feedback:
 def checked(prompt: str | None, heard: Evidence) -> str:
     """The text to judge against, without punctuation; an error where there is none, or another's."""
     if prompt is None:
-        if not (text := normalize(heard.meaning or "")):
+        if heard.meaning is None:
+            raise UsageError("the model gives no meaning: say by --text what was to be said")
+        if not (text := normalize(heard.meaning)):
             raise DataError(f"{heard.name}: no speech was recognized; record it again, or give --text")
         return text
     text = plain(prompt)
@@ -225,7 +260,7 @@ def _by_letters(heard: Evidence, text: str, tips: Tips) -> list[Word]:
         score = 1.0
         if other != word:
             rest = log_likelihood(heard.log_probs, ids([*words[:k], *([other] if other else []), *words[k + 1 :]]))
-            score = chance(share(whole, np.array([rest])))
+            score = share(whole, np.array([rest]))
         sounds = sounds_between(word, other, score, heard.language)
         first = n_tokens[k] + (tokens[n_tokens[k]] == "<space>")
         start, end = spans[first].start, spans[n_tokens[k + 1] - 1].end

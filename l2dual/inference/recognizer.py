@@ -43,6 +43,7 @@ class DualSpeech2Text:
         model: in evaluation mode.
         about: what the model's run.yaml says: system, outputs, language, convention, corpus and more.
         token_lists: of each output, from the CTC's blank to sos/eos.
+        token_types: of each output: char, jamo, bpe, phn or word.
         rate: Hz of the samples that the model takes.
         clock: when a frame of the encoder is.
     """
@@ -55,7 +56,7 @@ class DualSpeech2Text:
         self.token_lists = model.token_lists
         self._decoder = DualDecoder(model, options)
         self._ids = {name: {token: i for i, token in enumerate(some)} for name, some in model.token_lists.items()}
-        self._token_types = {output: config[f"{output}_token_type"] for output in model.outputs}
+        self.token_types = {output: config[f"{output}_token_type"] for output in model.outputs}
 
     @classmethod
     def from_pretrained(cls, model: str | Path, device: str = "cpu", **options: Any) -> "DualSpeech2Text":
@@ -185,7 +186,7 @@ class DualSpeech2Text:
         """What a search found in the seconds from ``start`` to ``end`` of a recording."""
         if not hypotheses:  # shorter than a frame
             return Transcription("", 0.0, (), ())
-        kind = self._token_types[output]
+        kind = self.token_types[output]
         nbest = tuple((tokens_to_text(one.tokens, kind), one.score) for one in hypotheses)
         ids = [self._ids[output][token] for token in hypotheses[0].tokens]
         clock = Clock(self.clock.step, self.clock.start + start)
@@ -204,7 +205,7 @@ class DualSpeech2Text:
         parts = [part for part in parts if part.text] or parts[:1]
         if len(parts) < 2:
             return parts[0] if parts else Transcription("", 0.0, (), ())
-        between = () if self._token_types[output] in SPACED else (Token(" ", None, None, None),)
+        between = () if self.token_types[output] in SPACED else (Token(" ", None, None, None),)
         tokens = [token for part in parts for token in (*between, *part.tokens)][len(between) :]
         text, score = " ".join(part.text for part in parts), sum(part.score for part in parts)
         return Transcription(text, score, tuple(tokens), ((text, score),))

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from l2dual.inference.feedback import FIRST, UNSURE_BELOW, WRONG_BELOW, Feedback, Sound, Word
+from l2dual.inference.feedback import UNSURE_BELOW, WRONG_BELOW, Feedback, Sound, Word
 from l2dual.inference.tips import Tips
 from l2dual.text.units import pad, width
 
@@ -31,14 +31,14 @@ def as_text(told: Feedback, tips: Tips) -> str:
     lines = [f"{told.name}  {told.seconds:.1f} s", ""]
     lines += _columns(told, tips)
     lines += [f"! {note}" for note in told.notes]
-    lines.append(phrases["errors"] if told.errors else phrases["nothing"])
-    for number, word in enumerate(told.errors[:FIRST], 1):
+    lines.append(phrases["errors"] if told.errors[0] else phrases["nothing"])
+    first, rest = told.errors
+    for number, word in enumerate(first, 1):
         score = phrases["score"].format(score=round(100 * word.score))
         lines.append(f" {number}. {word.text}  {word.start:.1f}-{word.end:.1f} s, {score}")
         lines += [f"    {sentence}" for sentence in word.sentences]
-    rest = [word.text for word in told.errors[FIRST:]]
     if rest:
-        lines.append(f"{phrases['more'].format(most=FIRST)}: {', '.join(rest)}")
+        lines.append(f"{phrases['more']}: {', '.join(word.text for word in rest)}")
     if told.unsure:
         lines.append(f"{phrases['unsure']}: {', '.join(word.text for word in told.unsure)}")
     return "\n".join(lines)
@@ -58,12 +58,13 @@ def as_page(told: Feedback, tips: Tips, written: str, samples: np.ndarray, rate:
         times = {"start": f"{word.start:.1f}", "end": f"{word.end:.1f}"}
         return tips.phrases["hear"].format(word=word.text, **times)
 
+    first, rest = told.errors
     return environment.get_template("feedback.html").render(
         told=told,
         phrases=tips.phrases,
         written=written,
-        numbered=told.errors,
-        first=FIRST,
+        numbered=[*first, *rest],
+        first=len(first),
         error=round(100 * WRONG_BELOW),
         unsure=round(100 * UNSURE_BELOW),
         ipa=tips.ipa,

@@ -2,7 +2,8 @@
 
 The file of the language that is learned has, in each language that the learner may read,
 
-- ``phones``: of each sound its letters, IPA, a word that has it, and how to make it;
+- ``phones``: of each sound its letters (but for English vowels), IPA, a word that has it, and how to
+  make it;
 - ``pairs``: better advice where ``due[i]`` was said as ``said[i]``;
 - ``left_out``, ``put_in``: advice beside the sound's own;
 
@@ -42,17 +43,14 @@ class Tips:
             for pair in zip(row["due"].split(), row["said"].split(), strict=True)
         }
 
-    def letters(self, sound: str) -> str:
-        """How a sound is written for a learner; an unnamed one is ?."""
-        return "?" if sound == ERROR else self._entries["phones"][sound]["letters"]
-
     def ipa(self, sound: str) -> str:
         """A sound in the International Phonetic Alphabet; an unnamed one is ?."""
         return "?" if sound == ERROR else self._entries["phones"][sound]["ipa"]
 
     def name(self, sound: str) -> str:
-        """A sound with a word that has it."""
-        return self.phrases["name"].format(**self._entries["phones"][sound])
+        """A sound by its letters and a word that has it, or by the word alone."""
+        entry = self._entries["phones"][sound]
+        return self.phrases["name" if "letters" in entry else "vowel"].format(**entry)
 
     def sentence(self, due: str, said: str) -> str:
         """What to tell a learner who said ``said`` for ``due``; either may be empty, not both."""
