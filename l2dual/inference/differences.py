@@ -2,25 +2,11 @@
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import NamedTuple
 
 from l2dual.errors import DataError
-from l2dual.inference.result import Difference, Token
+from l2dual.inference.result import Difference, Step, Token
 from l2dual.text import pronunciation
 from l2dual.text.units import align_tokens, normalize, tokens
-
-
-class Step(NamedTuple):
-    """A step of the alignment of what was due with what was said; empty where one has nothing."""
-
-    due: str
-    said: str
-    token: int  # of the surface: the one that was said, else the one before which something is missing
-
-    @property
-    def is_same(self) -> bool:
-        """Whether what was due was said; spaces do not count."""
-        return self.due.strip() == self.said.strip()
 
 
 def unit_of(language: str, convention: str) -> str:
@@ -55,9 +41,9 @@ def steps(due: str, surface: Sequence[Token], unit: str) -> list[Step]:
     return found
 
 
-def differences(due: str, surface: Sequence[Token], unit: str) -> tuple[Difference, ...]:
+def differences(alignment: Sequence[Step], surface: Sequence[Token], unit: str) -> tuple[Difference, ...]:
     """The runs of steps that are not the same, and their times."""
-    runs = groupby(steps(due, surface, unit), key=lambda step: step.is_same)
+    runs = groupby(alignment, key=lambda step: step.is_same)
     joint = " " if unit == "phone" else ""
     return tuple(_difference(list(run), surface, joint) for is_same, run in runs if not is_same)
 

@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from l2dual.data.tokens import build_tokenizer
 from l2dual.errors import DataError, UsageError
-from l2dual.inference.listening import Recording, listen
+from l2dual.inference.listening import Recording
 from l2dual.inference.pronunciation import aligned, indices, judge, log_likelihood, share
 from l2dual.inference.recognizer import DualSpeech2Text
 from l2dual.inference.timing import Clock, Span
@@ -122,7 +122,7 @@ def evidence(recognizer: DualSpeech2Text, recording: Recording) -> Evidence:
         DataError: the recording can't be used, or is longer than 30 s.
         UsageError: the model's surface has no CTC, or is in subwords.
     """
-    heard = listen(recording, recognizer.rate)
+    heard = recognizer.listen(recording)
     if heard.seconds > LONGEST:
         raise DataError(
             f"{heard.name}: {heard.seconds:.0f} s long; feedback is on one utterance: "

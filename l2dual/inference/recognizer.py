@@ -1,20 +1,21 @@
 """Both transcriptions of a recording, by a trained model."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from itertools import islice
+from itertools import batched
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 import torch
 
-from l2dual.data.frames import chain_of, rate_of
+from l2dual.data.frames import chain_of, encoder_frames, rate_of
 from l2dual.data.tokens import tokens_to_text
-from l2dual.errors import UsageError
-from l2dual.inference.differences import differences, due_of, unit_of
+from l2dual.errors import DataError, UsageError
+from l2dual.inference.differences import differences, due_of, steps, unit_of
+from l2dual.inference.joining import chained, joined
 from l2dual.inference.listening import Heard, Recording, listen, pieces
-from l2dual.inference.result import Difference, Recognized, Token, Transcription
+from l2dual.inference.result import Recognized, Step, Transcription
 from l2dual.inference.shelf import open_model
 from l2dual.inference.timing import Clock, letters, spans
 from l2dual.models.beam import Hypothesis
@@ -24,7 +25,6 @@ from l2dual.sharing.mechanism import Encoded
 from l2dual.training.load import config_of, load_model, run_facts
 
 Texts = dict[str, Transcription]  # by output
-SPACED = ("phn",)  # types of tokens between which there is a space
 TOGETHER = 160.0  # seconds of speech in one batch at most, padding counted
 
 
@@ -43,8 +43,8 @@ class DualSpeech2Text:
         model: in evaluation mode.
         about: what the model's run.yaml says: system, outputs, language, convention, corpus and more.
         token_lists: of each output, from the CTC's blank to sos/eos.
-        token_types: of each output: char, jamo, bpe, phn or word.
         rate: Hz of the samples that the model takes.
+        token_types: of each output: char, jamo, bpe, phn or word.
         clock: when a frame of the encoder is.
     """
 
@@ -52,8 +52,10 @@ class DualSpeech2Text:
         self.model = model
         self.about = about
         self.rate = rate_of(config)
-        self.clock = Clock.of(chain_of(config, self.rate), self.rate)
+        self._chain = chain_of(config, self.rate)
+        self.clock = Clock.of(self._chain, self.rate)
         self.token_lists = model.token_lists
+        self.batch_size = options.batch_size
         self._decoder = DualDecoder(model, options)
         self._ids = {name: {token: i for i, token in enumerate(some)} for name, some in model.token_lists.items()}
         self.token_types = {output: config[f"{output}_token_type"] for output in model.outputs}
@@ -108,18 +110,29 @@ class DualSpeech2Text:
             DataError: a recording can't be used; says which and why.
         """
         if not isinstance(recordings, list):
-            return self.recognize([listen(recordings, self.rate)], n_best)[0]
-        heard = (listen(one, self.rate, str(number)) for number, one in enumerate(recordings))
-        return list(self.stream(heard, n_best))
+            return self.recognize([self.listen(recordings)], n_best)[0]
+        found = []
+        for group in batched(enumerate(recordings), self.batch_size):
+            found += self.recognize([self.listen(one, str(number)) for number, one in group], n_best)
+        return found
 
-    def stream(self, heard: Iterable[Heard], n_best: int = 1) -> Iterator[Recognized]:
-        """Transcribe recordings one batch after the other, in their order."""
-        heard = iter(heard)
-        while group := list(islice(heard, self._decoder.options.batch_size)):
-            yield from self.recognize(group, n_best)
+    def listen(self, recording: Recording, name: str = "") -> Heard:
+        """Read a recording as the model takes it.
+
+        Args:
+            recording: as those that are called with.
+            name: of samples; a file has its own.
+
+        Raises:
+            DataError: it can't be used; says why.
+        """
+        heard = listen(recording, self.rate, name)
+        if not encoder_frames(len(heard.samples), self.rate, self._chain):
+            raise DataError(f"{heard.name}: {heard.seconds:.2f} s long, too short for this model: record it again")
+        return heard
 
     def recognize(self, heard: Sequence[Heard], n_best: int = 1) -> list[Recognized]:
-        """Transcribe recordings that `listen` read at the model's rate."""
+        """Transcribe what :meth:`listen` gave: all of it is in memory at once."""
         parts = [
             Piece(number, start, one.samples[start:end])
             for number, one in enumerate(heard)
@@ -139,7 +152,7 @@ class DualSpeech2Text:
             Log probabilities (T', V), float32, on the CPU; outputs without CTC are left out. Tokens are
             those of ``token_lists``, times those of ``clock``.
         """
-        heard = recording if isinstance(recording, Heard) else listen(recording, self.rate)
+        heard = recording if isinstance(recording, Heard) else self.listen(recording)
         _, log_probs = self._encode([Piece(0, 0, heard.samples)])
         return {output: batch[0] for output, batch in log_probs.items()}
 
@@ -148,7 +161,7 @@ class DualSpeech2Text:
         left = sorted(parts, key=lambda piece: -len(piece.samples))
         while left:
             longest = len(left[0].samples) / self.rate
-            size = max(1, min(self._decoder.options.batch_size, int(TOGETHER / longest)))
+            size = max(1, min(self.batch_size, int(TOGETHER / longest)))
             yield left[:size]
             left = left[size:]
 
@@ -195,24 +208,24 @@ class DualSpeech2Text:
 
     def _recognized(self, heard: Heard, found: dict[int, Texts]) -> Recognized:
         """Join the pieces of a recording, whose first samples are the keys."""
-        in_order = [found[start] for start in sorted(found)]
-        texts = {output: self._joined(output, [one[output] for one in in_order]) for output in self.model.outputs}
+        parts = [found[start] for start in sorted(found)]
+        texts = {
+            output: joined([part[output] for part in parts], self.token_types[output] == "phn")
+            for output in self.model.outputs
+        }
         surface, meaning = texts.get("surface"), texts.get("meaning")
-        differing = tuple(one for pair in in_order for one in self._differences(pair))
-        return Recognized(heard.name, heard.seconds, self.language, self.convention, surface, meaning, differing)
+        alignment, differing = [], ()
+        if surface and meaning:
+            alignment = chained([(self._steps(part), len(part["surface"].tokens)) for part in parts], self._unit == "phone")
+            differing = differences(alignment, surface.tokens, self._unit)
+        about = (heard.name, heard.seconds, self.language, self.convention)
+        return Recognized(*about, surface, meaning, differing, tuple(alignment))
 
-    def _joined(self, output: str, parts: list[Transcription]) -> Transcription:
-        parts = [part for part in parts if part.text] or parts[:1]
-        if len(parts) < 2:
-            return parts[0] if parts else Transcription("", 0.0, (), ())
-        between = () if self.token_types[output] in SPACED else (Token(" ", None, None, None),)
-        tokens = [token for part in parts for token in (*between, *part.tokens)][len(between) :]
-        text, score = " ".join(part.text for part in parts), sum(part.score for part in parts)
-        return Transcription(text, score, tuple(tokens), ((text, score),))
+    @property
+    def _unit(self) -> str:
+        return unit_of(self.language, self.convention)
 
-    def _differences(self, texts: Texts) -> tuple[Difference, ...]:
-        if len(texts) < 2:
-            return ()
+    def _steps(self, texts: Texts) -> list[Step]:
         surface, meaning = texts["surface"], texts["meaning"]
         due = due_of(meaning.text, surface.text, self.language, self.convention)
-        return () if due is None else differences(due, surface.tokens, unit_of(self.language, self.convention))
+        return [] if due is None else steps(due, surface.tokens, self._unit)

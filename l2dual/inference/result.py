@@ -1,11 +1,12 @@
 """What a model says of one recording."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
 class Token:
-    """A letter, Hangul syllable or phone of a transcription, and where it is in the recording.
+    """A letter, Hangul syllable, space or phone of a transcription, and where it is in the recording.
 
     Times and confidence come from the CTC alignment; all three are None where an output has no CTC.
     """
@@ -26,6 +27,22 @@ class Transcription:
     nbest: tuple[tuple[str, float], ...]  # texts and scores, the best first
 
 
+class Step(NamedTuple):
+    """A step of the alignment of what was due with what was said; empty where one has nothing.
+
+    What was due is the meaning; where the surface is ``pronounced``, it is the meaning's pronunciation.
+    """
+
+    due: str
+    said: str
+    token: int  # of the surface: the one that was said, else the one before which something is missing
+
+    @property
+    def is_same(self) -> bool:
+        """Whether what was due was said; spaces do not count."""
+        return self.due.strip() == self.said.strip()
+
+
 @dataclass(frozen=True)
 class Difference:
     """A place where what was said is not what was meant; either side may be empty."""
@@ -40,7 +57,8 @@ class Difference:
 class Recognized:
     """Both transcriptions of one recording.
 
-    ``surface`` or ``meaning`` is None where the model has no such output; ``differences`` is then empty.
+    ``surface`` or ``meaning`` is None where the model has no such output. ``differences`` and ``alignment``
+    are then empty, as they are where a word's pronunciation is due and not known.
     """
 
     name: str  # file, or number in the list given
@@ -50,3 +68,4 @@ class Recognized:
     surface: Transcription | None
     meaning: Transcription | None
     differences: tuple[Difference, ...]
+    alignment: tuple[Step, ...] = ()

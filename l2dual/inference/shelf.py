@@ -1,14 +1,15 @@
 """The models that are there: those that come with l2dual, those of recipes, and those kept in a cache."""
 
 import os
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import l2dual
 from l2dual.errors import DataError
+from l2dual.files import YAML_BYTES, parse_yaml
 from l2dual.inference.archive import unpacked
-from l2dual.training.load import is_model
 
 SHIPPED = Path(__file__).parent / "models"
 RECIPES = Path(l2dual.__file__).parents[1] / "egs2"
@@ -16,13 +17,46 @@ CACHE = "L2DUAL_CACHE"  # variable that names the directory of a user's own mode
 
 
 def models() -> dict[str, Path]:
-    """The archives by name: shipped ones first, then the cache's, then the recipes', the newest first."""
+    """The archives by name: those that l2dual brings, the cache's, then the recipes', the newest first."""
     cache = Path(os.environ.get(CACHE) or Path.home() / ".cache/l2dual")
-    found = {path.stem: path for folder in (cache, SHIPPED) for path in sorted(folder.glob("*.zip"))}
+    found = {path.stem: path for folder in (SHIPPED, cache) for path in sorted(folder.glob("*.zip"))}
     for path in sorted(RECIPES.glob("*/exp/*/*/model.zip"), key=lambda one: -one.stat().st_mtime):
         recipe, _, study, run = path.relative_to(RECIPES).parts[:4]
         found[f"{recipe}/{study}/{run}"] = path
     return found
+
+
+def facts_of(archive: Path) -> dict:
+    """What the run.yaml of an archive says, without unpacking the rest.
+
+    Raises:
+        DataError: it is no archive of a model.
+    """
+    try:
+        with zipfile.ZipFile(archive) as packed, packed.open("run.yaml") as stream:
+            facts = parse_yaml(stream.read(YAML_BYTES).decode("utf-8"))
+            if isinstance(facts, dict) and {"language", "convention", "outputs"} <= facts.keys():
+                return facts
+            why = "its run.yaml lacks what it needs"
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        why = str(error)
+    raise DataError(f"{archive}: not a model.zip ({why}): pack the run again (stage 12)")
+
+
+def usual(language: str) -> Path:
+    """The model of a language that is used where none is named: the first with both outputs.
+
+    Raises:
+        DataError: there is none.
+    """
+    for archive in models().values():
+        try:
+            facts = facts_of(archive)
+        except DataError:
+            continue
+        if facts["language"] == language and len(facts["outputs"]) == 2:
+            return archive
+    raise DataError(f"no model for {language} here: give --model, or train one: ./run_all.sh")
 
 
 @contextmanager
@@ -48,6 +82,8 @@ def open_model(model: str) -> Iterator[Path]:
 
 
 def _checked(directory: Path, named: Path) -> Path:
+    from l2dual.training.load import is_model  # takes seconds
+
     if not is_model(directory):
         raise DataError(f"{named}: no model of l2dual: give a run's directory or a model.zip")
     return directory
