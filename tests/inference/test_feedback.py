@@ -90,7 +90,7 @@ def test_a_surface_in_hangul(convention, text):
 
 
 def test_a_word_left_out_and_the_models_own_meaning():
-    told = give_feedback(evidence("en", "heard", "i so", LETTERS, meaning="i think so"), None, Tips("en"))
+    told = give_feedback(evidence("en", "heard", "i so too", LETTERS, meaning="i think so too"), None, Tips("en"))
     assert told.words[1].sentences == ("You left out this word.",)
     assert not told.prompt_is_given and "own guess" in told.notes[0]
 
