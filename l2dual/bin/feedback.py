@@ -21,7 +21,7 @@ FORMATS = ("text", "json", "html")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, metavar="FILE", help="one utterance: audio, or video with sound")
-    parser.add_argument("--text", metavar="PROMPT", help="what was to be said; default: what the model takes it to mean")
+    parser.add_argument("--text", metavar="PROMPT", help="what was to be said; default: the model's meaning")
     parser.add_argument("--model", help="run, model.zip or a name of `l2dual models`; default: by --language")
     parser.add_argument("--language", choices=LANGUAGES, help="of the usual model; default: that of --text, or en")
     parser.add_argument("--format", choices=FORMATS, default="text")

@@ -61,7 +61,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Sound:
+class JudgedSound:
     """A sound that was due or said; one of the two is empty where it was put in or left out.
 
     ``score``: the chance that raters call it right, 0 to 1 (see `chance`); where the surface is in
@@ -76,11 +76,11 @@ class Sound:
 
 
 @dataclass(frozen=True)
-class Word:
+class JudgedWord:
     """A word of the prompt, how it was said, and what to tell the learner."""
 
     text: str
-    sounds: tuple[Sound, ...]
+    sounds: tuple[JudgedSound, ...]
     score: float  # the least of its sounds'
     verdict: str
     start: float  # seconds
@@ -99,18 +99,18 @@ class Feedback:
     prompt: str
     prompt_is_given: bool  # or the model's own meaning
     surface: str  # the model's, without knowing the prompt
-    words: tuple[Word, ...]
+    words: tuple[JudgedWord, ...]
     notes: tuple[str, ...]
 
     @property
-    def errors(self) -> tuple[list[Word], list[Word]]:
+    def errors(self) -> tuple[list[JudgedWord], list[JudgedWord]]:
         """The words whose errors are the most certain, and the other words with errors; in order of time."""
         wrong = [word for word in self.words if word.verdict == "wrong"]
         first = sorted(wrong, key=lambda word: word.score)[:FIRST]
         return [word for word in wrong if word in first], [word for word in wrong if word not in first]
 
     @property
-    def unsure(self) -> list[Word]:
+    def unsure(self) -> list[JudgedWord]:
         """Words that may differ, in order."""
         return [word for word in self.words if word.verdict == "unsure"]
 
@@ -205,7 +205,7 @@ def _has_phones(heard: Evidence) -> bool:
     return (heard.language, heard.convention) == ("en", "pronounced")
 
 
-def _by_phones(heard: Evidence, text: str, tips: Tips) -> list[Word]:
+def _by_phones(heard: Evidence, text: str, tips: Tips) -> list[JudgedWord]:
     readings = likeliest_readings(heard.log_probs, heard.vocabulary, english.words(text))
     due = [phone for _, phones in readings for phone in phones]
     found = judge(heard.log_probs, heard.vocabulary, due, heard.clock, heard.seconds)
@@ -215,10 +215,10 @@ def _by_phones(heard: Evidence, text: str, tips: Tips) -> list[Word]:
         for index in range(place, place + len(phones)):
             token, gap = found.tokens[index], found.gaps[index]
             if gap.score < min(PUT_IN_BELOW, token.score) and gap.said != ERROR:
-                sounds.append(Sound("", gap.said, chance(gap.score), "wrong"))
+                sounds.append(JudgedSound("", gap.said, chance(gap.score), "wrong"))
             score = chance(token.score)
             told = verdict(score)
-            sounds.append(Sound(token.due, token.due if told == "right" else token.said, score, told))
+            sounds.append(JudgedSound(token.due, token.due if told == "right" else token.said, score, told))
         place += len(phones)
         here = found.tokens[place - len(phones) : place]
         words.append(_word(word, sounds, here[0].start, here[-1].end, tips))
@@ -241,7 +241,7 @@ def likeliest_readings(
     return list(zip(words, chosen, strict=True))
 
 
-def _by_letters(heard: Evidence, text: str, tips: Tips) -> list[Word]:
+def _by_letters(heard: Evidence, text: str, tips: Tips) -> list[JudgedWord]:
     said_in_hangul = heard.language == "ko" and heard.convention == "pronounced"
     due = normalize(korean.nearest(text, heard.surface) if said_in_hangul else text)
     words, shown = due.split(), text.split()
@@ -288,15 +288,15 @@ def said_words(words: list[str], surface: str) -> list[str]:
     return found
 
 
-def sounds_between(word: str, other: str, score: float, language: str) -> list[Sound]:
+def sounds_between(word: str, other: str, score: float, language: str) -> list[JudgedSound]:
     """The sounds of ``word``, and those of ``other`` where they differ; ``score`` is the word's."""
     told = verdict(score)
     due = sounds_of(word, language)
     if told == "right":
-        return [Sound(phone, phone, None, told) for phone in due]
+        return [JudgedSound(phone, phone, None, told) for phone in due]
     pairs = align(" ".join(due), " ".join(sounds_of(other, language) if other else []), "phone")
     return [
-        Sound(one or "", two or "", None if one == two else score, "right" if one == two else told)
+        JudgedSound(one or "", two or "", None if one == two else score, "right" if one == two else told)
         for one, two in pairs
     ]
 
@@ -305,16 +305,13 @@ def sounds_of(word: str, language: str) -> list[str]:
     """The phones, or the letters as they sound, of a word; DataError if it can't be said."""
     if language == "en":
         return english.pronounce(word).split()
-    said = korean.pronounce(word).replace(" ", "")
-    return [
-        sound
-        for character in said
-        for sound in (lambda s: (s.onset, s.nucleus, s.coda and f"-{s.coda}"))(decompose(character))
-        if sound
-    ]
+    sounds: list[str] = []
+    for syllable in map(decompose, korean.pronounce(word).replace(" ", "")):
+        sounds += filter(None, (syllable.onset, syllable.nucleus, syllable.coda and f"-{syllable.coda}"))
+    return sounds
 
 
-def _word(text: str, sounds: list[Sound], start: float | None, end: float | None, tips: Tips) -> Word:
+def _word(text: str, sounds: list[JudgedSound], start: float | None, end: float | None, tips: Tips) -> JudgedWord:
     """Put the sounds of a word together, and say what is wrong."""
     wrong = [sound for sound in sounds if sound.verdict == "wrong"]
     scores = [sound.score for sound in sounds if sound.score is not None]
@@ -325,4 +322,4 @@ def _word(text: str, sounds: list[Sound], start: float | None, end: float | None
         sentences = [tips.phrases["unclear"]]
     else:
         sentences = [tips.sentence(sound.due, sound.said) for sound in wrong]
-    return Word(text, tuple(sounds), min(scores, default=1.0), told, start or 0.0, end or 0.0, tuple(sentences))
+    return JudgedWord(text, tuple(sounds), min(scores, default=1.0), told, start or 0.0, end or 0.0, tuple(sentences))

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from l2dual.errors import DataError, UsageError
+from l2dual.errors import DataError
 from l2dual.inference.result import Recognized, Step, Token, Transcription
 from l2dual.text.units import pad, width
 

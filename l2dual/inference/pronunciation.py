@@ -34,7 +34,7 @@ class Alternatives:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedToken:
     """A token that was due, and how likely it is that it was said.
 
     ``score`` is the probability of the token among itself, every other token in its place, and
@@ -60,7 +60,7 @@ class Gap:
 class Pronunciation:
     """What the surface's CTC says of a text that was due."""
 
-    tokens: tuple[Judged, ...]  # n
+    tokens: tuple[JudgedToken, ...]  # n
     gaps: tuple[Gap, ...]  # n + 1
     log_likelihood: float  # of the text
 
@@ -89,10 +89,10 @@ def judge(
     replaced[np.arange(len(ids)), ids] = NEVER  # itself
     put_in = np.where(sounds, found.put_in, NEVER)
     timed = aligned(log_probs, vocabulary, ids, clock, seconds)
-    tokens = [
-        Judged(token, share(found.due, np.append(row, left_out)), instead(row, left_out, vocabulary), span.start, span.end)
-        for token, row, left_out, span in zip(due, replaced, found.left_out, timed, strict=True)
-    ]
+    tokens = []
+    for token, row, left_out, span in zip(due, replaced, found.left_out, timed, strict=True):
+        score, said = share(found.due, np.append(row, left_out)), instead(row, left_out, vocabulary)
+        tokens.append(JudgedToken(token, score, said, span.start, span.end))
     gaps = [Gap(share(found.due, row), vocabulary[int(row.argmax())]) for row in put_in]
     return Pronunciation(tuple(tokens), tuple(gaps), found.due)
 

@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from l2dual.inference.feedback import UNSURE_BELOW, WRONG_BELOW, Feedback, Sound, Word
+from l2dual.inference.feedback import UNSURE_BELOW, WRONG_BELOW, Feedback, JudgedSound, JudgedWord
 from l2dual.inference.tips import Tips
 from l2dual.text.units import pad, width
 
@@ -54,7 +54,7 @@ def as_page(told: Feedback, tips: Tips, written: str, samples: np.ndarray, rate:
         lstrip_blocks=True,
     )
 
-    def hear(word: Word) -> str:
+    def hear(word: JudgedWord) -> str:
         times = {"start": f"{word.start:.1f}", "end": f"{word.end:.1f}"}
         return tips.phrases["hear"].format(word=word.text, **times)
 
@@ -92,7 +92,7 @@ def wav(samples: np.ndarray, rate: int) -> bytes:
     return stream.getvalue()
 
 
-def _heard(sound: Sound) -> str:
+def _heard(sound: JudgedSound) -> str:
     """What stands in the line of what was said: where it is not sure, what was due."""
     return sound.said if sound.verdict == "wrong" else sound.due
 
@@ -119,7 +119,7 @@ def _columns(told: Feedback, tips: Tips) -> list[str]:
     return lines
 
 
-def _cells(word: Word, tips: Tips) -> list[str]:
+def _cells(word: JudgedWord, tips: Tips) -> list[str]:
     """A word, its sounds that were due, and those that were said, the wrong ones in brackets."""
     rows: list[list[str]] = [[], []]
     for sound in word.sounds:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from espnet2.text.token_id_converter import TokenIDConverter
 
-from l2dual.data.tokens import UNKNOWN, build_tokenizer, tokens_to_text
 from l2dual import __version__
+from l2dual.data.tokens import UNKNOWN, build_tokenizer, tokens_to_text
 from l2dual.errors import DataError, L2DualError, UsageError
 from l2dual.files import read_yaml
 from l2dual.models.build import build_model

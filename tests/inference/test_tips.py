@@ -5,8 +5,8 @@ import re
 import pytest
 
 from l2dual.errors import UsageError
-from l2dual.inference.tips import LANGUAGES, SENTENCES, Tips
 from l2dual.files import read_yaml
+from l2dual.inference.tips import LANGUAGES, SENTENCES, Tips
 from l2dual.text.hangul import NUCLEI, ONSETS
 from l2dual.text.korean_sounds import NEUTRAL
 from l2dual.text.phones import PHONES
