@@ -39,7 +39,7 @@ def _cell(text: str) -> str:
 
 def as_text(found: Recognized, columns: int = 100, color: bool = False) -> str:
     """Both lines under each other, marks under the places that differ, in lines of at most ``columns``."""
-    lines = [f"{found.name} ({found.seconds:.1f} s)"]
+    lines = [f"{found.name} ({found.seconds:.1f} s)".lstrip()]
     given = {name: one.text for name in HEAD if (one := getattr(found, name))}
     if not found.alignment:
         return "\n".join([*lines, *(f"{name}  {text}".rstrip() for name, text in given.items())])

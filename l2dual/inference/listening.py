@@ -1,5 +1,6 @@
 """A recording as a model takes it: one channel, its sampling rate, and not too much of it at once."""
 
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -53,6 +54,8 @@ def _samples(recording: Recording) -> tuple[np.ndarray, int]:
         if not Path(recording).is_file():
             kind = "a directory" if Path(recording).is_dir() else "no such file"
             raise Unusable(kind, "check the name")
+        if not Path(recording).stat().st_size:
+            raise Unusable("an empty file", "record it again")
         _check_length(seconds_of(Path(recording)))
         sound = read(str(recording))
         if sound.rate is None:
@@ -75,12 +78,12 @@ def _heard(name: str, samples: np.ndarray, found: int, rate: int) -> Heard:
         raise Unusable("no samples", "record it again")
     if not np.isfinite(samples).all():
         raise Unusable("samples that are not finite numbers", "record it again")
-    mono = samples.mean(axis=1)
+    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     if np.abs(mono).max() < QUIET:
         raise Unusable("silence", "check the microphone, and record it again")
     if found != rate:
         mono = soxr.resample(mono, found, rate)
-    return Heard(name, np.clip(mono, -1.0, 1.0).astype(np.float32), len(samples) / found)
+    return Heard(name, np.clip(mono, -1.0, 1.0).astype(np.float32, copy=False), len(samples) / found)
 
 
 def _check_length(seconds: float | None) -> None:
@@ -122,4 +125,5 @@ def _voices(samples: np.ndarray, rate: int) -> Sequence[tuple[int, int]]:
 def _detector() -> Any:
     from silero_vad import load_silero_vad
 
-    return load_silero_vad()
+    with warnings.catch_warnings(action="ignore"):  # of torch, that it will read such files in another way
+        return load_silero_vad()

@@ -10,6 +10,7 @@ import l2dual
 from l2dual.errors import DataError
 from l2dual.files import YAML_BYTES, parse_yaml
 from l2dual.inference.archive import unpacked
+from l2dual.inference.card import LANGUAGE
 
 SHIPPED = Path(__file__).parent / "models"
 RECIPES = Path(l2dual.__file__).parents[1] / "egs2"
@@ -56,7 +57,7 @@ def usual(language: str) -> Path:
             continue
         if facts["language"] == language and len(facts["outputs"]) == 2:
             return archive
-    raise DataError(f"no model for {language} here: give --model, or train one: ./run_all.sh")
+    raise DataError(f"no {LANGUAGE[language]} model here: give --model, or train one with ./run_all.sh")
 
 
 @contextmanager
