@@ -42,7 +42,7 @@ def call(args: argparse.Namespace) -> None:
 
     recognizer = DualSpeech2Text.from_pretrained(model)
     tips = Tips(recognizer.language, args.feedback_language)
-    heard = evidence(recognizer, args.file)
+    heard = evidence(recognizer, args.file, with_meaning=args.text is None)
     told = give_feedback(heard, args.text, tips)
     if args.format == "html":
         shown = as_page(told, tips, args.feedback_language, heard.samples, heard.rate)

@@ -9,16 +9,17 @@ are those of `l2dual.text`.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from scipy.special import expit
 
-from l2dual.data.tokens import build_tokenizer
+from l2dual.data.tokens import build_tokenizer, tokens_to_text
 from l2dual.errors import DataError, UsageError
 from l2dual.inference.listening import Recording
 from l2dual.inference.pronunciation import aligned, indices, judge, log_likelihood, share
 from l2dual.inference.recognizer import DualSpeech2Text
-from l2dual.inference.timing import Clock, Span
+from l2dual.inference.timing import BLANK, Clock, Span
 from l2dual.inference.tips import Tips
 from l2dual.text import english, korean
 from l2dual.text.cleaning import plain
@@ -47,7 +48,7 @@ class Evidence:
     rate: int  # Hz
     language: str  # en or ko
     convention: str  # heard or pronounced
-    surface: str  # as the model writes it, without knowing the prompt
+    surface: str  # as the CTC writes it, without knowing the prompt
     meaning: str | None
     log_probs: np.ndarray  # of the surface's CTC, natural logarithms, (T', V)
     vocabulary: list[str]  # V tokens, the blank first
@@ -115,8 +116,8 @@ class Feedback:
         return [word for word in self.words if word.verdict == "unsure"]
 
 
-def evidence(recognizer: DualSpeech2Text, recording: Recording) -> Evidence:
-    """What a model hears in a recording.
+def evidence(recognizer: DualSpeech2Text, recording: Recording, with_meaning: bool) -> Evidence:
+    """What a model hears in a recording; its meaning, which takes a search, only if it is asked for.
 
     Raises:
         DataError: the recording can't be used, or is longer than 30 s.
@@ -128,15 +129,18 @@ def evidence(recognizer: DualSpeech2Text, recording: Recording) -> Evidence:
             f"{heard.name}: {heard.seconds:.0f} s long; feedback is on one utterance: "
             f"cut it into parts of at most {LONGEST:.0f} s"
         )
+    kind = recognizer.token_types.get("surface")
     log_probs = recognizer.posteriors(heard).get("surface")
-    if log_probs is None or recognizer.token_types["surface"] == "bpe":
+    if log_probs is None or kind == "bpe":
         why = "no CTC on the surface" if log_probs is None else "its surface in subwords, not sounds or letters"
         raise UsageError(f"the model has {why}, which feedback needs: choose another (l2dual models)")
-    found = recognizer.recognize([heard])[0]
+    vocabulary = recognizer.token_lists["surface"]
+    ids = log_probs.argmax(dim=-1).unique_consecutive().tolist()
+    surface = tokens_to_text([vocabulary[index] for index in ids if index != BLANK], kind)
+    found = recognizer.recognize([heard])[0].meaning if with_meaning else None
     return Evidence(
-        heard.name, heard.samples, recognizer.rate, recognizer.language, recognizer.convention,
-        found.surface.text, found.meaning and found.meaning.text, log_probs.numpy(),
-        recognizer.token_lists["surface"], build_tokenizer(recognizer.token_types["surface"]).text2tokens,
+        Path(heard.name).name, heard.samples, recognizer.rate, recognizer.language, recognizer.convention,
+        surface, found and found.text, log_probs.numpy(), vocabulary, build_tokenizer(kind).text2tokens,
         recognizer.clock,
     )  # fmt: skip
 
