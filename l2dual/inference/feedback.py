@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from l2dual.data.tokens import build_tokenizer, tokens_to_text
+from l2dual.data.tokens import BLANK, SOS_EOS, UNKNOWN, build_tokenizer, tokens_to_text
 from l2dual.errors import DataError, UsageError
 from l2dual.inference.listening import Recording
 from l2dual.inference.pronunciation import aligned, indices, judge, log_likelihood, share
 from l2dual.inference.recognizer import DualSpeech2Text
-from l2dual.inference.timing import BLANK, Clock, Span
+from l2dual.inference.timing import Clock, Span
 from l2dual.inference.tips import Tips
 from l2dual.text import english, korean
 from l2dual.text.cleaning import plain
@@ -135,8 +135,8 @@ def evidence(recognizer: DualSpeech2Text, recording: Recording, with_meaning: bo
         why = "no CTC on the surface" if log_probs is None else "its surface in subwords, not sounds or letters"
         raise UsageError(f"the model has {why}, which feedback needs: choose another (l2dual models)")
     vocabulary = recognizer.token_lists["surface"]
-    ids = log_probs.argmax(dim=-1).unique_consecutive().tolist()
-    surface = tokens_to_text([vocabulary[index] for index in ids if index != BLANK], kind)
+    best = [vocabulary[index] for index in log_probs.argmax(dim=-1).unique_consecutive().tolist()]
+    surface = tokens_to_text([token for token in best if token not in (BLANK, UNKNOWN, SOS_EOS)], kind)
     found = recognizer.recognize([heard])[0].meaning if with_meaning else None
     return Evidence(
         Path(heard.name).name, heard.samples, recognizer.rate, recognizer.language, recognizer.convention,
