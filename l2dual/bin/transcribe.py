@@ -27,11 +27,12 @@ from l2dual.inference.result import Recognized
 if TYPE_CHECKING:
     from l2dual.inference.recognizer import DualSpeech2Text
 
-SUFFIXES = set(
-    ".wav .flac .mp3 .ogg .opus .aif .aiff .au .caf .w64 .pcm .m4a .mp4 .mov .3gp .webm .mkv .mka .aac .amr .wma".split()
-)
+SUFFIXES = {  # of what a directory is searched for
+    f".{name}"
+    for name in "wav flac mp3 ogg opus aif aiff au caf w64 pcm m4a mp4 mov 3gp webm mkv mka aac amr wma".split()
+}
 TOGETHER = 60.0  # seconds of recordings that are recognized at once
-PATIENCE = 2.0  # seconds before progress is shown, and between two lines of it in a log times 15
+PATIENCE = 2.0  # seconds between two reports of progress; in a log 15 times as long
 
 
 def main() -> None:
@@ -62,7 +63,8 @@ def call(args: argparse.Namespace) -> None:
         progress(len(group))
     progress.end()
     if failed and len(files) > 1:
-        print(f"{len(files) - len(failed)} of {len(files)} recordings transcribed; not: {', '.join(failed)}", file=sys.stderr)
+        done = f"{len(files) - len(failed)} of {len(files)} recordings transcribed"
+        print(f"{done}; not: {', '.join(map(one_line, failed))}", file=sys.stderr)
     if failed:
         sys.exit(1)
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from l2dual.errors import DataError
+from l2dual.errors import DataError, L2DualError
 
 MOST_FILES = 1000
 MOST_BYTES = 8 << 30  # unpacked
@@ -27,7 +27,10 @@ def unpacked(archive: Path) -> Iterator[Path]:
                 packed.extractall(folder)
         except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
             raise DataError(f"{archive}: not a model.zip ({error}): pack the run again (stage 12)") from error
-        yield Path(folder)
+        try:
+            yield Path(folder)
+        except L2DualError as error:  # of the archive, not of where it was unpacked
+            raise type(error)(str(error).replace(folder, str(archive))) from error
 
 
 def _check(archive: Path, members: list[zipfile.ZipInfo]) -> None:

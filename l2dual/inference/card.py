@@ -30,9 +30,9 @@ It writes {outputs} of second-language speech: the surface is what was pronounce
 ## Use
 
 ```python
-from l2dual import DualSpeech2Text
+import l2dual
 
-model = DualSpeech2Text.from_pretrained("model.zip")
+model = l2dual.DualSpeech2Text.from_pretrained("model.zip")
 print(model("recording.wav"))
 ```
 

@@ -27,13 +27,15 @@ from l2dual.text.hangul import decompose
 from l2dual.text.phones import ERROR
 from l2dual.text.units import align, normalize
 
-WRONG_BELOW = 0.5  # chance that raters call a sound right: less is called an error
-UNSURE_BELOW = 0.8  # less is shown as not sure
+WRONG_BELOW = 0.3  # chance that raters call a sound right: less is called an error
+UNSURE_BELOW = 0.7  # less is shown as not sure
 PUT_IN_BELOW = 1e-3  # goodness of a place where nothing was due: less, and a sound was put in
-CHANCE = (4.57, 0.705)  # of the logistic from log goodness to that chance; docs/feedback.md
+CHANCE = (4.29, 0.549)  # of the logistic from log goodness to that chance; docs/feedback.md
 FIRST = 5  # words with errors that are shown first
 UNCLEAR = 0.5  # of a word's sounds: where more are wrong the word is, not its sounds
 HEARD = 0.5  # of the text's sounds: where fewer are likely, another text was said
+READING = 2.0  # by how much a less usual pronunciation must fit better, in natural logarithms
+WEAK = ("IH", "UH", "EH")  # what a weak vowel (AX) may be as well
 LONGEST = 30.0  # seconds of a recording
 SCRIPTS = {"en": re.compile(r"[A-Za-zÀ-ɏ]"), "ko": re.compile("[가-힣]")}
 NAMES = {"en": "English", "ko": "Korean"}
@@ -211,15 +213,18 @@ def _has_phones(heard: Evidence) -> bool:
 
 def _by_phones(heard: Evidence, text: str, tips: Tips) -> list[JudgedWord]:
     readings = likeliest_readings(heard.log_probs, heard.vocabulary, english.words(text))
-    due = [phone for _, phones in readings for phone in phones]
+    due = english.plain(phone for _, phones in readings for phone in phones).split()
     found = judge(heard.log_probs, heard.vocabulary, due, heard.clock, heard.seconds)
     words, place = [], 0
     for word, phones in readings:
         sounds = []
-        for index in range(place, place + len(phones)):
+        for index, phone in enumerate(phones, place):
             token, gap = found.tokens[index], found.gaps[index]
             if gap.score < min(PUT_IN_BELOW, token.score) and gap.said != ERROR:
                 sounds.append(JudgedSound("", gap.said, chance(gap.score), "wrong"))
+            if phone == "AX" and token.said in WEAK:
+                sounds.append(JudgedSound(token.due, token.due, None, "right"))
+                continue
             score = chance(token.score)
             told = verdict(score)
             sounds.append(JudgedSound(token.due, token.due if told == "right" else token.said, score, told))
@@ -231,13 +236,16 @@ def _by_phones(heard: Evidence, text: str, tips: Tips) -> list[JudgedWord]:
 
 def likeliest_readings(
     log_probs: np.ndarray, vocabulary: list[str], words: list[str]
-) -> list[tuple[str, list[str]]]:
-    """Each word with the phones of its listed pronunciation that the recording fits best."""
-    forms = [[english.plain(phones).split() for phones, _ in english.readings(word)] for word in words]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Each word with its usual pronunciation, or with another listed one that fits the recording much
+    better; the weak vowel is AX."""
+    forms = [[phones for phones, _ in english.readings(word)] for word in words]
     chosen = [some[0] for some in forms]
 
-    def fits(form: list[list[str]]) -> float:
-        return log_likelihood(log_probs, indices(vocabulary, [phone for phones in form for phone in phones]))
+    def fits(form: list[tuple[str, ...]]) -> float:
+        due = english.plain(phone for phones in form for phone in phones).split()
+        usual = sum(phones == some[0] for phones, some in zip(form, forms, strict=True))
+        return log_likelihood(log_probs, indices(vocabulary, due)) + READING * usual
 
     for i, some in enumerate(forms):
         if len(some) > 1:

@@ -84,15 +84,15 @@ def _block(steps: list[Step], due: str, joint: str, color: bool) -> list[str]:
     return [line for name, row in rows.items() if (line := f"{name:9}{row}".rstrip())]
 
 
-class Word(NamedTuple):
-    """A word of a transcription; its first token's start and its last token's end in seconds."""
+class Timed(NamedTuple):
+    """A word or phone of a transcription; its first token's start and its last token's end in seconds."""
 
     text: str
     start: float
     end: float
 
 
-def words(said: Transcription, joint: str = "") -> list[Word]:
+def words(said: Transcription, joint: str = "") -> list[Timed]:
     """The words of a transcription, or its phones where these are joined by ``joint``.
 
     Raises:
@@ -107,18 +107,18 @@ def words(said: Transcription, joint: str = "") -> list[Word]:
     return [_word(group) for group in groups if group]
 
 
-def _word(tokens: list[Token]) -> Word:
+def _word(tokens: list[Token]) -> Timed:
     start, end = tokens[0].start, tokens[-1].end
     if start is None or end is None:
         raise DataError("the model has no CTC here, so no times: choose --format text, json or tsv")
-    return Word("".join(token.text for token in tokens), start, end)
+    return Timed("".join(token.text for token in tokens), start, end)
 
 
 def as_textgrid(found: Recognized) -> str:
     """Praat's long format: a tier of each output's words (of ARPAbet: phones), and one of the differences."""
     tiers = {name: words(one, _joint(found, name)) for name in HEAD if (one := getattr(found, name))}
     tiers["differences"] = [
-        Word(f"{one.surface or '-'}/{one.meaning or '-'}", one.start, one.end)
+        Timed(f"{one.surface or '-'}/{one.meaning or '-'}", one.start, one.end)
         for one in found.differences
         if one.start is not None and one.end is not None
     ]
@@ -131,7 +131,8 @@ def as_textgrid(found: Recognized) -> str:
         lines.append(f"        intervals: size = {len(intervals)}")
         for place, one in enumerate(intervals, 1):
             text = one.text.replace('"', '""')
-            lines += [f"        intervals [{place}]:", *_span(one.start, one.end, " " * 12), f'            text = "{text}"']
+            lines += [f"        intervals [{place}]:", *_span(one.start, one.end, " " * 12)]
+            lines.append(f'            text = "{text}"')
     return "\n".join(lines)
 
 
@@ -139,17 +140,17 @@ def _span(start: float, end: float, indent: str) -> list[str]:
     return [f"{indent}xmin = {start:.3f}", f"{indent}xmax = {end:.3f}"]
 
 
-def _filled(parts: list[Word], seconds: float) -> list[Word]:
+def _filled(parts: list[Timed], seconds: float) -> list[Timed]:
     """Intervals from 0 to the end without gaps, those of no length left out."""
     found, now = [], 0.0
     for one in parts:
         if round(one.end, 3) <= round(max(now, one.start), 3):
             continue
         if one.start > now:
-            found.append(Word("", now, one.start))
-        found.append(Word(one.text, max(now, one.start), one.end))
+            found.append(Timed("", now, one.start))
+        found.append(Timed(one.text, max(now, one.start), one.end))
         now = one.end
-    return [*found, Word("", now, seconds)] if now < seconds else found
+    return [*found, Timed("", now, seconds)] if now < seconds else found
 
 
 def _joint(found: Recognized, output: str) -> str:
@@ -174,8 +175,8 @@ def as_srt(found: Recognized) -> str:
     return "\n".join(lines)
 
 
-def _cues(parts: list[Word]) -> list[list[Word]]:
-    found: list[list[Word]] = []
+def _cues(parts: list[Timed]) -> list[list[Timed]]:
+    found: list[list[Timed]] = []
     for one in parts:
         last = found[-1] if found else None
         if (

@@ -67,7 +67,7 @@ def _samples(recording: Recording) -> tuple[np.ndarray, int]:
         samples = samples / np.iinfo(samples.dtype).max
     if samples.ndim not in (1, 2) or samples.dtype.kind != "f":
         raise Unusable(f"an array {samples.shape} of {samples.dtype}", "give samples (T,) or (T, C)")
-    return samples.astype(np.float32).reshape(len(samples), -1), rate
+    return np.atleast_2d(samples.astype(np.float32).T).T, rate
 
 
 def _heard(name: str, samples: np.ndarray, found: int, rate: int) -> Heard:

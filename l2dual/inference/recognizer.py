@@ -216,7 +216,8 @@ class DualSpeech2Text:
         surface, meaning = texts.get("surface"), texts.get("meaning")
         alignment, differing = [], ()
         if surface and meaning:
-            alignment = chained([(self._steps(part), len(part["surface"].tokens)) for part in parts], self._unit == "phone")
+            each = [(self._steps(part), len(part["surface"].tokens)) for part in parts]
+            alignment = chained(each, self._unit == "phone")
             differing = differences(alignment, surface.tokens, self._unit)
         about = (heard.name, heard.seconds, self.language, self.convention)
         return Recognized(*about, surface, meaning, differing, tuple(alignment))

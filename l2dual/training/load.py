@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from espnet2.text.token_id_converter import TokenIDConverter
 
-from l2dual import __version__
+import l2dual
 from l2dual.data.tokens import UNKNOWN, build_tokenizer, tokens_to_text
 from l2dual.errors import DataError, L2DualError, UsageError
 from l2dual.files import read_yaml
@@ -53,7 +53,7 @@ def load_model(exp_dir: str | Path, checkpoint: str | None = None) -> L2DualMode
         state = torch.load(model_file, map_location="cpu", weights_only=True)
         model.load_state_dict(state)
     except Exception as error:  # torch raises many kinds for a broken or foreign file
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(". In PyTorch")[0]  # which names an unsafe way out
         raise DataError(
             f"{model_file}: not a checkpoint of {Path(exp_dir) / 'config.yaml'} ({reason}): "
             "remove the directory and train again (stage 8)"
@@ -70,7 +70,8 @@ def _built(exp_dir: str | Path) -> L2DualModel:
     except Exception as error:  # whatever ESPnet raises at a name or an option that it does not know
         reason = " ".join(f"{type(error).__name__} {error}".split())
         raise DataError(
-            f"{exp_dir}: l2dual {__version__} can't build this architecture ({reason}): use the version that trained it"
+            f"{exp_dir}: l2dual {l2dual.__version__} can't build this architecture ({reason}): "
+            "use the version that trained it"
         ) from error
 
 
@@ -180,7 +181,7 @@ def _archive(path: str | Path) -> _Archive | None:
         return None
     if meta.get("format") != FORMAT:
         raise DataError(
-            f"{path}: packed by l2dual {meta.get('l2dual')} in another form than that of {__version__}: "
+            f"{path}: packed by l2dual {meta.get('l2dual')} in another form than that of {l2dual.__version__}: "
             "pack the run again (stage 12), or use that version"
         )
     return _Archive(root, model_file, config)

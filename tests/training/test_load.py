@@ -18,6 +18,7 @@ from l2dual.training.load import CHECKPOINT, best_model, load_model, random_mode
 from l2dual.training.task import L2DualTask
 from tests.systems import RATE, TOKENS, make_run
 
+HALF = {"rtol": 0.01, "atol": 0.005}  # an archive's weights have 16 bits
 STATS = "exp/stats/train/feats_stats.npz"
 
 
@@ -72,7 +73,7 @@ def test_an_archive_needs_no_recipe(recipe, tmp_path, monkeypatch, whole_path):
     os.rename("first place", "second place")  # the paths that ESPnet wrote in it are now wrong
     [config] = (tmp_path / "second place").rglob("config.yaml")
     for path in ("second place", config.parent):
-        assert torch.equal(encode(load_model(path)), expected)
+        torch.testing.assert_close(encode(load_model(path)), expected, **HALF)
         assert vocabulary(path, "surface") == TOKENS
         assert text_to_ids(path, "meaning")("ab") and text_to_ids(path, "surface")("ab") == [2, 3]
         assert torch.equal(random_model(path, 2).normalize.mean, load_model(path).normalize.mean)
@@ -90,7 +91,7 @@ def test_an_archive_runs_no_code(recipe, tmp_path, monkeypatch):
     archive = packed(recipe / "exp/run", tmp_path / "model.zip", monkeypatch)
     model_file = unpack(archive, tmp_path / "there")["model_file"]
     torch.save({"a": Touch(tmp_path / "ran")}, model_file)
-    with pytest.raises(DataError, match="3epoch.pth: not a checkpoint"):
+    with pytest.raises(DataError, match="model.pth: not a checkpoint"):
         load_model(tmp_path / "there")
     assert not (tmp_path / "ran").exists()
 
@@ -122,4 +123,4 @@ def test_the_averaged_model_has_the_name_of_its_criterion(recipe, tmp_path, monk
     expected = encode(load_model(run))
     assert best_model(run) == run / name
     unpack(packed(run, tmp_path / "model.zip", monkeypatch), tmp_path / "unpacked")
-    torch.testing.assert_close(encode(load_model(tmp_path / "unpacked")), expected)
+    torch.testing.assert_close(encode(load_model(tmp_path / "unpacked")), expected, **HALF)
