@@ -67,8 +67,8 @@ def as_page(told: Feedback, tips: Tips, written: str, samples: np.ndarray, rate:
         first=len(first),
         error=round(100 * WRONG_BELOW),
         unsure=round(100 * UNSURE_BELOW),
-        ipa=tips.ipa,
-        heard=lambda sound: tips.ipa(_heard(sound)) if _heard(sound) else NOTHING,
+        symbol=tips.symbol,
+        heard=lambda sound: tips.symbol(_heard(sound)) if _heard(sound) else NOTHING,
         hear=hear,
         wave=waveform(samples),
         audio=base64.b64encode(wav(samples, rate)).decode(),
@@ -123,7 +123,7 @@ def _cells(word: JudgedWord, tips: Tips) -> list[str]:
     """A word, its sounds that were due, and those that were said, the wrong ones in brackets."""
     rows: list[list[str]] = [[], []]
     for sound in word.sounds:
-        pair = [tips.ipa(one) if one else NOTHING for one in (sound.due, _heard(sound))]
+        pair = [tips.symbol(one) if one else NOTHING for one in (sound.due, _heard(sound))]
         if sound.verdict == "wrong":
             pair = [f"[{one}]" for one in pair]
         size = max(map(width, pair))

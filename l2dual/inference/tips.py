@@ -2,8 +2,8 @@
 
 The file of the language that is learned has, in each language that the learner may read,
 
-- ``phones``: of each sound its letters (but for English vowels), IPA, a word that has it, and how to
-  make it;
+- ``phones``: of each sound its letters (but for English vowels), IPA (of English), a word that has it,
+  and how to make it;
 - ``pairs``: better advice where ``due[i]`` was said as ``said[i]``;
 - ``left_out``, ``put_in``: advice beside the sound's own;
 
@@ -43,9 +43,9 @@ class Tips:
             for pair in zip(row["due"].split(), row["said"].split(), strict=True)
         }
 
-    def ipa(self, sound: str) -> str:
-        """A sound in the International Phonetic Alphabet; an unnamed one is ?."""
-        return "?" if sound == ERROR else self._entries["phones"][sound]["ipa"]
+    def symbol(self, sound: str) -> str:
+        """A sound in one sign: IPA for English, the letter for Korean; an unnamed one is ?."""
+        return "?" if sound == ERROR else self._entries["phones"][sound].get("ipa", sound.strip("-"))
 
     def name(self, sound: str) -> str:
         """A sound by its letters and a word that has it, or by the word alone."""
