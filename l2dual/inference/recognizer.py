@@ -1,7 +1,6 @@
 """Both transcriptions of a recording, by a trained model."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from itertools import batched
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -15,7 +14,7 @@ from l2dual.errors import DataError, UsageError
 from l2dual.inference.differences import differences, due_of, steps, unit_of
 from l2dual.inference.joining import chained, joined
 from l2dual.inference.listening import Heard, Recording, listen, pieces
-from l2dual.inference.result import Recognized, Step, Transcription
+from l2dual.inference.result import Difference, Recognized, Step, Transcription
 from l2dual.inference.shelf import open_model
 from l2dual.inference.timing import Clock, letters, spans
 from l2dual.models.beam import Hypothesis
@@ -76,11 +75,10 @@ class DualSpeech2Text:
         """
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise UsageError(f"device {device}: no GPU here: use cpu")
-        with ExitStack() as stack:
-            directory = stack.enter_context(open_model(str(model)))
+        with open_model(str(model)) as directory:
             loaded, config, about = load_model(directory), config_of(directory), run_facts(directory)
             getattr(loaded.frontend, "upstream", None)  # a frozen encoder is read when it is first asked for
-        return cls(loaded.to(device), config, about, SearchOptions.from_config(options, "options"))
+            return cls(loaded.to(device), config, about, SearchOptions.from_config(options, "options"))
 
     @property
     def language(self) -> str:
@@ -173,7 +171,8 @@ class DualSpeech2Text:
         speech = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True).to(device)
         encoded = self.model.encode(speech, lengths)
         log_probs = {}
-        for output, ctc in self.model.ctcs.items():
+        ctcs: dict[str, Any] = dict(self.model.ctcs.items())
+        for output, ctc in ctcs.items():
             states, frames = encoded.of(output)
             both = zip(ctc.log_softmax(states).float().cpu(), frames.tolist(), strict=True)
             log_probs[output] = [one[:length] for one, length in both]
@@ -214,7 +213,8 @@ class DualSpeech2Text:
             for output in self.model.outputs
         }
         surface, meaning = texts.get("surface"), texts.get("meaning")
-        alignment, differing = [], ()
+        alignment: list[Step] = []
+        differing: tuple[Difference, ...] = ()
         if surface and meaning:
             each = [(self._steps(part), len(part["surface"].tokens)) for part in parts]
             alignment = chained(each, self._unit == "phone")

@@ -67,8 +67,8 @@ def spans(
         start = max(first - REACH, (before + 1 + first) / 2)
         end = min(last + 1 + REACH, (last + 1 + after) / 2)
         sure = sum(probabilities[first : last + 1]) / (last + 1 - first)
-        seconds = (min(max(0.0, clock.start + frame * clock.step), most) for frame in (start, end))
-        found.append(Span(token, *(round(one, 3) for one in seconds), round(sure, 4)))
+        begun, ended = (min(max(0.0, clock.start + frame * clock.step), most) for frame in (start, end))
+        found.append(Span(token, round(begun, 3), round(ended, 3), round(sure, 4)))
     return found
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import zipfile
+from argparse import Namespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from l2dual import DualSpeech2Text
 from l2dual.errors import DataError
 from l2dual.inference.archive import unpacked
 from l2dual.inference.packing import pack
+from l2dual.training.task import L2DualTask
 from tests.systems import make_run
 
 
@@ -74,6 +76,30 @@ def test_figures_are_of_the_study(run, tmp_path):
     pack(study / "do.seed1", tmp_path / "model.zip")
     with zipfile.ZipFile(tmp_path / "model.zip") as opened:
         assert "- surface CER 15.1 % [10.0, 20.0], on 7 utterances of noise" in opened.read("README.md").decode()
+
+
+@pytest.mark.slow
+def test_a_frozen_encoder_is_packed_with_it(tmp_path, folder):
+    from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+
+    torch.manual_seed(0)
+    sizes = dict.fromkeys(("encoder_layers", "decoder_layers", "pad_token_id", "bos_token_id", "eos_token_id"), 1)
+    sizes |= {"d_model": 16, "vocab_size": 99, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    WhisperModel(WhisperConfig(**sizes, decoder_start_token_id=1)).save_pretrained(tmp_path / "weights")
+    WhisperFeatureExtractor().save_pretrained(tmp_path / "weights")
+    run = make_run(tmp_path / "run", "do", 1)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config |= {"frontend": "pretrained", "frontend_conf": {"path": "weights"}}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    torch.save(L2DualTask.build_model(Namespace(**config)).state_dict(), run / "valid.acc.ave.pth")
+    expected = DualSpeech2Text.from_pretrained(run)("recording.wav")
+    pack(run, tmp_path / "model.zip")
+    shutil.rmtree(tmp_path / "weights")
+    found = DualSpeech2Text.from_pretrained("model.zip")("recording.wav")
+    assert found.meaning.text == expected.meaning.text and found.surface.text == expected.surface.text
+    assert found.meaning.text
+    with zipfile.ZipFile("model.zip") as opened:
+        assert "pretrained/model.safetensors" in opened.namelist()
 
 
 def test_another_version_or_architecture_is_refused(archive, tmp_path):

@@ -52,8 +52,8 @@ def test_every_stage_leaves_its_output(finished):
         for written in facts["outputs"]:
             assert (exp / run / "decode/test" / f"text.{written}").exists()
         with zipfile.ZipFile(exp / run / "model.zip") as archive:
-            assert "meta.yaml" in archive.namelist()
-            assert any(name.endswith("valid.acc.ave_2best.pth") for name in archive.namelist())
+            assert {"meta.yaml", "model.pth", "stats.npz"} <= set(archive.namelist())
+            assert yaml.safe_load(archive.read("run.yaml"))["figures"]
     assert "</html>" in (exp / "report.html").read_text(encoding="utf-8")
     index = (recipe / "exp/index.html").read_text(encoding="utf-8")
     assert '<a href="tiny/report.html">' in index and "do, so_meaning, so_surface" in index and "CER" in index
