@@ -1,6 +1,7 @@
 """The commands: each is the program `l2dual` with its name, and each module of bin is one."""
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -38,8 +39,21 @@ def test_a_mistake_in_yaml_says_what_it_is():
 
 def test_help_and_misspelt_commands():
     shown = l2dual("l2dual").stdout
-    assert all(f"\n  {name} " in shown for name in FILES)
+    assert all(re.search(rf"\n  {name} +[A-Z].*\n +l2dual {name}", shown) for name in FILES)
+    assert re.findall(r"^  (\w+) ", shown, re.MULTILINE)[:4] == ["transcribe", "feedback", "models", "validate"]
     assert l2dual("l2dual", "validate", "--help").stdout.startswith("usage: l2dual validate ")
     wrong = l2dual("l2dual", "valdate")
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr == "l2dual: error: no command 'valdate': did you mean validate? See l2dual --help\n"
+
+
+def test_a_shell_completes_commands_and_files(tmp_path):
+    script = l2dual("l2dual", "completion", "bash").stdout
+    (tmp_path / "val.wav").touch()
+    tries = ("COMP_WORDS=(l2dual val) COMP_CWORD=1", "COMP_WORDS=(l2dual validate val) COMP_CWORD=2")
+    for words, found in zip(tries, ("validate", "val.wav"), strict=True):
+        shell = f'{script}\n{words.replace(" COMP", "; COMP")}; _l2dual; echo "${{COMPREPLY[@]}}"'
+        done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, cwd=tmp_path)
+        assert (done.stdout, done.stderr) == (f"{found}\n", "")
+    wrong = l2dual("l2dual", "completion", "fish")
+    assert wrong.stderr == "l2dual: error: name a shell: l2dual completion bash or zsh\n"

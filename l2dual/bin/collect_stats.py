@@ -1,4 +1,4 @@
-"""Stage 7: python -m l2dual.bin.collect_stats --train_config FILE --data DIR --out DIR
+"""Statistics of the features (stage 7): python -m l2dual.bin.collect_stats --train_config FILE --data DIR --out DIR
 
 Lengths, mean and variance of the front-end's features, by ESPnet; they depend on no text.
 """

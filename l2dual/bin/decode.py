@@ -1,4 +1,4 @@
-"""Stage 9: python -m l2dual.bin.decode --exp exp/RUN --data DIR --config FILE --out DIR
+"""Decode a test set (stage 9): python -m l2dual.bin.decode --exp exp/RUN --data DIR --config FILE --out DIR
 
 Writes text.<output> to DIR, and decode.yaml, which says how they were made.
 """

@@ -1,4 +1,7 @@
-"""Stage 4: python -m l2dual.bin.filter --data DIR --split train --train_config FILE --out DIR"""
+"""Leave out what can't be used (stage 4).
+
+    python -m l2dual.bin.filter --data DIR --split train --train_config FILE --out DIR
+"""
 
 import argparse
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Stage 3: python -m l2dual.bin.format_audio --data DIR --out DIR --format flac --nj 2"""
+"""Bring audio to one format (stage 3): python -m l2dual.bin.format_audio --data DIR --out DIR --format flac --nj 2"""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stage 12: python -m l2dual.bin.pack --exp exp/RUN --out exp/RUN/model.zip
+"""Pack a run for elsewhere (stage 12): python -m l2dual.bin.pack --exp exp/RUN --out exp/RUN/model.zip
 
 The archive is in ESPnet's format, and opens on another machine: docs/transcribe.md.
 """

@@ -1,4 +1,7 @@
-"""Stage 2: python -m l2dual.bin.perturb_speed --data DIR --factors "0.9 1.0 1.1" --out DIR"""
+"""Change the speed of speech (stage 2).
+
+    python -m l2dual.bin.perturb_speed --data DIR --factors "0.9 1.0 1.1" --out DIR
+"""
 
 import argparse
 import math

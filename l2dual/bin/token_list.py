@@ -1,4 +1,4 @@
-"""Stage 5: python -m l2dual.bin.token_list --text FILE [--text FILE] --token_type char --out DIR"""
+"""List the tokens (stage 5): python -m l2dual.bin.token_list --text FILE [--text FILE] --token_type char --out DIR"""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stages 7 and 8: python -m l2dual.bin.train --config exp/RUN/train.yaml --resume true
+"""Train, or collect statistics (stages 7 and 8): python -m l2dual.bin.train --config exp/RUN/train.yaml --resume true
 
 Takes every option of an ESPnet task: --help lists them.
 """

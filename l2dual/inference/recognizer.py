@@ -43,6 +43,7 @@ class DualSpeech2Text:
         about: what the model's run.yaml says: system, outputs, language, convention, corpus and more.
         token_lists: of each output, from the CTC's blank to sos/eos.
         rate: Hz of the samples that the model takes.
+        token_types: of each output: char, jamo, bpe, phn or word.
         clock: when a frame of the encoder is.
     """
 
@@ -56,7 +57,7 @@ class DualSpeech2Text:
         self.batch_size = options.batch_size
         self._decoder = DualDecoder(model, options)
         self._ids = {name: {token: i for i, token in enumerate(some)} for name, some in model.token_lists.items()}
-        self._token_types = {output: config[f"{output}_token_type"] for output in model.outputs}
+        self.token_types = {output: config[f"{output}_token_type"] for output in model.outputs}
 
     @classmethod
     def from_pretrained(cls, model: str | Path, device: str = "cpu", **options: Any) -> "DualSpeech2Text":
@@ -197,7 +198,7 @@ class DualSpeech2Text:
         """What a search found in the seconds from ``start`` to ``end`` of a recording."""
         if not hypotheses:  # shorter than a frame
             return Transcription("", 0.0, (), ())
-        kind = self._token_types[output]
+        kind = self.token_types[output]
         nbest = tuple((tokens_to_text(one.tokens, kind), one.score) for one in hypotheses)
         ids = [self._ids[output][token] for token in hypotheses[0].tokens]
         clock = Clock(self.clock.step, self.clock.start + start)
@@ -208,7 +209,7 @@ class DualSpeech2Text:
         """Join the pieces of a recording, whose first samples are the keys."""
         parts = [found[start] for start in sorted(found)]
         texts = {
-            output: joined([part[output] for part in parts], self._token_types[output] == "phn")
+            output: joined([part[output] for part in parts], self.token_types[output] == "phn")
             for output in self.model.outputs
         }
         surface, meaning = texts.get("surface"), texts.get("meaning")
