@@ -87,7 +87,7 @@ def test_an_archive_of_a_mechanism(tmp_path, monkeypatch, sharing):
     expected = encode(load_model(run))
     unpack(packed(run, tmp_path / "model.zip", monkeypatch), tmp_path / "there")
     shutil.rmtree(run)
-    assert torch.equal(encode(load_model(tmp_path / "there")), expected)
+    torch.testing.assert_close(encode(load_model(tmp_path / "there")), expected, atol=5e-3, rtol=5e-3)  # 16 bits
     [config] = (tmp_path / "there").rglob("config.yaml")
     [(name, _)] = sharing.items()
     config.write_text(config.read_text().replace(f"{name}:", "later_mechanism:"))
