@@ -183,3 +183,8 @@ def _check_numbers(value: object, name: str) -> None:
             _check_numbers(inner, name)
     elif isinstance(value, float) and math.isnan(value):
         raise ValueError(f"{name} is not a number (nan): write a number")
+
+
+def user_cache() -> Path:
+    """The directory of a user's own models and pretrained encoders: L2DUAL_CACHE, or one in their home."""
+    return Path(os.environ.get("L2DUAL_CACHE") or Path.home() / ".cache/l2dual")

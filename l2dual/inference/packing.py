@@ -25,6 +25,7 @@ from l2dual.inference.card import card, figures
 from l2dual.training.load import FORMAT, best_model, load_model, named_files, of_recipe
 
 NAMES = {"stats_file": "stats.npz", "path": "pretrained"}  # by the key of the configuration
+FETCHED = "source.json"  # of a pretrained encoder that a tool can fetch again: it is not packed
 PRETRAINED = ("config.json", "preprocessor_config.json", "model.safetensors")  # what a pretrained encoder needs
 
 
@@ -32,7 +33,8 @@ def pack(exp: Path, out: Path) -> None:
     """Write the archive of a run.
 
     Weights are halved to 16 bits, which changed no hypothesis where it was measured (docs/transcribe.md);
-    statistics and pretrained encoders are not.
+    statistics and pretrained encoders are not. A pretrained encoder that a tool has fetched
+    (tools/get_whisper_base.py) is named, not packed.
 
     Raises:
         DataError: it is not trained, or a part of it is missing or does not fit.
@@ -67,6 +69,9 @@ def _portable(exp: Path) -> tuple[dict, dict[str, Path]]:
         found = of_recipe(file, exp)
         if found is None:
             raise DataError(f"{file}: no such file, which {exp / 'config.yaml'} names: work in the recipe's directory")
+        if (found / FETCHED).is_file():
+            place[key] = found.resolve().name
+            continue
         name = NAMES.get(key, f"{key.removesuffix('_bpemodel')}.bpe.model")
         place[key] = name
         files |= dict(_files_of(found, name))

@@ -1,6 +1,5 @@
 """The models that are there: those that come with l2dual, those of recipes, and those kept in a cache."""
 
-import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,19 +7,17 @@ from pathlib import Path
 
 import l2dual
 from l2dual.errors import DataError
-from l2dual.files import YAML_BYTES, parse_yaml
+from l2dual.files import YAML_BYTES, parse_yaml, user_cache
 from l2dual.inference.archive import unpacked
 from l2dual.inference.card import LANGUAGE
 
 SHIPPED = Path(__file__).parent / "models"
 RECIPES = Path(l2dual.__file__).parents[1] / "egs2"
-CACHE = "L2DUAL_CACHE"  # variable that names the directory of a user's own models
 
 
 def models() -> dict[str, Path]:
     """The archives by name: those that l2dual brings, the cache's, then the recipes', the newest first."""
-    cache = Path(os.environ.get(CACHE) or Path.home() / ".cache/l2dual")
-    found = {path.stem: path for folder in (SHIPPED, cache) for path in sorted(folder.glob("*.zip"))}
+    found = {path.stem: path for folder in (SHIPPED, user_cache()) for path in sorted(folder.glob("*.zip"))}
     for path in sorted(RECIPES.glob("*/exp/*/*/model.zip"), key=lambda one: -one.stat().st_mtime):
         recipe, _, study, run = path.relative_to(RECIPES).parts[:4]
         found[f"{recipe}/{study}/{run}"] = path

@@ -1,6 +1,8 @@
 """Load a trained model from its experiment directory, or from an archive of stage 12, unpacked."""
 
 import argparse
+import re
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +13,7 @@ from espnet2.text.token_id_converter import TokenIDConverter
 import l2dual
 from l2dual.data.tokens import UNKNOWN, build_tokenizer, tokens_to_text
 from l2dual.errors import DataError, UsageError
-from l2dual.files import read_yaml
+from l2dual.files import read_yaml, user_cache
 from l2dual.models.build import build_model
 from l2dual.models.dual import L2DualModel
 from l2dual.models.pretrained import Upstream
@@ -205,13 +207,24 @@ def _train_args(exp_dir: str | Path) -> argparse.Namespace:
         raise DataError(f"{config}: no such file: train this system first (stage 8)")
     args = read_yaml(config)
     for place, name, file in named_files(args):
-        found = _below(archive.root, file) if archive else of_recipe(file, Path(exp_dir))
+        found = _below(archive.root, file) or fetched(file) if archive else of_recipe(file, Path(exp_dir))
         if found is None:
             stage = 7 if name == "stats_file" else 5
-            remedy = "pack it again" if archive else f"run stage {stage}, or work in the recipe's directory"
+            remedy = f"run stage {stage}, or work in the recipe's directory"
+            if archive:
+                remedy = f"get it by tools/get_{file.replace('-', '_')}.py" if name == "path" else "pack it again"
             raise DataError(f"{file}: no such file, which {config} names: {remedy}")
         place[name] = str(found)
     return argparse.Namespace(**{"sharing": {}} | args)
+
+
+def fetched(name: str) -> Path | None:
+    """A pretrained encoder that a tool has fetched, as tools/get_whisper_base.py does, or that lies in the
+    user's cache; None if it is not there."""
+    if not re.fullmatch(r"\w[\w.-]*", name):  # an archive says it, which anyone may have made
+        return None
+    places = (Path(l2dual.__file__).parents[1] / ".tools" / name, user_cache() / name)
+    return next((place for place in places if place.is_dir()), None)
 
 
 def of_recipe(file: str, exp_dir: Path) -> Path | None:
