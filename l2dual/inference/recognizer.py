@@ -76,6 +76,8 @@ class DualSpeech2Text:
             raise UsageError(f"device {device}: no GPU here: use cpu")
         with open_model(str(model)) as directory:
             loaded, config, about = load_model(directory), config_of(directory), run_facts(directory)
+            if not about.keys() >= {"language", "convention"}:
+                raise DataError(f"{directory}/run.yaml: lacks language or convention: pack the run again (stage 12)")
             getattr(loaded.frontend, "upstream", None)  # a frozen encoder is read when it is first asked for
             return cls(loaded.to(device), config, about, SearchOptions.from_config(options, "options"))
 
