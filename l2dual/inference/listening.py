@@ -26,6 +26,7 @@ class Heard(NamedTuple):
     name: str
     samples: np.ndarray  # (T,), float32 in [-1, 1], at the model's rate
     seconds: float
+    parts: tuple[tuple[int, int], ...] = ()  # what of it is recognized at once: first sample and end of each
 
 
 def listen(recording: Recording, rate: int, name: str = "") -> Heard:
@@ -91,14 +92,14 @@ def _check_length(seconds: float | None) -> None:
         raise Unusable(f"{seconds / 60:.0f} minutes long", f"cut it into parts of {LONGEST // 60} minutes at most")
 
 
-def pieces(samples: np.ndarray, rate: int) -> list[tuple[int, int]]:
+def pieces(samples: np.ndarray, rate: int) -> tuple[tuple[int, int], ...]:
     """Where to cut speech (T,), so that every piece can be recognized at once: first sample and end of each.
 
     A short recording is one piece. A long one is cut where silero-vad hears no voice, and what has none
     is left out.
     """
     if len(samples) <= ALONE * rate:
-        return [(0, len(samples))]
+        return ((0, len(samples)),)
     found: list[list[int]] = []
     for start, end in _voices(samples, rate):
         near = found and end - found[-1][0] <= ALONE * rate
@@ -106,7 +107,7 @@ def pieces(samples: np.ndarray, rate: int) -> list[tuple[int, int]]:
             found[-1][1] = end
         else:
             found.append([start, end])
-    return [(start, end) for start, end in found]
+    return tuple((start, end) for start, end in found)
 
 
 def _voices(samples: np.ndarray, rate: int) -> Sequence[tuple[int, int]]:

@@ -77,6 +77,8 @@ class DualSpeech2Text:
             raise UsageError(f"device {device}: no GPU here: use cpu")
         with open_model(str(model)) as directory:
             loaded, config, about = load_model(directory), config_of(directory), run_facts(directory)
+            if not about.keys() >= {"language", "convention"}:
+                raise DataError(f"{directory}/run.yaml: lacks language or convention: pack the run again (stage 12)")
             getattr(loaded.frontend, "upstream", None)  # a frozen encoder is read when it is first asked for
             return cls(loaded.to(device), config, about, SearchOptions.from_config(options, "options"))
 
@@ -127,14 +129,17 @@ class DualSpeech2Text:
         heard = listen(recording, self.rate, name)
         if not encoder_frames(len(heard.samples), self.rate, self._chain):
             raise DataError(f"{heard.name}: {heard.seconds:.2f} s long, too short for this model: record it again")
-        return heard
+        parts = pieces(heard.samples, self.rate)
+        if not parts:
+            raise DataError(f"{heard.name}: no voice in it: check the microphone, and record it again")
+        return heard._replace(parts=parts)
 
     def recognize(self, heard: Sequence[Heard], n_best: int = 1) -> list[Recognized]:
         """Transcribe what :meth:`listen` gave: all of it is in memory at once."""
         parts = [
             Piece(number, start, one.samples[start:end])
             for number, one in enumerate(heard)
-            for start, end in pieces(one.samples, self.rate)
+            for start, end in one.parts
         ]
         found: list[dict[int, Texts]] = [{} for _ in heard]  # by each piece's start
         for batch in self._batches(parts):

@@ -13,6 +13,7 @@ from l2dual.inference.card import LANGUAGE
 
 SHIPPED = Path(__file__).parent / "models"
 RECIPES = Path(l2dual.__file__).parents[1] / "egs2"
+NEEDED = set("system seed outputs corpus language convention parameters licence figures".split())  # of run.yaml
 
 
 def models() -> dict[str, Path]:
@@ -33,7 +34,7 @@ def facts_of(archive: Path) -> dict:
     try:
         with zipfile.ZipFile(archive) as packed, packed.open("run.yaml") as stream:
             facts = parse_yaml(stream.read(YAML_BYTES).decode("utf-8"))
-            if isinstance(facts, dict) and {"language", "convention", "outputs"} <= facts.keys():
+            if isinstance(facts, dict) and facts.keys() >= NEEDED:
                 return facts
             why = "its run.yaml lacks what it needs"
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:

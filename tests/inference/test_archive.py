@@ -112,6 +112,7 @@ def test_another_version_or_architecture_is_refused(archive, tmp_path):
     config = yaml_of(archive, "config.yaml", normalize="global_mvn", normalize_conf={"stats_file": "/etc/passwd"})
     refused(changed(archive, path, config_yaml=config), "/etc/passwd: no such file, which .* names: pack it again")
     refused(changed(archive, path, model_pth=b"PK nothing"), "not a checkpoint")
+    refused(changed(archive, path, run_yaml=b"system: do"), "run.yaml: lacks language or convention")
 
 
 def test_paths_and_links_that_lead_out_are_refused(tmp_path):

@@ -131,6 +131,7 @@ BAD = {
     "short": (noise(0.03), RATE, "0.03 s long, too short"),
     "not finite": (np.full(RATE, np.nan), RATE, "not finite"),
     "of another shape": (np.zeros((2, 2, 2)), RATE, r"an array \(2, 2, 2\)"),
+    "without a voice": (noise(25.0), RATE, "no voice in it"),
     "3 hours": (np.zeros(3 * 3600 * 16, np.float32), 16, "180 minutes long"),
 }
 

@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,11 @@ def test_models_are_found_by_name_and_language(shelves, command, folder):
     run = shelves / "egs2/l2_en/exp/mini/do.seed1"
     run.mkdir(parents=True)
     (run / "model.zip").write_text("no archive")
+    with zipfile.ZipFile(shelves / "cache/old.zip", "w") as old:
+        old.writestr("run.yaml", "language: en")
+    with pytest.raises(DataError, match="old.zip: not a model.zip .its run.yaml lacks what it needs"):
+        shelf.facts_of(shelves / "cache/old.zip")
+    (shelves / "cache/old.zip").unlink()
     assert list(shelf.models()) == ["mine", "l2_en/mini/do.seed1"]
     said, _, status = command("", models.main)
     assert status == 0 and said.startswith("mine\n    English, surface and meaning, surface as heard\n")
