@@ -29,6 +29,7 @@ OURS = {  # kind: name in a configuration: class
 }
 USUAL = {  # of ESPnet's; the list of all of them takes seconds to import
     "frontend": {"default": "espnet2.asr.frontend.default:DefaultFrontend"},
+    "specaug": {"specaug": "espnet2.asr.specaug.specaug:SpecAug"},
     "normalize": {
         "global_mvn": "espnet2.layers.global_mvn:GlobalMVN",
         "utterance_mvn": "espnet2.layers.utterance_mvn:UtteranceMVN",

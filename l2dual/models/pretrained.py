@@ -40,8 +40,10 @@ class Upstream(torch.nn.Module):
 
     def __init__(self, path: str, download: bool = False):
         from transformers import AutoFeatureExtractor, AutoModel  # takes seconds
+        from transformers.utils.logging import disable_progress_bar
 
         super().__init__()
+        disable_progress_bar()
         kind = pretrained_config(path, download).model_type
         try:
             local = {"local_files_only": not download}

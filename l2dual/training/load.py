@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
