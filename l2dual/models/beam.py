@@ -9,6 +9,7 @@ Shapes: B utterances still searched, K beam size, H hypotheses an utterance (1 a
 K), L tokens so far, T frames, D width of the encoder's output, V tokens of the vocabulary.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -99,6 +100,7 @@ class BeamSearch:
         self.token_list = token_list
         self.eos = len(token_list) - 1
         self.beam = min(options.beam_size, len(token_list))
+        self.longest = getattr(decoder, "longest", math.inf) if weight < 1 else math.inf
 
     @torch.inference_mode()
     def __call__(
@@ -127,7 +129,8 @@ class BeamSearch:
     ) -> list[list[Hypothesis]]:
         frames = lengths.tolist()
         x, lengths = x[:, : max(frames)], lengths.to(x.device)
-        limits = torch.tensor([self.options.bounds(n, minlenratio) for n in frames])
+        bounds = [self.options.bounds(n, minlenratio) for n in frames]
+        limits = torch.tensor([(min(most, self.longest), fewest) for most, fewest in bounds])
         beams = Beams(x, limits.to(x.device), self.eos, self.beam, list(self.weights))
         scorers: dict[str, Scorer] = {}
         if "decoder" in self.weights:
