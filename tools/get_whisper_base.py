@@ -9,6 +9,7 @@ the one below. Where you can reach the Hugging Face hub, a copy of openai/whispe
 
 import base64
 import hashlib
+import itertools
 import json
 import shutil
 import struct
@@ -142,7 +143,7 @@ def split(token: bytes, ranks: dict[bytes, int]) -> list[bytes]:
     """The two tokens that make ``token`` when those of lower rank have been merged."""
     parts = [token[i : i + 1] for i in range(len(token))]
     while len(parts) > 2:
-        joined = [left + right for left, right in zip(parts, parts[1:])]
+        joined = [left + right for left, right in itertools.pairwise(parts)]
         at = min(range(len(joined)), key=lambda i: ranks.get(joined[i], len(ranks)))
         parts[at : at + 2] = [joined[at]]
     return parts

@@ -21,6 +21,7 @@ from espnet2.asr.decoder.abs_decoder import AbsDecoder
 from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
 
 from l2dual.errors import UsageError
+from l2dual.models.guide import Guide
 from l2dual.models.scorers import BLANK, CTCPrefixes, Scorer, decoder_steps
 
 PRE_BEAM = 1.5  # CTC scores this many times K tokens of a hypothesis, the decoder's likeliest
@@ -80,7 +81,7 @@ class BeamSearch:
 
     def __init__(
         self,
-        decoder: AbsDecoder | None,
+        decoder: AbsDecoder | Guide | None,
         ctc: CTC | None,
         token_list: list[str],
         ctc_weight: float,
@@ -185,7 +186,7 @@ class BeamSearch:
         if "ctc" in scorers:
             prefixes = scorers["ctc"].score(beams.tokens).to(weighted.dtype)
             number = int(PRE_BEAM * self.beam)
-            if "decoder" in scorers and number < size:
+            if "decoder" in scorers and number < size and not isinstance(self.decoder, Guide):
                 unlikely = torch.ones_like(prefixes, dtype=torch.bool)
                 unlikely.scatter_(2, weighted.topk(number).indices, False)
                 unlikely[..., self.eos] = False

@@ -13,6 +13,7 @@ from espnet2.asr.decoder.transformer_decoder import TransformerDecoder
 from espnet2.legacy.nets.batch_beam_search import BatchBeamSearch
 from torch.nn.functional import linear, pad
 
+from l2dual.models.guide import Guide
 from l2dual.models.whisper_decoder import WhisperDecoder
 
 BLANK = 0
@@ -107,13 +108,15 @@ def _recursion(before: torch.Tensor, run: torch.Tensor) -> torch.Tensor:
     return torch.logcumsumexp(before - shifted, 2).add_(run)
 
 
-def decoder_steps(decoder: AbsDecoder, x: torch.Tensor, lengths: torch.Tensor) -> Scorer:
+def decoder_steps(decoder: AbsDecoder | Guide, x: torch.Tensor, lengths: torch.Tensor) -> Scorer:
     """The scorer of ``decoder``: with a cache where its layers are as ours.
 
     Args:
         x: encoder output, (B, T, D).
         lengths: frames, (B,).
     """
+    if isinstance(decoder, Guide):
+        return decoder.steps(x)
     plain = type(decoder) in (TransformerDecoder, WhisperDecoder) and decoder.normalize_before
     if plain and not any(layer.concat_after for layer in decoder.decoders):
         return CachedSteps(decoder, x, lengths)

@@ -15,6 +15,7 @@ from l2dual.models.build import build_model
 from l2dual.models.dual import L2DualModel
 from l2dual.models.pretrained import Upstream
 from l2dual.systems import OUTPUTS, active_outputs
+from l2dual.text.english import pronounce
 
 CHECKPOINT = "valid.acc.ave.pth"  # by the usual best_model_criterion
 
@@ -99,6 +100,14 @@ def tokens_to_text_of(exp_dir: str | Path, output: str) -> Callable[[list[str]],
     """Tokens that a search gives -> the text that they write."""
     kind = getattr(_train_args(exp_dir), f"{output}_token_type")
     return lambda tokens: tokens_to_text(tokens, kind)
+
+
+def canonical_of(exp_dir: str | Path) -> Callable[[list[str]], list[str]]:
+    """Tokens of a meaning -> the phones that it calls for; UsageError where the surface is not in phones."""
+    kinds = [getattr(_train_args(exp_dir), f"{output}_token_type") for output in OUTPUTS]
+    if kinds[0] != "phn":
+        raise UsageError("guided: true: the surface is not in phones: use --surface_convention pronounced")
+    return lambda tokens: pronounce(tokens_to_text(tokens, kinds[1])).split()
 
 
 def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> L2DualModel:

@@ -10,7 +10,7 @@ from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 from l2dual.data.tokens import build_tokenizer, tokens_to_text, write_tokens
 from l2dual.errors import DataError, UsageError
 from l2dual.models.beam import BeamOptions, BeamSearch
-from l2dual.models.scorers import AnySteps, CachedSteps, decoder_steps
+from l2dual.models.scorers import CachedSteps, decoder_steps
 from l2dual.models.search import DualDecoder, SearchOptions
 from l2dual.models.whisper_decoder import END, PROMPT, START, WhisperDecoder
 from tests.conftest import SURFACE_TOKENS
@@ -146,9 +146,8 @@ def test_the_search_with_a_cache_scores_as_the_whole_forward(decoder, vocabulary
             now = texts[:, :1, :1] if length == 1 else texts[..., :length]
             scores = steps.score(now)
             flat, width = now.flatten(0, 1), now.size(1)
-            whole, _ = decoder(
-                states.repeat_interleave(width, 0), lengths.repeat_interleave(width), flat, torch.full((len(flat),), length)
-            )
+            read = states.repeat_interleave(width, 0), lengths.repeat_interleave(width)
+            whole, _ = decoder(*read, flat, torch.full((len(flat),), length))
             expected = whole[:, -1].log_softmax(1).view(2, width, -1)
             torch.testing.assert_close(scores, expected, atol=1e-4, rtol=0)
             if length < 4:
@@ -203,7 +202,7 @@ def test_each_output_reads_its_own_states(model, spoken):
     surface, lengths = encoded.of("surface")
     assert surface.shape == (3, int(frames.max()) // 2, 8) and torch.equal(lengths, frames // 2)
     found = DualDecoder(model, SearchOptions(beam_size=2))(spoken["speech"], spoken["speech_lengths"])
-    assert set(found) == {"surface", "meaning"} and set(sum(found["surface"], [])) <= set(SURFACE_TOKENS)
+    assert set(found) == {"surface", "meaning"} and set().union(*found["surface"]) <= set(SURFACE_TOKENS)
 
 
 @pytest.mark.parametrize("system, output", [("so_surface_ctconly", "surface"), ("so_meaning_attention", "meaning")])
