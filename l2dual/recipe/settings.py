@@ -284,8 +284,8 @@ class Stages:
         if self.options["cache_features"] == "false":
             return {"feats": self.dump, "cached_splits": [], "frontend_conf": "", "weights": ""}
         front = self.definition["model"].get("frontend_conf") or {}
-        kept = {key: value for key, value in front.items() if key not in ("stack", "mix")}
-        kept = json.dumps(kept, ensure_ascii=False)
+        said = {key: value for key, value in front.items() if key not in ("stack", "mix")}
+        kept = json.dumps(said, ensure_ascii=False)
         weights = str(front.get("path", ""))
         feats = self.dump / f"cached_{stem(weights)}_{digest(kept)}"
         return {"feats": feats, "cached_splits": list(SPLITS), "frontend_conf": kept, "weights": weights}
