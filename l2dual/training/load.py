@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from espnet2.text.token_id_converter import TokenIDConverter
 
+from l2dual.data.frames import at_rate
 from l2dual.data.tokens import UNKNOWN, build_tokenizer, tokens_to_text
 from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml
@@ -100,6 +101,13 @@ def tokens_to_text_of(exp_dir: str | Path, output: str) -> Callable[[list[str]],
     """Tokens that a search gives -> the text that they write."""
     kind = getattr(_train_args(exp_dir), f"{output}_token_type")
     return lambda tokens: tokens_to_text(tokens, kind)
+
+
+def check_rate(exp_dir: str | Path, rate: int) -> None:
+    """UsageError if a run was trained on speech at another rate than ``rate`` Hz."""
+    config = vars(_train_args(exp_dir))
+    if at_rate(config, rate) != config:
+        raise UsageError(f"{exp_dir}: was not trained on speech at {rate} Hz: prepare the data with its --fs")
 
 
 def canonical_of(exp_dir: str | Path) -> Callable[[list[str]], list[str]]:
