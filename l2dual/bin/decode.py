@@ -11,11 +11,12 @@ import torch
 
 from l2dual.bin import natural
 from l2dual.data.datadir import DataDir, write_table
+from l2dual.data.frames import RATE
 from l2dual.data.speech import batches
 from l2dual.errors import run
 from l2dual.files import read_yaml
 from l2dual.models.search import DualDecoder, SearchOptions
-from l2dual.training.load import load_model, tokens_to_text_of
+from l2dual.training.load import canonical_of, check_rate, load_model, tokens_to_text_of
 from l2dual.training.runs import made_by_command, write_yaml
 
 
@@ -30,9 +31,11 @@ def main() -> None:
     args = parser.parse_args()
     device = "cuda" if args.ngpu > 0 else "cpu"
     options = SearchOptions.from_config(read_yaml(args.config), str(args.config))
-    decoder = DualDecoder(load_model(args.exp, args.checkpoint).to(device), options)
-    to_text = {output: tokens_to_text_of(args.exp, output) for output in decoder.model.outputs}
     data = DataDir.load(args.data)
+    check_rate(args.exp, data.info.get("sampling_rate", RATE))
+    canonical = canonical_of(args.exp) if options.guided else None
+    decoder = DualDecoder(load_model(args.exp, args.checkpoint).to(device), options, canonical)
+    to_text = {output: tokens_to_text_of(args.exp, output) for output in decoder.model.outputs}
     hypotheses: dict[str, dict[str, str]] = {output: {} for output in decoder.model.outputs}
     start = time.monotonic()
     for utts, speech, lengths in batches(data, options.batch_size):

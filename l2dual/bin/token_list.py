@@ -13,9 +13,10 @@ def main() -> None:
     parser.add_argument("--text", type=Path, action="append", required=True)
     parser.add_argument("--token_type", choices=TOKEN_TYPES, required=True)
     parser.add_argument("--nbpe", type=positive_int, default=500, help="sentencepiece vocabulary")
+    parser.add_argument("--whisper", type=Path, help="directory of the weights whose subwords are the tokens")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    tokens = write_tokens(args.text, args.token_type, args.out, args.nbpe)
+    tokens = write_tokens(args.text, args.token_type, args.out, args.nbpe, args.whisper)
     names = " and ".join(text.name for text in args.text)
     print(f"{names}: {len(tokens)} {args.token_type} tokens")
 

@@ -78,6 +78,9 @@ def chain_of(config: Mapping, rate: int) -> tuple[Convolution, ...]:
     else:
         raise _unknown(f"frontend {frontend}")
     layer = conf.get("input_layer", "conv2d")
+    if encoder == "layered":
+        stack = max((head.get("stack", 2) for head in (conf.get("heads") or {}).values()), default=1)
+        return (*start, Convolution(stack, stack))
     if encoder in FIXED:
         steps = FIXED[encoder]
     elif encoder in SUBSAMPLED and layer in SUBSAMPLING:

@@ -1,21 +1,23 @@
 """Token lists, one per output or one for both, and the way back from tokens to text."""
 
+import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import sentencepiece
+import tokenizers
 from espnet2.text.abs_tokenizer import AbsTokenizer
 from espnet2.text.char_tokenizer import CharTokenizer
 from espnet2.text.sentencepiece_tokenizer import SentencepiecesTokenizer
 from espnet2.text.word_tokenizer import WordTokenizer
 
 from l2dual.data.datadir import read_table
-from l2dual.errors import DataError
+from l2dual.errors import DataError, UsageError
 from l2dual.files import atomic_write
 
-TOKEN_TYPES = ("char", "jamo", "bpe", "phn", "word")
+TOKEN_TYPES = ("char", "jamo", "bpe", "phn", "word", "whisper")
 BLANK, UNKNOWN, SOS_EOS = "<blank>", "<unk>", "<sos/eos>"
 
 
@@ -34,21 +36,44 @@ class JamoTokenizer(CharTokenizer):
         return unicodedata.normalize("NFC", super().tokens2text(tokens))
 
 
+class WhisperTokenizer(AbsTokenizer):
+    """Whisper's subwords of a text that has a space before it, as Whisper writes it.
+
+    Args:
+        path: a tokenizer.json in Hugging Face's format.
+    """
+
+    def __init__(self, path: str):
+        self.subwords = tokenizers.Tokenizer.from_file(path)
+
+    def text2tokens(self, line: str) -> list[str]:
+        """Subwords of ``line``, their bytes as letters."""
+        return self.subwords.encode(f" {line}", add_special_tokens=False).tokens
+
+    @staticmethod
+    def tokens2text(tokens: Iterable[str]) -> str:
+        """The text that ``tokens`` write."""
+        return tokenizers.decoders.ByteLevel().decode(list(tokens)).strip()
+
+
 def build_tokenizer(token_type: str, bpemodel: str | None = None) -> AbsTokenizer:
-    """The tokenizer of ``token_type``; all but that of `jamo` are ESPnet's."""
+    """The tokenizer of ``token_type``; most are ESPnet's. `bpe` and `whisper` need their model's file."""
     if token_type == "bpe":
         return SentencepiecesTokenizer(bpemodel)
+    if token_type == "whisper":
+        return WhisperTokenizer(bpemodel)
     kinds = {"char": CharTokenizer, "jamo": JamoTokenizer, "phn": WordTokenizer, "word": WordTokenizer}
     return kinds[token_type]()
 
 
 def write_tokens(
-    texts: Iterable[Path], token_type: str, out: Path, nbpe: int | None = None
+    texts: Iterable[Path], token_type: str, out: Path, nbpe: int | None = None, whisper: Path | None = None
 ) -> list[str]:
     """Write ``out``/tokens.txt (and bpe.model) from the training texts; return the tokens.
 
     Tokens are ordered by frequency, then alphabetically, between `<blank>`, `<unk>` and
-    `<sos/eos>`.
+    `<sos/eos>`. Those of `whisper` are the subwords of the model in the directory ``whisper`` that
+    its tokenizer can make of the bytes of the training texts, so they write any word in their letters.
 
     Raises:
         DataError: a text is no table, or the vocabulary asked for is larger than the texts allow.
@@ -58,8 +83,12 @@ def write_tokens(
     model = None
     if token_type == "bpe":
         model = _train_sentencepiece(lines, out, nbpe)
+    if token_type == "whisper":
+        model = _choose_subwords(lines, out, whisper)
     tokenizer = build_tokenizer(token_type, model)
     counts = Counter(token for line in lines for token in tokenizer.text2tokens(line))
+    if token_type == "whisper":
+        counts.update(dict.fromkeys(tokenizer.subwords.get_vocab(), 0))
     ordered = sorted(counts, key=lambda token: (-counts[token], token))
     reserved = (BLANK, UNKNOWN, SOS_EOS)
     tokens = [BLANK, UNKNOWN, *(t for t in ordered if t not in reserved), SOS_EOS]
@@ -88,6 +117,26 @@ def _train_sentencepiece(lines: Sequence[str], out: Path, nbpe: int | None) -> s
     return str(out / "bpe.model")
 
 
+def _choose_subwords(lines: Sequence[str], out: Path, whisper: Path | None) -> str:
+    """Write ``out``/bpe.model, Whisper's tokenizer with no other bytes than those of ``lines``."""
+    source = (whisper or Path()) / "tokenizer.json"
+    if not source.is_file():
+        raise UsageError(f"{source}: no such file: run tools/get_whisper_base.py, or name the weights' directory")
+    content = json.loads(source.read_text(encoding="utf-8"))
+    letters = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    used = {letter for line in lines for letter in letters.pre_tokenize_str(f" {line}")[0][0]}
+    model = content["model"]
+    model["vocab"] = {token: number for token, number in model["vocab"].items() if used.issuperset(token)}
+    pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]
+    model["merges"] = [pair for pair in pairs if used.issuperset("".join(pair))]
+    model["vocab"][UNKNOWN] = 1 + max(model["vocab"].values())
+    model["unk_token"] = UNKNOWN
+    content["added_tokens"] = []
+    with atomic_write(out / "bpe.model") as stream:
+        json.dump(content, stream, ensure_ascii=False)
+    return str(out / "bpe.model")
+
+
 def tokens_to_text(tokens: Sequence[str], token_type: str) -> str:
     """The text that ``tokens`` write; phones and words are separated by spaces.
 
@@ -97,6 +146,8 @@ def tokens_to_text(tokens: Sequence[str], token_type: str) -> str:
         return " ".join(tokens)
     if token_type == "bpe":
         text = "".join(tokens).replace("▁", " ")
+    elif token_type == "whisper":
+        text = WhisperTokenizer.tokens2text(tokens)
     else:
         text = build_tokenizer(token_type).tokens2text(tokens)
     return " ".join(text.split())

@@ -9,6 +9,7 @@ Shapes: B utterances still searched, K beam size, H hypotheses an utterance (1 a
 K), L tokens so far, T frames, D width of the encoder's output, V tokens of the vocabulary.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,6 +21,7 @@ from espnet2.asr.decoder.abs_decoder import AbsDecoder
 from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
 
 from l2dual.errors import UsageError
+from l2dual.models.guide import Guide
 from l2dual.models.scorers import BLANK, CTCPrefixes, Scorer, decoder_steps
 
 PRE_BEAM = 1.5  # CTC scores this many times K tokens of a hypothesis, the decoder's likeliest
@@ -79,7 +81,7 @@ class BeamSearch:
 
     def __init__(
         self,
-        decoder: AbsDecoder | None,
+        decoder: AbsDecoder | Guide | None,
         ctc: CTC | None,
         token_list: list[str],
         ctc_weight: float,
@@ -99,6 +101,7 @@ class BeamSearch:
         self.token_list = token_list
         self.eos = len(token_list) - 1
         self.beam = min(options.beam_size, len(token_list))
+        self.longest = getattr(decoder, "longest", math.inf) if weight < 1 else math.inf
 
     @torch.inference_mode()
     def __call__(
@@ -127,7 +130,8 @@ class BeamSearch:
     ) -> list[list[Hypothesis]]:
         frames = lengths.tolist()
         x, lengths = x[:, : max(frames)], lengths.to(x.device)
-        limits = torch.tensor([self.options.bounds(n, minlenratio) for n in frames])
+        bounds = [self.options.bounds(n, minlenratio) for n in frames]
+        limits = torch.tensor([(min(most, self.longest), fewest) for most, fewest in bounds])
         beams = Beams(x, limits.to(x.device), self.eos, self.beam, list(self.weights))
         scorers: dict[str, Scorer] = {}
         if "decoder" in self.weights:
@@ -182,7 +186,7 @@ class BeamSearch:
         if "ctc" in scorers:
             prefixes = scorers["ctc"].score(beams.tokens).to(weighted.dtype)
             number = int(PRE_BEAM * self.beam)
-            if "decoder" in scorers and number < size:
+            if "decoder" in scorers and number < size and not isinstance(self.decoder, Guide):
                 unlikely = torch.ones_like(prefixes, dtype=torch.bool)
                 unlikely.scatter_(2, weighted.topk(number).indices, False)
                 unlikely[..., self.eos] = False

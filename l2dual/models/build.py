@@ -24,8 +24,10 @@ OURS = {  # kind: name in a configuration: class
     },
     "encoder": {
         "pretrained": "l2dual.models.pretrained:PretrainedEncoder",
+        "layered": "l2dual.models.layered:LayeredEncoder",
         "slim_conformer": "l2dual.models.slim_conformer:SlimConformerEncoder",
     },
+    "decoder": {"whisper": "l2dual.models.whisper_decoder:WhisperDecoder"},
 }
 USUAL = {  # of ESPnet's; the list of all of them takes seconds to import
     "frontend": {"default": "espnet2.asr.frontend.default:DefaultFrontend"},
@@ -79,21 +81,26 @@ def build_model(args: argparse.Namespace) -> L2DualModel:
         input_size = frontend.output_size()
     encoder_class = class_of("encoder", args.encoder)
     encoder = build("encoder", lambda: encoder_class(input_size, **args.encoder_conf))
-    width = encoder.output_size()
+    if hasattr(encoder, "keep"):
+        encoder.keep(outputs)
     sizes = {output: len(token_lists[output]) for output in outputs if loss_weights[output]["ctc"] > 0}
     with _seeded(args.seed, "sharing"):
         encoder = share(encoder, args.sharing, outputs, sizes)
     decoders, ctcs = {}, {}
     for output in outputs:
         size = len(token_lists[output])
+        width = encoder.width_of(output) if hasattr(encoder, "width_of") else encoder.output_size()
         if loss_weights[output]["attention"] > 0:
             decoder_class = class_of("decoder", args.decoder)
+            conf = dict(args.decoder_conf)
+            if args.decoder == "whisper":
+                conf["tokens"] = token_lists[output]
             decoders[output] = build(
                 f"decoder.{output}",
-                lambda size=size, make=decoder_class: make(size, width, **args.decoder_conf),
+                lambda size=size, width=width, conf=conf, make=decoder_class: make(size, width, **conf),
             )
         if loss_weights[output]["ctc"] > 0:
-            ctcs[output] = build(f"ctc.{output}", lambda size=size: CTC(size, width, **args.ctc_conf))
+            ctcs[output] = build(f"ctc.{output}", lambda size=size, width=width: CTC(size, width, **args.ctc_conf))
     return L2DualModel(
         token_lists=token_lists,
         frontend=frontend,

@@ -124,7 +124,7 @@ class L2DualModel(AbsESPnetModel):
         for output in self.outputs:
             tokens, lengths = self._target(output, texts, utt_id)
             losses[output] = self._output_loss(
-                output, encoded.states[output], encoded.lengths, tokens, lengths, utt_id, stats
+                output, *encoded.of(output), tokens, lengths, utt_id, stats
             )
         if self.training:
             stats |= self.gradient_cosines(losses, self.shared())

@@ -167,6 +167,7 @@ class PretrainedFrontend(AbsFrontend):
         layers: ``last``, ``all``, a number or a list of numbers (0 is what enters the first
             block). More than one are summed with learned weights (Yang et al. 2021, SUPERB).
         stack: number of neighbouring frames joined into one (2: 25 frames of 2 D a second).
+        mix: False leaves several layers side by side, as the encoder `layered` takes them.
         download: see :class:`Upstream`.
     """
 
@@ -176,6 +177,7 @@ class PretrainedFrontend(AbsFrontend):
         frozen: bool = True,
         layers: Layers = "last",
         stack: int = 1,
+        mix: bool = True,
         download: bool = False,
         fs: int = RATE,
     ):
@@ -184,13 +186,15 @@ class PretrainedFrontend(AbsFrontend):
             raise UsageError(
                 f"frontend_conf: pretrained encoders take {RATE} Hz, not {fs}"
             )
-        self.path, self.download, self.frozen, self.stack = path, download, frozen, stack
+        if stack > 1 and not mix:
+            raise UsageError("frontend_conf: stack: with mix: false the encoder joins frames, not the front-end")
+        self.path, self.download, self.frozen, self.stack, self.mix = path, download, frozen, stack, mix
         self.__dict__["_frozen_upstream"] = None  # out of sight of state_dict()
         if not frozen:
             self.trained_upstream = Upstream(path, download)
         self.width, n_blocks = self._size()
         self.layers = _layer_numbers(layers, n_blocks)
-        if len(self.layers) > 1:
+        if mix and len(self.layers) > 1:
             self.layer_weights = torch.nn.Parameter(torch.zeros(len(self.layers)))
 
     def _size(self) -> tuple[int, int]:
@@ -201,7 +205,7 @@ class PretrainedFrontend(AbsFrontend):
 
     def output_size(self) -> int:
         """Features per frame."""
-        return self.width * self.stack
+        return self.width * self.stack * (1 if self.mix else len(self.layers))
 
     @property
     def upstream(self) -> Upstream:
@@ -248,7 +252,7 @@ class PretrainedFrontend(AbsFrontend):
         return self._stack(self._weighted(speech), lengths)
 
     def _weighted(self, states: torch.Tensor) -> torch.Tensor:
-        if len(self.layers) == 1:
+        if len(self.layers) == 1 or not self.mix:
             return states
         by_layer = states.unflatten(2, (len(self.layers), self.width))  # (B, F, N, D)
         return torch.einsum("n,bfnd->bfd", self.layer_weights.softmax(0), by_layer)

@@ -13,6 +13,9 @@ from espnet2.asr.decoder.transformer_decoder import TransformerDecoder
 from espnet2.legacy.nets.batch_beam_search import BatchBeamSearch
 from torch.nn.functional import linear, pad
 
+from l2dual.models.guide import Guide
+from l2dual.models.whisper_decoder import WhisperDecoder
+
 BLANK = 0
 LEAST = 1e-300  # of CTC's probabilities, so that they have a logarithm
 LOWEST = -1.0e10  # in place of -inf where that would be subtracted from itself
@@ -105,14 +108,16 @@ def _recursion(before: torch.Tensor, run: torch.Tensor) -> torch.Tensor:
     return torch.logcumsumexp(before - shifted, 2).add_(run)
 
 
-def decoder_steps(decoder: AbsDecoder, x: torch.Tensor, lengths: torch.Tensor) -> Scorer:
+def decoder_steps(decoder: AbsDecoder | Guide, x: torch.Tensor, lengths: torch.Tensor) -> Scorer:
     """The scorer of ``decoder``: with a cache where its layers are as ours.
 
     Args:
         x: encoder output, (B, T, D).
         lengths: frames, (B,).
     """
-    plain = type(decoder) is TransformerDecoder and decoder.normalize_before
+    if isinstance(decoder, Guide):
+        return decoder.steps(x)
+    plain = type(decoder) in (TransformerDecoder, WhisperDecoder) and decoder.normalize_before
     if plain and not any(layer.concat_after for layer in decoder.decoders):
         return CachedSteps(decoder, x, lengths)
     return AnySteps(decoder, x, lengths)
@@ -165,21 +170,29 @@ class CachedSteps:
         self.padding = padding[:, None, None]  # (B, 1, 1, T)
         self.past = x.new_zeros(len(x), 1, 0)  # (B, H, places): 0 in the past, else -inf
         self.room = 0
+        self.prompt = getattr(decoder, "prompt", ())
+        for number, token in enumerate(self.prompt):
+            self._step(torch.full_like(lengths[:, None], token), number)
 
     def score(self, tokens: torch.Tensor) -> torch.Tensor:
         """See :class:`Scorer`."""
-        rows, width, length = tokens.shape
+        x = self._step(tokens[..., -1], len(self.prompt) + tokens.size(2) - 1)
+        return self.decoder.output_layer(self.decoder.after_norm(x)).log_softmax(2)
+
+    def _step(self, tokens: torch.Tensor, place: int) -> torch.Tensor:
+        """States (B, H, D) of the tokens (B, H) at a place of their text."""
+        rows, width = tokens.shape
         if self.past.size(2) + width > self.room:
             self._make_room(SPAN * width)
         own = torch.eye(width, device=self.past.device, dtype=self.past.dtype).log_()
         self.past = torch.cat((self.past, own.expand(rows, -1, -1)), 2)
         embed, positions = self.decoder.embed
-        x = embed(tokens[..., -1])  # (B, H, D)
-        positions.extend_pe(x.new_empty(1, length))
-        x = x * positions.xscale + positions.pe[0, length - 1]
+        x = embed(tokens)  # (B, H, D)
+        positions.extend_pe(x.new_empty(1, place + 1))
+        x = x * positions.xscale + positions.pe[0, place]
         for layer in self.layers:
             x = layer(x, self.past[:, None], self.padding)
-        return self.decoder.output_layer(self.decoder.after_norm(x)).log_softmax(2)
+        return x
 
     def _make_room(self, room: int) -> None:
         wanted = (self.past == 0).any(1)  # (B, places)
@@ -207,7 +220,7 @@ class CachedLayer:
     def __init__(self, layer: torch.nn.Module, x: torch.Tensor):
         self.layer = layer
         own, source = layer.self_attn, layer.src_attn
-        self.heads = own.h
+        self.heads, self.activation = own.h, layer.feed_forward.activation
         parts = (own.linear_q, own.linear_k, own.linear_v)
         self.weight = torch.cat([part.weight for part in parts])  # (3 D, D)
         self.bias = torch.cat([part.bias for part in parts])
@@ -239,7 +252,7 @@ class CachedLayer:
         query = source.q_norm(self._split(source.linear_q(self.layer.norm2(x))))
         found = _attend(query, self.source_keys, self.source_values, padding)
         x = x + source.linear_out(found)
-        return x + forward.w_2(forward.w_1(self.layer.norm3(x)).relu_())
+        return x + forward.w_2(self.activation(forward.w_1(self.layer.norm3(x))))
 
     def move(self, places: torch.Tensor, room: int) -> None:
         """Take what is at ``places`` (B, n) to the first of ``room`` places."""

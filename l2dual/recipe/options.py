@@ -72,7 +72,7 @@ class Option:
 
 
 BOOLEAN = one_of("true", "false")
-TOKENS = one_of("char", "jamo", "bpe", "phn", "word")
+TOKENS = one_of("char", "jamo", "bpe", "phn", "word", "whisper")
 
 
 def _part(*options: tuple) -> tuple[Option, ...]:
@@ -119,8 +119,8 @@ GROUPS: dict[str, tuple[Option, ...]] = {
     ),
     "training": (
         *_part(
-            ("surface_token_type", "", "char, jamo, bpe, phn or word", TOKENS),
-            ("meaning_token_type", "", "char, jamo, bpe, phn or word", TOKENS),
+            ("surface_token_type", "", "char, jamo, bpe, phn, word or whisper", TOKENS),
+            ("meaning_token_type", "", "char, jamo, bpe, phn, word or whisper", TOKENS),
             ("nbpe", "500", "vocabulary of a bpe output", positive),
             ("token_joint", "", "one vocabulary for both outputs: true or false", BOOLEAN),
             ("cache_features", "false", "true: run a frozen pretrained front-end once over the data", BOOLEAN),

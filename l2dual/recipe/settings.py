@@ -274,6 +274,8 @@ class Stages:
         inputs += [options[name] for name in ("prompts", "field_map") if os.path.isfile(options[name])]
         speeds = clean(options["speed_factors"])
         frames = options["frames_per_second"]
+        types = [self.definition[f"{output}_token_type"] for output in OUTPUTS]
+        whisper = (self.definition["model"].get("decoder_conf") or {}).get("path")  # whose subwords are tokens
         return {
             "prepare": prepare,
             "prepare_inputs": inputs,
@@ -284,6 +286,7 @@ class Stages:
             "left_out": ["--leave_out_l1", options["leave_out_l1"]] if options["leave_out_l1"] else [],
             "joint": self.definition["token_joint"],
             "tokens": {output: self.dump / "tokens" / self._token_name(output) for output in OUTPUTS},
+            "whisper": ["--whisper", whisper] if whisper and "whisper" in types else [],
             "token_types": {output: self.definition[f"{output}_token_type"] for output in OUTPUTS},
         }
 
@@ -303,7 +306,8 @@ class Stages:
         if self.options["cache_features"] == "false":
             return {"feats": self.dump, "cached_splits": [], "frontend_conf": "", "weights": ""}
         front = self.definition["model"].get("frontend_conf") or {}
-        kept = json.dumps({key: value for key, value in front.items() if key != "stack"}, ensure_ascii=False)
+        said = {key: value for key, value in front.items() if key not in ("stack", "mix")}
+        kept = json.dumps(said, ensure_ascii=False)
         weights = str(front.get("path", ""))
         feats = self.dump / f"cached_{stem(weights)}_{digest(kept)}"
         return {"feats": feats, "cached_splits": list(SPLITS), "frontend_conf": kept, "weights": weights}

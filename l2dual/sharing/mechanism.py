@@ -14,11 +14,12 @@ class Encoded:
     """What the decoder and the CTC of each output read."""
 
     states: dict[str, torch.Tensor]  # by output, (B, T', D); one tensor where all is shared
-    lengths: torch.Tensor  # (B,)
+    lengths: torch.Tensor | dict[str, torch.Tensor]  # (B,), or by output
 
     def of(self, output: str) -> tuple[torch.Tensor, torch.Tensor]:
         """States (B, T', D) of an output, and their lengths (B,)."""
-        return self.states[output], self.lengths
+        lengths = self.lengths[output] if isinstance(self.lengths, dict) else self.lengths
+        return self.states[output], lengths
 
     @property
     def one(self) -> bool:

@@ -10,6 +10,7 @@ import torch
 from espnet2.text.token_id_converter import TokenIDConverter
 
 import l2dual
+from l2dual.data.frames import at_rate
 from l2dual.data.tokens import UNKNOWN, build_tokenizer, tokens_to_text
 from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml, user_cache
@@ -17,6 +18,7 @@ from l2dual.models.build import build_model
 from l2dual.models.dual import L2DualModel
 from l2dual.models.pretrained import Upstream
 from l2dual.systems import OUTPUTS, active_outputs
+from l2dual.text.english import pronounce
 
 FORMAT = 1  # of an archive; another one is of another version
 CHECKPOINT = "valid.acc.ave.pth"  # by the usual best_model_criterion
@@ -130,6 +132,21 @@ def tokens_to_text_of(exp_dir: str | Path, output: str) -> Callable[[list[str]],
     """Tokens that a search gives -> the text that they write."""
     kind = getattr(_train_args(exp_dir), f"{output}_token_type")
     return lambda tokens: tokens_to_text(tokens, kind)
+
+
+def check_rate(exp_dir: str | Path, rate: int) -> None:
+    """UsageError if a run was trained on speech at another rate than ``rate`` Hz."""
+    config = vars(_train_args(exp_dir))
+    if at_rate(config, rate) != config:
+        raise UsageError(f"{exp_dir}: was not trained on speech at {rate} Hz: prepare the data with its --fs")
+
+
+def canonical_of(exp_dir: str | Path) -> Callable[[list[str]], list[str]]:
+    """Tokens of a meaning -> the phones that it calls for; UsageError where the surface is not in phones."""
+    kinds = [getattr(_train_args(exp_dir), f"{output}_token_type") for output in OUTPUTS]
+    if kinds[0] != "phn":
+        raise UsageError("guided: true: the surface is not in phones: use --surface_convention pronounced")
+    return lambda tokens: pronounce(tokens_to_text(tokens, kinds[1])).split()
 
 
 def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> L2DualModel:

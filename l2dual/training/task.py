@@ -49,9 +49,7 @@ def _with_ours(choices: ClassChoices, kind: str, check: type, default: str) -> C
 
 _frontend_choices = _with_ours(frontend_choices, "frontend", AbsFrontend, "default")
 _encoder_choices = _with_ours(encoder_choices, "encoder", AbsEncoder, "conformer")
-_decoder_choices = ClassChoices(
-    "decoder", classes=decoder_choices.classes, type_check=AbsDecoder, default="transformer"
-)
+_decoder_choices = _with_ours(decoder_choices, "decoder", AbsDecoder, "transformer")
 _model_choices = ClassChoices(
     "model", classes=dict(l2dual=L2DualModel), type_check=AbsESPnetModel, default="l2dual"
 )

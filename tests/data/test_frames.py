@@ -35,6 +35,8 @@ def built(weights):  # noqa: F811
             if "path" in config[part]:
                 kind = "xls-r" if "wav2vec2" in config[part]["path"] else "whisper"
                 config = merge(config, {part: {"path": weights(kind)}})
+        if isinstance(config["frontend_conf"].get("layers"), list):  # of more blocks than there are
+            config = merge(config, {"frontend_conf": {"layers": "all"}})
         if "num_blocks" in config["encoder_conf"]:
             config = merge(config, {"encoder_conf": {"num_blocks": 1}})
         args = vars(L2DualTask.get_parser().parse_args([]))

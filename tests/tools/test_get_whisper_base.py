@@ -88,3 +88,23 @@ def ctranslate2_shapes():
     yield from linear("encoder/conv1", 512, 80, 3)
     yield from linear("encoder/conv2", 512, 512, 3)
     yield "decoder/embeddings/weight", (51865, 512)
+
+
+def test_tokens_are_those_of_the_file_of_byte_pairs(tool, tmp_path):
+    """Merges in their order of rank; bytes and not letters are what is paired."""
+    pairs = [" t", "th", "he", " the", "é"]  # "the" is none, so " the" is " t" and "he"
+    tokens = [bytes([byte]) for byte in range(256)] + [pair.encode() for pair in pairs]
+    path = tmp_path / "tokens"
+    path.write_text("".join(f"{tool.base64.b64encode(t).decode()} {i}\n" for i, t in enumerate(tokens)))
+    tokenizer = tool.byte_pairs(tool.read_tiktoken(path))
+    assert tokenizer.encode(" the thé").ids == [259, 256, ord("h"), 260]
+    assert tokenizer.decode([259, 256, ord("h"), 260]) == " the thé"
+
+
+def test_a_file_with_another_hash_is_not_used(tool, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    with pytest.raises(SystemExit, match="sha256 of file is .*: not used"):
+        tool.checked(path, tool.SHA256)
+    digest = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+    assert tool.checked(path, digest) == path

@@ -13,8 +13,16 @@ from espnet2.main_funcs.pack_funcs import unpack
 
 from l2dual.bin import pack
 from l2dual.data.tokens import write_tokens
-from l2dual.errors import DataError
-from l2dual.training.load import CHECKPOINT, best_model, load_model, random_model, text_to_ids, vocabulary
+from l2dual.errors import DataError, UsageError
+from l2dual.training.load import (
+    CHECKPOINT,
+    best_model,
+    check_rate,
+    load_model,
+    random_model,
+    text_to_ids,
+    vocabulary,
+)
 from l2dual.training.task import L2DualTask
 from tests.systems import RATE, TOKENS, make_run
 
@@ -139,3 +147,13 @@ def test_the_averaged_model_has_the_name_of_its_criterion(recipe, tmp_path, monk
     assert best_model(run) == run / name
     unpack(packed(run, tmp_path / "model.zip", monkeypatch), tmp_path / "unpacked")
     torch.testing.assert_close(encode(load_model(tmp_path / "unpacked")), expected, **HALF)
+
+
+def test_a_run_takes_speech_at_the_rate_that_it_was_trained_on(recipe):
+    check_rate("exp/run", RATE)
+    with pytest.raises(UsageError, match="exp/run: was not trained on speech at 22050 Hz"):
+        check_rate("exp/run", 22050)
+    config = yaml.safe_load((recipe / "exp/run/config.yaml").read_text())
+    (recipe / "exp/run/config.yaml").write_text(yaml.safe_dump(config | {"frontend": "pretrained"}))
+    with pytest.raises(UsageError, match="a pretrained encoder takes 16000 Hz"):
+        check_rate("exp/run", 8000)

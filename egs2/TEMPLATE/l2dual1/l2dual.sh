@@ -105,7 +105,7 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
             if [[ ${joint} == true ]]; then lists=("${texts[@]}"); else lists=("${output}"); fi
             job "${tokens[${output}]}" "${dump}/train" -- \
                 python -m l2dual.bin.token_list "${lists[@]/#/--text=${dump}/train/text.}" \
-                --token_type "${token_types[${output}]}" --nbpe "${nbpe}" --out @OUT@
+                --token_type "${token_types[${output}]}" --nbpe "${nbpe}" "${whisper[@]}" --out @OUT@
             if [[ ${joint} == true ]]; then break; fi
         done
         launch token_list "${train_cmd}"

@@ -1,0 +1,55 @@
+"""Low-rank adapters of frozen weights (Hu et al. 2022, "LoRA: Low-Rank Adaptation of Large Language
+Models", ICLR). Frozen weights are no part of a checkpoint: it holds what was trained.
+"""
+
+import math
+
+import torch
+from torch.nn.functional import linear
+
+
+class Adapted(torch.nn.Module):
+    """A frozen linear layer, and the low-rank change of it that is learned.
+
+    Args:
+        layer: the layer, frozen by `freeze`.
+        rank: of the change.
+    """
+
+    def __init__(self, layer: torch.nn.Linear, rank: int):
+        super().__init__()
+        self.layer = layer
+        self.down = torch.nn.Parameter(torch.empty(rank, layer.in_features))
+        self.up = torch.nn.Parameter(torch.zeros(layer.out_features, rank))
+        torch.nn.init.kaiming_uniform_(self.down, math.sqrt(5))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., D_in) to (..., D_out)."""
+        return self.layer(x) + linear(linear(x, self.down), self.up)
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The weights with the change, (D_out, D_in)."""
+        return self.layer.weight + self.up @ self.down
+
+    @property
+    def bias(self) -> torch.Tensor:
+        """The frozen bias, (D_out,)."""
+        return self.layer.bias
+
+
+def freeze(module: torch.nn.Module) -> None:
+    """Make the parameters of ``module`` buffers that no checkpoint holds."""
+    for part in module.modules():
+        for name, parameter in list(part.named_parameters(recurse=False)):
+            delattr(part, name)
+            part.register_buffer(name, parameter.detach(), persistent=False)
+
+
+def adapt(module: torch.nn.Module, rank: int) -> None:
+    """Put an :class:`Adapted` in the place of every linear layer within ``module``."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, torch.nn.Linear):
+            setattr(module, name, Adapted(child, rank))
+        else:
+            adapt(child, rank)

@@ -1,0 +1,92 @@
+"""What the meaning calls for, as a prior of the surface: a channel that keeps, changes, drops and adds tokens.
+
+The surface's CTC hears well and knows no words; the meaning's decoder knows words. The search of the surface
+may weigh both: the canonical tokens of the meaning that was found, passed through this channel, take the place of
+the surface's decoder. The channel is the same at every token, so it knows nothing of what learners do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Probabilities that a canonical token is changed or dropped, and that one is added before it."""
+
+    changed: float = 0.1
+    dropped: float = 0.05
+    added: float = 0.05
+
+
+class Guide(BatchScorerInterface):
+    """The prior of one utterance, in a decoder's place.
+
+    Args:
+        canonical: ids of the canonical tokens, N of them.
+        size: of the vocabulary V; its last token is sos/eos.
+        channel: what may happen to them.
+    """
+
+    def __init__(self, canonical: Sequence[int], size: int, channel: Channel):
+        self.canonical, self.size, self.channel = list(canonical), size, channel
+
+    def steps(self, x: torch.Tensor) -> "GuideSteps":
+        """The scorer of an utterance's search, on the device of ``x``."""
+        return GuideSteps(self, x)
+
+
+class GuideSteps:
+    """Follows how many canonical tokens each hypothesis may have used: the forward algorithm.
+
+    Attributes:
+        used: probability of each number of them, given the hypothesis, (1, H, N + 1).
+    """
+
+    def __init__(self, guide: Guide, x: torch.Tensor):
+        number, self.channel = len(guide.canonical), guide.channel
+        ids = torch.tensor(guide.canonical, dtype=torch.long, device=x.device)
+        self.calls = torch.zeros(number + 1, guide.size, dtype=torch.double, device=x.device)
+        self.calls[torch.arange(number), ids] = 1.0  # (N + 1, V): the token that comes next
+        self.calls[number, -1] = 1.0
+        places = torch.arange(number + 1, device=x.device)
+        drops = places - places[:, None]  # (N + 1, N + 1)
+        self.drops = torch.where(drops < 0, 0.0, self.channel.dropped ** drops.double())
+        self.used = torch.zeros(1, 1, number + 1, dtype=torch.double, device=x.device)
+        self.used[..., 0] = 1.0
+
+    def _reached(self) -> torch.Tensor:
+        """Probability of each number of used tokens when some more are dropped, (1, H, N + 1)."""
+        reached = self.used @ self.drops
+        reached[..., :-1] *= 1 - self.channel.dropped
+        return reached
+
+    def score(self, tokens: torch.Tensor) -> torch.Tensor:
+        """See :class:`l2dual.models.scorers.Scorer`."""
+        return self._next(self._reached()).log().float()
+
+    def _next(self, reached: torch.Tensor) -> torch.Tensor:
+        """Probability of each next token, (1, H, V)."""
+        channel, size = self.channel, self.calls.size(1)
+        any_token = reached.sum(2, keepdim=True) * channel.added
+        any_token = any_token + reached[..., :-1].sum(2, keepdim=True) * channel.changed
+        called = reached * (1 - channel.added)
+        called[..., :-1] *= 1 - channel.changed / (1 - channel.added)
+        probabilities = called @ self.calls
+        probabilities[..., 1:-1] += any_token / (size - 2)
+        return probabilities
+
+    def extend(self, parents: torch.Tensor, tokens: torch.Tensor) -> None:
+        """See :class:`l2dual.models.scorers.Scorer`."""
+        channel, share = self.channel, 1 / (self.calls.size(1) - 2)
+        reached = self._reached().gather(1, parents[..., None].expand(-1, -1, self.used.size(2)))
+        kept = self.calls[:, tokens].permute(1, 2, 0)[..., :-1]  # (1, H, N)
+        passed = kept * (1 - channel.added - channel.changed) + channel.changed * share
+        used = reached * channel.added * share
+        used[..., 1:] += reached[..., :-1] * passed
+        self.used = used / used.sum(2, keepdim=True).clamp(min=1e-300)
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """One utterance is all there is."""

@@ -1,0 +1,190 @@
+"""Whisper's decoder (Radford et al. 2023), frozen, with low-rank adapters."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from espnet2.asr.decoder.transformer_decoder import TransformerDecoder
+from espnet2.legacy.nets.pytorch_backend.nets_utils import make_pad_mask
+from espnet2.legacy.nets.pytorch_backend.transformer.mask import subsequent_mask
+
+from l2dual.data.frames import pretrained_config
+from l2dual.errors import DataError, UsageError
+from l2dual.models.adapters import adapt, freeze
+
+PROMPT = (50258, 50259, 50359)  # start, English, transcribe; of the multilingual models
+START, END = 50363, 50257  # no timestamps, behind which the text starts; end of text
+SIZE, KNOWN = 51865, ("Ġthe", 264)  # vocabulary of the multilingual models to large-v2, and a token of it
+NEVER = -100.0  # score of the tokens that Whisper has not: blank and unknown
+PARTS = {  # names in an ESPnet layer: in one of Whisper's
+    **{
+        f"{ours}.linear_{name}": f"{theirs}.{name}_proj"
+        for ours, theirs in (("self_attn", "self_attn"), ("src_attn", "encoder_attn"))
+        for name in ("q", "k", "v", "out")
+    },
+    "norm1": "self_attn_layer_norm",
+    "norm2": "encoder_attn_layer_norm",
+    "norm3": "final_layer_norm",
+    "feed_forward.w_1": "fc1",
+    "feed_forward.w_2": "fc2",
+}
+
+
+class WhisperDecoder(TransformerDecoder):
+    """ESPnet's Transformer decoder with Whisper's weights; adapters are all that is trained.
+
+    A text starts behind the prompt that Whisper expects, and the vocabulary is a part of Whisper's:
+    timestamps, languages and what the training texts' alphabet can't write need no suppression.
+
+    Args:
+        vocab_size: number of ``tokens``.
+        encoder_output_size: width of what it reads, Whisper's.
+        path: directory of the weights and of their tokenizer.json, in Hugging Face's format.
+        rank: of the adapters.
+        download: whether ``path`` may be a name on the Hugging Face hub.
+        tokens: the vocabulary; `l2dual.models.build` gives it.
+
+    Attributes:
+        prompt: ids of what stands before the start symbol.
+        longest: tokens of a text at most, with its end.
+
+    Raises:
+        UsageError: no weights, no tokenizer, one that does not fit, or states of another width.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        encoder_output_size: int,
+        path: str = "",
+        rank: int = 16,
+        download: bool = False,
+        tokens: Sequence[str] = (),
+    ):
+        config = pretrained_config(path, download)
+        if config.model_type != "whisper":
+            raise UsageError(f"{path}: a {config.model_type} model has no decoder: give Whisper's weights")
+        if encoder_output_size != config.d_model:
+            raise UsageError(
+                f"{path}: its decoder reads states of {config.d_model} values, and the encoder gives "
+                f"{encoder_output_size}: take both from one model"
+            )
+        rows = torch.tensor(whisper_ids(path, tokens, config.vocab_size))
+        super().__init__(
+            vocab_size,
+            encoder_output_size,
+            attention_heads=config.decoder_attention_heads,
+            linear_units=config.decoder_ffn_dim,
+            num_blocks=config.decoder_layers,
+            dropout_rate=0.0,
+            positional_dropout_rate=0.0,
+        )
+        self.prompt = tuple(range(vocab_size, vocab_size + len(PROMPT)))
+        self.longest = config.max_target_positions - len(PROMPT)
+        self._take(_weights(path, download), rows)
+        freeze(self)
+        adapt(self.decoders, rank)
+
+    def _take(self, whisper: torch.nn.Module, rows: torch.Tensor) -> None:
+        """Copy the weights of ``whisper``, and of its vocabulary the ``rows`` (V,)."""
+        table = whisper.embed_tokens.weight.detach()
+        known = rows >= 0
+        out = table[rows.clamp(min=0)] * known[:, None]  # (V, D)
+        start = table[[START, *PROMPT]]
+        embedding = torch.nn.Embedding.from_pretrained(torch.cat((out[:-1], start)))
+        self.embed = torch.nn.Sequential(embedding, Positions(whisper.embed_positions.weight.detach()))
+        self.output_layer.weight.data = out
+        self.output_layer.bias.data = torch.zeros(len(out)).masked_fill(~known, NEVER)
+        _copy(whisper.layer_norm, self.after_norm)
+        for ours, theirs in zip(self.decoders, whisper.layers, strict=True):
+            ours.feed_forward.activation = torch.nn.GELU()
+            for name, source in PARTS.items():
+                _copy(theirs.get_submodule(source), ours.get_submodule(name))
+
+    def forward(
+        self, hs_pad: torch.Tensor, hlens: torch.Tensor, ys_in_pad: torch.Tensor, ys_in_lens: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores before the softmax, (B, L, V), and lengths (B,).
+
+        Args:
+            hs_pad: Whisper's last states, (B, T, D).
+            hlens: (B,).
+            ys_in_pad: ids from the start symbol on, (B, L).
+            ys_in_lens: (B,).
+
+        Raises:
+            DataError: a text is longer than Whisper writes.
+        """
+        if ys_in_pad.size(1) > self.longest:
+            raise DataError(
+                f"a text of {ys_in_pad.size(1) - 1} subwords: Whisper writes at most {self.longest - 1}: "
+                "cut the recording (--max_seconds 30)"
+            )
+        prompt = torch.tensor(self.prompt, device=ys_in_pad.device).expand(len(ys_in_pad), -1)
+        x = self.embed(torch.cat((prompt, ys_in_pad), 1))
+        past = subsequent_mask(x.size(1), device=x.device)[None]  # padding comes after a text
+        inside = ~make_pad_mask(hlens, maxlen=hs_pad.size(1))[:, None].to(x.device)  # (B, 1, T)
+        for layer in self.decoders:
+            x, *_ = layer(x, past, hs_pad, inside)
+        return self.output_layer(self.after_norm(x[:, len(self.prompt) :])), ys_in_lens
+
+
+class Positions(torch.nn.Module):
+    """Learned positions, with the names of ESPnet's sinusoids.
+
+    Args:
+        table: of the positions, (L, D).
+    """
+
+    xscale = 1.0
+
+    def __init__(self, table: torch.Tensor):
+        super().__init__()
+        self.register_buffer("pe", table[None], persistent=False)
+
+    def extend_pe(self, x: torch.Tensor) -> None:
+        """There are no more."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Embeddings (B, L, D) with their positions."""
+        return x + self.pe[:, : x.size(1)]
+
+
+def whisper_ids(path: str, tokens: Sequence[str], size: int) -> list[int]:
+    """Whisper's id of each token, the end's for sos/eos, -1 for blank and unknown.
+
+    Raises:
+        UsageError: no tokenizer, or one of another model than the ``tokens`` or the ``size``.
+    """
+    file = Path(path) / "tokenizer.json"
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file: Whisper's decoder needs its tokenizer: run tools/get_whisper_base.py")
+    ids = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
+    if size != SIZE or ids.get(KNOWN[0]) != KNOWN[1]:
+        raise UsageError(
+            f"{path}: weights or tokenizer.json are not those of a multilingual Whisper, tiny to large-v2, "
+            f"which has {SIZE} tokens: give such a model"
+        )
+    strange = [token for token in tokens[2:-1] if token not in ids]
+    if strange:
+        raise UsageError(f"{file}: has no token {strange[0]}: give --meaning_token_type whisper, and run stage 5 again")
+    return [-1, -1, *(ids[token] for token in tokens[2:-1]), END]
+
+
+def _weights(path: str, download: bool) -> torch.nn.Module:
+    from transformers import AutoModel  # takes seconds
+
+    try:
+        model = AutoModel.from_pretrained(path, dtype=torch.float32, local_files_only=not download)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{path}: {str(error).splitlines()[0]}") from error
+    return model.get_decoder()
+
+
+def _copy(source: torch.nn.Module, target: torch.nn.Module) -> None:
+    """Weights and bias, 0 where the source has none."""
+    target.weight.data = source.weight.detach()
+    target.bias.data = torch.zeros_like(target.bias) if source.bias is None else source.bias.detach()
+    if isinstance(target, torch.nn.LayerNorm):
+        target.eps = source.eps

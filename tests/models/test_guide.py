@@ -1,0 +1,90 @@
+"""The prior that the meaning gives to the surface."""
+
+import pytest
+import torch
+from espnet2.asr.ctc import CTC
+
+from l2dual.errors import UsageError
+from l2dual.models.beam import BeamOptions, BeamSearch
+from l2dual.models.guide import Channel, Guide
+from l2dual.models.search import DualDecoder, SearchOptions
+
+SIZE = 6  # blank, unknown, a, b, c, sos/eos
+CHANNEL = Channel(changed=0.2, dropped=0.1, added=0.15)
+TOKENS = ["<blank>", "<unk>", "a", "b", "c", "<sos/eos>"]
+
+
+def probability(canonical, said):
+    """Of all ways in which the channel turns one text into the other, one after another."""
+    share = 1 / (SIZE - 2)
+    if not canonical:
+        return CHANNEL.added * share * probability((), said[1:]) if said else 1 - CHANNEL.added
+    whole = CHANNEL.dropped * probability(canonical[1:], said)
+    if said:
+        here = 1 - CHANNEL.dropped
+        passed = CHANNEL.changed * share + (1 - CHANNEL.added - CHANNEL.changed) * (canonical[0] == said[0])
+        whole += here * CHANNEL.added * share * probability(canonical, said[1:])
+        whole += here * passed * probability(canonical[1:], said[1:])
+    return whole
+
+
+def steps(canonical):
+    return Guide(canonical, SIZE, CHANNEL).steps(torch.zeros(1, 1, 1))
+
+
+@pytest.mark.parametrize("said", [(), (2,), (2, 3, 4), (3, 3), (4, 2, 4, 4), (1, 2, 3)])
+def test_a_texts_probability_is_that_of_all_ways_to_it(said):
+    canonical, found, prior = (2, 3, 4), 0.0, steps((2, 3, 4))
+    for length, token in enumerate([*said, SIZE - 1]):
+        tokens = torch.tensor([[[SIZE - 1, *said[:length]]]])
+        scores = prior.score(tokens)
+        assert scores.exp().sum().item() == pytest.approx(1.0, abs=1e-6)
+        found += scores[0, 0, token].item()
+        prior.extend(torch.tensor([[0]]), torch.tensor([[token]]))
+    assert found == pytest.approx(torch.tensor(probability(canonical, said)).log().item(), abs=1e-5)
+
+
+def test_hypotheses_keep_their_own_pasts():
+    prior, alone = steps((2, 3)), steps((2, 3))
+    for one, parents, tokens in ((prior, [[0, 0]], [[3, 2]]), (prior, [[1, 0]], [[4, 4]])):
+        one.extend(torch.tensor(parents), torch.tensor(tokens))
+    for token in (2, 4):
+        alone.extend(torch.tensor([[0]]), torch.tensor([[token]]))
+    both = prior.score(torch.zeros(1, 2, 3, dtype=torch.long))
+    torch.testing.assert_close(both[:, :1], alone.score(torch.zeros(1, 1, 3, dtype=torch.long)))
+
+
+def test_where_the_ctc_is_in_doubt_the_meaning_decides():
+    ctc = CTC(SIZE, SIZE).eval()
+    with torch.no_grad():
+        ctc.ctc_lo.weight.copy_(torch.eye(SIZE))
+        ctc.ctc_lo.bias.zero_()
+    heard = torch.zeros(1, 5, SIZE)  # a, silence, b or c, silence, a
+    for frame, token in enumerate((2, 0, 3, 0, 2)):
+        heard[0, frame, token] = 8.0
+    heard[0, 2, 4] = 8.1
+
+    def found(canonical):
+        search = BeamSearch(Guide(canonical, SIZE, Channel()), ctc, TOKENS, 0.5, BeamOptions())
+        return search(heard, torch.tensor([5]))[0][0].tokens
+
+    assert found((2, 3, 2)) == ["a", "b", "a"]
+    assert found((2, 4, 2)) == found((2, 1, 2)) == ["a", "c", "a"]
+    assert found((3, 3, 3)) == ["a", "b", "a"]  # what was heard well stays
+
+
+def test_a_guided_search_asks_what_the_meaning_calls_for(build_model, batch):
+    asked = []
+
+    def canonical(meaning):
+        asked.append(meaning)
+        return ["a", "no such token"]
+
+    model = build_model("do").eval()
+    decoder = DualDecoder(model, SearchOptions(guided=True, ctc_weight={"surface": 0.0, "meaning": 0.3}), canonical)
+    plain = DualDecoder(model, SearchOptions())(batch["speech"], batch["speech_lengths"])
+    found = decoder(batch["speech"], batch["speech_lengths"])
+    assert found == {"surface": [["a"]] * 3, "meaning": plain["meaning"]}
+    assert asked == plain["meaning"]
+    with pytest.raises(UsageError, match="guided: true: needs a system with a CTC on the surface"):
+        DualDecoder(build_model("so_meaning"), SearchOptions(guided=True), canonical)

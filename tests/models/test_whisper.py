@@ -1,0 +1,240 @@
+"""Whisper's decoder with adapters, on small random weights in the published format."""
+
+import json
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+
+from l2dual.data.tokens import build_tokenizer, tokens_to_text, write_tokens
+from l2dual.errors import DataError, UsageError
+from l2dual.models.beam import BeamOptions, BeamSearch
+from l2dual.models.scorers import CachedSteps, decoder_steps
+from l2dual.models.search import DualDecoder, SearchOptions
+from l2dual.models.whisper_decoder import END, PROMPT, START, WhisperDecoder
+from tests.conftest import SURFACE_TOKENS
+
+WIDTH = 16
+TEXT = "the tea at the tee"
+
+
+def save_tokenizer(path, the=264):
+    """Bytes, and five pairs; ``the`` is the id of the last."""
+    letters = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    pairs = [("Ġ", "t"), ("h", "e"), ("Ġ", "a"), ("t", "e"), ("Ġt", "he")]
+    numbers = [256, 257, 258, 259, the]
+    vocabulary = letters | {left + right: number for (left, right), number in zip(pairs, numbers, strict=True)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, pairs))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.save(str(path / "tokenizer.json"))
+
+
+def save_weights(path, width=WIDTH, vocab_size=51865):
+    torch.manual_seed(0)
+    sizes = dict(d_model=width, encoder_layers=3, decoder_layers=2, vocab_size=vocab_size)
+    sizes |= dict(encoder_attention_heads=2, decoder_attention_heads=2, pad_token_id=1)
+    sizes |= dict(encoder_ffn_dim=24, decoder_ffn_dim=24, max_target_positions=24)
+    sizes |= dict(bos_token_id=1, eos_token_id=1, decoder_start_token_id=1, init_std=0.3)
+    WhisperModel(WhisperConfig(**sizes)).save_pretrained(path)
+    WhisperFeatureExtractor().save_pretrained(path)
+    save_tokenizer(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return save_weights(tmp_path_factory.mktemp("whisper"))
+
+
+@pytest.fixture(scope="module")
+def tokens(weights, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tokens")
+    (folder / "text").write_text(f"u1 {TEXT}\n")
+    write_tokens([folder / "text"], "whisper", folder, whisper=weights)
+    return folder
+
+
+@pytest.fixture
+def vocabulary(tokens):
+    return (tokens / "tokens.txt").read_text("utf-8").splitlines()
+
+
+@pytest.fixture
+def decoder(weights, vocabulary):
+    """With adapters that change something."""
+    torch.manual_seed(1)
+    decoder = WhisperDecoder(len(vocabulary), WIDTH, str(weights), rank=2, tokens=vocabulary).eval()
+    for parameter in decoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return decoder
+
+
+@pytest.fixture
+def model(build_model, weights, vocabulary):
+    """Surface by CTC over a mix of layers, meaning by Whisper's decoder."""
+
+    def build(system="do_split", **changes):
+        head = {"stack": 2, "output_size": 8, "attention_heads": 2, "linear_units": 8, "num_blocks": 1}
+        return build_model(
+            system,
+            frontend="pretrained",
+            frontend_conf={"path": str(weights), "layers": [1, 3], "mix": False},
+            normalize=None,
+            encoder="layered",
+            encoder_conf={"layers": 2, "heads": {"surface": head}},
+            decoder="whisper",
+            decoder_conf={"path": str(weights), "rank": 2, **changes},
+            model_conf={"lsm_weight": 0.0},
+            meaning_token_list=vocabulary,
+        )
+
+    return build
+
+
+@pytest.fixture
+def spoken(batch, vocabulary):
+    """The batch, its meaning in Whisper's subwords."""
+    generator = torch.Generator().manual_seed(2)
+    meaning = torch.randint(2, len(vocabulary) - 1, (3, 5), generator=generator)
+    meaning[2, 3:] = -1
+    return batch | {"meaning": meaning, "meaning_lengths": torch.tensor([5, 5, 3])}
+
+
+def test_the_vocabulary_writes_all_words_in_the_texts_letters(tokens, vocabulary):
+    tokenizer = build_tokenizer("whisper", str(tokens / "bpe.model"))
+    assert tokenizer.text2tokens(TEXT) == ["Ġthe", "Ġt", "e", "a", "Ġa", "t", "Ġthe", "Ġt", "e", "e"]
+    assert set(vocabulary) == {*"Ġthea", "Ġt", "he", "Ġa", "te", "Ġthe", "<blank>", "<unk>", "<sos/eos>"}
+    assert tokens_to_text(tokenizer.text2tokens("heat"), "whisper") == "heat"
+    assert "<unk>" in tokenizer.text2tokens("zoo")
+
+
+def test_before_training_it_is_whisper(weights, vocabulary):
+    """Scores of a text behind the prompt, as Hugging Face's model has them."""
+    decoder = WhisperDecoder(len(vocabulary), WIDTH, str(weights), rank=2, tokens=vocabulary).eval()
+    whisper = WhisperModel.from_pretrained(weights).eval().decoder
+    ids = json.loads((weights / "tokenizer.json").read_text())["model"]["vocab"]
+    states, text = torch.randn(1, 9, WIDTH), [4, 5, 3]
+    theirs = [*PROMPT, START, *(ids[vocabulary[i]] for i in text)]
+    ours = torch.tensor([[len(vocabulary) - 1, *text]])
+    with torch.no_grad():
+        scores, _ = decoder(states, torch.tensor([9]), ours, torch.tensor([4]))
+        hidden = whisper(torch.tensor([theirs]), encoder_hidden_states=states).last_hidden_state
+        expected = hidden @ whisper.embed_tokens.weight.T
+    rows = [*(ids[token] for token in vocabulary[2:-1]), END]
+    torch.testing.assert_close(scores[0, :, 2:], expected[0, 3:, rows], atol=1e-4, rtol=0)
+    assert (scores[..., :2] == -100).all()  # blank and unknown
+
+
+def test_a_batch_gives_what_single_utterances_give(decoder):
+    states, text = torch.randn(2, 9, WIDTH), torch.tensor([[9, 4, 5], [9, 3, 9]])
+    with torch.no_grad():
+        both, _ = decoder(states, torch.tensor([9, 6]), text, torch.tensor([3, 2]))
+        alone, _ = decoder(states[1:, :6], torch.tensor([6]), text[1:, :2], torch.tensor([2]))
+    torch.testing.assert_close(both[1:, :2], alone, atol=1e-5, rtol=0)
+
+
+def test_the_search_with_a_cache_scores_as_the_whole_forward(decoder, vocabulary):
+    states, lengths = torch.randn(2, 9, WIDTH), torch.tensor([9, 6])
+    steps = decoder_steps(decoder, states, lengths)
+    assert isinstance(steps, CachedSteps)
+    eos = len(vocabulary) - 1
+    texts = torch.tensor([[[eos, 4, 5, 3], [eos, 3, 6, 6]], [[eos, 3, 4, 5], [eos, 5, 4, 3]]])
+    with torch.inference_mode():
+        for length in range(1, 5):
+            now = texts[:, :1, :1] if length == 1 else texts[..., :length]
+            scores = steps.score(now)
+            flat, width = now.flatten(0, 1), now.size(1)
+            read = states.repeat_interleave(width, 0), lengths.repeat_interleave(width)
+            whole, _ = decoder(*read, flat, torch.full((len(flat),), length))
+            expected = whole[:, -1].log_softmax(1).view(2, width, -1)
+            torch.testing.assert_close(scores, expected, atol=1e-4, rtol=0)
+            if length < 4:
+                parents = torch.tensor([[0, 0], [0, 0]]) if length == 1 else torch.tensor([[0, 1], [0, 1]])
+                steps.extend(parents, texts[..., length])
+
+
+def test_a_search_ends_where_whisper_has_no_more_places(decoder, vocabulary):
+    decoder.output_layer.bias[-1] = -100.0  # never the end
+    search = BeamSearch(decoder, None, vocabulary, 0.0, BeamOptions(beam_size=2))
+    [[best]] = search(torch.randn(1, 60, WIDTH), torch.tensor([60]))
+    assert len(best.tokens) <= decoder.longest == 21
+
+
+def test_gradients_reach_the_adapters_and_nothing_frozen(model, spoken):
+    model = model()
+    frozen = model.decoders["meaning"].embed[0].weight.clone()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    losses = []
+    for _ in range(8):
+        optimizer.zero_grad()
+        loss, stats, _ = model(**spoken)
+        loss.backward()
+        losses.append(float(stats["loss_att_meaning"]))
+        optimizer.step()
+    assert losses[-1] < 0.9 * losses[0], losses
+    assert not [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert torch.equal(model.decoders["meaning"].embed[0].weight, frozen)
+    trained = dict(model.decoders.named_parameters())
+    assert trained and {name.rsplit(".", 1)[1] for name in trained} == {"up", "down"}
+
+
+def test_a_checkpoint_holds_what_was_trained_and_gives_the_same_model(model, spoken):
+    one, other = model(), model()
+    for parameter in one.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    state = one.state_dict()
+    of_decoder = {name for name in state if name.startswith("decoders.")}
+    assert of_decoder == {f"decoders.{name}" for name, _ in one.decoders.named_parameters()}
+    other.load_state_dict(state)
+    with torch.no_grad():
+        assert torch.equal(one.eval()(**spoken)[0], other.eval()(**spoken)[0])
+
+
+def test_each_output_reads_its_own_states(model, spoken):
+    model = model().eval()
+    with torch.no_grad():
+        encoded = model.encode(spoken["speech"], spoken["speech_lengths"])
+        layers, frames = model.frontend.frozen_states(spoken["speech"], spoken["speech_lengths"])
+    meaning, lengths = encoded.of("meaning")
+    assert torch.equal(meaning, layers[..., WIDTH:]) and torch.equal(lengths, frames)
+    surface, lengths = encoded.of("surface")
+    assert surface.shape == (3, int(frames.max()) // 2, 8) and torch.equal(lengths, frames // 2)
+    found = DualDecoder(model, SearchOptions(beam_size=2))(spoken["speech"], spoken["speech_lengths"])
+    assert set(found) == {"surface", "meaning"} and set().union(*found["surface"]) <= set(SURFACE_TOKENS)
+
+
+@pytest.mark.parametrize("system, output", [("so_surface_ctconly", "surface"), ("so_meaning_attention", "meaning")])
+def test_a_dual_output_system_is_two_single_output_ones(model, spoken, system, output):
+    """They share what is frozen alone."""
+    both, alone = model().eval(), model(system).eval()
+    assert set(alone.state_dict()) < set(both.state_dict())
+    with torch.no_grad():
+        name = f"acc_{output}"
+        assert both(**spoken)[1][name] == alone(**spoken)[1][name]
+
+
+def test_what_does_not_fit_is_refused(weights, vocabulary, tmp_path):
+    def make(path, width=WIDTH, tokens=vocabulary):
+        return WhisperDecoder(len(tokens), width, str(path), tokens=tokens)
+
+    with pytest.raises(UsageError, match="states of 16 values, and the encoder gives 8"):
+        make(weights, 8)
+    with pytest.raises(UsageError, match="has no token xyz: give --meaning_token_type whisper"):
+        make(weights, tokens=["<blank>", "<unk>", "xyz", "<sos/eos>"])
+    with pytest.raises(UsageError, match="not those of a multilingual Whisper"):
+        make(save_weights(tmp_path, vocab_size=51864))
+    save_weights(tmp_path)
+    save_tokenizer(tmp_path, the=262)  # as the English models have it
+    with pytest.raises(UsageError, match="not those of a multilingual Whisper"):
+        make(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(UsageError, match=r"tokenizer.json: no such file: .* run tools/get_whisper_base.py"):
+        make(tmp_path)
+
+
+def test_a_text_that_whisper_can_not_write_is_refused(decoder):
+    text = torch.full((1, 22), 3)
+    with pytest.raises(DataError, match="21 subwords: Whisper writes at most 20: cut the recording"):
+        decoder(torch.randn(1, 9, WIDTH), torch.tensor([9]), text, torch.tensor([22]))
