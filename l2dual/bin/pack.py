@@ -7,15 +7,17 @@ import argparse
 from pathlib import Path
 
 from l2dual.errors import run
+from l2dual.files import read_yaml
 from l2dual.inference.packing import pack
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--exp", type=Path, required=True)
+    parser.add_argument("--decode_config", type=Path, help="how it searches if it is not told otherwise")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    pack(args.exp, args.out)
+    pack(args.exp, args.out, read_yaml(args.decode_config) if args.decode_config else None)
 
 
 if __name__ == "__main__":

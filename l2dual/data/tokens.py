@@ -51,6 +51,16 @@ class WhisperTokenizer(AbsTokenizer):
         return self.subwords.encode(f" {line}", add_special_tokens=False).tokens
 
     @staticmethod
+    def pieces(tokens: Sequence[str]) -> list[str]:
+        """What each token adds to the text; a letter of several tokens is the last one's."""
+        found, done = [], ""
+        for end in range(1, len(tokens) + 1):
+            text = tokenizers.decoders.ByteLevel().decode(list(tokens[:end]))
+            found.append("" if text.endswith("\ufffd") else text[len(done) :])
+            done = done if text.endswith("\ufffd") else text
+        return found
+
+    @staticmethod
     def tokens2text(tokens: Iterable[str]) -> str:
         """The text that ``tokens`` write."""
         return tokenizers.decoders.ByteLevel().decode(list(tokens)).strip()

@@ -7,7 +7,7 @@ names of their own, and the configuration names them so.
 import io
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,15 +22,15 @@ from l2dual.data.frames import rate_of
 from l2dual.errors import DataError
 from l2dual.files import atomic_write, read_yaml
 from l2dual.inference.card import card, figures
-from l2dual.training.load import FORMAT, best_model, load_model, named_files, of_recipe
+from l2dual.training.load import FORMAT, SEARCH, best_model, load_model, named_files, of_recipe
 
 NAMES = {"stats_file": "stats.npz", "path": "pretrained"}  # by the key of the configuration
 FETCHED = "source.json"  # of a pretrained encoder that a tool can fetch again: it is not packed
 PRETRAINED = ("config.json", "preprocessor_config.json", "model.safetensors")  # what a pretrained encoder needs
 
 
-def pack(exp: Path, out: Path) -> None:
-    """Write the archive of a run.
+def pack(exp: Path, out: Path, search: Mapping | None = None) -> None:
+    """Write the archive of a run, which searches by the options ``search`` if it is not told others.
 
     Weights are halved to 16 bits, which changed no hypothesis where it was measured (docs/transcribe.md);
     statistics and pretrained encoders are not. A pretrained encoder that a tool has fetched
@@ -51,6 +51,7 @@ def pack(exp: Path, out: Path) -> None:
         "config.yaml": _dump(config),
         "run.yaml": _dump(facts),
         "README.md": card(facts),
+        SEARCH: _dump(dict(search or {})),
     }
     state = torch.load(best_model(exp), map_location="cpu", weights_only=True)
     with atomic_write(out, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -1,6 +1,6 @@
 """Both transcriptions of a recording, by a trained model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import batched
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -21,7 +21,7 @@ from l2dual.models.beam import Hypothesis
 from l2dual.models.dual import L2DualModel
 from l2dual.models.search import DualDecoder, SearchOptions
 from l2dual.sharing.mechanism import Encoded
-from l2dual.training.load import config_of, load_model, run_facts
+from l2dual.training.load import canonical_of, config_of, load_model, run_facts, search_options
 
 Texts = dict[str, Transcription]  # by output
 TOGETHER = 160.0  # seconds of speech in one batch at most, padding counted
@@ -47,7 +47,14 @@ class DualSpeech2Text:
         clock: when a frame of the encoder is.
     """
 
-    def __init__(self, model: L2DualModel, config: dict, about: dict, options: SearchOptions):
+    def __init__(
+        self,
+        model: L2DualModel,
+        config: dict,
+        about: dict,
+        options: SearchOptions,
+        canonical: Callable[[list[str]], list[str]] | None = None,
+    ):
         self.model = model
         self.about = about
         self.rate = rate_of(config)
@@ -55,7 +62,7 @@ class DualSpeech2Text:
         self.clock = Clock.of(self._chain, self.rate)
         self.token_lists = model.token_lists
         self.batch_size = options.batch_size
-        self._decoder = DualDecoder(model, options)
+        self._decoder = DualDecoder(model, options, canonical)
         self._ids = {name: {token: i for i, token in enumerate(some)} for name, some in model.token_lists.items()}
         self.token_types = {output: config[f"{output}_token_type"] for output in model.outputs}
 
@@ -67,7 +74,8 @@ class DualSpeech2Text:
             model: a run's directory, an archive of stage 12 (model.zip) packed or unpacked, or a name
                 that ``l2dual models`` lists.
             device: ``cpu`` or ``cuda``.
-            options: of the search, as in conf/decode.yaml: ``mode``, ``beam_size``, ``ctc_weight``...
+            options: of the search, as in conf/decode.yaml: ``mode``, ``beam_size``, ``ctc_weight``...; those
+                that are not given are the archive's, with which it was decoded.
 
         Raises:
             DataError: there is no such model, or it is of another version of l2dual.
@@ -77,10 +85,12 @@ class DualSpeech2Text:
             raise UsageError(f"device {device}: no GPU here: use cpu")
         with open_model(str(model)) as directory:
             loaded, config, about = load_model(directory), config_of(directory), run_facts(directory)
+            search = SearchOptions.from_config(search_options(directory) | options, "options")
+            canonical = canonical_of(directory) if search.guided else None
             if not about.keys() >= {"language", "convention"}:
                 raise DataError(f"{directory}/run.yaml: lacks language or convention: pack the run again (stage 12)")
             getattr(loaded.frontend, "upstream", None)  # a frozen encoder is read when it is first asked for
-            return cls(loaded.to(device), config, about, SearchOptions.from_config(options, "options"))
+            return cls(loaded.to(device), config, about, search, canonical)
 
     @property
     def language(self) -> str:

@@ -10,6 +10,7 @@ import torch
 from torchaudio.functional import forced_align
 
 from l2dual.data.frames import Convolution
+from l2dual.data.tokens import WhisperTokenizer
 from l2dual.inference.result import Token
 
 BLANK = 0
@@ -107,6 +108,10 @@ def _characters(parts: Iterable[Span], token_type: str) -> list[Span]:
     if token_type == "jamo":
         return _syllables(list(parts))
     found: list[Span] = []
+    if token_type == "whisper":
+        parts = list(parts)
+        texts = WhisperTokenizer.pieces([part.text for part in parts])
+        parts = [part._replace(text=text) for part, text in zip(parts, texts, strict=True)]
     for number, part in enumerate(parts):
         text = part.text.replace("<space>", " ").replace("▁", " ")
         if token_type == "word" and number:

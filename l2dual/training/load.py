@@ -21,6 +21,7 @@ from l2dual.systems import OUTPUTS, active_outputs
 from l2dual.text.english import pronounce
 
 FORMAT = 1  # of an archive; another one is of another version
+SEARCH = "decode.yaml"  # of an archive: the options of its search
 CHECKPOINT = "valid.acc.ave.pth"  # by the usual best_model_criterion
 
 
@@ -105,6 +106,13 @@ def run_facts(exp_dir: str | Path) -> dict:
     """What run.yaml says of a run, as the system, the outputs, the language and the convention."""
     archive = _archive(exp_dir)
     return read_yaml((archive.config.parent if archive else Path(exp_dir)) / "run.yaml")
+
+
+def search_options(exp_dir: str | Path) -> dict:
+    """The options of the search that an archive brings; of a run, which brings none, an empty mapping."""
+    archive = _archive(exp_dir)
+    file = archive and archive.root / SEARCH
+    return read_yaml(file) if file and file.is_file() else {}
 
 
 def vocabulary(exp_dir: str | Path, output: str) -> list[str]:
@@ -257,8 +265,8 @@ def named_files(config: dict) -> list[tuple[dict, str, str]]:
     """
     places = [(config.get("normalize_conf") or {}, "stats_file")]
     places += [(config, f"{output}_bpemodel") for output in OUTPUTS]
-    for part in ("frontend", "encoder"):
+    for part, name in (("frontend", "pretrained"), ("encoder", "pretrained"), ("decoder", "whisper")):
         conf = config.get(f"{part}_conf") or {}
-        if config.get(part) == "pretrained" and not conf.get("download"):
+        if config.get(part) == name and not conf.get("download"):
             places.append((conf, "path"))
     return [(place, name, str(place[name])) for place, name in places if place.get(name)]
