@@ -174,7 +174,9 @@ def whisper_ids(path: str, tokens: Sequence[str], size: int) -> list[int]:
 
 def _weights(path: str, download: bool) -> torch.nn.Module:
     from transformers import AutoModel  # takes seconds
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     try:
         model = AutoModel.from_pretrained(path, dtype=torch.float32, local_files_only=not download)
     except (OSError, ValueError, RuntimeError) as error:
