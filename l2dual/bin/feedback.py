@@ -35,7 +35,7 @@ def call(args: argparse.Namespace) -> None:
     if args.text is not None and not args.text.strip():
         raise UsageError("--text is empty: give the text that was to be said, or leave --text out")
     in_hangul = bool(re.search("[가-힣]", args.text or ""))
-    model = args.model or usual(args.language or ("ko" if in_hangul else "en"), args.text is not None)
+    model = args.model or usual(args.language or ("ko" if in_hangul else "en"))
     from l2dual.inference.feedback import evidence, give_feedback  # takes seconds
     from l2dual.inference.recognizer import DualSpeech2Text
     from l2dual.inference.shown import as_json, as_page, as_text

@@ -30,7 +30,7 @@ from l2dual.text.units import align, normalize
 WRONG_BELOW = 0.3  # chance that raters call a sound right: less is called an error
 UNSURE_BELOW = 0.7  # less is shown as not sure
 PUT_IN_BELOW = 1e-3  # goodness of a place where nothing was due: less, and a sound was put in
-CHANCE = (4.29, 0.549)  # of the logistic from log goodness to that chance; docs/feedback.md
+CHANCE = (4.69, 0.737)  # of the logistic from log goodness to that chance; docs/feedback.md
 FIRST = 5  # words with errors that are shown first
 UNCLEAR = 0.5  # of a word's sounds: where more are wrong the word is, not its sounds
 HEARD = 0.5  # of the text's sounds: where fewer are likely, another text was said
@@ -133,7 +133,7 @@ def evidence(recognizer: DualSpeech2Text, recording: Recording, with_meaning: bo
         )
     kind = recognizer.token_types.get("surface")
     log_probs = recognizer.posteriors(heard).get("surface")
-    if log_probs is None or kind == "bpe":
+    if log_probs is None or kind in ("bpe", "whisper"):
         why = "no CTC on the surface" if log_probs is None else "its surface in subwords, not sounds or letters"
         raise UsageError(f"the model has {why}, which feedback needs: choose another (l2dual models)")
     vocabulary = recognizer.token_lists["surface"]

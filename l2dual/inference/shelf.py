@@ -42,16 +42,13 @@ def facts_of(archive: Path) -> dict:
     raise DataError(f"{archive}: not a model.zip ({why}): pack the run again (stage 12)")
 
 
-def usual(language: str, text_is_known: bool = False) -> Path:
+def usual(language: str) -> Path:
     """The model of a language that is used where none is named: the first with both outputs.
-
-    Args:
-        text_is_known: prefer one that is called NAME_sounds, whose meaning is worse than its surface.
 
     Raises:
         DataError: there is none.
     """
-    for _, archive in sorted(models().items(), key=lambda one: text_is_known != one[0].endswith("_sounds")):
+    for archive in models().values():
         try:
             facts = facts_of(archive)
         except DataError:

@@ -41,7 +41,7 @@ def refused(path, said):
 
 def test_it_holds_the_model_and_its_card(archive):
     with zipfile.ZipFile(archive) as opened:
-        names = ["meta.yaml", "config.yaml", "run.yaml", "README.md", "model.pth"]
+        names = ["meta.yaml", "config.yaml", "run.yaml", "README.md", "decode.yaml", "model.pth"]
         assert opened.namelist() == names
         card = opened.read("README.md").decode()
         facts = yaml.safe_load(opened.read("run.yaml"))

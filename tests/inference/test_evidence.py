@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import soundfile
 
 from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml
@@ -38,12 +39,13 @@ def test_feedback_of_a_real_model(recognizer):
     assert heard.meaning is not None and evidence(recognizer(), noise(0.5), with_meaning=False).meaning is None
 
 
-def test_models_and_recordings_without_feedback(recognizer):
+def test_models_and_recordings_without_feedback(recognizer, root):
     with pytest.raises(UsageError, match="the model has no CTC on the surface"):
         evidence(recognizer("so_meaning"), noise(1.0), with_meaning=False)
     with pytest.raises(UsageError, match="its surface in subwords"):
         evidence(recognizer(kind="bpe"), noise(1.0), with_meaning=False)
-    with pytest.raises(DataError, match="31 s long; feedback is on one utterance"):
-        evidence(recognizer(), noise(31.0), with_meaning=False)
+    samples, rate = soundfile.read(root / "docs/recordings/thought.opus", dtype="float32")
+    with pytest.raises(DataError, match="35 s long; feedback is on one utterance"):
+        evidence(recognizer(), (np.tile(samples, 7), rate), with_meaning=False)
     with pytest.raises(DataError, match="silence"):
         evidence(recognizer(), (np.zeros(16000, np.float32), 16000), with_meaning=False)

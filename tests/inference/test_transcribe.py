@@ -42,7 +42,7 @@ def shelves(archive, tmp_path, monkeypatch):
     """The archive as the only model that is there, in a cache."""
     monkeypatch.setattr(shelf, "SHIPPED", tmp_path / "none")
     monkeypatch.setattr(shelf, "RECIPES", tmp_path / "egs2")
-    monkeypatch.setenv(shelf.CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv("L2DUAL_CACHE", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
     shutil.copy(archive, tmp_path / "cache/mine.zip")
     return tmp_path

@@ -1,0 +1,44 @@
+"""The model and the recordings that l2dual brings, by the commands that README shows first."""
+
+import re
+import shlex
+import sys
+
+import pytest
+
+from l2dual.__main__ import main
+from l2dual.training.load import fetched
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(fetched("whisper-base") is None, reason="tools/get_whisper_base.py has not been run"),
+]
+
+
+@pytest.fixture
+def commands(root, monkeypatch, tmp_path, capsys):
+    """README's commands of the program by name, each run where README's paths lead somewhere."""
+    text = (root / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "docs").symlink_to(root / "docs")
+    monkeypatch.chdir(tmp_path)
+
+    def call(name):
+        [words] = re.findall(rf"^l2dual {name} (?:docs/.*)$", text, re.MULTILINE)
+        monkeypatch.setattr(sys, "argv", shlex.split(words))
+        main()
+        return text, capsys.readouterr().out
+
+    return call
+
+
+def test_readme_shows_what_transcribe_prints(commands):
+    readme, said = commands("transcribe")
+    shown = re.search(r"^    meaning .*?\n\n", readme, re.MULTILINE | re.DOTALL)[0]
+    assert [line.strip() for line in shown.splitlines()[:-1]] == [line.strip() for line in said.splitlines()[1:]]
+
+
+def test_readme_shows_the_page_of_feedback(commands, tmp_path):
+    _, said = commands("feedback")
+    assert said == "wrote division.html\n"
+    page = (tmp_path / "division.html").read_text(encoding="utf-8")
+    assert "You said SH (as in “she”). Say ZH (as in “vision”)." in page and "data:audio/" in page
