@@ -71,7 +71,7 @@ def build_tokenizer(token_type: str, bpemodel: str | None = None) -> AbsTokenize
     if token_type == "bpe":
         return SentencepiecesTokenizer(bpemodel)
     if token_type == "whisper":
-        return WhisperTokenizer(bpemodel)
+        return WhisperTokenizer(str(bpemodel))
     kinds = {"char": CharTokenizer, "jamo": JamoTokenizer, "phn": WordTokenizer, "word": WordTokenizer}
     return kinds[token_type]()
 
