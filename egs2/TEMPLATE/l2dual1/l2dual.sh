@@ -215,7 +215,7 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
             python -m l2dual.bin.report --exp "${results}" --data "${test_set}" --out @OUT@
         launch report "${decode_cmd}"
         for run in "${trained[@]}"; do
-            if [[ -e ${run}/trained ]]; then # a run that was restored from its record has no model
+            if [[ -e ${run}/trained && -z ${test_data} ]]; then # one restored from its record has no model
                 job "${run}/model.zip" "${run}/trained" "${exp}"/results*.json "${decode_config}" "${code}/inference"/{packing,card}.py -- \
                     python -m l2dual.bin.pack --exp "${run}" --decode_config "${decode_config}" --out @OUT@
             fi
