@@ -19,6 +19,7 @@ from l2dual.errors import DataError, UsageError
 from l2dual.inference.listening import Recording
 from l2dual.inference.pronunciation import aligned, indices, judge, log_likelihood, share
 from l2dual.inference.recognizer import DualSpeech2Text
+from l2dual.inference.result import JudgedSound, JudgedWord
 from l2dual.inference.timing import Clock, Span
 from l2dual.inference.tips import Tips
 from l2dual.text import english, korean
@@ -61,34 +62,6 @@ class Evidence:
     def seconds(self) -> float:
         """Of the recording."""
         return len(self.samples) / self.rate
-
-
-@dataclass(frozen=True)
-class JudgedSound:
-    """A sound that was due or said; one of the two is empty where it was put in or left out.
-
-    ``score``: the chance that raters call it right, 0 to 1 (see `chance`); where the surface is in
-    letters, the likelihood of the word that was due, of it and the one that was heard; None for a sound
-    that is not judged by itself. ``verdict``: "right", "unsure" or "wrong".
-    """
-
-    due: str
-    said: str
-    score: float | None
-    verdict: str
-
-
-@dataclass(frozen=True)
-class JudgedWord:
-    """A word of the prompt, how it was said, and what to tell the learner."""
-
-    text: str
-    sounds: tuple[JudgedSound, ...]
-    score: float  # the least of its sounds'
-    verdict: str
-    start: float  # seconds
-    end: float
-    sentences: tuple[str, ...]  # on its errors
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Both transcriptions of a recording, by a trained model."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import batched
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -11,10 +12,11 @@ import torch
 from l2dual.data.frames import chain_of, encoder_frames, rate_of
 from l2dual.data.tokens import tokens_to_text
 from l2dual.errors import DataError, UsageError
+from l2dual.inference.borrowed import with_times
 from l2dual.inference.differences import differences, due_of, steps, unit_of
 from l2dual.inference.joining import chained, joined
 from l2dual.inference.listening import Heard, Recording, listen, pieces
-from l2dual.inference.result import Difference, Recognized, Step, Transcription
+from l2dual.inference.result import Difference, JudgedWord, Recognized, Step, Transcription
 from l2dual.inference.shelf import open_model
 from l2dual.inference.timing import Clock, letters, spans
 from l2dual.models.beam import Hypothesis
@@ -103,28 +105,41 @@ class DualSpeech2Text:
         return self.about["convention"]
 
     @overload
-    def __call__(self, recordings: Recording, n_best: int = 1) -> Recognized: ...
+    def __call__(self, recordings: Recording, n_best: int = 1, prompt: str | None = None) -> Recognized: ...
 
     @overload
     def __call__(self, recordings: list[Recording], n_best: int = 1) -> list[Recognized]: ...
 
-    def __call__(self, recordings: Recording | list[Recording], n_best: int = 1) -> Recognized | list[Recognized]:
+    def __call__(
+        self, recordings: Recording | list[Recording], n_best: int = 1, prompt: str | None = None
+    ) -> Recognized | list[Recognized]:
         """Transcribe a recording, or each of a list.
 
         Args:
             recordings: a file, or samples (T,) or (T, C) with their rate in Hz; or a list of these. What is
                 longer than 20 s is cut at pauses.
             n_best: hypotheses that each transcription lists; one for a recording that was cut.
+            prompt: what was to be said in one recording of at most 30 s: its words are then judged.
 
         Raises:
             DataError: a recording can't be used; says which and why.
+            UsageError: a prompt for a list, or one that can't be judged.
         """
         if not isinstance(recordings, list):
-            return self.recognize([self.listen(recordings)], n_best)[0]
+            found = self.recognize([self.listen(recordings)], n_best)[0]
+            return found if prompt is None else replace(found, words=self._judged(recordings, prompt))
+        if prompt is not None:
+            raise UsageError("prompt: is what was said in one recording: give no list")
         found = []
         for group in batched(enumerate(recordings), self.batch_size):
             found += self.recognize([self.listen(one, str(number)) for number, one in group], n_best)
         return found
+
+    def _judged(self, recording: Recording, prompt: str) -> tuple[JudgedWord, ...]:
+        from l2dual.inference.feedback import evidence, give_feedback
+        from l2dual.inference.tips import Tips
+
+        return give_feedback(evidence(self, recording, with_meaning=False), prompt, Tips(self.language)).words
 
     def listen(self, recording: Recording, name: str = "") -> Heard:
         """Read a recording as the model takes it.
@@ -234,6 +249,8 @@ class DualSpeech2Text:
             each = [(self._steps(part), len(part["surface"].tokens)) for part in parts]
             alignment = chained(each, self._unit == "phone")
             differing = differences(alignment, surface.tokens, self._unit)
+            if self._unit == "phone" and "meaning" not in self.model.ctcs:
+                meaning = with_times(meaning, alignment, surface.tokens)
         about = (heard.name, heard.seconds, self.language, self.convention)
         return Recognized(*about, surface, meaning, differing, tuple(alignment))
 

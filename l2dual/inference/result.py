@@ -54,11 +54,40 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class JudgedSound:
+    """A sound that was due or said; one of the two is empty where it was put in or left out.
+
+    ``score``: the chance that raters call it right, 0 to 1 (docs/feedback.md); where the surface is in
+    letters, the likelihood of the word that was due, of it and the one that was heard; None for a sound
+    that is not judged by itself. ``verdict``: "right", "unsure" or "wrong".
+    """
+
+    due: str
+    said: str
+    score: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class JudgedWord:
+    """A word of the prompt, how it was said, and what to tell the learner."""
+
+    text: str
+    sounds: tuple[JudgedSound, ...]
+    score: float  # the least of its sounds'
+    verdict: str
+    start: float  # seconds
+    end: float
+    sentences: tuple[str, ...]  # on its errors
+
+
+@dataclass(frozen=True)
 class Recognized:
     """Both transcriptions of one recording.
 
     ``surface`` or ``meaning`` is None where the model has no such output. ``differences`` and ``alignment``
-    are then empty, as they are where a word's pronunciation is due and not known.
+    are then empty, as they are where a word's pronunciation is due and not known. ``words`` is empty where no
+    prompt was given.
     """
 
     name: str  # file, or number in the list given
@@ -69,3 +98,4 @@ class Recognized:
     meaning: Transcription | None
     differences: tuple[Difference, ...]
     alignment: tuple[Step, ...] = ()
+    words: tuple[JudgedWord, ...] = ()  # of the prompt

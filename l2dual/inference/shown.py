@@ -10,7 +10,8 @@ import numpy as np
 import soundfile
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from l2dual.inference.feedback import UNSURE_BELOW, WRONG_BELOW, Feedback, JudgedSound, JudgedWord
+from l2dual.inference.feedback import UNSURE_BELOW, WRONG_BELOW, Feedback
+from l2dual.inference.result import JudgedSound, JudgedWord
 from l2dual.inference.tips import Tips
 from l2dual.text.units import pad, width
 

@@ -39,6 +39,15 @@ def test_feedback_of_a_real_model(recognizer):
     assert heard.meaning is not None and evidence(recognizer(), noise(0.5), with_meaning=False).meaning is None
 
 
+def test_a_prompt_gives_judged_words(recognizer, root):
+    model, speech = recognizer(), soundfile.read(root / "docs/recordings/thought.opus", dtype="float32")
+    found = model(speech, prompt="cab abba")
+    assert [word.text for word in found.words] == ["cab", "abba"] and found.surface == model(speech).surface
+    assert model(speech).words == ()
+    with pytest.raises(UsageError, match="give no list"):
+        model([speech], prompt="cab")
+
+
 def test_models_and_recordings_without_feedback(recognizer, root):
     with pytest.raises(UsageError, match="the model has no CTC on the surface"):
         evidence(recognizer("so_meaning"), noise(1.0), with_meaning=False)

@@ -1,0 +1,50 @@
+"""Times of the meaning's words where the meaning has no CTC: those of the phones that were said for them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from l2dual.inference.result import Step, Token, Transcription
+from l2dual.text import english
+
+
+def with_times(meaning: Transcription, alignment: Sequence[Step], surface: Sequence[Token]) -> Transcription:
+    """``meaning`` with the times of its words; a space has those of the gap, confidences stay None.
+
+    Args:
+        meaning: English.
+        alignment: of the phones that it calls for with the surface's.
+        surface: phones and their times.
+    """
+    due = [(step.due, surface[step.token] if step.said else None) for step in alignment if step.due]
+    words = meaning.text.split()
+    parts = _parts(words, [phone for phone, _ in due])
+    if parts is None or not all(token.start is None for token in meaning.tokens):
+        return meaning
+    spans, now = [], 0.0
+    for start, end in parts:
+        said = [token for _, token in due[start:end] if token and token.start is not None and token.end is not None]
+        spans.append((said[0].start, said[-1].end) if said else (now, now))
+        now = spans[-1][1]
+    tokens, number = [], 0
+    for token in meaning.tokens:
+        if token.text == " ":
+            number += 1
+            tokens.append(replace(token, start=spans[number - 1][1], end=max(spans[number - 1][1], spans[number][0])))
+        else:
+            tokens.append(replace(token, start=spans[number][0], end=spans[number][1]))
+    return replace(meaning, tokens=tuple(tokens))
+
+
+def _parts(words: Sequence[str], phones: Sequence[str]) -> list[tuple[int, int]] | None:
+    """Where each word's phones lie, by its listed pronunciations; None if they don't fit."""
+    ends: dict[int, list[tuple[int, int]]] = {0: []}  # of the words so far, and their parts
+    for word in words:
+        forms = [english.plain(form).split() for each in english.words(word) for form, _ in english.readings(each)]
+        further = {}
+        for place, parts in ends.items():
+            for form in forms:
+                end = place + len(form)
+                if list(phones[place:end]) == form:
+                    further[end] = [*parts, (place, end)]
+        ends = further
+    return ends.get(len(phones))
