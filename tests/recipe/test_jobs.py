@@ -252,4 +252,4 @@ def test_data_that_studies_share_are_made_by_one_run_at_a_time(tmp_path):
     assert second.stdout.readline() == "waiting for the run of another study, which prepares data\n"
     assert bash(tmp_path, "job exp/z -- touch @OUT@; launch z direct").returncode == 0
     (tmp_path / "go").touch()
-    assert [first.wait(20), second.wait(20)] == [0, 0] and (tmp_path / "dump/y").exists()
+    assert [first.wait(90), second.wait(90)] == [0, 0] and (tmp_path / "dump/y").exists()

@@ -230,7 +230,7 @@ def test_the_facts_of_a_run_come_from_its_files(case):
     log = "Total Number of model parameters: 2.5 K\n 1epoch results: [train] time=3 seconds, x=1\n"
     (case[2].parent / "train.log").write_text(log)
     same = {key: RUN[key] for key in COPIED}
-    facts = {"parameters": 2500, "train_seconds": 3.0, "trained_on": "data/x", "name": "do"}
+    facts = {"parameters": 2500, "train_seconds": 3.0, "trained_on": "data/x", "name": "do", "blocks": 4}
     decode = {"decode_dir": str(case[1]), "decode_config": "conf/decode.yaml"}
     assert decoded_run(case[2], case[1], "conf/decode.yaml") == Run(**same, **facts, **decode)
 
