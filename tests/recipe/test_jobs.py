@@ -39,8 +39,8 @@ echo "$calls" > calls
 
 def variables(directory: Path) -> dict[str, str]:
     """The environment of a recipe, and a directory bin on PATH with the launcher `direct`."""
-    if not (directory / "bin").exists():  # a program that runs can't be written
-        (directory / "bin").mkdir()
+    if not (directory / "bin/direct").exists():  # a program that runs can't be written
+        (directory / "bin").mkdir(exist_ok=True)
         write(directory / "bin/direct", DIRECT)
     path = f"{directory}/bin:{ROOT}/tools/launch:{Path(sys.executable).parent}:{os.environ['PATH']}"
     return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
