@@ -362,7 +362,9 @@ class Stages:
         }
 
     def _analyses(self) -> list[str]:
-        """Of stage 11, the long ones first."""
+        """Of stage 11, the long ones first; none where the outputs share nothing that is trained."""
+        if read_yaml(Path(self.definition["train_config"])).get("encoder") == "layered":
+            return []
         two_outputs = ["probes", "decoders", "subspaces"] if "surface" in self.texts else []
         return ["retrained"] * (self.options["retrained"] == "true") + two_outputs + ["cka", "gradients"]
 

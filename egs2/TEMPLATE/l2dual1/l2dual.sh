@@ -206,7 +206,9 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
                 "${choices[@]}" --out @OUT@
         done
         launch analyse "${decode_cmd} --num_threads ${num_threads}"
-        if [[ -z ${test_data} ]]; then tell analyse; else echo "skipped: encoders are analysed on their own data"; fi
+        if ((${#analyses[@]})); then tell analyse; else
+            echo "skipped: encoders are analysed on their own data, where outputs share one"
+        fi
     fi
 
     if stage 12 "Report and pack"; then # all of the above -> EXP/report.html, EXP/RUN/model.zip, exp/index.html
