@@ -190,7 +190,7 @@ else
     pip_install --no-deps --no-build-isolation --use-pep517 --editable .
 fi
 "${python}" tools/check_env.py
-say "getting Whisper base, on which the English models rest (290 MB)"
+say "getting Whisper base, on which the English model rests (290 MB)"
 "${python}" tools/get_whisper_base.py >> "${log}" 2>&1 \
     || say "that failed (${log}); all else works; later: tools/get_whisper_base.py"
 fingerprint > "${stamp}"
