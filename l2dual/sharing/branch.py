@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import torch
 
-from l2dual.sharing.mechanism import Encoded, Mechanism, Private, Trunk, checked_depth
+from l2dual.sharing.mechanism import Encoded, Forked, Mechanism, checked_depth
 
 
 def build(encoder: torch.nn.Module, outputs: tuple[str, ...], sizes: Mapping[str, int], depth: int):
@@ -19,31 +19,14 @@ def build(encoder: torch.nn.Module, outputs: tuple[str, ...], sizes: Mapping[str
     return Branch(encoder, outputs, depth) if depth else Apart(encoder, outputs)
 
 
-class Branch(Mechanism):
+class Branch(Forked):
     """A trunk, and private blocks for each output."""
-
-    def __init__(self, encoder: torch.nn.Module, outputs: tuple[str, ...], depth: int):
-        super().__init__()
-        self.private = torch.nn.ModuleDict({output: Private(encoder, depth) for output in outputs})
-        self.trunk = Trunk(encoder, depth)
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor, ctcs: Mapping) -> Encoded:
         """See :class:`Mechanism`."""
         given, mask, lengths = self.trunk(feats, lengths)
         states = {output: private(given, mask) for output, private in self.private.items()}
         return Encoded(states, lengths)
-
-    def path(self, output: str) -> list[torch.nn.Module]:
-        """See :class:`Mechanism`."""
-        return [*self.trunk.blocks, *self.private[output].blocks]
-
-    def shared(self) -> torch.nn.Module:
-        """See :class:`Mechanism`."""
-        return self.trunk.encoder
-
-    def output_size(self) -> int:
-        """See :class:`Mechanism`."""
-        return self.trunk.encoder.output_size()
 
 
 class Apart(Mechanism):

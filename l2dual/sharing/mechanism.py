@@ -108,6 +108,27 @@ class Private(torch.nn.Module):
         return self.after_norm(states_of(given))
 
 
+class Forked(Mechanism):
+    """A trunk, and above it private blocks for each output; a subclass says what these read."""
+
+    def __init__(self, encoder: torch.nn.Module, outputs: tuple[str, ...], depth: int):
+        super().__init__()
+        self.private = torch.nn.ModuleDict({output: Private(encoder, depth) for output in outputs})
+        self.trunk = Trunk(encoder, depth)
+
+    def path(self, output: str) -> list[torch.nn.Module]:
+        """See :class:`Mechanism`."""
+        return [*self.trunk.blocks, *self.private[output].blocks]
+
+    def shared(self) -> torch.nn.Module:
+        """See :class:`Mechanism`."""
+        return self.trunk.encoder
+
+    def output_size(self) -> int:
+        """See :class:`Mechanism`."""
+        return self.trunk.encoder.output_size()
+
+
 def states_of(given) -> torch.Tensor:
     """The states (B, T', D) of what a block takes or gives."""
     return given[0] if isinstance(given, tuple) else given

@@ -11,14 +11,7 @@ from collections.abc import Mapping
 import torch
 
 from l2dual.errors import UsageError
-from l2dual.sharing.mechanism import (
-    Encoded,
-    Mechanism,
-    Private,
-    Trunk,
-    changed,
-    checked_depth,
-)
+from l2dual.sharing.mechanism import Encoded, Forked, changed, checked_depth
 
 
 def build(
@@ -44,18 +37,14 @@ def ordered(name: str, encoder, outputs, sizes, depth: int, detached: bool) -> "
     return Ordered(encoder, first, second, sizes[first], depth, detached)
 
 
-class Ordered(Mechanism):
+class Ordered(Forked):
     """A trunk that the first output trains; the second reads it, and the first one's CTC."""
 
     def __init__(
         self, encoder: torch.nn.Module, first: str, second: str, size: int, depth: int, detached: bool
     ):
-        super().__init__()
+        super().__init__(encoder, (first, second), depth)
         self.first, self.second, self.detached = first, second, detached
-        self.private = torch.nn.ModuleDict(
-            {output: Private(encoder, depth) for output in (first, second)}
-        )
-        self.trunk = Trunk(encoder, depth)
         self.told = torch.nn.Linear(size, encoder.output_size())
 
     def forward(self, feats: torch.Tensor, lengths: torch.Tensor, ctcs: Mapping) -> Encoded:
@@ -66,15 +55,3 @@ class Ordered(Mechanism):
         told = self.told(heard.detach() if self.detached else heard)
         given = changed(given, lambda states: states.detach() + told)
         return Encoded({self.first: first, self.second: self.private[self.second](given, mask)}, lengths)
-
-    def path(self, output: str) -> list[torch.nn.Module]:
-        """See :class:`Mechanism`."""
-        return [*self.trunk.blocks, *self.private[output].blocks]
-
-    def shared(self) -> torch.nn.Module:
-        """See :class:`Mechanism`."""
-        return self.trunk.encoder
-
-    def output_size(self) -> int:
-        """See :class:`Mechanism`."""
-        return self.trunk.encoder.output_size()
