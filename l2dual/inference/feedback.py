@@ -66,7 +66,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Feedback:
-    """All that is told of one recording."""
+    """The advice on one recording."""
 
     name: str
     seconds: float

@@ -1,4 +1,4 @@
-"""What a learner is told of a sound: the sentences of sentences/{en,ko}.yaml.
+"""Advice to a learner on a sound: the sentences of sentences/{en,ko}.yaml.
 
 The file of the language that is learned has, in each language that the learner may read,
 

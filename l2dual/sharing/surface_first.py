@@ -1,6 +1,6 @@
 """surface_first: the surface is the single-output system; the meaning reads its trunk without pulling.
 
-The meaning has blocks of its own above the trunk, and is told what the surface's CTC hears: its
+The meaning has blocks of its own above the trunk, and reads what the surface's CTC hears: its
 posteriors are projected and added to the trunk's states, as self-conditioned CTC does within one
 output (Nozaki & Komatsu 2021, "Relaxing the Conditional Independence Assumption of CTC-based ASR",
 Interspeech), here carried from one output to the other.
