@@ -11,11 +11,13 @@ import subprocess
 import sys
 import termios
 import time
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import pytest
 
 LOCAL = Path(__file__).parents[2] / "tools" / "launch" / "local.py"
+jobs = SourceFileLoader("jobs", str(LOCAL.with_name("jobs.py"))).load_module()
 
 
 def launch(directory, *words, **environment):
@@ -154,8 +156,45 @@ def test_progress_lines_off_a_terminal(tmp_path):
     words = ["--progress", 0.1, "--max_jobs", 1, "JOB=1:2", "log/train.JOB.log", "sleep", "0.4"]
     lines = launch(tmp_path, *words).stderr.splitlines()
     assert "train: 1 running, 0 done, 0 failed of 2, 00:00" in lines
-    assert "train: 1 running, 1 done, 0 failed of 2, 00:00" in lines
-    assert lines[-1].startswith("train: 0 running, 2 done, 0 failed of 2, 00:0")
+    assert "train: 1 running, 1 done, 0 failed of 2, 00:00, some 1 min to go" in lines
+    assert re.fullmatch("train: 0 running, 2 done, 0 failed of 2, 00:0.", lines[-1])
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("seconds", [[300] * 6, [520, 320, 320], [360, 300, 320, 340]])
+def test_time_to_go_is_right_within_a_third_after_the_first_epoch_of_the_second_job(slots, seconds):
+    """Jobs that say after each quarter, as trainings do after an epoch, how long they still take."""
+    array = [jobs.Job(number, Path("x.log"), ["true"]) for number in range(len(seconds))]
+    progress, said = jobs.Progress(array, 30), {}
+    progress.start = 0.0
+    for now in range(0, 4000, 10):
+        for job in progress.began:
+            spent, whole = now - progress.began[job], seconds[job.number]
+            if spent >= whole:
+                job.state = "done"
+            elif spent % (whole // 4) < 10 and spent > 10:
+                job.said, job.said_at = f"0:{(whole - spent) // 60:02d}:{(whole - spent) % 60:02d} to go", now
+        waiting = [job for job in array if job.state == "waiting"]
+        for job in waiting[: slots - sum(each.state == "running" for each in array)]:
+            job.state = "running"
+        progress.clock(now)
+        said[now] = progress.to_go(now)
+    assert said[0] is None
+    last = min(now for now, left in said.items() if left == 0)
+    since = min(progress.began[job] + took for job, took in progress.took.items()) + max(seconds) / 4
+    for now in range(int(since // 10 + 1) * 10, last, 10):
+        assert said[now] == pytest.approx(last - now, rel=1 / 3, abs=60)
+
+
+def test_time_to_go_believes_what_a_job_says_of_itself():
+    array = [jobs.Job(number, Path("x.log"), ["true"], "running") for number in range(2)]
+    progress = jobs.Progress(array, 30)
+    progress.start = 0.0
+    progress.clock(0.0)
+    array[0].said, array[0].said_at = "a epoch 2 of 4, loss 1.00, 0:10:00 to go", 100.0
+    assert progress.to_go(400.0) == 300 + 0  # of 700 seconds in all; the other is taken to be alike
+    array[1].said, array[1].said_at = "b epoch 2 of 4, loss 1.00, 1:00:00 to go", 400.0
+    assert progress.to_go(400.0) == 3600
 
 
 def screen(written, columns=80):

@@ -5,6 +5,7 @@ A launcher is a subclass of Launcher and one line, `main(Slurm)`.
 
 import argparse
 import itertools
+import math
 import os
 import re
 import signal
@@ -39,6 +40,7 @@ class Job:
     id: str = ""  # its name there
     lost: int = 0  # how often its machine was lost
     said: str = ""
+    said_at: float = 0.0
     read_until: int = 0
 
     @property
@@ -70,8 +72,16 @@ class Job:
         self.read_until += len(new) - len(new.rpartition(b"\n")[2])
         said = re.findall(rb"^progress: (.*)\n", new, flags=re.MULTILINE)
         if said:
-            self.said = said[-1].decode(errors="replace")
+            self.said, self.said_at = said[-1].decode(errors="replace"), time.monotonic()
         return self.said
+
+    def says_left(self, now):
+        """Return the seconds that its last `progress: ... H:MM:SS to go` leaves, or None."""
+        found = re.search(r"(\d+):(\d\d):(\d\d) to go$", self.said)
+        if not found:
+            return None
+        hours, minutes, seconds = map(int, found.groups())
+        return max(0.0, 3600 * hours + 60 * minutes + seconds - (now - self.said_at))
 
 
 class Launcher:
@@ -186,15 +196,17 @@ class Progress:
         self.start = self.last = time.monotonic()
         self.shown = False
         self.drawn = 0  # lines that the next ones take the place of
+        self.began, self.took = {}, {}  # jobs: when, and how long
 
     def update(self, last=False):
-        """Show the counts, and what the running jobs last said of themselves."""
+        """Show the counts, the time to go, and what the running jobs last said of themselves."""
         now = time.monotonic()
+        self.clock(now)
         due = self.interval > 0 and now - self.last >= self.interval
         if not (due or (last and self.shown)):
             return
         self.last, self.shown = now, True
-        counts, said = self.state(*divmod(int(now - self.start), 60))
+        counts, said = self.state(now)
         if self.on_terminal:
             sys.stderr.write(self.in_place([counts, *(f"  {each}" for each in said)]))
         else:
@@ -212,8 +224,35 @@ class Progress:
         self.drawn = len(lines)
         return "".join([f"\r{up}\033[J", *(f"{line}\n" for line in lines)])
 
-    def state(self, minutes, seconds):
-        """The counts, and what each running job last said; else why the jobs wait."""
+    def clock(self, now):
+        """Note which jobs have begun and ended."""
+        for job in self.jobs:
+            if job.state == "running":
+                self.began.setdefault(job, now)
+            elif job.ended and job in self.began:
+                self.took.setdefault(job, now - self.began[job])
+
+    def to_go(self, now):
+        """Return the seconds until all jobs have ended, or None while no job tells how long one takes.
+
+        A job that waits takes as long as the last one that tells. As many will run at a time as have
+        run until now: other launchers may share the machine.
+        """
+        spent = {job: now - self.began[job] for job in self.jobs if job.state == "running"}
+        left = {job: job.says_left(now) for job in spent}
+        totals = self.took | {job: spent[job] + left[job] for job in spent if left[job] is not None}
+        if not totals:
+            return None
+        usual = totals[max(totals, key=lambda job: self.began[job])]
+        for job in self.jobs:
+            if not job.ended and left.get(job) is None:
+                left[job] = max(0.0, usual - spent.get(job, 0.0))
+        at_a_time = (sum(self.took.values()) + sum(spent.values())) / max(now - self.start, 1e-9)
+        return max(0.0, *left.values(), sum(left.values()) / max(at_a_time, 1e-9))
+
+    def state(self, now):
+        """The counts and the time to go, and what each running job last said; else why the jobs wait."""
+        minutes, seconds = divmod(int(now - self.start), 60)
         running = [job for job in self.jobs if job.state == "running"]
         done, failed = (sum(j.state == state for j in self.jobs) for state in ("done", "failed"))
         counts = (
@@ -221,6 +260,9 @@ class Progress:
             f"of {len(self.jobs)}, {minutes:02d}:{seconds:02d}"
         )
         said = [job.progress() for job in running]
+        left = self.to_go(now)
+        if left and len(self.jobs) > 1:
+            counts += f", some {math.ceil(left / 60)} min to go"
         if not running:
             said = sorted({job.note for job in self.jobs if job.state == "waiting"})
         return counts, list(filter(None, said))
