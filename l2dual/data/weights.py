@@ -81,7 +81,8 @@ def model_folder(path: str, download: bool = False) -> Path:
         try:
             return Path(snapshot_download(path, allow_patterns=FILES))
         except (OSError, ValueError) as error:
-            raise UsageError(f"{path}: {str(error).splitlines()[0]}") from error
+            reason = str(error).splitlines()[0]
+            raise UsageError(f"{path}: no such directory, and not to be had of the hub ({reason})") from error
     if not (Path(path) / "config.json").is_file():
         raise UsageError(
             f"{path}: no config.json: give the directory of a model in Hugging Face's format, "
@@ -169,10 +170,9 @@ class Weights:
         if found not in self._files:
             raise UsageError(f"{self.folder}: its weights lack {name}: get the model again")
         tensor = self._files[found].get_tensor(found)
-        if tensor.shape != torch.Size(shape):
-            raise UsageError(
-                f"{self.folder}: {name} is {tuple(tensor.shape)}, and by config.json {tuple(shape)}: get the model again"
-            )
+        real, due = tuple(tensor.shape), tuple(shape)
+        if real != due:
+            raise UsageError(f"{self.folder}: {name} is {real}, and by config.json {due}: get the model again")
         if tensor.dtype not in (torch.float32, torch.float16, torch.bfloat16):
             raise UsageError(f"{self.folder}: {name} is of {tensor.dtype}: get weights of 16 or 32 bits")
         return tensor.float()
