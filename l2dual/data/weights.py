@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,14 @@ class WhisperConfig:
             raise UsageError(f"d_model: {self.d_model} is not divided by the number of heads")
         if self.activation_function != "gelu":
             raise UsageError(f"activation_function: {self.activation_function} is not Whisper's, gelu")
+
+    @classmethod
+    def of(cls, content: dict) -> "WhisperConfig":
+        """The configuration that ``content`` says; UsageError if it lacks a number."""
+        for field in fields(cls):
+            if field.default is MISSING and field.name not in content:
+                raise UsageError(f"lacks {field.name}")
+        return cls(**{field.name: content[field.name] for field in fields(cls) if field.name in content})
 
     @property
     def hidden_size(self) -> int:
@@ -107,12 +115,11 @@ def pretrained_config(path: str, download: bool = False) -> Any:
         raise UsageError(f"{path}: a {kind} model; l2dual knows {', '.join(KINDS)}")
     try:
         if kind == WhisperConfig.model_type:
-            known = {field.name for field in fields(WhisperConfig)}
-            return WhisperConfig(**{name: value for name, value in content.items() if name in known})
+            return WhisperConfig.of(content)
         from transformers import AutoConfig  # takes seconds
 
         return AutoConfig.from_pretrained(file.parent)
-    except (OSError, ValueError, TypeError, UsageError) as error:
+    except (OSError, ValueError, UsageError) as error:
         raise UsageError(f"{file}: {str(error).splitlines()[0]}: get the model again") from error
 
 
