@@ -5,9 +5,9 @@ time, each with a kernel, a stride and a padding.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
+from l2dual.data.weights import pretrained_config
 from l2dual.errors import UsageError
 
 RATE = 16000  # Hz that a front-end is for, where its configuration does not say
@@ -21,7 +21,6 @@ SUBSAMPLING = {  # kernels and strides, by ESPnet's input_layer
     "linear": (),
     None: (),
 }
-PRETRAINED = ("whisper", "wav2vec2", "hubert", "wavlm")
 SUBSAMPLED = (  # encoders that subsample as their input_layer says
     "conformer", "multiconv_conformer", "transformer", "longformer", "branchformer", "e_branchformer",
 )  # fmt: skip
@@ -106,32 +105,6 @@ def _pretrained(conf: Mapping) -> tuple[Convolution, ...]:
         return Convolution(160, 160), Convolution(3, 2, 1)
     steps = zip(model.conv_kernel, model.conv_stride, strict=True)
     return tuple(Convolution(*step) for step in steps)
-
-
-def pretrained_config(path: str, download: bool = False):
-    """The Hugging Face configuration of a pretrained encoder.
-
-    Args:
-        path: directory of the weights, or with ``download`` a name on the Hugging Face hub.
-
-    Raises:
-        UsageError: there is none, or it is of another kind of model.
-    """
-    from transformers import AutoConfig  # takes seconds
-
-    if not download and not (Path(path) / "config.json").is_file():
-        raise UsageError(
-            f"{path}: no config.json: give the directory of a model in Hugging Face's format, "
-            "or its name on the hub with `download: true`"
-        )
-    try:
-        config = AutoConfig.from_pretrained(path, local_files_only=not download)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: {str(error).splitlines()[0]}") from error
-    if config.model_type not in PRETRAINED:
-        known = ", ".join(PRETRAINED)
-        raise UsageError(f"{path}: a {config.model_type} model; l2dual knows {known}")
-    return config
 
 
 def at_rate(config: Mapping, rate: int) -> dict:

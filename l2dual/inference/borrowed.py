@@ -22,8 +22,10 @@ def with_times(meaning: Transcription, alignment: Sequence[Step], surface: Seque
         return meaning
     spans, now = [], 0.0
     for start, end in parts:
-        said = [token for _, token in due[start:end] if token and token.start is not None and token.end is not None]
-        spans.append((said[0].start, said[-1].end) if said else (now, now))
+        said = [token for _, token in due[start:end] if token]
+        begun = [token.start for token in said if token.start is not None]
+        ended = [token.end for token in said if token.end is not None]
+        spans.append((begun[0] if begun else now, ended[-1] if ended else now))
         now = spans[-1][1]
     tokens, number = [], 0
     for token in meaning.tokens:

@@ -104,7 +104,7 @@ def evidence(recognizer: DualSpeech2Text, recording: Recording, with_meaning: bo
             f"{heard.name}: {heard.seconds:.0f} s long; feedback is on one utterance: "
             f"cut it into parts of at most {LONGEST:.0f} s"
         )
-    kind = recognizer.token_types.get("surface")
+    kind = recognizer.token_types.get("surface", "")
     log_probs = recognizer.posteriors(heard).get("surface")
     if log_probs is None or kind in ("bpe", "whisper"):
         why = "no CTC on the surface" if log_probs is None else "its surface in subwords, not sounds or letters"
@@ -115,7 +115,7 @@ def evidence(recognizer: DualSpeech2Text, recording: Recording, with_meaning: bo
     found = recognizer.recognize([heard])[0].meaning if with_meaning else None
     return Evidence(
         Path(heard.name).name, heard.samples, recognizer.rate, recognizer.language, recognizer.convention,
-        surface, found and found.text, log_probs.numpy(), vocabulary, build_tokenizer(kind).text2tokens,
+        surface, found.text if found else None, log_probs.numpy(), vocabulary, build_tokenizer(kind).text2tokens,
         recognizer.clock,
     )  # fmt: skip
 

@@ -126,13 +126,13 @@ class DualSpeech2Text:
             UsageError: a prompt for a list, or one that can't be judged.
         """
         if not isinstance(recordings, list):
-            found = self.recognize([self.listen(recordings)], n_best)[0]
-            return found if prompt is None else replace(found, words=self._judged(recordings, prompt))
+            one = self.recognize([self.listen(recordings)], n_best)[0]
+            return one if prompt is None else replace(one, words=self._judged(recordings, prompt))
         if prompt is not None:
             raise UsageError("prompt: is what was said in one recording: give no list")
-        found = []
+        found: list[Recognized] = []
         for group in batched(enumerate(recordings), self.batch_size):
-            found += self.recognize([self.listen(one, str(number)) for number, one in group], n_best)
+            found += self.recognize([self.listen(each, str(number)) for number, each in group], n_best)
         return found
 
     def _judged(self, recording: Recording, prompt: str) -> tuple[JudgedWord, ...]:

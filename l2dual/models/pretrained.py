@@ -7,16 +7,15 @@ The weights are a local directory in Hugging Face's format (config.json, preproc
 model.safetensors); a hub is asked only where the configuration says so.
 """
 
-import logging
-from itertools import islice
-
 import torch
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from espnet2.legacy.nets.pytorch_backend.nets_utils import make_pad_mask
 
-from l2dual.data.frames import RATE, pretrained_config
+from l2dual.data.frames import RATE
+from l2dual.data.weights import model_folder, pretrained_config
 from l2dual.errors import DataError, UsageError
+from l2dual.models.whisper import WhisperEncoder
 
 Layers = str | int | list[int]
 
@@ -24,11 +23,10 @@ Layers = str | int | list[int]
 class Upstream(torch.nn.Module):
     """A pretrained encoder that gives the hidden states of its layers.
 
-    Whisper takes 30 s: longer speech passes in equal pieces of at most that, and their states are
-    joined. Padding does not change what an utterance gives: Whisper's convolutions and attention are
-    masked; so is the attention of the others, but the group normalization over time of the base
-    wav2vec 2.0 and HuBERT models is not (they were trained so): there a batch differs from single
-    utterances, which is why :class:`PretrainedFrontend` passes them one by one where it is frozen.
+    Padding does not change what an utterance gives: Whisper's convolutions and attention are masked; so is
+    the attention of the others, but the group normalization over time of the base wav2vec 2.0 and HuBERT
+    models is not (they were trained so): there a batch differs from single utterances, which is why
+    :class:`PretrainedFrontend` passes them one by one where it is frozen.
 
     Args:
         path: directory of the weights, or with ``download`` a name on the Hugging Face hub.
@@ -39,26 +37,14 @@ class Upstream(torch.nn.Module):
     """
 
     def __init__(self, path: str, download: bool = False):
-        from transformers import AutoFeatureExtractor, AutoModel  # takes seconds
-        from transformers.utils.logging import disable_progress_bar
-
         super().__init__()
-        disable_progress_bar()
-        kind = pretrained_config(path, download).model_type
-        try:
-            local = {"local_files_only": not download}
-            self.extract = AutoFeatureExtractor.from_pretrained(path, **local)
-            model = AutoModel.from_pretrained(path, dtype=torch.float32, **local)
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{path}: {str(error).splitlines()[0]}") from error
-        self.is_whisper = kind == "whisper"
-        self.encoder = model.get_encoder() if self.is_whisper else model
-        if not self.is_whisper:  # its own augmentation, which single-output systems would not share
-            self.encoder.config.apply_spec_augment = False
-            self.encoder.config.layerdrop = 0.0
-            for name, parameter in self.encoder.named_parameters():
-                parameter.requires_grad &= name != "masked_spec_embed"  # of that, so unused
-        self.width = self.encoder.config.hidden_size
+        config = pretrained_config(path, download)
+        self.is_whisper = config.model_type == "whisper"
+        self.width = config.hidden_size
+        if self.is_whisper:
+            self.encoder = WhisperEncoder.of(config, model_folder(path, download))
+        else:
+            self.extract, self.encoder = _of_transformers(path, download)
 
     def forget(self, seed: int) -> None:
         """Initialize all weights again, as before the pretraining."""
@@ -81,41 +67,8 @@ class Upstream(torch.nn.Module):
             the final normalization; padding is not zeroed. Lengths in frames (B,).
         """
         if self.is_whisper:
-            return self._whisper(speech, lengths)
-        return self._from_waveform(speech, lengths)
-
-    def _whisper(self, speech, lengths):
-        encoder = self.encoder
-        waves = (wave[:length] for wave, length in zip(speech, lengths, strict=True))
-        pieces = [self._pieces(self._features(wave)) for wave in waves]
-        mels = [piece for each in pieces for piece in each]  # (C, M)
-        frames = torch.tensor([mel.size(1) for mel in mels], device=speech.device)
-        states = torch.nn.utils.rnn.pad_sequence([mel.T for mel in mels], batch_first=True)
-        states = states.transpose(1, 2).to(speech.device)  # (B, C, M)
-        states = torch.nn.functional.gelu(encoder.conv1(states))
-        states = states.masked_fill(make_pad_mask(frames, states, 2), 0.0)
-        states = torch.nn.functional.gelu(encoder.conv2(states)).transpose(1, 2)  # (B, F, D)
-        frames = (frames + 1) // 2
-        states = states + encoder.embed_positions.weight[: states.size(1)]
-        states = torch.nn.functional.dropout(states, encoder.dropout, self.training)
-        found = [states]
-        for block in encoder.layers:
-            found.append(block(found[-1], _attention_mask(frames, states)))
-        found[-1] = encoder.layer_norm(found[-1])
-        counts = [len(each) for each in pieces]
-        return _joined(found, frames, counts) if sum(counts) > len(counts) else (found, frames)
-
-    def _pieces(self, mel: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The log-mel frames (C, M) of an utterance in as few equal pieces as Whisper takes."""
-        most = 2 * self.encoder.config.max_source_positions  # two of them make a position
-        number = max(1, -(-mel.size(1) // most))
-        if number > 1:
-            seconds = mel.size(1) // 100
-            logging.warning("Whisper takes %d s of speech in %d equal pieces", seconds, number)
-        return mel.split(2 * -(-mel.size(1) // (2 * number)), dim=1)
-
-    def _from_waveform(self, speech, lengths):
-        waves = [self._features(wave[:length]) for wave, length in zip(speech, lengths, strict=True)]
+            return self.encoder(speech, lengths)
+        waves = [self._normalized(wave[:length]) for wave, length in zip(speech, lengths, strict=True)]
         waves = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True).to(speech.device)
         mask = None if len(waves) == 1 else ~make_pad_mask(lengths, waves, 1)
         output = self.encoder(waves, attention_mask=mask, output_hidden_states=True)
@@ -123,36 +76,29 @@ class Upstream(torch.nn.Module):
         found = [*output.hidden_states[:-1], output.last_hidden_state]
         return found, frames.to(speech.device)
 
-    def _features(self, wave: torch.Tensor) -> torch.Tensor:
-        """What the model takes of one utterance (T,): log-mel frames (C, M), or samples (T,)."""
-        given = self.extract(
-            wave.detach().cpu().numpy(),
-            sampling_rate=RATE,
-            return_tensors="pt",
-            padding="longest",  # not Whisper's thirty seconds
-            truncation=False,
-        )
-        return given["input_features" if self.is_whisper else "input_values"][0]
+    def _normalized(self, wave: torch.Tensor) -> torch.Tensor:
+        """Samples (T,) as the model takes them."""
+        given = self.extract(wave.detach().cpu().numpy(), sampling_rate=RATE, return_tensors="pt")
+        return given["input_values"][0]
 
 
-def _joined(
-    states: list[torch.Tensor], frames: torch.Tensor, counts: list[int]
-) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Join states (P, F, D) and frames (P,) of pieces, given their number per utterance."""
-    found = []
-    for state in states:
-        pieces = iter([piece[:length] for piece, length in zip(state, frames, strict=True)])
-        whole = [torch.cat(list(islice(pieces, count))) for count in counts]
-        found.append(torch.nn.utils.rnn.pad_sequence(whole, batch_first=True))
-    return found, torch.stack([part.sum() for part in frames.split(counts)])
+def _of_transformers(path: str, download: bool) -> tuple:
+    """What prepares the samples for an encoder that takes them, and the encoder, which is a model of its own."""
+    from transformers import AutoFeatureExtractor, AutoModel  # takes seconds
+    from transformers.utils.logging import disable_progress_bar
 
-
-def _attention_mask(frames: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
-    """(B, 1, 1, F): 0 for frames to attend to, the least number for padding."""
-    padding = make_pad_mask(frames, states[:, :, 0], 1)[:, None, None]
-    return torch.zeros_like(padding, dtype=states.dtype).masked_fill(
-        padding, torch.finfo(states.dtype).min
-    )
+    disable_progress_bar()
+    try:
+        local = {"local_files_only": not download}
+        extract = AutoFeatureExtractor.from_pretrained(path, **local)
+        model = AutoModel.from_pretrained(path, dtype=torch.float32, **local)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {str(error).splitlines()[0]}") from error
+    model.config.apply_spec_augment = False  # its own augmentation, which single-output systems would not share
+    model.config.layerdrop = 0.0
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad &= name != "masked_spec_embed"  # of that, so unused
+    return extract, model
 
 
 class PretrainedFrontend(AbsFrontend):

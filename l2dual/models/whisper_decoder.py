@@ -9,9 +9,10 @@ from espnet2.asr.decoder.transformer_decoder import TransformerDecoder
 from espnet2.legacy.nets.pytorch_backend.nets_utils import make_pad_mask
 from espnet2.legacy.nets.pytorch_backend.transformer.mask import subsequent_mask
 
-from l2dual.data.frames import pretrained_config
+from l2dual.data.weights import Weights, WhisperConfig, model_folder, pretrained_config
 from l2dual.errors import DataError, UsageError
 from l2dual.models.adapters import adapt, freeze
+from l2dual.models.whisper import Undrawn
 
 PROMPT = (50258, 50259, 50359)  # start, English, transcribe; of the multilingual models
 START, END = 50363, 50257  # no timestamps, behind which the text starts; end of text
@@ -70,37 +71,45 @@ class WhisperDecoder(TransformerDecoder):
                 f"{path}: its decoder reads states of {config.d_model} values, and the encoder gives "
                 f"{encoder_output_size}: take both from one model"
             )
-        rows = torch.tensor(whisper_ids(path, tokens, config.vocab_size))
-        super().__init__(
-            vocab_size,
-            encoder_output_size,
-            attention_heads=config.decoder_attention_heads,
-            linear_units=config.decoder_ffn_dim,
-            num_blocks=config.decoder_layers,
-            dropout_rate=0.0,
-            positional_dropout_rate=0.0,
-        )
+        folder = model_folder(path, download)
+        rows = torch.tensor(whisper_ids(folder, tokens, config.vocab_size))
+        with Undrawn():
+            super().__init__(
+                vocab_size,
+                encoder_output_size,
+                attention_heads=config.decoder_attention_heads,
+                linear_units=config.decoder_ffn_dim,
+                num_blocks=config.decoder_layers,
+                dropout_rate=0.0,
+                positional_dropout_rate=0.0,
+            )
         self.prompt = tuple(range(vocab_size, vocab_size + len(PROMPT)))
         self.longest = config.max_target_positions - len(PROMPT)
-        self._take(_weights(path, download), rows)
+        self._take(Weights(folder, "decoder"), config, rows)
         freeze(self)
         adapt(self.decoders, rank)
 
-    def _take(self, whisper: torch.nn.Module, rows: torch.Tensor) -> None:
-        """Copy the weights of ``whisper``, and of its vocabulary the ``rows`` (V,)."""
-        table = whisper.embed_tokens.weight.detach()
+    def _take(self, whisper: Weights, config: WhisperConfig, rows: torch.Tensor) -> None:
+        """Take Whisper's weights, and of its vocabulary the ``rows`` (V,)."""
+        table = whisper.get("embed_tokens.weight", (config.vocab_size, config.d_model))
+        places = whisper.get("embed_positions.weight", (config.max_target_positions, config.d_model))
         known = rows >= 0
-        out = table[rows.clamp(min=0)] * known[:, None]  # (V, D)
-        start = table[[START, *PROMPT]]
-        embedding = torch.nn.Embedding.from_pretrained(torch.cat((out[:-1], start)))
-        self.embed = torch.nn.Sequential(embedding, Positions(whisper.embed_positions.weight.detach()))
-        self.output_layer.weight.data = out
-        self.output_layer.bias.data = torch.zeros(len(out)).masked_fill(~known, NEVER)
-        _copy(whisper.layer_norm, self.after_norm)
-        for ours, theirs in zip(self.decoders, whisper.layers, strict=True):
-            ours.feed_forward.activation = torch.nn.GELU()
-            for name, source in PARTS.items():
-                _copy(theirs.get_submodule(source), ours.get_submodule(name))
+        out = table[rows.clamp(min=0)].masked_fill_(~known[:, None], 0.0)  # (V, D)
+        embedding = torch.nn.Embedding.from_pretrained(torch.cat((out[:-1], table[[START, *PROMPT]])))
+        self.embed = torch.nn.Sequential(embedding, Positions(places))
+        bias = torch.zeros(len(out)).masked_fill(~known, NEVER)
+        state = {"embed.0.weight": embedding.weight, "output_layer.weight": out, "output_layer.bias": bias}
+        for name, like in self.state_dict().items():
+            if name.endswith(".linear_k.bias"):
+                state[name] = torch.zeros(like.shape)  # Whisper has none
+            elif name not in state:
+                state[name] = whisper.get(_theirs(name), like.shape)
+        self.load_state_dict(state, assign=True)
+        for part in self.modules():
+            if isinstance(part, torch.nn.LayerNorm):
+                part.eps = 1e-5
+        for layer in self.decoders:
+            layer.feed_forward.activation = torch.nn.GELU()
 
     def forward(
         self, hs_pad: torch.Tensor, hlens: torch.Tensor, ys_in_pad: torch.Tensor, ys_in_lens: torch.Tensor
@@ -151,19 +160,19 @@ class Positions(torch.nn.Module):
         return x + self.pe[:, : x.size(1)]
 
 
-def whisper_ids(path: str, tokens: Sequence[str], size: int) -> list[int]:
+def whisper_ids(folder: Path, tokens: Sequence[str], size: int) -> list[int]:
     """Whisper's id of each token, the end's for sos/eos, -1 for blank and unknown.
 
     Raises:
         UsageError: no tokenizer, or one of another model than the ``tokens`` or the ``size``.
     """
-    file = Path(path) / "tokenizer.json"
+    file = folder / "tokenizer.json"
     if not file.is_file():
         raise UsageError(f"{file}: no such file: Whisper's decoder needs its tokenizer: run tools/get_whisper_base.py")
     ids = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
     if size != SIZE or ids.get(KNOWN[0]) != KNOWN[1]:
         raise UsageError(
-            f"{path}: weights or tokenizer.json are not those of a multilingual Whisper, tiny to large-v2, "
+            f"{folder}: weights or tokenizer.json are not those of a multilingual Whisper, tiny to large-v2, "
             f"which has {SIZE} tokens: give such a model"
         )
     strange = [token for token in tokens[2:-1] if token not in ids]
@@ -172,21 +181,10 @@ def whisper_ids(path: str, tokens: Sequence[str], size: int) -> list[int]:
     return [-1, -1, *(ids[token] for token in tokens[2:-1]), END]
 
 
-def _weights(path: str, download: bool) -> torch.nn.Module:
-    from transformers import AutoModel  # takes seconds
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
-    try:
-        model = AutoModel.from_pretrained(path, dtype=torch.float32, local_files_only=not download)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError(f"{path}: {str(error).splitlines()[0]}") from error
-    return model.get_decoder()
-
-
-def _copy(source: torch.nn.Module, target: torch.nn.Module) -> None:
-    """Weights and bias, 0 where the source has none."""
-    target.weight.data = source.weight.detach()
-    target.bias.data = torch.zeros_like(target.bias) if source.bias is None else source.bias.detach()
-    if isinstance(target, torch.nn.LayerNorm):
-        target.eps = source.eps
+def _theirs(name: str) -> str:
+    """Whisper's name of what ESPnet's decoder names so."""
+    part, _, kind = name.rpartition(".")
+    if part == "after_norm":
+        return f"layer_norm.{kind}"
+    _, number, part = part.split(".", 2)
+    return f"layers.{number}.{PARTS[part]}.{kind}"

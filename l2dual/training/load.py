@@ -24,6 +24,7 @@ from l2dual.text.english import pronounce
 
 FORMAT = 1  # of an archive; another one is of another version
 SEARCH = "decode.yaml"  # of an archive: the options of its search
+TOKEN_LISTS = {f"{output}_token_list" for output in OUTPUTS}  # long, and nobody changes one
 CHECKPOINT = "valid.acc.ave.pth"  # by the usual best_model_criterion
 
 
@@ -231,7 +232,8 @@ def _train_args(exp_dir: str | Path) -> argparse.Namespace:
     config = archive.config if archive else Path(exp_dir) / "config.yaml"
     if not config.exists():
         raise DataError(f"{config}: no such file: train this system first (stage 8)")
-    args = deepcopy(_read(config, config.stat().st_mtime_ns))
+    read = _read(config, config.stat().st_mtime_ns)
+    args = {name: value if name in TOKEN_LISTS else deepcopy(value) for name, value in read.items()}
     for place, name, file in named_files(args):
         found = _below(archive.root, file) or fetched(file) if archive else of_recipe(file, Path(exp_dir))
         if found is None:

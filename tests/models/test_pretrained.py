@@ -99,7 +99,7 @@ def test_every_trained_parameter_is_used(weights, batch, kind):
         assert trained and not [name for name, p in trained.items() if p.grad is None]
 
 
-@pytest.mark.parametrize("kind", ["whisper", "xls-r", "wavlm"])
+@pytest.mark.parametrize("kind", ["xls-r", "wavlm"])
 def test_a_batch_gives_what_single_utterances_give(weights, batch, kind):
     upstream = Upstream(weights(kind)).eval()
     with torch.no_grad():
@@ -119,19 +119,6 @@ def test_frozen_front_ends_give_the_same_alone_and_in_a_batch(weights, batch, ki
     alone, n = frontend(batch["speech"][2:, :9600], batch["speech_lengths"][2:])
     assert n[0] == frames[2] < frames[0]
     torch.testing.assert_close(features[2, : n[0]], alone[0], atol=1e-6, rtol=0)
-
-
-def test_whisper_gives_what_transformers_gives_for_thirty_seconds(weights):
-    upstream = Upstream(weights("whisper")).eval()
-    wave = torch.randn(1, 480000, generator=torch.Generator().manual_seed(3)) / 10
-    given = WhisperFeatureExtractor()(wave[0].numpy(), sampling_rate=16000, return_tensors="pt")
-    with torch.no_grad():
-        states, frames = upstream(wave, torch.tensor([480000]))
-        expected = upstream.encoder(given["input_features"], output_hidden_states=True)
-    assert frames.tolist() == [1500]
-    for state, reference in zip(states[:-1], expected.hidden_states, strict=False):
-        torch.testing.assert_close(state, reference, atol=1e-5, rtol=0)
-    torch.testing.assert_close(states[-1], expected.last_hidden_state, atol=1e-5, rtol=0)
 
 
 def test_waveform_models_give_what_transformers_gives(weights, batch):
@@ -241,30 +228,6 @@ def test_another_kind_of_model_is_refused(tmp_path):
 def test_states_of_another_front_end_are_refused(weights):
     with pytest.raises(DataError, match="8 values a frame.*run stage 7"):
         PretrainedFrontend(weights("whisper"))(torch.zeros(1, 5, 8), torch.tensor([5]))
-
-
-def test_whisper_takes_long_speech_in_pieces(weights, caplog):
-    """In a batch as alone; the pieces see nothing of each other."""
-    upstream = Upstream(weights("whisper")).eval()
-    speech = torch.randn(2, 16000 * 61, generator=torch.Generator().manual_seed(3)) / 10
-    lengths = torch.tensor([16000 * 61, 32000])
-    with torch.no_grad():
-        states, frames = upstream(speech, lengths)
-        changed, _ = upstream(torch.cat([speech[:1, :-16000], -speech[:1, :16000]], 1), lengths[:1])
-        alone, _ = upstream(speech[1:, :32000], lengths[1:])
-    assert frames.tolist() == [3050, 100]
-    assert {state.shape for state in states} == {(2, 3050, WIDTH)}
-    assert "61 s of speech in 3 equal pieces" in caplog.text
-    torch.testing.assert_close(states[-1][1, :100], alone[-1][0], atol=2e-5, rtol=0)
-    same = (changed[-1][0] == states[-1][0]).all(1)
-    assert same[:2034].all() and not same[2034:].any()
-
-
-def test_speech_of_thirty_seconds_is_one_piece(weights, caplog):
-    upstream = Upstream(weights("whisper")).eval()
-    with torch.no_grad():
-        _, frames = upstream(torch.zeros(1, 480000), torch.tensor([480000]))
-    assert frames.tolist() == [1500] and not caplog.text
 
 
 def test_other_rates_than_theirs_are_refused(weights, data_dir, tmp_path):

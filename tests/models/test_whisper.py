@@ -229,6 +229,11 @@ def test_what_does_not_fit_is_refused(weights, vocabulary, tmp_path):
     save_tokenizer(tmp_path, the=262)  # as the English models have it
     with pytest.raises(UsageError, match="not those of a multilingual Whisper"):
         make(tmp_path)
+    save_tokenizer(tmp_path)
+    config = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(config.replace('"decoder_layers": 2', '"decoder_layers": 3'))
+    with pytest.raises(UsageError, match=r"its weights lack decoder\.layers\.2\.self_attn\."):
+        make(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
     with pytest.raises(UsageError, match=r"tokenizer.json: no such file: .* run tools/get_whisper_base.py"):
         make(tmp_path)
