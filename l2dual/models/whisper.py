@@ -29,7 +29,7 @@ def log_mel(wave: torch.Tensor, bins: int) -> torch.Tensor:
     The logarithms reach 8 powers of ten down from the loudest (section 2.2 of the paper, and its code).
     """
     with torch.autocast(wave.device.type, enabled=False):
-        wave = wave.detach().float()
+        wave = wave.float()
         frames = len(wave) // HOP
         wave = pad(wave, (0, max(0, WINDOW // 2 + 1 - len(wave))))  # as much as its reflection takes
         window = torch.hann_window(WINDOW, device=wave.device)

@@ -52,9 +52,9 @@ def test_features_are_those_of_transformers(samples, bins):
     wave = speech(samples)[0] * torch.linspace(0, 3, samples)
     options = dict(sampling_rate=16000, return_tensors="pt", padding="longest", truncation=False)
     [expected] = WhisperFeatureExtractor(bins)(wave.numpy(), **options)["input_features"]
-    for given in (wave, wave.clone().requires_grad_()):
-        with torch.autocast("cpu", torch.bfloat16):
-            torch.testing.assert_close(log_mel(given, bins), expected, atol=1e-4, rtol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = log_mel(wave, bins)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
 def test_features_of_silence_and_of_ten_milliseconds():
@@ -85,7 +85,7 @@ def test_states_are_those_of_transformers(tmp_path, sizes):
 
 
 def test_padding_changes_nothing(path):
-    wave, lengths = speech(16000, 3), torch.tensor([16000, 9700, 401])
+    wave, lengths = speech(16000, 3), torch.tensor([16000, 9800, 500])  # 100, 61 and 3 frames
     upstream = Upstream(path).eval()
     with torch.no_grad():
         states, frames = upstream(wave, lengths)
