@@ -27,7 +27,7 @@ def read_kept(directory: Path) -> StudyResults:
     made = {"commit": "", "command": ""}
     results = outcomes(gather(kept.data, kept.scored()), made)
     beside = [
-        outcomes(gather(kept.data, kept.scored(name)), made) if kept.has(name) else None
+        outcomes(gather(kept.data, kept.having(name).scored(name)), made) if kept.having(name).runs else None
         for name in ("decode_half", "decode_ctc")
     ]
     return StudyResults(results, read_analyses(directory), *beside)

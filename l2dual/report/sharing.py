@@ -15,6 +15,7 @@ from l2dual.report.study import StudyResults, ends, percent, points
 from l2dual.report.tables import Cell, Table
 
 LOOKS = {"surface": (DUAL, "o", "-"), "meaning": (SINGLE, "s", "--")}
+POINTS = 0.72  # of a pixel of matplotlib's
 LEAST = 3  # arms that a rank correlation takes
 
 
@@ -118,8 +119,8 @@ def _said(study: StudyResults, output: str, curve: dict[float, str]) -> str:
 def picture(studies: list[StudyResults], name: str) -> Figure:
     """A row for each language: the arms, by surface's cross-talk and meaning's error rate, and the curve of doses."""
     places = [_arms(study) for study in studies]
-    text = "Cross-talk of the surface in points and error rate of the meaning in percent: " + "; ".join(
-        f"{study.name} " + ", ".join(f"{arm} {x:+.1f}, {y:.1f}" for arm, (x, y) in found.items())
+    text = "Cross-talk of the surface in points / error rate of the meaning in percent: " + "; ".join(
+        f"{study.name} " + ", ".join(f"{arm} {x:+.1f} / {y:.1f}" for arm, (x, y) in found.items())
         for study, found in zip(studies, places, strict=True)
     )
     figure = Figure(name, text)
@@ -133,10 +134,10 @@ def picture(studies: list[StudyResults], name: str) -> Figure:
 
 
 def _arms(study: StudyResults) -> dict[str, tuple[float, float]]:
-    """Surface's cross-talk and meaning's error rate, means over seeds: single output, `do`, other arms."""
+    """Surface's cross-talk and meaning's error rate, means over seeds: SO, `do`, other arms."""
     found = {}
     if single := study.rate("error_rate", study.baseline("meaning"), "meaning"):
-        found["single output"] = (0.0, 100 * single.value)
+        found["SO"] = (0.0, 100 * single.value)
     shared = {name for name in arms(study) if name == study.dual or study.runs_of(name)[0].sharing}
     for arm in [name for name in study.systems if name in shared | set((control(study) or ())[:1])]:
         rate = study.rate("error_rate", arm, "meaning")
@@ -150,10 +151,24 @@ def _draw_arms(axes, study: StudyResults, found: dict[str, tuple[float, float]])
     axes.set_xlabel("surface: cross-talk, points")
     axes.axvline(0, color=INK, lw=0.8)
     for arm, place in found.items():
-        mark, color = {"single output": ("s", SINGLE), study.dual: ("o", DUAL)}.get(arm, ("D", INK))
+        mark, color = {"SO": ("s", SINGLE), study.dual: ("o", DUAL)}.get(arm, ("D", INK))
         axes.plot(*place, mark, color=color, ms=6)
-        axes.annotate(arm, place, (5, 4), textcoords="offset points", fontsize=8)
-    axes.margins(0.25)
+    axes.margins(0.3, 0.2)
+    axes.autoscale_view()
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in axes.transData.transform(list(found.values())) * POINTS]
+    for arm, place in found.items():
+        x, y = axes.transData.transform(place) * POINTS
+        across, height = 4.8 * len(arm), 9
+        spots = [(dx, dy) for dy in (-3, 6, -12) for dx in (6, -6 - across)]
+        boxes = {spot: (x + spot[0], y + spot[1], x + spot[0] + across, y + spot[1] + height) for spot in spots}
+        spot = min(spots, key=lambda one: sum(_overlap(boxes[one], box) for box in taken))
+        axes.annotate(arm, place, spot, textcoords="offset points", fontsize=8)
+        taken.append(boxes[spot])
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether two boxes (left, low, right, high) share a place."""
+    return all(one[i] < other[i + 2] and other[i] < one[i + 2] for i in (0, 1))
 
 
 def _draw_curve(axes, study: StudyResults, curve: dict[float, str | None]) -> None:
