@@ -44,6 +44,6 @@ def _rates(study: StudyResults, arm: str, output: str) -> dict[str, float]:
 
 
 def _cost(study: StudyResults, arm: str, name: str) -> float:
-    """Mean over the runs of which it is known; not a number if none is."""
+    """The least of its runs, since others may have shared the machine; not a number if none is known."""
     found = [value for run in study.runs_of(arm) if (value := getattr(run, name)) is not None]
-    return mean(found) if found else float("nan")
+    return min(found, default=float("nan"))
