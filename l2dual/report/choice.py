@@ -14,7 +14,8 @@ def choice(studies: list[StudyResults]) -> list[str]:
 
     An arm's error is the sum of both outputs' rates over the languages, of the seeds that all arms have.
     """
-    if any(one.results.meta.split != VALID or one.dual is None or len(one.outputs) < 2 for one in studies):
+    chooses = [one.results.meta.split == VALID and one.dual and len(one.outputs) > 1 for one in studies]
+    if not studies or not all(chooses):
         return []
     found = [name for name in arms(studies[0]) if all(name in arms(one) for one in studies)]
     do = studies[0].dual

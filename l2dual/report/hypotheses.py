@@ -4,7 +4,7 @@ H1 to H3 are t-tests over seeds, with Holm's correction over all of them that co
 on the joint intervals of voices and seeds in results.json.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,6 +61,15 @@ def verdicts(studies: list[StudyResults]) -> list[list[Verdict]]:
         ]
         for study, of_study in zip(studies, made, strict=True)
     ]
+
+
+def lines(found: list[Verdict]) -> list[str]:
+    """The verdicts of one study, a line each; one for both outputs where they lack the same."""
+    outputs: dict[Verdict, str] = {}
+    for one in found:
+        alike = replace(one, output="") if one.verdict == OPEN else one
+        outputs[alike] = f"{outputs[alike]}, {one.output}" if alike in outputs else one.output
+    return [str(replace(one, output=named)) for one, named in outputs.items()]
 
 
 # H1 to H3 ------------------------------------------------------------------------------------------

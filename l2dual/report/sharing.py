@@ -9,7 +9,8 @@ from statistics import mean
 from scipy.stats import spearmanr
 
 from l2dual.report.arms import arms, arms_by, control, depth, pull_of, talks
-from l2dual.report.hypotheses import bounded, doses, notes, verdicts
+from l2dual.report.choice import VALID, choice
+from l2dual.report.hypotheses import bounded, doses, lines, notes, verdicts
 from l2dual.report.plots import DUAL, INK, SINGLE, Figure, panels
 from l2dual.report.study import StudyResults, ends, percent, points
 from l2dual.report.tables import Cell, Table
@@ -24,7 +25,7 @@ class Section:
     """What a page says of the arms of one study."""
 
     table: Table
-    verdicts: list[str]  # a line each
+    verdicts: list[str]  # a line each; of development data the choice
     notes: list[str]
     figures: list[Figure]
 
@@ -32,12 +33,14 @@ class Section:
 def sections(studies: list[StudyResults], names: list[str]) -> list[Section | None]:
     """The section of each study, None where its systems share in one way; the tests are those of all together.
 
-    ``names`` begin the figures' ids.
+    ``names`` begin the figures' ids. Development data choose an arm, and test nothing.
     """
-    shares = [any(run.sharing for run in study.results.meta.runs) and study.dual is not None for study in studies]
-    tested = iter(verdicts([study for study, does in zip(studies, shares, strict=True) if does]))
+    shares = [any(run.sharing for run in study.results.meta.runs) for study in studies]
+    having = [study for study, does in zip(studies, shares, strict=True) if does]
+    chooses = any(study.results.meta.split == VALID for study in having)
+    said = iter([choice(having)] * len(having) if chooses else map(lines, verdicts(having)))
     return [
-        Section(table(study), [str(one) for one in next(tested)], notes(study), figures(study, name)) if does else None
+        Section(table(study), next(said), [] if chooses else notes(study), figures(study, name)) if does else None
         for study, name, does in zip(studies, names, shares, strict=True)
     ]
 

@@ -38,7 +38,7 @@ def write_sharing_md(recipe: Path, index: int, kept: list[Kept], arms: list[Arms
         for figure in section.figures:
             write_text(recipe / f"{figure.name}.svg", figure.raw)
         developed = [of[f"{name}_on_{VALID}"] for of in kept if f"{name}_on_{VALID}" in of]
-        studies.append((name, view(kept[index][name], name, [], section), choice(developed) if developed else []))
+        studies.append((name, view(kept[index][name], name, [], section), choice(developed)))
     if not studies:
         return []
     content = {"studies": studies, "language": studies[0][1]["name"], "picture": over}

@@ -142,6 +142,8 @@ def test_what_is_missing_is_named():
     few = study_of({"do": [0.04, 0.08], "do_branch2": [0.02, 0.04]}, seeds=2)
     assert said(few, "H1") == "H1 surface: not decided: needs 3 seeds, has 2 (+1.5 points a block)"
     assert said(few, "H4") == "H4 surface: not decided: needs 3 seeds, has 2"
+    [of_study] = verdicts([few])
+    assert len(of_study) == 8 and "H3 surface, meaning: not decided: needs do_deep" in str(hypotheses.lines(of_study))
     uneven = study_of({"do": [0.04, 0.08, 0.09], "do_branch2": [0.02, 0.04]}, seeds=2)
     assert "has 2" in said(uneven, "H1")
 
@@ -251,6 +253,8 @@ def test_the_best_arm_costs_little_more_and_errs_least():
     both = choice([developed(), developed(do_branch2=[0.12, 0.12])])
     assert both[-1].endswith("do_branch3") and "do_branch3: 32.0 % in sum" in both[-2] + both[-3]
     assert choice([developed("test")]) == []
+    [section] = sharing.sections([developed()], ["x"])
+    assert section.verdicts == lines and section.notes == []
 
 
 def test_the_table_has_twelve_numbers_an_output_at_most():

@@ -85,7 +85,7 @@ def test_a_kept_study_has_its_own_page(folder, tmp_path):
     for path in (tmp_path / "docs/sharing.svg", tmp_path / "egs2/l2_en" / plot):
         assert path.read_text().startswith("<?xml")
     lines = [line for line in text.splitlines() if line.startswith("- H")]
-    assert len(lines) == 8 and "- H1 surface: not decided: needs 3 seeds, has 2 (" in lines[0]
+    assert len(lines) == 4 and "- H1 surface, meaning: not decided: needs 3 seeds, has 2 (" in lines[0]
     short = (tmp_path / "egs2/l2_en/RESULTS.md").read_text(encoding="utf-8")
     assert all(line in short for line in lines) and "| `sharing` |" not in short
 
@@ -94,8 +94,9 @@ def test_the_page_shows_it_where_arms_share_in_unlike_ways(folder, tmp_path):
     html = page(folder / "exp", folder / "test")
     checker = Checker()
     checker.feed(html)
-    assert not checker.open and "#sharing" in checker.links and "sharing" in checker.ids
+    assert not checker.open and "#doses" in checker.links and {"doses", "sharing"} <= checker.ids
+    assert html.index("H1 surface, meaning: not decided: needs 3 seeds") < html.index("<nav")
     assert "Cross-talk in points by what is shared" in html
     plain = make_study(tmp_path / "plain", ("so_surface", "so_meaning", "do", "do_deep"), (1,))
     assert sharing.sections([read_study(plain / "exp")], ["x"]) == [None]
-    assert "Sharing</summary>" not in page(plain / "exp", plain / "test")
+    assert "how much is shared" not in page(plain / "exp", plain / "test")
