@@ -8,13 +8,14 @@ from statistics import mean
 
 from scipy.stats import spearmanr
 
-from l2dual.report.arms import arms, arms_by, control, depth, pull_of, talks
+from l2dual.report.arms import arms, arms_by, control, pull_of, talks
 from l2dual.report.choice import VALID, choice
 from l2dual.report.hypotheses import bounded, doses, lines, notes, verdicts
 from l2dual.report.plots import DUAL, INK, SINGLE, Figure, panels
 from l2dual.report.study import StudyResults, ends, percent, points
 from l2dual.report.tables import Cell, Table
 
+Curve = dict[float, str | None]  # the arm of each dose; None: the single-output systems
 LOOKS = {"surface": (DUAL, "o", "-"), "meaning": (SINGLE, "s", "--")}
 POINTS = 0.72  # of a pixel of matplotlib's
 LEAST = 3  # arms that a rank correlation takes
@@ -89,7 +90,6 @@ def _cell(sides: list[StudyResults], system: str | None, output: str, measure: s
 
 # Dose ----------------------------------------------------------------------------------------------
 DOSES = {
-    "blocks shared": depth,
     "pull of the meaning": pull_of("meaning"),
     "pull of the surface": pull_of("surface"),
 }
@@ -97,7 +97,8 @@ DOSES = {
 
 def dose(study: StudyResults, name: str) -> Figure | None:
     """Cross-talk of each output by how much is shared; None without two doses of anything."""
-    curves = {title: curve for title, take in DOSES.items() if len(curve := arms_by(study, take)) > 1}
+    curves = {"blocks shared": doses(study)} | {title: arms_by(study, take) for title, take in DOSES.items()}
+    curves = {title: curve for title, curve in curves.items() if len(curve) > 1}
     if not curves:
         return None
     text = "Cross-talk in points by what is shared. " + ". ".join(
@@ -113,8 +114,8 @@ def dose(study: StudyResults, name: str) -> Figure | None:
     return figure
 
 
-def _said(study: StudyResults, output: str, curve: dict[float, str]) -> str:
-    values = {x: talks(study, system, output) for x, system in curve.items()}
+def _said(study: StudyResults, output: str, curve: Curve) -> str:
+    values = {x: talks(study, system, output) for x, system in curve.items() if system}
     return f"{output} " + ", ".join(f"{x:g}: {mean(found):+.1f}" for x, found in values.items() if found)
 
 
@@ -174,7 +175,7 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return all(one[i] < other[i + 2] and other[i] < one[i + 2] for i in (0, 1))
 
 
-def _draw_curve(axes, study: StudyResults, curve: dict[float, str | None]) -> None:
+def _draw_curve(axes, study: StudyResults, curve: Curve) -> None:
     """Cross-talk of each output by dose; 0 where no arm, but the single-output systems, have that dose."""
     axes.axhline(0, color=INK, lw=0.8)
     for output in study.outputs:

@@ -1,6 +1,7 @@
 """Dose against response, and entanglement against cross-talk, of arms whose numbers are known."""
 
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -70,6 +71,8 @@ def test_entanglement_that_orders_the_arms(study):
 
 
 def test_a_kept_study_has_its_own_page(folder, tmp_path):
+    for run in ("so_surface.seed1", "so_meaning.seed1", "do.seed1"):
+        shutil.copytree(folder / f"exp/{run}/decode", folder / f"exp/{run}/decode_ctc")
     for name in ("measure_heard", "sharing"):
         exps = sorted((folder / "exp").glob("*.seed*" if name == "sharing" else "*o.seed*"))
         records.keep_study(exps, DataDir.load(folder / "test"), tmp_path / f"egs2/l2_en/results/{name}", "decode", None)
@@ -84,6 +87,9 @@ def test_a_kept_study_has_its_own_page(folder, tmp_path):
     assert "blocks shared: surface" in alt
     for path in (tmp_path / "docs/sharing.svg", tmp_path / "egs2/l2_en" / plot):
         assert path.read_text().startswith("<?xml")
+    talk = read_study(folder / "exp").difference("cross_talk", "surface")
+    both = f"{100 * talk.value:+.1f} ({100 * talk.per_seed['1']:+.1f})"
+    assert f"| `do`: both, matched | {both} |" in text and "In parentheses: by CTC alone." in text
     lines = [line for line in text.splitlines() if line.startswith("- H")]
     assert len(lines) == 4 and "- H1 surface, meaning: not decided: needs 3 seeds, has 2 (" in lines[0]
     short = (tmp_path / "egs2/l2_en/RESULTS.md").read_text(encoding="utf-8")
