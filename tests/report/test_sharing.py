@@ -10,7 +10,7 @@ import pytest
 from l2dual.analysis.kinds import Analysis, Cosine, Similarity
 from l2dual.data.datadir import DataDir
 from l2dual.report import arms, records, sharing
-from l2dual.report.page import page
+from l2dual.report.page import page, page_over
 from l2dual.report.results_md import write_results_md
 from l2dual.report.study import StudyResults, read_study
 from tests.report.test_report import Checker, make_study, similarity
@@ -103,6 +103,8 @@ def test_the_page_shows_it_where_arms_share_in_unlike_ways(folder, tmp_path):
     assert not checker.open and "#doses" in checker.links and {"doses", "sharing"} <= checker.ids
     assert html.index("H1 surface, meaning: not decided: needs 3 seeds") < html.index("<nav")
     assert "Cross-talk in points by what is shared" in html
+    both = page_over([folder / "exp", folder / "exp"])
+    assert both.count("<h2>Sharing: English</h2>") == 2 and both.count("H1 surface, meaning: not decided") == 2
     plain = make_study(tmp_path / "plain", ("so_surface", "so_meaning", "do", "do_deep"), (1,))
     assert sharing.sections([read_study(plain / "exp")], ["x"]) == [None]
     assert "how much is shared" not in page(plain / "exp", plain / "test")
