@@ -87,6 +87,13 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO]:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> Path:
+    """Write a whole text file; errors as `atomic_write`."""
+    with atomic_write(path) as stream:
+        stream.write(text)
+    return path
+
+
 def read_text(path: Path, encoding: str = "utf-8") -> str:
     """Read a whole text file.
 

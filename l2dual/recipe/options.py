@@ -106,7 +106,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
             ("surface_convention", "", "heard or pronounced: how surface is written"),
         ),
         Option("allow_pipes", "false", "true: run the commands in the wav.scp of corpus kaldi", BOOLEAN),
-        Option("test_data", "", "other data to test on (stages 9, 10, 12), as dump/OTHER_TAG"),
+        Option("test_data", "", "other data to test on (stages 9, 10, 12): dump/OTHER_TAG, or valid"),
     ),
     "audio": _part(
         ("speed_factors", "", 'speed perturbation of the training data, as "0.9 1.0 1.1"', words(decimal)),

@@ -40,8 +40,10 @@ from l2dual.recipe.studies import Study
 from l2dual.systems import OUTPUTS, read_options, read_system
 from l2dual.training.runs import merge
 
-SPLITS = ("train", "valid", "test")
+VALID = "valid"
+SPLITS = ("train", VALID, "test")
 RUN = re.compile(r"(\w[\w-]*)\.seed(\d+)")  # the name of a run: system, seed
+CTC_ALONE = "decode_ctc"  # of conf: its results stand beside those of the joint search
 OF_DATA = [option.name for option in GROUPS["data"] if option.defines] + ["simulated"]
 SUFFIXES = {"whole": "", "half": "_half"}  # of what is made with the checkpoint of a budget
 PASSED = [  # options that the stages use as they are
@@ -110,6 +112,8 @@ def check(study: Study) -> None:
         _check_system(system)
     if options["test_data"]:
         _check_test_data(study)
+    if stem(options["decode_config"]) == CTC_ALONE and last > 10:
+        raise UsageError(f"--decode_config {options['decode_config']} is for stages 9 and 10: add --stop_stage 10")
 
 
 def _check_system(name: str) -> None:
@@ -139,12 +143,14 @@ def _check_corpus(options: Mapping[str, str]) -> None:
 
 def _check_test_data(study: Study) -> None:
     data, options = Path(study.options["test_data"]), study.options
-    if data.parent != Path("dump") or options["test_data"].startswith("."):
-        raise UsageError(f"--test_data is a directory of dump, as dump/TAG, not {options['test_data']}")
-    if options["cache_features"] == "true":
-        raise UsageError("--test_data is not for cached features (--cache_features false)")
     if int(options["stage"]) < 9:
         raise UsageError("--test_data tests what is trained: train without it, then add --stage 9")
+    if options["test_data"] == VALID:
+        return
+    if data.parent != Path("dump") or options["test_data"].startswith("."):
+        raise UsageError(f"--test_data is a directory of dump, as dump/TAG, or {VALID}, not {options['test_data']}")
+    if options["cache_features"] == "true":
+        raise UsageError("--test_data is not for cached features (--cache_features false)")
     info = data / "test/corpus.yaml"
     if not info.is_file():
         raise UsageError(f"{data}/test: not found: prepare that data with --stop_stage 4")
@@ -341,10 +347,14 @@ class Stages:
         """Stages 9 to 12."""
         exp, options = self.study.directory, self.options
         config = Path(options["decode_config"] or conf("", "decode"))
-        results, tested, test, feats = exp, "", self.dump / "test", self._cached()["feats"] / "test"
-        if options["test_data"]:
+        split = options["test_data"] if options["test_data"] == VALID else "test"
+        results, tested, test, feats = exp, "", self.dump / split, self._cached()["feats"] / split
+        if split == VALID:
+            results, tested = exp / f"on_{VALID}", f"_on_{VALID}"
+        elif options["test_data"]:
             test = feats = Path(options["test_data"], "test")
             results, tested = exp / f"on_{test.parent.name}", f"_on_{test.parent.name}"
+        alone = CTC_ALONE.removeprefix("decode") if stem(str(config)) == CTC_ALONE else ""
         gpu = options["gpu_inference"] or str(int(options["ngpu"]) > 0).lower()
         return {
             "decode_config": config,
@@ -352,9 +362,10 @@ class Stages:
             "results": results,
             "log": results / "log",
             "test_set": test,
+            "test_split": test.name,
             "test_feats": feats,
             "budgets": list(dict.fromkeys(options["budgets"].split())),
-            "suffixes": SUFFIXES,
+            "suffixes": {budget: f"{alone}{suffix}" for budget, suffix in SUFFIXES.items()},
             "analyses": [] if options["test_data"] else self._analyses(),
             "fit_on": {"retrained": "train", "probes": "valid"},
             "decode_gpu": int(gpu == "true"),

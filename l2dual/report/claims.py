@@ -5,12 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import mean
 
-from scipy.stats import sem, t
-
 from l2dual.analysis.kinds import Similarity
 from l2dual.report.study import StudyResults, ends, number, percent, points
 from l2dual.scoring.results import Record
-from l2dual.scoring.stats import MIN_SEEDS, Estimate
+from l2dual.scoring.stats import MIN_SEEDS, Estimate, t_interval
 from l2dual.systems import OUTPUTS
 
 HOLDS, FAILS = "holds", "does not hold"
@@ -230,5 +228,4 @@ def over_seeds(value: Callable[[int | None], float], records: list[Similarity]) 
     if not all(map(math.isfinite, (whole, *without))):
         return Estimate(reason="without one of the seeds a value or its ceiling is missing")
     pseudo = [len(seeds) * whole - (len(seeds) - 1) * one for one in without]
-    reach = float(t.ppf(0.975, len(seeds) - 1) * sem(pseudo))
-    return Estimate(mean(pseudo), (mean(pseudo) - reach, mean(pseudo) + reach))
+    return t_interval(pseudo)

@@ -32,7 +32,7 @@ def page(exp: Path, data: Path) -> str:
         "page.html",
         {
             "title": f"L2 {study.name}, {convention_of(split.info)}: one output or two?",
-            "study": view(study, "p", claims([study])),
+            "study": view(study, "p", claims([study]), *sharing.sections([study], ["p-sharing"])),
             "examples": examples(study, split),
             "tables": [
                 tables.systems(study),
@@ -49,15 +49,16 @@ def page_over(exps: list[Path]) -> str:
     """The page over several studies, from their result files alone."""
     studies = [read_study(exp) for exp in exps]
     rows = claims(studies)
+    shared = sharing.sections(studies, [f"s{index}-sharing" for index in range(len(studies))])
     views = [
-        view(study, f"s{index}", [(claim, [found[index]]) for claim, found in rows])
+        view(study, f"s{index}", [(claim, [found[index]]) for claim, found in rows], shared[index])
         for index, study in enumerate(studies)
     ]
     over = {"title": "One output or two, in both languages", "studies": views, "findings": rows}
     return render("both.html", over)
 
 
-def view(study: StudyResults, name: str, rows: list) -> dict:
+def view(study: StudyResults, name: str, rows: list, shared: sharing.Section | None = None) -> dict:
     """What a page or RESULTS.md shows of a study; ``name`` begins the plots' ids."""
     meta, learned = study.results.meta, not nothing_learned(study)
     return {
@@ -72,7 +73,7 @@ def view(study: StudyResults, name: str, rows: list) -> dict:
         "square": square(study),
         "talk": plots.cross_talk([study], f"{name}-talk") if learned else None,
         "divergence": plots.by_divergence(study, f"{name}-divergence") if learned else None,
-        "sharing": sharing.figures(study, f"{name}-sharing") if learned else [],
+        "sharing": shared if learned else None,
         "findings": rows,
         "limits": limits(study),
         "systems": tables.systems(study),

@@ -65,14 +65,16 @@ class Figure:
 
 
 @contextmanager
-def panels(figure: Figure, count: int = 1) -> Iterator[np.ndarray]:
-    """Axes in a row, to be drawn on; then ``figure.raw`` is filled."""
+def panels(figure: Figure, count: int = 1, rows: int = 0) -> Iterator[np.ndarray]:
+    """Axes of one scale in a row, or of their own in several wide rows; then ``figure.raw`` is filled."""
     with plt.rc_context(STYLE | dict.fromkeys(INKED, INK) | {"grid.color": LINE}):
-        size = max(4.0, 2.0 * count), 2.8
-        drawn, axes = plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False, sharey=True)
+        size = (3.6 * count, 2.7 * rows) if rows else (max(4.0, 2.0 * count), 2.8)
+        drawn, axes = plt.subplots(
+            rows or 1, count, figsize=size, layout="constrained", squeeze=False, sharey=not rows
+        )
         try:
-            yield axes[0]
-            handles, labels = axes[0][0].get_legend_handles_labels()
+            yield axes.ravel()
+            handles, labels = axes[0][-1].get_legend_handles_labels()
             drawn.legend(handles, labels, loc="outside lower left", ncols=2, columnspacing=1.2)
             buffer = io.StringIO()
             drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})

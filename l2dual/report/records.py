@@ -47,9 +47,9 @@ class Kept:
     data: DataDir
     runs: dict[str, dict]
 
-    def has(self, decode: str) -> bool:
-        """Whether every run has decodings of that name."""
-        return all(decode in record["hypotheses"] for record in self.runs.values())
+    def having(self, decode: str) -> "Kept":
+        """Its runs that have decodings of that name."""
+        return replace(self, runs={n: one for n, one in self.runs.items() if decode in one["hypotheses"]})
 
     def scored(self, decode: str | None = None) -> list[Scored]:
         """Score the hypotheses of every run.
@@ -76,7 +76,7 @@ def keep(exp_dir: Path, decode: str, decode_config: str | None = None) -> dict:
     Args:
         exp_dir: the run's directory.
         decode: how its decodings' names begin: ``decode`` of the whole, ``decode_half`` of the half
-            budget, ``decode_on_TAG`` of other test data.
+            budget; of other test data, ``decode_on_TAG``, only those that name them are taken.
         decode_config: what they were made with.
 
     Raises:
@@ -87,7 +87,8 @@ def keep(exp_dir: Path, decode: str, decode_config: str | None = None) -> dict:
     run = read_run(exp_dir / "run.yaml")
     hypotheses: dict[str, dict] = {}
     for split in sorted(exp_dir.glob(f"{decode}*/*")):
-        if (split / f"text.{run['outputs'][0]}").is_file():
+        elsewhere = "_on_" in split.parent.name and "_on_" not in decode
+        if (split / f"text.{run['outputs'][0]}").is_file() and not elsewhere:
             texts = {output: read_table(split / f"text.{output}") for output in run["outputs"]}
             hypotheses.setdefault(split.parent.name, {})[split.name] = texts
     if not hypotheses:

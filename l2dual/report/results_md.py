@@ -4,15 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 from l2dual.errors import DataError
-from l2dual.files import atomic_write
+from l2dual.files import write_text
 from l2dual.report import plots, records, tables
+from l2dual.report.choice import VALID
 from l2dual.report.claims import claims
 from l2dual.report.page import render, view
+from l2dual.report.sharing_md import over_all, sections_of, write_sharing_md
 from l2dual.report.study import StudyResults, read_analyses
 from l2dual.scoring.outcomes import gather, outcomes
 
 MAIN = "measure_heard"  # the study that a recipe's RESULTS.md is about; one line for each other
-PLOT = "cross_talk.svg"
+PLOT, PICTURE = "cross_talk.svg", "sharing.svg"  # in docs
 
 
 def read_kept(directory: Path) -> StudyResults:
@@ -24,12 +26,15 @@ def read_kept(directory: Path) -> StudyResults:
     kept = records.load_study(directory)
     made = {"commit": "", "command": ""}
     results = outcomes(gather(kept.data, kept.scored()), made)
-    half = kept.scored("decode_half") if kept.has("decode_half") else None
-    return StudyResults(results, read_analyses(directory), half and outcomes(gather(kept.data, half), made))
+    beside = [
+        outcomes(gather(kept.data, kept.having(name).scored(name)), made) if kept.having(name).runs else None
+        for name in ("decode_half", "decode_ctc")
+    ]
+    return StudyResults(results, read_analyses(directory), *beside)
 
 
 def write_results_md(root: Path) -> list[Path]:
-    """Write RESULTS.md of each recipe in ``root`` and over all of them, and the plots that they show.
+    """Write RESULTS.md of each recipe in ``root`` and over all of them, SHARING.md, and the plots that they show.
 
     Raises:
         DataError: no recipe with a kept study ``MAIN``.
@@ -37,56 +42,42 @@ def write_results_md(root: Path) -> list[Path]:
     recipes = sorted(path.parents[1] for path in root.glob(f"*/results/{MAIN}"))
     if not recipes:
         raise DataError(f"{root}: no */results/{MAIN}: keep a study (python -m l2dual.bin.records keep)")
-    studies = [read_kept(recipe / "results" / MAIN) for recipe in recipes]
+    kept = [_kept(recipe / "results") for recipe in recipes]
+    studies, arms = [of[MAIN] for of in kept], sections_of(kept)
+    picture = over_all(kept, arms)
     rows, written, views = claims(studies), [], []
     for index, (recipe, study) in enumerate(zip(recipes, studies, strict=True)):
-        views.append(view(study, "", [(claim, found[index]) for claim, found in rows]))
+        views.append(view(study, "", []))
         if views[-1]["talk"]:
-            _write(recipe / PLOT, views[-1]["talk"].raw)
-        kept = _others(recipe / "results")
-        others = [(name, _dual_row(other)) for name, other in kept.items()]
-        written += _sharing(recipe, kept)
+            write_text(recipe / PLOT, views[-1]["talk"].raw)
+        written += write_sharing_md(recipe, index, kept, arms, picture)
+        listed = {name: one for name, one in kept[index].items() if name not in (MAIN, *arms[index])}
+        others = [(name, _dual_row(one)) for name, one in listed.items() if one.results.meta.split != VALID]
         content = {
             "study": views[-1],
             "others": others,
             "duals": list(dict.fromkeys(head.text for _, table in others for head, _ in table.rows)),
+            "arms": next(((name, one) for name, one in arms[index].items() if name != MAIN), None),
             "names": " ".join(study.systems),
             "commits": sorted({run.commit for run in study.results.meta.runs}),
         }
-        written.append(_write(recipe / "RESULTS.md", render("results.md.jinja", content)))
+        written.append(write_text(recipe / "RESULTS.md", render("results.md.jinja", content)))
     plot = plots.cross_talk(studies, "")
-    if plot:
-        _write(root.parent / "docs" / PLOT, plot.raw)
+    for name, figure in ((PLOT, plot), (PICTURE, picture)):
+        if figure:
+            write_text(root.parent / "docs" / name, figure.raw)
     names = [recipe.name for recipe in recipes]
     over = {"studies": views, "findings": rows, "recipes": names, "plot": plot}
-    return [*written, _write(root / "RESULTS.md", render("results_both.md.jinja", over))]
+    return [*written, write_text(root / "RESULTS.md", render("results_both.md.jinja", over))]
 
 
-def _write(path: Path, text: str) -> Path:
-    with atomic_write(path) as stream:
-        stream.write(text)
-    return path
-
-
-def _others(directory: Path) -> dict[str, StudyResults]:
-    """Every other kept study by name."""
+def _kept(directory: Path) -> dict[str, StudyResults]:
+    """Every kept study by name."""
     paths = sorted(path.parent for path in directory.glob(f"*/{records.REFERENCES}{records.SUFFIX}"))
-    return {path.name: read_kept(path) for path in paths if path.name != MAIN}
+    return {path.name: read_kept(path) for path in paths}
 
 
 def _dual_row(study: StudyResults) -> tables.Table:
     """The table of the systems, its dual-output one alone."""
     table = tables.systems(study)
     return replace(table, rows=[row for row in table.rows if row[0].text == study.dual])
-
-
-def _sharing(recipe: Path, kept: dict[str, StudyResults]) -> list[Path]:
-    """Write SHARING.md and its plots, if a kept study has systems that share in unlike ways."""
-    studies = [(name, view(study, name, [])) for name, study in kept.items()]
-    studies = [(name, seen) for name, seen in studies if seen["sharing"]]
-    for figure in (figure for _, seen in studies for figure in seen["sharing"]):
-        _write(recipe / f"{figure.name}.svg", figure.raw)
-    if not studies:
-        return []
-    content = {"studies": studies, "language": studies[0][1]["name"]}
-    return [_write(recipe / "SHARING.md", render("sharing.md.jinja", content))]

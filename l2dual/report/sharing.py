@@ -1,50 +1,95 @@
-"""What arms that share an encoder in unlike ways show: dose against response, entanglement against cross-talk.
+"""What arms that share an encoder in unlike ways show: verdicts, dose and response, entanglement and cross-talk.
 
-Points are seeds; a line joins their means. All is read from results.json and the files of stage 11.
+In curves points are seeds; a line joins their means. All is read from results.json and the files of stage 11.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass, replace
 from statistics import mean
 
 from scipy.stats import spearmanr
 
+from l2dual.report.arms import arms, arms_by, control, pull_of, talks
+from l2dual.report.choice import VALID, choice
+from l2dual.report.hypotheses import bounded, doses, lines, notes, verdicts
 from l2dual.report.plots import DUAL, INK, SINGLE, Figure, panels
-from l2dual.report.study import StudyResults
-from l2dual.scoring.results import Run
+from l2dual.report.study import StudyResults, ends, percent, points
+from l2dual.report.tables import Cell, Table
 
+Curve = dict[float, str | None]  # the arm of each dose; None: the single-output systems
 LOOKS = {"surface": (DUAL, "o", "-"), "meaning": (SINGLE, "s", "--")}
+POINTS = 0.72  # of a pixel of matplotlib's
 LEAST = 3  # arms that a rank correlation takes
 
 
+@dataclass(frozen=True)
+class Section:
+    """What a page says of the arms of one study."""
+
+    table: Table
+    verdicts: list[str]  # a line each; of development data the choice
+    notes: list[str]
+    figures: list[Figure]
+
+
+def sections(studies: list[StudyResults], names: list[str]) -> list[Section | None]:
+    """The section of each study, None where its systems share in one way; the tests are those of all together.
+
+    ``names`` begin the figures' ids. Development data choose an arm, and test nothing.
+    """
+    shares = [any(run.sharing for run in study.results.meta.runs) for study in studies]
+    having = [study for study, does in zip(studies, shares, strict=True) if does]
+    chooses = any(study.results.meta.split == VALID for study in having)
+    said = iter([choice(having)] * len(having) if chooses else map(lines, verdicts(having)))
+    return [
+        Section(table(study), next(said), [] if chooses else notes(study), figures(study, name)) if does else None
+        for study, name, does in zip(studies, names, shares, strict=True)
+    ]
+
+
 def figures(study: StudyResults, name: str) -> list[Figure]:
-    """The figures of a study with such arms; none of another. ``name`` begins their ids."""
-    if not any(run.sharing for run in study.results.meta.runs):
-        return []
+    """The figures of a study with such arms."""
     found = (dose(study, f"{name}-dose"), entanglement(study, f"{name}-entanglement"))
     return [figure for figure in found if figure]
 
 
+# The table -----------------------------------------------------------------------------------------
+def table(study: StudyResults) -> Table:
+    """SO, `do`, the arm of H4 and the control of H3; by CTC alone too, where the search is a joint one."""
+    pair = control(study)
+    chosen = {study.dual, bounded(study), *(pair[:1] if pair else ())}
+    columns = [f"{output}: {what}" for output in study.outputs for what in ("cross-talk", f"{study.unit(output)} %")]
+    columns.insert(2, "detection F1 %")
+    sides = [study, *([replace(study, results=study.ctc)] if study.ctc else [])]
+    rows = []
+    for system in [None, *(name for name in study.systems if name in chosen)]:
+        cells = [_cell(sides, system, *place) for place in _places(study)]
+        rows.append((Cell(system or "single output", study.systems[system].label if system else ""), cells))
+    about = "Cross-talk in points, with its interval over voices and seeds."
+    return Table("Sharing", about + (" In parentheses: by CTC alone." if study.ctc else ""), columns, rows)
+
+
+def _places(study: StudyResults) -> list[tuple[str, str]]:
+    found = [(output, measure) for output in study.outputs for measure in ("cross_talk", "error_rate")]
+    return [*found[:2], ("surface", "f1"), *found[2:]]
+
+
+def _cell(sides: list[StudyResults], system: str | None, output: str, measure: str) -> Cell:
+    """A number of a system, or of the single-output ones."""
+    texts, below = [], ""
+    for study in sides:
+        name = system or study.baseline(output)
+        if measure == "cross_talk":
+            found = study.difference(measure, output, system=name) if system else None
+            below = below or (ends(found.interval) if found else "")
+        else:
+            found = study.rate(measure, name, output) if name else None
+        value = found.value if found else None
+        texts.append(points(value) if measure == "cross_talk" else percent(value))
+    return Cell(texts[0] + "".join(f" ({text})" for text in texts[1:] if text != "–"), below)
+
+
 # Dose ----------------------------------------------------------------------------------------------
-def depth(run: Run) -> float | None:
-    """The blocks that the outputs of a run share, if it differs from `do` in them alone."""
-    if run.sharing.keys() == {"branch"}:
-        return run.sharing["branch"]["depth"]
-    return None if run.sharing else run.blocks
-
-
-def pull_of(output: str) -> Callable[[Run], float | None]:
-    """How hard an output pulls in a run, if that differs from `do` in it alone."""
-
-    def pull(run: Run) -> float | None:
-        pulls = {"surface": 1.0, "meaning": 1.0} | run.sharing.get("pull", {})
-        others = {one for name, one in pulls.items() if name != output}
-        return pulls[output] if run.sharing.keys() <= {"pull"} and others == {1.0} else None
-
-    return pull
-
-
 DOSES = {
-    "blocks shared": depth,
     "pull of the meaning": pull_of("meaning"),
     "pull of the surface": pull_of("surface"),
 }
@@ -52,7 +97,8 @@ DOSES = {
 
 def dose(study: StudyResults, name: str) -> Figure | None:
     """Cross-talk of each output by how much is shared; None without two doses of anything."""
-    curves = {title: curve for title, take in DOSES.items() if len(curve := arms_by(study, take)) > 1}
+    curves = {"blocks shared": doses(study)} | {title: arms_by(study, take) for title, take in DOSES.items()}
+    curves = {title: curve for title, curve in curves.items() if len(curve) > 1}
     if not curves:
         return None
     text = "Cross-talk in points by what is shared. " + ". ".join(
@@ -63,39 +109,83 @@ def dose(study: StudyResults, name: str) -> Figure | None:
     with panels(figure, len(curves)) as grid:
         for axes, (title, curve) in zip(grid, curves.items(), strict=True):
             axes.set_title("cross-talk, points" if axes is grid[0] else "")
-            axes.axhline(0, color=INK, lw=0.8)
-            for output in study.outputs:
-                color, mark, line = LOOKS[output]
-                seeds = {x: talks(study, system, output) for x, system in curve.items()}
-                seeds = {x: values for x, values in seeds.items() if values}
-                axes.plot(list(seeds), [mean(values) for values in seeds.values()], line, color=color, label=output)
-                for x, values in seeds.items():
-                    axes.plot([x] * len(values), values, mark, color=color, ms=4, alpha=0.7)
+            _draw_curve(axes, study, curve)
             axes.set_xlabel(title)
-            axes.set_xticks(list(curve))
     return figure
 
 
-def arms_by(study: StudyResults, take: Callable[[Run], float | None]) -> dict[float, str]:
-    """The system of each dose, in order: those of the loss, decoders and baselines of ``study.dual``."""
-    found: dict[float, str] = {}
-    for system, about in study.systems.items():
-        run = study.runs_of(system)[0]
-        alike = about.baselines == study.systems[study.dual].baselines and (run.sharing or system == study.dual)
-        if alike and not about.single and (x := take(run)) is not None:
-            found.setdefault(x, system)
-    return dict(sorted(found.items()))
-
-
-def talks(study: StudyResults, system: str, output: str) -> list[float]:
-    """The cross-talk of each seed, in points."""
-    found = study.difference("cross_talk", output, system=system)
-    return [100 * value for value in found.per_seed.values()] if found and found.value is not None else []
-
-
-def _said(study: StudyResults, output: str, curve: dict[float, str]) -> str:
-    values = {x: talks(study, system, output) for x, system in curve.items()}
+def _said(study: StudyResults, output: str, curve: Curve) -> str:
+    values = {x: talks(study, system, output) for x, system in curve.items() if system}
     return f"{output} " + ", ".join(f"{x:g}: {mean(found):+.1f}" for x, found in values.items() if found)
+
+
+# Both languages --------------------------------------------------------------------------------------
+def picture(studies: list[StudyResults], name: str) -> Figure:
+    """A row for each language: the arms, by surface's cross-talk and meaning's error rate, and the curve of doses."""
+    places = [_arms(study) for study in studies]
+    text = "Cross-talk of the surface in points / error rate of the meaning in percent: " + "; ".join(
+        f"{study.name} " + ", ".join(f"{arm} {x:+.1f} / {y:.1f}" for arm, (x, y) in found.items())
+        for study, found in zip(studies, places, strict=True)
+    )
+    figure = Figure(name, text)
+    with panels(figure, 2, rows=len(studies)) as grid:
+        for index, (study, found) in enumerate(zip(studies, places, strict=True)):
+            _draw_arms(grid[2 * index], study, found)
+            _draw_curve(grid[2 * index + 1], study, doses(study))
+            grid[2 * index + 1].set_title(f"{study.name}: cross-talk, points")
+            grid[2 * index + 1].set_xlabel("blocks that both outputs share")
+    return figure
+
+
+def _arms(study: StudyResults) -> dict[str, tuple[float, float]]:
+    """Surface's cross-talk and meaning's error rate, means over seeds: SO, `do`, other arms."""
+    found = {}
+    if single := study.rate("error_rate", study.baseline("meaning"), "meaning"):
+        found["SO"] = (0.0, 100 * single.value)
+    shared = {name for name in arms(study) if name == study.dual or study.runs_of(name)[0].sharing}
+    for arm in [name for name in study.systems if name in shared | set((control(study) or ())[:1])]:
+        rate = study.rate("error_rate", arm, "meaning")
+        if (values := talks(study, arm, "surface")) and rate and rate.value is not None:
+            found[arm] = (mean(values), 100 * rate.value)
+    return found
+
+
+def _draw_arms(axes, study: StudyResults, found: dict[str, tuple[float, float]]) -> None:
+    axes.set_title(f"{study.name}: meaning, {study.unit('meaning')} %")
+    axes.set_xlabel("surface: cross-talk, points")
+    axes.axvline(0, color=INK, lw=0.8)
+    for arm, place in found.items():
+        mark, color = {"SO": ("s", SINGLE), study.dual: ("o", DUAL)}.get(arm, ("D", INK))
+        axes.plot(*place, mark, color=color, ms=6)
+    axes.margins(0.3, 0.2)
+    axes.autoscale_view()
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in axes.transData.transform(list(found.values())) * POINTS]
+    for arm, place in found.items():
+        x, y = axes.transData.transform(place) * POINTS
+        across, height = 4.8 * len(arm), 9
+        spots = [(dx, dy) for dy in (-3, 6, -12) for dx in (6, -6 - across)]
+        boxes = {spot: (x + spot[0], y + spot[1], x + spot[0] + across, y + spot[1] + height) for spot in spots}
+        spot = min(spots, key=lambda one: sum(_overlap(boxes[one], box) for box in taken))
+        axes.annotate(arm, place, spot, textcoords="offset points", fontsize=8)
+        taken.append(boxes[spot])
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether two boxes (left, low, right, high) share a place."""
+    return all(one[i] < other[i + 2] and other[i] < one[i + 2] for i in (0, 1))
+
+
+def _draw_curve(axes, study: StudyResults, curve: Curve) -> None:
+    """Cross-talk of each output by dose; 0 where no arm, but the single-output systems, have that dose."""
+    axes.axhline(0, color=INK, lw=0.8)
+    for output in study.outputs:
+        color, mark, line = LOOKS[output]
+        seeds = {x: talks(study, arm, output) if arm else [0.0] for x, arm in curve.items()}
+        seeds = {x: values for x, values in seeds.items() if values}
+        axes.plot(list(seeds), [mean(values) for values in seeds.values()], line, color=color, label=output)
+        for x, values in seeds.items():
+            axes.plot([x] * len(values), values, mark, color=color, ms=4, alpha=0.7)
+    axes.set_xticks(list(curve))
 
 
 # Entanglement --------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ class StudyResults:
     results: Results
     analyses: dict[str, Analysis] = field(default_factory=dict)  # of stage 11, by `KINDS`
     half: Results | None = None  # of half the training budget
+    ctc: Results | None = None  # by CTC alone, where `results` are by a joint search
 
     @property
     def name(self) -> str:
@@ -98,12 +99,12 @@ def read_study(exp: Path) -> StudyResults:
     names, data = {run.name for run in results.meta.runs}, results.meta.data
     found = read_analyses(exp).items()
     ours = {what: one for what, one in found if one.meta.runs.keys() <= names and one.meta.data == data}
-    return StudyResults(results, ours, read_half(exp))
+    return StudyResults(results, ours, read_beside(exp, "half"), read_beside(exp, "ctc"))
 
 
-def read_half(exp: Path) -> Results | None:
-    """The results of half the training budget, if they were scored."""
-    file = exp / "results_half.json"
+def read_beside(exp: Path, what: str) -> Results | None:
+    """The results of ``half`` the training budget, or by ``ctc`` alone, if they were scored."""
+    file = exp / f"results_{what}.json"
     return read_results(file) if file.is_file() else None
 
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from l2dual.report.budget import budget
+from l2dual.report.choice import choice
 from l2dual.report.page import nothing_learned
-from l2dual.report.study import StudyResults, percent, points, read_half
+from l2dual.report.study import StudyResults, percent, points, read_beside
 from l2dual.scoring.results import read_results
 from l2dual.systems import OUTPUTS
 
@@ -14,14 +15,14 @@ MOST = 5  # systems of one study; the report has all
 
 def summary(paths: list[Path]) -> str:
     """Lay the results files of one or two recipes out: of one, in ten lines at most."""
-    studies = [StudyResults(read_results(path), half=read_half(path.parent)) for path in paths]
+    studies = [StudyResults(read_results(path), half=read_beside(path.parent, "half")) for path in paths]
     lines = [HEAD, *(_row(study, system) for study in studies for system in [*study.systems][:MOST])]
     places = dict.fromkeys(filter(None, map(_places, paths, studies)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
     warnings = dict.fromkeys(warning for study in studies for warning in study.results.meta.warnings)
     budgets = [budget(study) for study in studies if study.half]
-    return "\n".join([*warnings, *rows, *budgets, *places, f"next: {_next(studies)}"])
+    return "\n".join([*warnings, *rows, *choice(studies), *budgets, *places, f"next: {_next(studies)}"])
 
 
 def _row(study: StudyResults, system: str) -> tuple[str, ...]:

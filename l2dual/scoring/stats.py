@@ -107,6 +107,25 @@ def _joint(error: float, quantile: float, values: list[float], n_clusters: int) 
     return Estimate(mean, (mean - reach, mean + reach), float(2 * t.sf(abs(mean) / joint, freedom)))
 
 
+def t_interval(values: list[float]) -> Estimate:
+    """Estimate a mean over seeds, for other seeds: Student's t; no p where they do not differ."""
+    if len(values) < MIN_SEEDS:
+        return Estimate(reason=f"{len(values)} seeds, fewer than {MIN_SEEDS}")
+    mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    if not error > 1e-12:
+        return Estimate(mean, (mean, mean), reason="the seeds do not differ")
+    reach = float(t.ppf((1 + LEVEL) / 2, len(values) - 1)) * error
+    return Estimate(mean, (mean - reach, mean + reach), float(2 * t.sf(abs(mean) / error, len(values) - 1)))
+
+
+def seeds_needed(values: list[float], level: float) -> int:
+    """The least number of seeds of this mean and spread at which `t_interval` has a p below ``level``."""
+    scaled = abs(np.mean(values)) / np.std(values, ddof=1)
+    counts = np.arange(MIN_SEEDS, 1001)
+    enough = 2 * t.sf(scaled * np.sqrt(counts), counts - 1) < level
+    return int(counts[enough.argmax()]) if enough.any() else 1001
+
+
 def holm(p_values: list[float]) -> list[float]:
     """Adjust p-values for their number (Holm 1979, Scandinavian Journal of Statistics 6)."""
     p = np.asarray(p_values, dtype=float)

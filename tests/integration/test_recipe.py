@@ -268,6 +268,9 @@ def test_what_is_trained_is_tested_on_other_data(finished):
     new = after.keys() - before.keys()
     assert not [path for path in new if "on_simulated_tiny_heard_double" not in path]
     assert not [path for path in new if path.endswith("cka.json")]
+    checkout.run(language, *TINY, "--systems", "do", "--stage", "9", "--stop_stage", "10", "--test_data", "valid")
+    developed = read_results(recipe / "exp/tiny/on_valid/results.json").meta
+    assert developed.split == "valid" and developed.runs[0].decode_dir.endswith("do.seed1/decode_on_valid/valid")
 
 
 def table_of(recipe: Path, *texts: str, splits=("train", "valid", "test"), name="my corpus") -> Path:

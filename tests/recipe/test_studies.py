@@ -151,12 +151,25 @@ def test_what_is_no_study_is_refused(words, fault):
         ("--test_data dump/x --stage 9", "dump/x/test: not found: prepare that data with --stop_stage 4"),
         ("--test_data ./dump/x --stage 9", "is a directory of dump"),
         ("--test_data dump/x", "then add --stage 9"),
+        ("--test_data valid", "then add --stage 9"),
+        ("--test_data test --stage 9", "is a directory of dump, as dump/TAG, or valid, not test"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_at_once(words, fault):
     with pytest.raises(UsageError) as error:
         check(call(*words.split()))
     assert fault in str(error.value)
+
+
+def test_development_data_and_another_search_have_results_of_their_own():
+    of = Stages(choose({"test_data": "valid", "stage": "9"}, "en")).variables()
+    assert (of["test_set"], of["test_split"]) == (Path("dump/simulated_mini_heard/valid"), "valid")
+    assert of["results"] == Path("exp/mini/on_valid") and of["decoded"]["half"] == "decode_half_on_valid"
+    config = str(ROOT / "conf/decode_ctc.yaml")
+    of = Stages(choose({"decode_config": config}, "en")).variables()
+    assert of["decoded"]["whole"] == "decode_ctc" and of["suffixes"] == {"whole": "_ctc", "half": "_ctc_half"}
+    with pytest.raises(UsageError, match="decode_ctc.yaml is for stages 9 and 10: add --stop_stage 10"):
+        check(choose({"decode_config": config}, "en"))
 
 
 def test_no_system_no_seed_and_one_twice():

@@ -57,6 +57,15 @@ def test_a_kept_study_is_scored_as_the_run_itself(case, study):
         kept.scored("greedy")
 
 
+def test_the_decodings_of_other_data_are_kept_apart(case):
+    _, folder = case
+    (folder / "decode_on_valid/valid").mkdir(parents=True)
+    for output, text in HYPOTHESES.items():
+        (folder / "decode_on_valid/valid" / f"text.{output}").write_text(text)
+    assert records.keep(folder, "decode")["hypotheses"].keys() == {"decode", "decode_half"}
+    assert list(records.keep(folder, "decode_on_valid")["hypotheses"]["decode_on_valid"]) == ["valid"]
+
+
 def test_a_restored_run_has_the_hypotheses_of_every_budget(case, study, tmp_path):
     restored = tmp_path / "other/tag.do.seed1"
     records.restore({restored: records.load_study(study).runs["tag.do.seed1"]})

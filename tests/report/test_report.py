@@ -370,10 +370,11 @@ def test_results_md_is_one_screen(folder, tmp_path, monkeypatch):
     assert [r.p for r in kept.records] == [r.p for r in results.records]
     talk = read_study(folder / "exp").difference("cross_talk", "meaning")
     assert f"{number(100 * talk.value, 1, '+')} [" in text and "| `other` |" in text and "`do` of each study" in text
-    assert len(re.findall(r"^\d\. ", text, re.M)) == 3 and text.count("**") == 10
+    assert len(re.findall(r"^\d\. ", text, re.M)) == 3 and "The paper’s findings, here](../" in text
     assert (tmp_path / "egs2/l2_en/cross_talk.svg").read_text().startswith("<?xml")
     both = (tmp_path / "egs2/RESULTS.md").read_text()
     assert both.count("| `do`: both, matched |") == 2 and "(l2_xx/RESULTS.md)" in both
+    assert both.count("**") == 10
     for line in [*text.splitlines(), *both.splitlines()]:
         assert not line.startswith("|") or line.endswith("|"), line
 

@@ -1,6 +1,7 @@
 """Dose against response, and entanglement against cross-talk, of arms whose numbers are known."""
 
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 
 from l2dual.analysis.kinds import Analysis, Cosine, Similarity
 from l2dual.data.datadir import DataDir
-from l2dual.report import records, sharing
-from l2dual.report.page import page
+from l2dual.report import arms, records, sharing
+from l2dual.report.page import page, page_over
 from l2dual.report.results_md import write_results_md
 from l2dual.report.study import StudyResults, read_study
 from tests.report.test_report import Checker, make_study, similarity
@@ -38,9 +39,9 @@ def study(folder):
 
 
 def test_a_dose_is_what_differs_from_do_alone(study):
-    assert sharing.arms_by(study, sharing.depth) == {blocks: arm for arm, blocks in ARMS.items()}
-    assert sharing.arms_by(study, sharing.pull_of("meaning")) == {0.3: "do_pull", 1: "do"}
-    assert sharing.arms_by(study, sharing.pull_of("surface")) == {0: "do_pull0_surface", 1: "do"}
+    assert arms.arms_by(study, arms.depth) == {blocks: arm for arm, blocks in ARMS.items()}
+    assert arms.arms_by(study, arms.pull_of("meaning")) == {0.3: "do_pull", 1: "do"}
+    assert arms.arms_by(study, arms.pull_of("surface")) == {0: "do_pull0_surface", 1: "do"}
 
 
 def test_the_curve_says_what_it_shows(study):
@@ -70,6 +71,8 @@ def test_entanglement_that_orders_the_arms(study):
 
 
 def test_a_kept_study_has_its_own_page(folder, tmp_path):
+    for run in ("so_surface.seed1", "so_meaning.seed1", "do.seed1"):
+        shutil.copytree(folder / f"exp/{run}/decode", folder / f"exp/{run}/decode_ctc")
     for name in ("measure_heard", "sharing"):
         exps = sorted((folder / "exp").glob("*.seed*" if name == "sharing" else "*o.seed*"))
         records.keep_study(exps, DataDir.load(folder / "test"), tmp_path / f"egs2/l2_en/results/{name}", "decode", None)
@@ -78,17 +81,30 @@ def test_a_kept_study_has_its_own_page(folder, tmp_path):
     assert tmp_path / "egs2/l2_en/SHARING.md" in written
     text = (tmp_path / "egs2/l2_en/SHARING.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| `")]
-    assert len(rows) == 2 + len(ARMS) + len(OTHERS) and all(row.endswith(" |") for row in rows)
-    [(alt, plot)] = re.findall(r"!\[(.*?)\]\((.*?)\)", text)
-    assert "blocks shared: surface" in alt and (tmp_path / "egs2/l2_en" / plot).read_text().startswith("<?xml")
+    assert len(rows) == 3 + 2 + len(ARMS) + len(OTHERS) and all(row.endswith(" |") for row in rows)
+    (first, _), (alt, plot) = re.findall(r"!\[(.*?)\]\((.*?)\)", text)
+    assert "English SO +0.0 / 1" in first and "do_branch2 +" in first and "do_paper" not in first
+    assert "blocks shared: surface" in alt
+    for path in (tmp_path / "docs/sharing.svg", tmp_path / "egs2/l2_en" / plot):
+        assert path.read_text().startswith("<?xml")
+    talk = read_study(folder / "exp").difference("cross_talk", "surface")
+    both = f"{100 * talk.value:+.1f} ({100 * talk.per_seed['1']:+.1f})"
+    assert f"| `do`: both, matched | {both} |" in text and "In parentheses: by CTC alone." in text
+    lines = [line for line in text.splitlines() if line.startswith("- H")]
+    assert len(lines) == 4 and "- H1 surface, meaning: not decided: needs 3 seeds, has 2 (" in lines[0]
+    short = (tmp_path / "egs2/l2_en/RESULTS.md").read_text(encoding="utf-8")
+    assert all(line in short for line in lines) and "| `sharing` |" not in short
 
 
 def test_the_page_shows_it_where_arms_share_in_unlike_ways(folder, tmp_path):
     html = page(folder / "exp", folder / "test")
     checker = Checker()
     checker.feed(html)
-    assert not checker.open and "#sharing" in checker.links and "sharing" in checker.ids
+    assert not checker.open and "#doses" in checker.links and {"doses", "sharing"} <= checker.ids
+    assert html.index("H1 surface, meaning: not decided: needs 3 seeds") < html.index("<nav")
     assert "Cross-talk in points by what is shared" in html
+    both = page_over([folder / "exp", folder / "exp"])
+    assert both.count("<h2>Sharing: English</h2>") == 2 and both.count("H1 surface, meaning: not decided") == 2
     plain = make_study(tmp_path / "plain", ("so_surface", "so_meaning", "do", "do_deep"), (1,))
-    assert sharing.figures(read_study(plain / "exp"), "x") == []
-    assert "How much is shared" not in page(plain / "exp", plain / "test")
+    assert sharing.sections([read_study(plain / "exp")], ["x"]) == [None]
+    assert "how much is shared" not in page(plain / "exp", plain / "test")

@@ -157,11 +157,11 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
         launch train_half "${launcher}"
     fi
 
-    if stage 9 "Decode"; then # EXP/RUN, dump/TAG/test -> EXP/RUN/DECODE/test/text.OUTPUT
+    if stage 9 "Decode"; then # EXP/RUN, dump/TAG/SPLIT -> EXP/RUN/DECODE/SPLIT/text.OUTPUT; SPLIT is test
         for run in "${runs[@]}"; do
             for budget in "${budgets[@]}"; do
                 if [[ ${budget} == half ]]; then training=${run}/half; else training=${run}; fi
-                job "${run}/${decoded[${budget}]}/test" "${training}/trained" "${test_feats}" "${decode_config}" -- \
+                job "${run}/${decoded[${budget}]}/${test_split}" "${training}/trained" "${test_feats}" "${decode_config}" -- \
                     python -m l2dual.bin.decode --exp "${training}" --data "${test_feats}" \
                     --config "${decode_config}" --ngpu "${decode_gpu}" --out @OUT@
             done
@@ -169,12 +169,12 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
         launch decode "${decode_cmd} --gpu ${decode_gpu} --num_threads ${num_threads} ${decode_jobs[*]}"
     fi
 
-    if stage 10 "Score"; then # EXP/RUN/DECODE/test -> EXP/RUN/DECODE/score, EXP/results.json
+    if stage 10 "Score"; then # EXP/RUN/DECODE/SPLIT -> EXP/RUN/DECODE/score, EXP/results.json
         for budget in "${budgets[@]}"; do
             for run in "${runs[@]}"; do
-                job "${run}/${decoded[${budget}]}/score" "${run}/${decoded[${budget}]}/test" "${test_set}" \
+                job "${run}/${decoded[${budget}]}/score" "${run}/${decoded[${budget}]}/${test_split}" "${test_set}" \
                     "${code}"/{scoring/{score,crosstalk,mispronunciation},text/units,data/{divergence,datadir}}.py -- \
-                    python -m l2dual.bin.score --data "${test_set}" --decode "${run}/${decoded[${budget}]}/test" \
+                    python -m l2dual.bin.score --data "${test_set}" --decode "${run}/${decoded[${budget}]}/${test_split}" \
                     --run "${run}/run.yaml" --decode_config "${decode_config}" --out @OUT@
             done
         done

@@ -1,0 +1,45 @@
+"""SHARING.md of a recipe, and the picture over both languages, from kept studies whose arms share in unlike ways."""
+
+from pathlib import Path
+
+from l2dual.files import write_text
+from l2dual.report.choice import VALID, choice
+from l2dual.report.page import render, view
+from l2dual.report.plots import Figure
+from l2dual.report.sharing import Section, picture, sections
+from l2dual.report.study import StudyResults
+
+Kept = dict[str, StudyResults]  # the kept studies of a recipe by name
+Arms = dict[str, Section]  # the sections of those that have such arms
+
+
+def sections_of(kept: list[Kept]) -> list[Arms]:
+    """The arms of each recipe; a study is tested over all recipes that have it."""
+    found: list[Arms] = [{} for _ in kept]
+    for name in sorted({name for of in kept for name, study in of.items() if study.results.meta.split != VALID}):
+        having = [index for index, of in enumerate(kept) if name in of]
+        made = sections([kept[index][name] for index in having], [name] * len(having))
+        for index, section in zip(having, made, strict=True):
+            if section:
+                found[index][name] = section
+    return found
+
+
+def over_all(kept: list[Kept], arms: list[Arms]) -> Figure | None:
+    """The picture of the first study by name, over the recipes that have it."""
+    first = min((name for of in arms for name in of), default=None)
+    return picture([of[first] for of, found in zip(kept, arms, strict=True) if first in found], "") if first else None
+
+
+def write_sharing_md(recipe: Path, index: int, kept: list[Kept], arms: list[Arms], over: Figure | None) -> list[Path]:
+    """Write SHARING.md and its plots of the recipe with that index, if it has such arms."""
+    studies = []
+    for name, section in arms[index].items():
+        for figure in section.figures:
+            write_text(recipe / f"{figure.name}.svg", figure.raw)
+        developed = [of[f"{name}_on_{VALID}"] for of in kept if f"{name}_on_{VALID}" in of]
+        studies.append((name, view(kept[index][name], name, [], section), choice(developed)))
+    if not studies:
+        return []
+    content = {"studies": studies, "language": studies[0][1]["name"], "picture": over}
+    return [write_text(recipe / "SHARING.md", render("sharing.md.jinja", content))]
