@@ -55,6 +55,8 @@ set -a
 . ./db.sh
 set +a
 jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}/l2dual
+cores=${L2DUAL_CORES:-} # which trainings share with another recipe's; short jobs do not wait for them
+unset L2DUAL_CORES
 
 { # read as a whole before it runs, so that this file may be edited meanwhile
     settings start "$@"
@@ -150,11 +152,11 @@ jobs=() number='' L2DUAL_COMMAND=${L2DUAL_COMMAND:-./run.sh} code=${L2DUAL_ROOT}
         done
         launch configure "${train_cmd}" --set_aside
         for run in "${runs[@]}"; do job "${run}/trained" "${run}" -- source "${run}/run.sh" "${options[@]}"; done
-        launch train "${launcher}"
+        L2DUAL_CORES=${cores} launch train "${launcher}"
         for run in "${halves[@]}"; do
             job "${run}/half/trained" "${run}/trained" -- source "${run}/run.sh" "${options[@]}" --half true
         done
-        launch train_half "${launcher}"
+        L2DUAL_CORES=${cores} launch train_half "${launcher}"
     fi
 
     if stage 9 "Decode"; then # EXP/RUN, dump/TAG/SPLIT -> EXP/RUN/DECODE/SPLIT/text.OUTPUT; SPLIT is test
