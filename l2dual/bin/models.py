@@ -7,7 +7,7 @@ import argparse
 import textwrap
 
 from l2dual.errors import DataError, one_line, run
-from l2dual.inference.card import CORPUS, LANGUAGE, NOT_FOR, told
+from l2dual.inference.card import CORPUS, LANGUAGE, NOT_FOR, agreed, told
 from l2dual.inference.shelf import facts_of, models
 
 
@@ -32,11 +32,14 @@ def _lines(facts: dict) -> list[str]:
     """What is to be known of a model."""
     outputs, size = " and ".join(facts["outputs"]), round(facts["parameters"] / 1e6, 1)
     figures = ", ".join(told(one) for one in facts["figures"]) or "not scored"
+    ratings = ", ".join(agreed(one) for one in facts.get("ratings", []))
+    rated = [f"rater of pronunciation: {ratings}"] * bool(ratings)
     return [
         f"{LANGUAGE.get(facts['language'], facts['language'])}, {outputs}, surface as {facts['convention']}",
         f"{facts['system']}, seed {facts['seed']}, {size} M parameters; trained on "
         f"{CORPUS.get(facts['corpus'], facts['corpus'])}; licence of the data: {facts['licence'] or 'not known'}",
         f"error rates: {figures}",
+        *rated,
     ]
 
 

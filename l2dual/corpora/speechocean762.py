@@ -10,9 +10,10 @@ before the phone that they name, or at the word's end.
 
 Facts of an utterance: ``age``, ``gender`` (m, f), ``group`` (child, adult), ``scores`` and, where
 the copy has ``resource/scores-detail.json``, ``raters``: JSON on one line with the sentence's
-scores, ``words``, the accuracy of each word, and ``phones``: the accuracy of each phone, word by
-word. In ``raters`` each score is five, one per rater, and ``phones`` are the raters' own marks:
-``{AO0}`` an accented phone, ``(AO0)`` a wrong or missing one, ``[L]`` an inserted one.
+scores, ``words``, ``word_stress`` and ``word_total``, the accuracy, stress and total of each word,
+and ``phones``: the accuracy of each phone, word by word. In ``raters`` each score is five, one per
+rater, and ``phones`` are the raters' own marks: ``{AO0}`` an accented phone, ``(AO0)`` a wrong or
+missing one, ``[L]`` an inserted one.
 """
 
 import json
@@ -34,6 +35,7 @@ SURFACE = "annotated"
 
 AUDIO_SUFFIXES = (".WAV", ".wav", ".opus", ".flac")
 SCORES = ("accuracy", "completeness", "fluency", "prosodic", "total")
+WORD_SCORES = {"words": "accuracy", "word_stress": "stress", "word_total": "total"}
 ADULT = 18  # years. The corpus says that half of its speakers are children, not up to what age;
 # in the copy at hand, with 187 of its 250 speakers, nobody is 16, 17 or 18
 REMEDY = "--db must be a whole copy of speechocean762"
@@ -136,7 +138,8 @@ def score(entry: dict, phones: str, utterance: str, path: Path) -> str:
     """The scores of an utterance as JSON on one line; a word has its phones' by ``phones``."""
     try:
         scores = {name: entry[name] for name in SCORES}
-        scores["words"] = [word["accuracy"] for word in entry["words"]]
+        for fact, name in WORD_SCORES.items():
+            scores[fact] = [word[name] for word in entry["words"]]
         scores["phones"] = [word[phones] for word in entry["words"]]
     except KeyError as error:
         raise DataError(

@@ -1,5 +1,6 @@
 """What is to be known of a model before it is used: its card, and its figures."""
 
+import json
 from pathlib import Path
 
 from l2dual.scoring.results import read_results
@@ -42,13 +43,25 @@ model with two outputs.
 ## Figures
 
 {figures}
-
+{ratings}
 ## Limits
 
 - Not for {not_for}: it errs, and more so at a learner's errors than elsewhere.
 - It knows the words, voices and first languages that it was trained on, one speaker at a time, in a quiet room.
 - It takes speech sampled at {rate} Hz or more.
 {limits}"""
+RATED = {  # measures of agreement.json
+    "rater: phone PCC": "phone PCC",
+    "rater: errors, precision": "error precision",
+    "rater: errors, recall": "error recall",
+    "rater: errors, f1": "error F1",
+    "word total PCC": "word total PCC",
+    "utterance total PCC": "utterance total PCC",
+}
+AGREEMENT = """
+Its scores of pronunciation, beside those of people (docs/rating.md), with 95 % intervals over speakers:
+
+"""
 SIMULATED = """\
 - It has heard a synthesizer only. On recordings of people it makes many more errors than the figures say; use it to try
   the program, and train on real speech.
@@ -72,6 +85,19 @@ def figures(results: Path, system: str) -> list[dict]:
     return found
 
 
+def agreements(file: Path, system: str) -> list[dict]:
+    """How well a system's rater agrees with raters, from agreement.json: those of `RATED`, on all utterances."""
+    found = json.loads(file.read_text(encoding="utf-8"))
+    own = [one for one in found if (one["system"], one["group"]) == (system, "all") and one["measure"] in RATED]
+    return [one for one in own if one["value"] is not None]
+
+
+def agreed(one: dict) -> str:
+    """An agreement in a few words."""
+    ends = one["interval"]
+    return f"{RATED[one['measure']]} {one['value']:.2f}" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
+
+
 def told(figure: dict) -> str:
     """A figure in a few words."""
     ends = figure["interval"]
@@ -85,6 +111,7 @@ def card(facts: dict) -> str:
         facts: run.yaml, with figures, licence, parameters and rate.
     """
     lines = [f"- {told(one)}, on {one['utterances']} utterances of {one['corpus']}" for one in facts["figures"]]
+    ratings = [f"- {agreed(one)}, on {one['utterances']} utterances" for one in facts.get("ratings", [])]
     ours = "Error rates are means over the seeds of the study, with 95 % intervals where there are.\n\n"
     simulated = facts["corpus"] == "simulated"
     return CARD.format(
@@ -101,6 +128,7 @@ def card(facts: dict) -> str:
         licence=facts["licence"] or "not known",
         commit=facts["commit"],
         figures=ours + "\n".join(lines) if lines else "It has not been scored.",
+        ratings=AGREEMENT + "\n".join(ratings) + "\n" if ratings else "",
         not_for=NOT_FOR,
         rate=facts["rate"],
         limits=SIMULATED if simulated else "",

@@ -1,6 +1,7 @@
 """What was meant, how it was said, where they differ, and what to do about it.
 
-Where the surface is in phones, each phone that was due is judged (`l2dual.inference.pronunciation`).
+Where the surface is in phones, each phone that was due is judged (`l2dual.inference.pronunciation`), and
+rated where the model has a rater (`l2dual.inference.rater`).
 Where it is in letters, each word that was due is set against the word that the model heard in its
 place, by the likelihoods of the whole text with the one and with the other; the sounds of both words
 are those of `l2dual.text`.
@@ -10,14 +11,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit
 
 from l2dual.data.tokens import BLANK, SOS_EOS, UNKNOWN, build_tokenizer, tokens_to_text
 from l2dual.errors import DataError, UsageError
+from l2dual.inference.clues import clues
 from l2dual.inference.listening import Recording
-from l2dual.inference.pronunciation import aligned, indices, judge, log_likelihood, share
+from l2dual.inference.pronunciation import JudgedToken, aligned, indices, judge, log_likelihood, share
+from l2dual.inference.rater import Raters, Ratings
 from l2dual.inference.recognizer import DualSpeech2Text
 from l2dual.inference.result import JudgedSound, JudgedWord
 from l2dual.inference.timing import Clock, Span
@@ -28,10 +32,9 @@ from l2dual.text.hangul import decompose
 from l2dual.text.phones import ERROR
 from l2dual.text.units import align, normalize
 
-WRONG_BELOW = 0.3  # chance that raters call a sound right: less is called an error
-UNSURE_BELOW = 0.7  # less is shown as not sure
 PUT_IN_BELOW = 1e-3  # goodness of a place where nothing was due: less, and a sound was put in
 CHANCE = (4.69, 0.737)  # of the logistic from log goodness to that chance; docs/feedback.md
+CLEAR = 0.5  # goodness from which a sound that a rater calls wrong was not another one
 FIRST = 5  # words with errors that are shown first
 UNCLEAR = 0.5  # of a word's sounds: where more are wrong the word is, not its sounds
 HEARD = 0.5  # of the text's sounds: where fewer are likely, another text was said
@@ -54,14 +57,30 @@ class Evidence:
     surface: str  # as the CTC writes it, without knowing the prompt
     meaning: str | None
     log_probs: np.ndarray  # of the surface's CTC, natural logarithms, (T', V)
+    states: np.ndarray  # of the encoder, in the same frames, (T', D)
     vocabulary: list[str]  # V tokens, the blank first
     tokenize: Callable[[str], list[str]]  # a text into the vocabulary's tokens
     clock: Clock  # of the frames
+    raters: Raters | None = None
 
     @property
     def seconds(self) -> float:
         """Of the recording."""
         return len(self.samples) / self.rate
+
+
+class Limits(NamedTuple):
+    """Chances that a sound was right, below which it is called so."""
+
+    wrong: float
+    unsure: float
+
+    def verdict(self, score: float) -> str:
+        """What a chance is called."""
+        return "wrong" if score < self.wrong else "unsure" if score < self.unsure else "right"
+
+
+UNTAUGHT = Limits(0.3, 0.7)  # without a rater: strict on purpose
 
 
 @dataclass(frozen=True)
@@ -77,6 +96,8 @@ class Feedback:
     surface: str  # the model's, without knowing the prompt
     words: tuple[JudgedWord, ...]
     notes: tuple[str, ...]
+    limits: Limits
+    ratings: dict[str, float]  # what raters would give to the whole, 0 to 10; empty without a rater
 
     @property
     def errors(self) -> tuple[list[JudgedWord], list[JudgedWord]]:
@@ -105,8 +126,8 @@ def evidence(recognizer: DualSpeech2Text, recording: Recording, with_meaning: bo
             f"cut it into parts of at most {LONGEST:.0f} s"
         )
     kind = recognizer.token_types.get("surface", "")
-    log_probs = recognizer.posteriors(heard).get("surface")
-    if log_probs is None or kind in ("bpe", "whisper"):
+    log_probs, states = recognizer.frames(heard).get("surface", (None, None))
+    if log_probs is None or states is None or kind in ("bpe", "whisper"):
         why = "no CTC on the surface" if log_probs is None else "its surface in subwords, not sounds or letters"
         raise UsageError(f"the model has {why}, which feedback needs: choose another (l2dual models)")
     vocabulary = recognizer.token_lists["surface"]
@@ -115,8 +136,8 @@ def evidence(recognizer: DualSpeech2Text, recording: Recording, with_meaning: bo
     found = recognizer.recognize([heard])[0].meaning if with_meaning else None
     return Evidence(
         Path(heard.name).name, heard.samples, recognizer.rate, recognizer.language, recognizer.convention,
-        surface, found.text if found else None, log_probs.numpy(), vocabulary, build_tokenizer(kind).text2tokens,
-        recognizer.clock,
+        surface, found.text if found else None, log_probs.numpy(), states.numpy(), vocabulary,
+        build_tokenizer(kind).text2tokens, recognizer.clock, recognizer.raters,
     )  # fmt: skip
 
 
@@ -129,20 +150,18 @@ def give_feedback(heard: Evidence, prompt: str | None, tips: Tips) -> Feedback:
     """
     text = checked(prompt, heard)
     try:
-        judged = _by_phones if _has_phones(heard) else _by_letters
-        words = judged(heard, text, tips)
+        words, heard_right, ratings = (_by_phones if _has_phones(heard) else _by_letters)(heard, text, tips)
     except DataError as error:
         raise DataError(f"{heard.name}: {error}") from None
     notes = [] if prompt is not None else [tips.phrases["own_meaning"]]
     if heard.language == "en" and (guessed := english.unlisted(text)):
         notes.append(tips.phrases["guessed"].format(words=", ".join(f"“{word}”" for word in guessed)))
-    right = [sound.verdict == "right" for word in words for sound in word.sounds]
-    if np.mean(right) < HEARD:
+    if np.mean(heard_right) < HEARD:
         notes.insert(0, tips.phrases["mismatch"])
-        words = [replace(word, verdict="right", sentences=()) for word in words]
+        words, ratings = [replace(word, verdict="right", sentences=(), ratings={}) for word in words], {}
     return Feedback(
         heard.name, heard.seconds, heard.language, heard.convention, text, prompt is not None,
-        heard.surface, tuple(words), tuple(notes),
+        heard.surface, tuple(words), tuple(notes), limits_of(heard.raters), ratings,
     )  # fmt: skip
 
 
@@ -175,21 +194,34 @@ def chance(goodness: float) -> float:
     return float(expit(CHANCE[0] + CHANCE[1] * np.log(max(goodness, 1e-12))))
 
 
-def verdict(score: float) -> str:
-    """What a chance is called."""
-    return "wrong" if score < WRONG_BELOW else "unsure" if score < UNSURE_BELOW else "right"
+def limits_of(raters: Raters | None) -> Limits:
+    """With a rater, the chance at its own limit of errors, and that halfway from there to certainty."""
+    if raters is None:
+        return UNTAUGHT
+    wrong = raters.chance(raters.facts["wrong_below"])
+    return Limits(wrong, (1 + wrong) / 2)
 
 
 def _has_phones(heard: Evidence) -> bool:
     return (heard.language, heard.convention) == ("en", "pronounced")
 
 
-def _by_phones(heard: Evidence, text: str, tips: Tips) -> list[JudgedWord]:
+class Advised(NamedTuple):
+    """Words, whether each of their sounds was heard by the CTC, and what raters would give to the whole."""
+
+    words: list[JudgedWord]
+    heard: list[bool]
+    ratings: dict[str, float]
+
+
+def _by_phones(heard: Evidence, text: str, tips: Tips) -> Advised:
     readings = likeliest_readings(heard.log_probs, heard.vocabulary, english.words(text))
-    due = english.plain(phone for _, phones in readings for phone in phones).split()
+    by_word = [english.plain(phones).split() for _, phones in readings]
+    due = [phone for phones in by_word for phone in phones]
     found = judge(heard.log_probs, heard.vocabulary, due, heard.clock, heard.seconds)
+    rated, limits = _rated(heard, by_word), limits_of(heard.raters)
     words, place = [], 0
-    for word, phones in readings:
+    for number, (word, phones) in enumerate(readings):
         sounds = []
         for index, phone in enumerate(phones, place):
             token, gap = found.tokens[index], found.gaps[index]
@@ -199,12 +231,27 @@ def _by_phones(heard: Evidence, text: str, tips: Tips) -> list[JudgedWord]:
                 sounds.append(JudgedSound(token.due, token.due, None, "right"))
                 continue
             score = chance(token.score)
-            told = verdict(score)
-            sounds.append(JudgedSound(token.due, token.due if told == "right" else token.said, score, told))
+            if rated and heard.raters:
+                score = heard.raters.chance(rated.phones[index])
+            sounds.append(_sound(token, score, limits))
         place += len(phones)
         here = found.tokens[place - len(phones) : place]
-        words.append(_word(word, sounds, here[0].start, here[-1].end, tips))
-    return words
+        own = {name: scores[number] for name, scores in rated.words.items()} if rated else {}
+        words.append(replace(_word(word, sounds, here[0].start, here[-1].end, tips), ratings=own))
+    likely = [UNTAUGHT.verdict(chance(token.score)) == "right" for token in found.tokens]
+    return Advised(words, likely, rated.whole if rated else {})
+
+
+def _rated(heard: Evidence, due: list[list[str]]) -> Ratings | None:
+    if heard.raters is None:
+        return None
+    return heard.raters.rate([clues(heard.log_probs, heard.states, heard.vocabulary, due, heard.clock.step)])[0]
+
+
+def _sound(token: JudgedToken, score: float, limits: Limits) -> JudgedSound:
+    told = limits.verdict(score)
+    said = ERROR if token.score > CLEAR else token.said
+    return JudgedSound(token.due, token.due if told == "right" else said, score, told)
 
 
 def likeliest_readings(
@@ -226,7 +273,7 @@ def likeliest_readings(
     return list(zip(words, chosen, strict=True))
 
 
-def _by_letters(heard: Evidence, text: str, tips: Tips) -> list[JudgedWord]:
+def _by_letters(heard: Evidence, text: str, tips: Tips) -> Advised:
     said_in_hangul = heard.language == "ko" and heard.convention == "pronounced"
     due = normalize(korean.nearest(text, heard.surface) if said_in_hangul else text)
     words, shown = due.split(), text.split()
@@ -250,7 +297,7 @@ def _by_letters(heard: Evidence, text: str, tips: Tips) -> list[JudgedWord]:
         first = n_tokens[k] + (tokens[n_tokens[k]] == "<space>")
         start, end = spans[first].start, spans[n_tokens[k + 1] - 1].end
         found.append(_word(shown[k], sounds, start, end, tips))
-    return found
+    return Advised(found, [sound.verdict == "right" for word in found for sound in word.sounds], {})
 
 
 def _spans(heard: Evidence, ids: list[int]) -> list[Span]:
@@ -275,7 +322,7 @@ def said_words(words: list[str], surface: str) -> list[str]:
 
 def sounds_between(word: str, other: str, score: float, language: str) -> list[JudgedSound]:
     """The sounds of ``word``, and those of ``other`` where they differ; ``score`` is the word's."""
-    told = verdict(score)
+    told = UNTAUGHT.verdict(score)
     due = sounds_of(word, language)
     if told == "right":
         return [JudgedSound(phone, phone, None, told) for phone in due]

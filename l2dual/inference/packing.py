@@ -21,7 +21,8 @@ from l2dual.data.datadir import read_info
 from l2dual.data.frames import rate_of
 from l2dual.errors import DataError
 from l2dual.files import atomic_write, read_yaml
-from l2dual.inference.card import card, figures
+from l2dual.inference.card import agreements, card, figures
+from l2dual.inference.rater import FACTS, FOLDER, WEIGHTS
 from l2dual.training.load import FORMAT, SEARCH, best_model, load_model, named_files, of_recipe
 
 NAMES = {"stats_file": "stats.npz", "path": "pretrained"}  # by the key of the configuration
@@ -45,6 +46,9 @@ def pack(exp: Path, out: Path, search: Mapping | None = None) -> None:
     results = exp.parent / "results.json"
     found = figures(results, facts["system"]) if results.is_file() else []
     facts |= {"figures": found, "licence": _licence(facts, exp), "rate": rate_of(config)}
+    agreement = exp.parent / "agreement.json"
+    if agreement.is_file() and (exp / FOLDER / FACTS).is_file():
+        facts["ratings"] = agreements(agreement, facts["system"])
     facts["parameters"] = sum(one.numel() for one in model.parameters())
     texts = {
         "meta.yaml": _dump(_meta()),
@@ -60,6 +64,9 @@ def pack(exp: Path, out: Path, search: Mapping | None = None) -> None:
         archive.writestr("model.pth", _weights(state, {name for name, _ in model.named_parameters()}))
         for name, file in files.items():
             archive.write(file, name)
+        for file in (exp / FOLDER / FACTS, exp / FOLDER / WEIGHTS):
+            if file.is_file():
+                archive.write(file, f"{FOLDER}/{file.name}")
 
 
 def _portable(exp: Path) -> tuple[dict, dict[str, Path]]:

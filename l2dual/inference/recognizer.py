@@ -16,7 +16,8 @@ from l2dual.inference.borrowed import with_times
 from l2dual.inference.differences import differences, due_of, steps, unit_of
 from l2dual.inference.joining import chained, joined
 from l2dual.inference.listening import Heard, Recording, listen, pieces
-from l2dual.inference.result import Difference, JudgedWord, Recognized, Step, Transcription
+from l2dual.inference.rater import FOLDER, Raters
+from l2dual.inference.result import Difference, Recognized, Step, Transcription
 from l2dual.inference.shelf import open_model
 from l2dual.inference.timing import Clock, letters, spans
 from l2dual.models.beam import Hypothesis
@@ -47,6 +48,7 @@ class DualSpeech2Text:
         rate: Hz of the samples that the model takes.
         token_types: of each output: char, jamo, bpe, phn or word.
         clock: when a frame of the encoder is.
+        raters: that rate pronunciation; None where the model has none.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class DualSpeech2Text:
         about: dict,
         options: SearchOptions,
         canonical: Callable[[list[str]], list[str]] | None = None,
+        raters: Raters | None = None,
     ):
         self.model = model
+        self.raters = raters
         self.about = about
         self.rate = rate_of(config)
         self._chain = chain_of(config, self.rate)
@@ -92,7 +96,8 @@ class DualSpeech2Text:
             if not about.keys() >= {"language", "convention"}:
                 raise DataError(f"{directory}/run.yaml: lacks language or convention: pack the run again (stage 12)")
             getattr(loaded.frontend, "upstream", None)  # a frozen encoder is read when it is first asked for
-            return cls(loaded.to(device), config, about, search, canonical)
+            raters = Raters.load(directory / FOLDER)
+            return cls(loaded.to(device), config, about, search, canonical, raters)
 
     @property
     def language(self) -> str:
@@ -127,7 +132,7 @@ class DualSpeech2Text:
         """
         if not isinstance(recordings, list):
             one = self.recognize([self.listen(recordings)], n_best)[0]
-            return one if prompt is None else replace(one, words=self._judged(recordings, prompt))
+            return one if prompt is None else replace(one, **self._judged(recordings, prompt))
         if prompt is not None:
             raise UsageError("prompt: is what was said in one recording: give no list")
         found: list[Recognized] = []
@@ -135,11 +140,12 @@ class DualSpeech2Text:
             found += self.recognize([self.listen(each, str(number)) for number, each in group], n_best)
         return found
 
-    def _judged(self, recording: Recording, prompt: str) -> tuple[JudgedWord, ...]:
+    def _judged(self, recording: Recording, prompt: str) -> dict[str, Any]:
         from l2dual.inference.feedback import evidence, give_feedback
         from l2dual.inference.tips import Tips
 
-        return give_feedback(evidence(self, recording, with_meaning=False), prompt, Tips(self.language)).words
+        told = give_feedback(evidence(self, recording, with_meaning=False), prompt, Tips(self.language))
+        return {"words": told.words, "ratings": told.ratings}
 
     def listen(self, recording: Recording, name: str = "") -> Heard:
         """Read a recording as the model takes it.
@@ -172,7 +178,6 @@ class DualSpeech2Text:
                 found[piece.recording][piece.start] = texts
         return [self._recognized(one, texts) for one, texts in zip(heard, found, strict=True)]
 
-    @torch.inference_mode()
     def posteriors(self, recording: Recording | Heard) -> dict[str, torch.Tensor]:
         """What the CTC of each output says of every frame, as it is: the recording is not cut.
 
@@ -180,9 +185,15 @@ class DualSpeech2Text:
             Log probabilities (T', V), float32, on the CPU; outputs without CTC are left out. Tokens are
             those of ``token_lists``, times those of ``clock``.
         """
+        return {output: log_probs for output, (log_probs, _) in self.frames(recording).items()}
+
+    @torch.inference_mode()
+    def frames(self, recording: Recording | Heard) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """As :meth:`posteriors`, each with the states (T', D) of the encoder in these frames."""
         heard = recording if isinstance(recording, Heard) else self.listen(recording)
-        _, log_probs = self._encode([Piece(0, 0, heard.samples)])
-        return {output: batch[0] for output, batch in log_probs.items()}
+        encoded, log_probs = self._encode([Piece(0, 0, heard.samples)])
+        states = {output: encoded.beside(output)[0].float().cpu() for output in log_probs}
+        return {output: (batch[0], states[output][: len(batch[0])]) for output, batch in log_probs.items()}
 
     def _batches(self, parts: list[Piece]) -> Iterator[list[Piece]]:
         """Batches of like length, the longest first."""

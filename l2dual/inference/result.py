@@ -1,6 +1,6 @@
 """What a model says of one recording."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -70,7 +70,11 @@ class JudgedSound:
 
 @dataclass(frozen=True)
 class JudgedWord:
-    """A word of the prompt, how it was said, and what to tell the learner."""
+    """A word of the prompt, how it was said, and what to tell the learner.
+
+    ``ratings``: what raters would give to the word, 0 to 10: accuracy, stress and total; empty where the
+    model has no rater (docs/rating.md).
+    """
 
     text: str
     sounds: tuple[JudgedSound, ...]
@@ -79,6 +83,7 @@ class JudgedWord:
     start: float  # seconds
     end: float
     sentences: tuple[str, ...]  # on its errors
+    ratings: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ class Recognized:
 
     ``surface`` or ``meaning`` is None where the model has no such output. ``differences`` and ``alignment``
     are then empty, as they are where a word's pronunciation is due and not known. ``words`` is empty where no
-    prompt was given.
+    prompt was given, ``ratings`` where the model has no rater too: what raters would give to the whole, 0 to 10.
     """
 
     name: str  # file, or number in the list given
@@ -99,3 +104,4 @@ class Recognized:
     differences: tuple[Difference, ...]
     alignment: tuple[Step, ...] = ()
     words: tuple[JudgedWord, ...] = ()  # of the prompt
+    ratings: dict[str, float] = field(default_factory=dict)

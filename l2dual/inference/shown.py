@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from l2dual.inference.feedback import UNSURE_BELOW, WRONG_BELOW, Feedback
+from l2dual.inference.feedback import Feedback
 from l2dual.inference.result import JudgedSound, JudgedWord
 from l2dual.inference.tips import Tips
 from l2dual.text.units import pad, width
@@ -21,9 +21,11 @@ NOTHING = "–"
 
 
 def as_json(told: Feedback) -> str:
-    """All of it, with the thresholds; fields are those of `Feedback`."""
-    thresholds = {"wrong_below": WRONG_BELOW, "unsure_below": UNSURE_BELOW}
-    return json.dumps(asdict(told) | thresholds, ensure_ascii=False, indent=1)
+    """All of it; fields are those of `Feedback`, but for the limits, ``wrong_below`` and ``unsure_below``."""
+    content = asdict(told)
+    wrong, unsure = content.pop("limits")
+    content |= {"wrong_below": wrong, "unsure_below": unsure}
+    return json.dumps(content, ensure_ascii=False, indent=1)
 
 
 def as_text(told: Feedback, tips: Tips) -> str:
@@ -32,10 +34,11 @@ def as_text(told: Feedback, tips: Tips) -> str:
     lines = [f"{told.name}  {told.seconds:.1f} s", ""]
     lines += _columns(told, tips)
     lines += [f"! {note}" for note in told.notes]
+    lines += [ratings(told, tips)] * bool(told.ratings)
     lines.append(phrases["errors"] if told.errors[0] else phrases["nothing"])
     first, rest = told.errors
     for number, word in enumerate(first, 1):
-        score = phrases["score"].format(score=round(100 * word.score))
+        score = phrases["score"].format(score=round(100 * word.score)) + word_rating(word, tips)
         lines.append(f" {number}. {word.text}  {word.start:.1f}-{word.end:.1f} s, {score}")
         lines += [f"    {sentence}" for sentence in word.sentences]
     if rest:
@@ -43,6 +46,18 @@ def as_text(told: Feedback, tips: Tips) -> str:
     if told.unsure:
         lines.append(f"{phrases['unsure']}: {', '.join(word.text for word in told.unsure)}")
     return "\n".join(lines)
+
+
+def ratings(told: Feedback, tips: Tips) -> str:
+    """What raters would give to the whole, in a line; empty without a rater."""
+    names = tips.phrases["rated"]
+    scores = ", ".join(f"{names[name]} {score:.1f}" for name, score in told.ratings.items() if name in names)
+    return tips.phrases["ratings"].format(scores=scores) if scores else ""
+
+
+def word_rating(word: JudgedWord, tips: Tips) -> str:
+    """What raters would give to a word, behind a comma; empty without a rater."""
+    return tips.phrases["word_rating"].format(score=f"{word.ratings['total']:.1f}") if "total" in word.ratings else ""
 
 
 def as_page(told: Feedback, tips: Tips, written: str, samples: np.ndarray, rate: int) -> str:
@@ -66,8 +81,10 @@ def as_page(told: Feedback, tips: Tips, written: str, samples: np.ndarray, rate:
         written=written,
         numbered=[*first, *rest],
         first=len(first),
-        error=round(100 * WRONG_BELOW),
-        unsure=round(100 * UNSURE_BELOW),
+        error=round(100 * told.limits.wrong),
+        unsure=round(100 * told.limits.unsure),
+        ratings=ratings(told, tips),
+        word_rating=lambda word: word_rating(word, tips),
         symbol=tips.symbol,
         heard=lambda sound: tips.symbol(_heard(sound)) if _heard(sound) else NOTHING,
         hear=hear,

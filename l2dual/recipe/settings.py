@@ -334,6 +334,7 @@ class Stages:
             # two decoders first, so that no core waits at the end
             "runs": sorted(runs, key=lambda one: self.systems[_split(one)[0]].single),
             "system_files": {name: conf("systems", name) for name in self.systems},
+            "rated": list(filter(self._rated, runs)),
             "halves": runs if "half" in options["budgets"].split() else [],
             "trained": sorted({*runs, *found}, key=self._place),  # also those of earlier calls
         }
@@ -371,6 +372,13 @@ class Stages:
             "decode_gpu": int(gpu == "true"),
             "decode_jobs": ["--max_jobs", options["inference_nj"]] if options["inference_nj"] else [],
         }
+
+    def _rated(self, run: Path) -> bool:
+        """Whether a run gets a rater: with a CTC on a surface in phones, where people scored the speech."""
+        scored = (self.data / "train/utt2scores").is_file() and not self.options["test_data"]
+        weights = read_options(conf("systems", _split(run)[0]))["model_conf"]["loss_weights"]
+        by_ctc = self.options["losses"] == "ctc" or weights.get("surface", {}).get("ctc", 0) > 0
+        return scored and self.definition["surface_token_type"] == "phn" and "surface" in weights and by_ctc
 
     def _analyses(self) -> list[str]:
         """Of stage 11, the long ones first; none where the outputs share nothing that is trained."""

@@ -140,6 +140,8 @@ def test_utterance(corpus):
     assert json.loads(first.facts["scores"]) == {
         **SENTENCE,
         "words": [9, 9],
+        "word_stress": [10, 10],
+        "word_total": [9, 9],
         "phones": [[1.8, 1.8], [1.8, 1.8, 1.8]],
     }
     groups = {u.speaker: u.facts["group"] for u in utterances}

@@ -13,6 +13,7 @@ from l2dual.models.beam import BeamOptions, BeamSearch
 from l2dual.models.scorers import CachedSteps, decoder_steps
 from l2dual.models.search import DualDecoder, SearchOptions
 from l2dual.models.whisper_decoder import END, PROMPT, START, WhisperDecoder
+from l2dual.models.zero_shot import ZeroShot
 from tests.conftest import SURFACE_TOKENS
 
 WIDTH = 16
@@ -243,3 +244,24 @@ def test_a_text_that_whisper_can_not_write_is_refused(decoder):
     text = torch.full((1, 22), 3)
     with pytest.raises(DataError, match="21 subwords: Whisper writes at most 20: cut the recording"):
         decoder(torch.randn(1, 9, WIDTH), torch.tensor([9]), text, torch.tensor([22]))
+
+
+def test_whisper_as_it_comes(weights, tokens):
+    """The likeliest text of a beam, with Hugging Face's encoder on audio padded to 30 s and its decoder."""
+    zero_shot = ZeroShot(str(weights), beam_size=2)
+    speech = 0.1 * torch.randn(16000, generator=torch.Generator().manual_seed(0))
+    found = zero_shot(speech)
+    whisper = WhisperModel.from_pretrained(weights).eval()
+    given = WhisperFeatureExtractor()(speech.numpy(), sampling_rate=16000, return_tensors="pt")["input_features"]
+    assert given.shape[2] == 3000
+    known = zero_shot.search.token_list
+    ids = json.loads((weights / "tokenizer.json").read_text())["model"]["vocab"]
+    rows = torch.tensor([*(ids[token] for token in known[2:-1]), END])
+    with torch.no_grad():
+        states = whisper.encoder(given).last_hidden_state
+        start, one = torch.tensor([[len(known) - 1]]), torch.tensor([1])
+        scores, _ = zero_shot.search.decoder(states, torch.tensor([1500]), start, one)
+        first = whisper.decoder(torch.tensor([[*PROMPT, START]]), encoder_hidden_states=states).last_hidden_state[0, -1]
+    expected = (first @ whisper.decoder.embed_tokens.weight.T)[rows]
+    torch.testing.assert_close(scores[0, 0, 2:], expected, atol=1e-3, rtol=0)
+    assert isinstance(found, str) and zero_shot(speech) == found

@@ -171,7 +171,7 @@ unset L2DUAL_CORES
         launch decode "${decode_cmd} --gpu ${decode_gpu} --num_threads ${num_threads} ${decode_jobs[*]}"
     fi
 
-    if stage 10 "Score"; then # EXP/RUN/DECODE/SPLIT -> EXP/RUN/DECODE/score, EXP/results.json
+    if stage 10 "Score"; then # EXP/RUN/DECODE/SPLIT -> EXP/RUN/DECODE/score, EXP/results.json; EXP/RUN/rater, EXP/agreement.json
         for budget in "${budgets[@]}"; do
             for run in "${runs[@]}"; do
                 job "${run}/${decoded[${budget}]}/score" "${run}/${decoded[${budget}]}/${test_split}" "${test_set}" \
@@ -192,6 +192,18 @@ unset L2DUAL_CORES
         done
         launch results "${decode_cmd}"
         tell results
+        for run in "${rated[@]}"; do
+            job "${run}/rater" "${run}/trained" "${feats}"/{train,valid,test} \
+                "${code}"/inference/{clues,pronunciation,rater,rater_training}.py -- \
+                python -m l2dual.bin.rate --exp "${run}" --data "${feats}" --out @OUT@
+        done
+        launch rate "${decode_cmd} --num_threads ${num_threads}"
+        if ((${#rated[@]})); then
+            job "${exp}/agreement.json" "${rated[@]/%//rater}" "${test_set}" "${code}/scoring/agreement.py" -- \
+                python -m l2dual.bin.agreement "${rated[@]/%//rater}" --data "${test_set}" --out @OUT@
+            launch agreement "${decode_cmd}"
+            tell agreement
+        fi
     fi
 
     if stage 11 "Analyse entanglement"; then # EXP/RUN, dump/TAG -> EXP/{cka,decoders,subspaces,probes,...}.json
@@ -220,7 +232,7 @@ unset L2DUAL_CORES
         launch report "${decode_cmd}"
         for run in "${trained[@]}"; do
             if [[ -e ${run}/trained && -z ${test_data} ]]; then # one restored from its record has no model
-                job "${run}/model.zip" "${run}/trained" "${exp}"/results*.json "${decode_config}" "${code}/inference"/{packing,card}.py -- \
+                job "${run}/model.zip" "${run}/trained" "${exp}"/{results*,agreement*}.json "${decode_config}" "${code}/inference"/{packing,card}.py -- \
                     python -m l2dual.bin.pack --exp "${run}" --decode_config "${decode_config}" --out @OUT@
             fi
         done

@@ -1,0 +1,47 @@
+"""Whisper as it comes: the transcription that a user would have without l2dual."""
+
+import json
+import re
+from pathlib import Path
+
+import torch
+
+from l2dual.data.frames import RATE
+from l2dual.data.tokens import BLANK, SOS_EOS, UNKNOWN, WhisperTokenizer
+from l2dual.models.beam import BeamOptions, BeamSearch
+from l2dual.models.pretrained import Upstream
+from l2dual.models.whisper_decoder import END, WhisperDecoder
+
+SECONDS = 30  # of audio that Whisper was trained on; shorter audio is padded to it
+WRITES = re.compile(r"[A-Za-z0-9 .,?!'$%&:;-]+")  # not its signs of music and noise, nor another alphabet
+
+
+class ZeroShot:
+    """Whisper's encoder and decoder, untrained by us, with our search.
+
+    Its rules for what went wrong (temperatures, compression, silence) are left out.
+
+    Args:
+        path: directory of the weights and of their tokenizer.json, in Hugging Face's format.
+        beam_size: of the search; the likeliest text wins, whatever its length.
+    """
+
+    def __init__(self, path: str, beam_size: int = 5):
+        known = json.loads((Path(path) / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+        texts = {token: WhisperTokenizer.tokens2text([token]) for token, number in known.items() if number < END}
+        tokens = [BLANK, UNKNOWN, *(token for token, text in texts.items() if WRITES.fullmatch(f" {text}")), SOS_EOS]
+        self.upstream = Upstream(path).eval()
+        decoder = WhisperDecoder(len(tokens), self.upstream.width, path, rank=1, tokens=tokens).eval()
+        options = BeamOptions(beam_size, minlenratio=-2)  # no empty text
+        self.search = BeamSearch(decoder, None, tokens, 0.0, options)
+
+    @torch.inference_mode()
+    def __call__(self, samples: torch.Tensor) -> str:
+        """The text of samples (T,) at 16 kHz, of at most 30 s; what is longer passes in pieces."""
+        texts = []
+        for piece in samples.split(SECONDS * RATE):
+            padded = torch.nn.functional.pad(piece, (0, SECONDS * RATE - len(piece)))
+            states, frames = self.upstream(padded[None], torch.tensor([len(padded)]))
+            [[best]] = self.search(states[-1], frames)
+            texts.append(WhisperTokenizer.tokens2text(best.tokens))
+        return " ".join(texts)

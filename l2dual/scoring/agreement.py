@@ -1,0 +1,133 @@
+"""How well a machine's scores of pronunciation agree with those of raters.
+
+Agreement of scores is Pearson's correlation (PCC). Of errors it is that of `l2dual.scoring.measures`:
+a phone is an error to the raters where their mean mark is 1 of 2 or less (or below .5, as the
+corpus's own annotation has it), to the machine where its score is below a limit that the
+development set gave. Values are means over the seeds of a system. Their 95 % intervals are
+percentiles of a bootstrap over speakers, which draws the same speakers for all seeds.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from l2dual.data.datadir import MIN_CLUSTERS
+from l2dual.scoring.measures import DETECTION
+
+ERROR = 1.0  # a mean mark of this or less, of 2
+MARKED = 0.5  # a mean mark below it is an error to the corpus's annotation
+DRAWS = 2000
+COUNTS = ("TR", "FA", "FR", "TA")
+SHOWN = ("precision", "recall", "f1", "false_acceptance_rate", "false_rejection_rate")
+Of = Callable[[np.ndarray], np.ndarray]  # sums (..., K) -> values (...)
+
+
+class Judged(NamedTuple):
+    """One kind of score of one machine: of all phones, of all words, or of all utterances."""
+
+    machine: np.ndarray  # (N,)
+    raters: np.ndarray  # (N,)
+    speakers: np.ndarray  # (N,)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A value, its interval, and the value of each seed; None where there is nothing to divide by.
+
+    There is no interval with fewer than MIN_CLUSTERS speakers.
+    """
+
+    value: float | None
+    interval: tuple[float, float] | None
+    each: tuple[float | None, ...]  # by seed
+
+
+def correlation(seeds: Sequence[Judged]) -> Agreement:
+    """PCC of scores, over the seeds of a system."""
+    return _agreement([_pairs(one) for one in seeds], _pcc)
+
+
+def detection(seeds: Sequence[Judged], limits: Sequence[float], marked: bool = False) -> dict[str, Agreement]:
+    """Precision, recall, F1, false acceptance and rejection of errors, by a limit for each seed.
+
+    Args:
+        seeds: scores of phones.
+        limits: a machine's score below it is an error.
+        marked: whether an error is what the corpus's annotation has.
+    """
+    counts = [_counts(one, limit, marked) for one, limit in zip(seeds, limits, strict=True)]
+    return {name: _agreement(counts, _ratio(name)) for name in SHOWN}
+
+
+def error_rate(errors: np.ndarray, sizes: np.ndarray, speakers: np.ndarray) -> Agreement:
+    """Errors by tokens, of utterances (U,), with the same interval."""
+    return _agreement([(speakers, np.stack([errors, sizes], axis=1))], _per_token)
+
+
+def best_limit(scored: Judged, marked: bool = False) -> float:
+    """The limit with the best F1."""
+    wrong = is_error(scored.raters, marked)
+    order = np.argsort(scored.machine, kind="stable")
+    found = np.cumsum(wrong[order])  # errors among the k + 1 lowest
+    f1 = 2 * found / (np.arange(1, len(order) + 1) + wrong.sum())
+    ranked = scored.machine[order]
+    ends = np.append(np.diff(ranked) > 0, True)  # between equal scores there is no limit
+    k = int(np.where(ends, f1, -1.0).argmax())
+    return float(ranked[k] + ranked[min(k + 1, len(ranked) - 1)]) / 2 if k + 1 < len(ranked) else float("inf")
+
+
+def is_error(marks: np.ndarray, marked: bool = False) -> np.ndarray:
+    """Whether phones with these mean marks are errors."""
+    return marks < MARKED if marked else marks <= ERROR
+
+
+def _pairs(scored: Judged) -> tuple[np.ndarray, np.ndarray]:
+    x, y = scored.machine - scored.machine.mean(), scored.raters - scored.raters.mean()
+    return scored.speakers, np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+
+
+def _counts(scored: Judged, limit: float, marked: bool) -> tuple[np.ndarray, np.ndarray]:
+    wrong, called = is_error(scored.raters, marked), scored.machine < limit
+    both = [wrong & called, wrong & ~called, ~wrong & called, ~wrong & ~called]
+    return scored.speakers, np.stack(both, axis=1).astype(float)
+
+
+def _pcc(sums: np.ndarray) -> np.ndarray:
+    n, x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
+    spread = np.sqrt((n * xx - x * x).clip(0.0) * (n * yy - y * y).clip(0.0))
+    return np.divide(n * xy - x * y, spread, out=np.full_like(n, np.nan), where=spread > 0)
+
+
+def _per_token(sums: np.ndarray) -> np.ndarray:
+    errors, sizes = np.moveaxis(sums.astype(float), -1, 0)
+    return np.divide(errors, sizes, out=np.full_like(errors, np.nan), where=sizes > 0)
+
+
+def _ratio(name: str) -> Of:
+    def of(sums: np.ndarray) -> np.ndarray:
+        above, below = (sum(weight * sums[..., COUNTS.index(count)] for count, weight in weights.items())
+                        for weights in DETECTION[name])  # fmt: skip
+        return np.divide(above, below, out=np.full_like(np.asarray(below, float), np.nan), where=np.asarray(below) > 0)
+
+    return of
+
+
+def _agreement(seeds: Sequence[tuple[np.ndarray, np.ndarray]], of: Of) -> Agreement:
+    """A value of summed terms (N, K), given the speaker of each, and its interval."""
+    names, first = np.unique(seeds[0][0], return_inverse=True)
+    by_speaker = np.zeros((len(seeds), len(names), seeds[0][1].shape[1]))
+    for sums, (_, terms) in zip(by_speaker, seeds, strict=True):
+        np.add.at(sums, first, terms)
+    drawn = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
+    each = tuple(None if np.isnan(value) else float(value) for value in of(by_speaker.sum(1)))
+    known = [value for value in each if value is not None]
+    if len(known) < len(each):
+        return Agreement(None, None, each)
+    replicates = of(np.einsum("ds,rsk->rdk", drawn, by_speaker)).mean(0)
+    interval = None
+    if len(names) >= MIN_CLUSTERS:
+        low, high = np.nanpercentile(replicates, [2.5, 97.5])
+        interval = float(low), float(high)
+    return Agreement(float(np.mean(known)), interval, each)

@@ -1,0 +1,100 @@
+"""A rater from a run and a corpus with scores: trained, in a table, packed, and used."""
+
+import json
+import shutil
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import soundfile
+
+from l2dual import DualSpeech2Text
+from l2dual.bin import agreement, rate
+from l2dual.data.datadir import write_table
+from l2dual.errors import DataError, UsageError
+from l2dual.inference.card import RATED
+from l2dual.inference.packing import pack
+from l2dual.inference.rater import Raters
+from l2dual.inference.shelf import facts_of
+from tests.systems import make_data, make_run
+
+PHONES = "a b c a"
+
+
+def call(command, monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["l2dual", *map(str, words)])
+    command.main()
+
+
+@pytest.fixture(scope="module")
+def rated(tmp_path_factory):
+    """A run with a rater, and its data: two words of two phones, whose scores are drawn."""
+    root = tmp_path_factory.mktemp("recipe")
+    run, rng = make_run(root / "do.seed1", "do", 1), np.random.default_rng(0)
+    for number, split in enumerate(("train", "valid", "test")):
+        data = make_data(root / split, n_speakers=6, per_speaker=3)
+        utts = [line.split()[0] for line in (data / "utt2spk").read_text().splitlines()]
+        scores = {}
+        for utt in utts:
+            marks = rng.choice([0.4, 1.0, 2.0], size=(2, 2)).tolist()
+            whole = dict.fromkeys(("accuracy", "completeness", "fluency", "prosodic", "total"), int(rng.integers(11)))
+            words = [9, int(rng.integers(11))]
+            scores[utt] = json.dumps({"phones": marks, "words": words, "word_total": words, **whole})
+        write_table(data / "text.canonical", dict.fromkeys(utts, PHONES))
+        write_table(data / "utt2scores", scores)
+        write_table(data / "utt2group", {utt: ("child", "adult")[number % 2] for number, utt in enumerate(utts)})
+    with pytest.MonkeyPatch.context() as patch:
+        call(rate, patch, "--exp", run, "--data", root, "--out", run / "rater")
+    return run
+
+
+def test_the_table(rated, monkeypatch, capsys):
+    out = rated.parent / "agreement.json"
+    call(agreement, monkeypatch, rated / "rater", "--data", rated.parent / "test", "--out", out)
+    shown = capsys.readouterr().out
+    assert "| do, 1 seed | all (18) | adult (9) | child (9) |" in shown
+    records = json.loads(out.read_text())
+    assert {one["group"] for one in records} == {"all", "adult", "child"}
+    found = {one["measure"]: one for one in records if one["group"] == "all"}
+    kept = json.loads((rated / "rater/scored.json").read_text())["utterances"]
+    given = dict(line.split(" ", 1) for line in (rated.parent / "test/utt2scores").read_text().splitlines())
+    pairs = [
+        pair for utt in given
+        for pair in zip(kept[utt]["phones"], np.ravel(json.loads(given[utt])["phones"]), strict=True)
+    ]  # fmt: skip
+    assert np.isclose(found["rater: phone PCC"]["value"], np.corrcoef(*zip(*pairs, strict=True))[0, 1])
+    assert {"word accuracy PCC", "utterance total PCC", "goodness: errors, f1"} <= found.keys()
+    assert "word stress PCC" not in found  # these scores have none
+
+
+def test_packed_and_used(rated, monkeypatch, tmp_path):
+    archive = tmp_path / "model.zip"
+    out = rated.parent / "agreement.json"
+    call(agreement, monkeypatch, rated / "rater", "--data", rated.parent / "test", "--out", out)
+    pack(rated, archive)
+    with zipfile.ZipFile(archive) as packed:
+        assert "- utterance total PCC " in packed.read("README.md").decode()
+    assert [one["measure"] for one in facts_of(archive)["ratings"]] == [*RATED]
+    model = DualSpeech2Text.from_pretrained(archive)
+    assert isinstance(model.raters, Raters) and model.raters.facts["speakers"] == 6
+    frames = model.frames(soundfile.read(rated.parent / "test/s00-0.wav", dtype="float32"))
+    assert all(len(log_probs) == len(states) for log_probs, states in frames.values())
+
+
+def test_two_seeds(rated, monkeypatch, capsys, tmp_path):
+    for seed in (1, 2):
+        shutil.copytree(rated / "rater", tmp_path / f"do.seed{seed}/rater")
+    two = tmp_path / "do.seed1/rater", tmp_path / "do.seed2/rater"
+    call(agreement, monkeypatch, *two, "--data", rated.parent / "test", "--out", tmp_path / "a.json")
+    assert "| do, 2 seeds | all (18) |" in capsys.readouterr().out
+    one = json.loads((tmp_path / "a.json").read_text())[0]
+    assert len(one["each"]) == 2 and np.isclose(one["value"], one["each"][0])
+
+
+def test_what_has_no_rater(rated, monkeypatch, tmp_path):
+    with pytest.raises(DataError, match="no such file: train the rater first"):
+        call(agreement, monkeypatch, tmp_path, "--data", rated.parent / "test", "--out", tmp_path / "a.json")
+    alone = make_run(tmp_path / "so_meaning.seed1", "so_meaning", 1)
+    with pytest.raises(UsageError, match="no CTC on the surface"):
+        call(rate, monkeypatch, "--exp", alone, "--data", rated.parent, "--out", tmp_path / "rater")
