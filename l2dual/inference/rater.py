@@ -6,21 +6,23 @@ seed, are averaged.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from scipy.special import expit
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
-from l2dual.inference.clues import Clues
+
+if TYPE_CHECKING:
+    from l2dual.inference.clues import Clues  # which imports scipy
 
 FORMAT = 1
 FOLDER = "rater"  # of a run, or of an archive; it holds
@@ -37,7 +39,7 @@ class Batch(NamedTuple):
     lengths: torch.Tensor  # (B,)
 
     @classmethod
-    def of(cls, texts: Sequence[Clues]) -> "Batch":
+    def of(cls, texts: "Sequence[Clues]") -> "Batch":
         """Put texts together."""
         values = [torch.cat([torch.from_numpy(one.values), torch.from_numpy(one.states)], dim=1) for one in texts]
         phones = [torch.from_numpy(one.phones) for one in texts]
@@ -133,10 +135,10 @@ class Raters:
     def chance(self, score: float) -> float:
         """The chance that raters call a phone right that has this score, 0 to 2."""
         constant, slope = self.facts["chance"]
-        return float(expit(constant + slope * score))
+        return 1 / (1 + math.exp(-(constant + slope * score)))
 
     @torch.inference_mode()
-    def rate(self, texts: Sequence[Clues]) -> list[Ratings]:
+    def rate(self, texts: "Sequence[Clues]") -> list[Ratings]:
         """Rate texts."""
         batch = Batch.of(texts)
         each = [member(batch) for member in self.members]
