@@ -20,6 +20,11 @@ def positive_float(text: str) -> float:
     return _number(text, float, lambda n: 0 < n < math.inf, "a number above 0")
 
 
+def share(text: str) -> float:
+    """Type of an option: a part of a whole, above 0 and at most 1."""
+    return _number(text, float, lambda n: 0 < n <= 1, "a number above 0 and at most 1")
+
+
 def non_negative_float(text: str) -> float:
     """Type of an option: a finite number, 0 or more."""
     return _number(text, float, lambda n: 0 <= n < math.inf, "a number, 0 or more")

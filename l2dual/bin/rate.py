@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from l2dual.bin import share
 from l2dual.data.datadir import DataDir
 from l2dual.data.frames import RATE, chain_of
 from l2dual.errors import DataError, UsageError, run
@@ -30,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--exp", type=Path, required=True, help="directory of a trained run, or an unpacked model")
     parser.add_argument("--data", type=Path, required=True, help="with train, valid and test; their states if cached")
-    parser.add_argument("--speakers", type=float, default=1.0, help="share of the training speakers, for a curve")
+    parser.add_argument("--speakers", type=share, default=1.0, help="share of the training speakers, for a curve")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     model = load_model(args.exp)
@@ -71,10 +72,10 @@ def learn(found: dict[str, list[Example]], facts: dict, out: Path) -> None:
         print(f"  {name}: error below {limits[name]:.3f}; chance = logistic({constant:.3f} + {slope:.3f} score)")
 
 
-def some_speakers(data: DataDir, share: float) -> DataDir:
-    """The utterances of a share of the speakers, drawn by a seed."""
+def some_speakers(data: DataDir, part: float) -> DataDir:
+    """The utterances of a part of the speakers, drawn by a seed."""
     names = np.random.default_rng(0).permutation(sorted({*data["utt2spk"].values()}))
-    keep = set(names[: round(share * len(names))])
+    keep = set(names[: round(part * len(names))])
     return data.subset([utt for utt, speaker in data["utt2spk"].items() if speaker in keep])
 
 
