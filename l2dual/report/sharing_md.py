@@ -7,7 +7,7 @@ from l2dual.report.choice import VALID, choice
 from l2dual.report.page import render, view
 from l2dual.report.plots import Figure
 from l2dual.report.sharing import Section, picture, sections
-from l2dual.report.study import StudyResults
+from l2dual.report.study import LANGUAGE, StudyResults
 
 Kept = dict[str, StudyResults]  # the kept studies of a recipe by name
 Arms = dict[str, Section]  # the sections of those that have such arms
@@ -38,7 +38,8 @@ def write_sharing_md(recipe: Path, index: int, kept: list[Kept], arms: list[Arms
         for figure in section.figures:
             write_text(recipe / f"{figure.name}.svg", figure.raw)
         developed = [of[f"{name}_on_{VALID}"] for of in kept if f"{name}_on_{VALID}" in of]
-        studies.append((name, view(kept[index][name], name, [], section), choice(developed)))
+        languages = " and ".join(LANGUAGE[one.results.meta.language] for one in developed)
+        studies.append((name, view(kept[index][name], name, [], section), choice(developed), languages))
     if not studies:
         return []
     content = {"studies": studies, "language": studies[0][1]["name"], "picture": over}
