@@ -75,9 +75,9 @@ def test_results_and_reports(conf, tmp_path, monkeypatch):
     write_results_md(tmp_path / "egs2")
     text = (tmp_path / "egs2/l2_en/RESULTS.md").read_text()
     assert "| `do_mine`: mine of both |" in text and "--systems \"so_mine" in text
-    assert "`do_mine`, one encoder with both outputs, beside `so_mine` and `so_meaning`" in (
-        tmp_path / "egs2/RESULTS.md"
-    ).read_text()
+    over_both = (tmp_path / "egs2/RESULTS.md").read_text()
+    assert "`do_mine`, one encoder with both outputs, beside `so_mine` and `so_meaning`" in over_both
+    assert "do_mine − so_mine: " in over_both
 
 
 @pytest.mark.slow
