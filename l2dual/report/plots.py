@@ -75,7 +75,8 @@ def panels(figure: Figure, count: int = 1, rows: int = 0) -> Iterator[np.ndarray
         try:
             yield axes.ravel()
             handles, labels = axes[0][-1].get_legend_handles_labels()
-            drawn.legend(handles, labels, loc="outside lower left", ncols=2, columnspacing=1.2)
+            columns = 2 if size[0] > 5 else 1  # inches: a narrow figure would cut the labels
+            drawn.legend(handles, labels, loc="outside lower left", ncols=columns, columnspacing=1.2)
             buffer = io.StringIO()
             drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
             figure.raw = buffer.getvalue()
