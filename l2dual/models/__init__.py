@@ -13,3 +13,7 @@ with redirect_stderr(io.StringIO()):  # ESPnet misses flash_attn, which is optio
         import espnet2.legacy.nets.pytorch_backend.transformer.attention  # noqa: F401
     finally:
         torch.compiler.disable = _disable
+
+for _method in vars(torch.optim.Optimizer).values():  # torch would import it at their first call to keep it out of them
+    if _plain := getattr(_method, "__wrapped__", None):
+        _plain.__dict__.setdefault("__dynamo_disable", _plain)
