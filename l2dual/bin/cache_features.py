@@ -11,7 +11,6 @@ from l2dual.bin import natural, positive_int
 from l2dual.data.datadir import DataDir
 from l2dual.errors import UsageError, run
 from l2dual.files import parse_yaml
-from l2dual.models.features import cache_features
 
 
 def main() -> None:
@@ -22,6 +21,8 @@ def main() -> None:
     parser.add_argument("--ngpu", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    from l2dual.models.features import cache_features
+
     try:
         conf = parse_yaml(args.frontend_conf)
     except ValueError as error:

@@ -17,9 +17,7 @@ from espnet2.text.word_tokenizer import WordTokenizer
 from l2dual.data.datadir import read_table
 from l2dual.errors import DataError, UsageError
 from l2dual.files import atomic_write
-
-TOKEN_TYPES = ("char", "jamo", "bpe", "phn", "word", "whisper")
-BLANK, UNKNOWN, SOS_EOS = "<blank>", "<unk>", "<sos/eos>"
+from l2dual.text import BLANK, SOS_EOS, UNKNOWN
 
 
 class JamoTokenizer(CharTokenizer):

@@ -25,7 +25,7 @@ class Preprocessor:
 def collate(
     utterances: Collection[tuple[str, Mapping[str, np.ndarray]]],
 ) -> tuple[list[str], dict[str, torch.Tensor]]:
-    """The utterances' names, and each value (B, T, ...), speech padded with 0 and ids with -1, with its lengths (B,)."""
+    """Names of utterances, and their values (B, T, ...), padded with 0, or -1 if they are ids, and lengths (B,)."""
     utts, values = zip(*utterances, strict=True)
     batch = {}
     for name, first in values[0].items():

@@ -16,11 +16,12 @@ from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
 from l2dual.data.datadir import SCP_TYPE
 from l2dual.data.speech import SpeechReader
-from l2dual.data.tokens import TOKEN_TYPES, TextToIds
+from l2dual.data.tokens import TextToIds
 from l2dual.errors import UsageError, run
 from l2dual.models.build import build_model, class_of, names_of
 from l2dual.models.dual import L2DualModel
 from l2dual.systems import OUTPUTS, active_outputs
+from l2dual.text import TOKEN_TYPES
 from l2dual.training.batch import Preprocessor, collate
 from l2dual.training.distributed import announce
 from l2dual.training.espnet import AbsTask, scheduler_classes
