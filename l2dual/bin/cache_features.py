@@ -21,8 +21,6 @@ def main() -> None:
     parser.add_argument("--ngpu", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    from l2dual.models.features import cache_features
-
     try:
         conf = parse_yaml(args.frontend_conf)
     except ValueError as error:
@@ -31,6 +29,8 @@ def main() -> None:
         raise UsageError("--frontend_conf: give `{key: value, ...}`")
     if not conf.get("frozen", True):
         raise UsageError("--cache_features true: the front-end is fine-tuned (frozen: false)")
+    from l2dual.models.features import cache_features
+
     shutil.rmtree(args.out, ignore_errors=True)
     device = "cuda" if args.ngpu > 0 else "cpu"
     cache_features(DataDir.load(args.data), conf, args.out, args.nj, device)
