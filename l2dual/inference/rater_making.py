@@ -38,7 +38,7 @@ def make_rater(exp: Path, folder: Path, speakers: float, out: Path) -> None:
     data = {split: DataDir.load(folder / split) for split in ("train", "valid", "test")}
     data["train"] = some_speakers(data["train"], speakers)
     found = {split: list(examples(model, one, step)) for split, one in data.items()}
-    facts = {"vocabulary": model.token_lists["surface"], "words": word_scores(data["train"])}
+    facts: dict = {"vocabulary": model.token_lists["surface"], "words": word_scores(data["train"])}
     facts |= {"corpus": data["train"].info["corpus"], "speakers": len({*data["train"]["utt2spk"].values()})}
     learn(found, facts, out)
 
@@ -53,7 +53,8 @@ def learn(found: dict[str, list[Example]], facts: dict, out: Path) -> None:
         raise DataError("train, valid and test need utterances that can be rated, and train some errors: get more data")
     members = [fit(found["train"], len(facts["vocabulary"]), seed) for seed in range(MEMBERS)]
     raters = Raters(members, facts | {"whole": list(WHOLE_SCORES), "members": MEMBERS})
-    limits, chances = {}, {}
+    limits: dict[str, float] = {}
+    chances: dict[str, list[float]] = {}
     judged = of_phones(raters, found["valid"])
     if not is_error(judged["rater"].raters).any():  # too small a set to take limits from
         judged = of_phones(raters, found["train"])
