@@ -47,6 +47,24 @@ def test_help_and_misspelt_commands():
     assert wrong.stderr == "l2dual: error: no command 'valdate': did you mean validate? See l2dual --help\n"
 
 
+def test_help_comes_at_once():
+    """No --help imports what takes seconds; all in one process, since what one imports, the next would have."""
+    code = """
+import runpy, sys
+for name in sys.argv[1:]:
+    sys.argv = [name, "--help"]
+    try:
+        runpy.run_module(f"l2dual.bin.{name}", run_name="__main__")
+    except SystemExit as end:
+        assert not end.code, name
+    heavy = {*"torch espnet2 transformers scipy.stats sklearn matplotlib".split()} & sys.modules.keys()
+    assert not heavy, (name, heavy)
+"""
+    done = subprocess.run([sys.executable, "-c", code, *FILES], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(f"usage: {name}" in done.stdout for name in FILES if name != "train") and "--max_epoch" in done.stdout
+
+
 def test_a_shell_completes_commands_and_files(tmp_path):
     script = l2dual("l2dual", "completion", "bash").stdout
     (tmp_path / "val.wav").touch()

@@ -14,26 +14,26 @@ retrained    new decoders trained on each frozen encoder (needs fit_data; minute
 
 import argparse
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 
-from l2dual.analysis.decoders import compare_decoders
-from l2dual.analysis.entanglement import AnalysisOptions, analyse
-from l2dual.analysis.gradients import cosines
 from l2dual.analysis.kinds import KINDS, Analysis, AnalysisMeta, write_analysis
-from l2dual.analysis.probes import probe
-from l2dual.analysis.retrained import retrain
-from l2dual.analysis.subspaces import overlaps
 from l2dual.bin import natural, positive_int
 from l2dual.data.datadir import DataDir
 from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
-from l2dual.models.search import SearchOptions
 from l2dual.scoring.score import read_run
-from l2dual.training.load import has_decoders
 from l2dual.training.runs import made_by_command
 
-ON_ONE_SPLIT = {"cka": analyse, "decoders": compare_decoders, "subspaces": overlaps}
-ON_TWO_SPLITS = {"probes": probe, "retrained": retrain}
+BY = {  # module and function; imported when it is asked for
+    "cka": ("entanglement", "analyse"),
+    "decoders": ("decoders", "compare_decoders"),
+    "subspaces": ("subspaces", "overlaps"),
+    "gradients": ("gradients", "cosines"),
+    "probes": ("probes", "probe"),
+    "retrained": ("retrained", "retrain"),
+}
+ON_TWO_SPLITS = ("probes", "retrained")
 OF_DECODERS = ("decoders", "subspaces", "retrained")
 
 
@@ -64,6 +64,10 @@ def main() -> None:
 
 
 def _records(args: argparse.Namespace) -> list:
+    from l2dual.analysis.entanglement import AnalysisOptions
+    from l2dual.models.search import SearchOptions
+    from l2dual.training.load import has_decoders
+
     search = SearchOptions()
     if args.decode_config:
         search = SearchOptions.from_config(read_yaml(args.decode_config), str(args.decode_config))
@@ -79,13 +83,15 @@ def _records(args: argparse.Namespace) -> list:
         args.exp = [exp_dir for exp_dir in args.exp if has_decoders(exp_dir)]
         if not args.exp:
             return []
+    module, function = BY[args.what]
+    records_of = getattr(import_module(f"l2dual.analysis.{module}"), function)
     if args.what == "gradients":
-        return cosines(args.exp)
-    if args.what in ON_ONE_SPLIT:
-        return ON_ONE_SPLIT[args.what](args.data, args.exp, options)
+        return records_of(args.exp)
+    if args.what not in ON_TWO_SPLITS:
+        return records_of(args.data, args.exp, options)
     if args.fit_data is None:
         raise UsageError(f"--what {args.what} needs --fit_data, a split to fit on")
-    return ON_TWO_SPLITS[args.what](args.data, args.fit_data, args.exp, options)
+    return records_of(args.data, args.fit_data, args.exp, options)
 
 
 def _summary(what: str, reasons: Iterable[str | None]) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
 from l2dual.data.datadir import DataDir, read_table
 from l2dual.errors import run
@@ -26,6 +25,8 @@ def main() -> None:
     parser.add_argument("--decode", type=Path, required=True, help="directory with text.surface and text.meaning")
     parser.add_argument("--zero_shot", type=Path, help="directory with Whisper's text.meaning")
     args = parser.parse_args()
+    from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
+
     data = DataDir.load(args.data)
     meaning, surface = (read_table(args.decode / f"text.{output}") for output in ("meaning", "surface"))
     words = EnglishTextNormalizer({})

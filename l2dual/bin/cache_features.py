@@ -11,7 +11,6 @@ from l2dual.bin import natural, positive_int
 from l2dual.data.datadir import DataDir
 from l2dual.errors import UsageError, run
 from l2dual.files import parse_yaml
-from l2dual.models.features import cache_features
 
 
 def main() -> None:
@@ -30,6 +29,8 @@ def main() -> None:
         raise UsageError("--frontend_conf: give `{key: value, ...}`")
     if not conf.get("frozen", True):
         raise UsageError("--cache_features true: the front-end is fine-tuned (frozen: false)")
+    from l2dual.models.features import cache_features
+
     shutil.rmtree(args.out, ignore_errors=True)
     device = "cuda" if args.ngpu > 0 else "cpu"
     cache_features(DataDir.load(args.data), conf, args.out, args.nj, device)

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from l2dual.data.datadir import SCP_TYPE, read_info
 from l2dual.data.frames import RATE, at_rate
-from l2dual.data.tokens import BLANK, SOS_EOS, UNKNOWN
 from l2dual.errors import run
 from l2dual.files import read_yaml
+from l2dual.text import BLANK, SOS_EOS, UNKNOWN
 from l2dual.training.runs import merge, write_yaml
-from l2dual.training.task import L2DualTask
 
 SMALLEST_MODEL = {
     "model_conf": {"loss_weights": {"surface": {"ctc": 1.0, "attention": 0.0}}},  # no decoder
@@ -27,6 +26,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    from l2dual.training.task import L2DualTask
+
     rate = read_info(args.data / "train").get("sampling_rate", RATE)
     config = at_rate(merge(read_yaml(args.train_config), SMALLEST_MODEL), rate) | {
         "collect_stats": True,

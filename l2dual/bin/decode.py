@@ -7,16 +7,11 @@ import argparse
 import time
 from pathlib import Path
 
-import torch
-
 from l2dual.bin import natural
 from l2dual.data.datadir import DataDir, write_table
 from l2dual.data.frames import RATE
-from l2dual.data.speech import batches
 from l2dual.errors import run
 from l2dual.files import read_yaml
-from l2dual.models.search import DualDecoder, SearchOptions
-from l2dual.training.load import canonical_of, check_rate, load_model, tokens_to_text_of
 from l2dual.training.runs import made_by_command, write_yaml
 
 
@@ -29,6 +24,12 @@ def main() -> None:
     parser.add_argument("--ngpu", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    import torch
+
+    from l2dual.data.speech import batches
+    from l2dual.models.search import DualDecoder, SearchOptions
+    from l2dual.training.load import canonical_of, check_rate, load_model, tokens_to_text_of
+
     device = "cuda" if args.ngpu > 0 else "cpu"
     options = SearchOptions.from_config(read_yaml(args.config), str(args.config))
     data = DataDir.load(args.data)

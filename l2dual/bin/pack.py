@@ -8,7 +8,6 @@ from pathlib import Path
 
 from l2dual.errors import run
 from l2dual.files import read_yaml
-from l2dual.inference.packing import pack
 
 
 def main() -> None:
@@ -17,6 +16,8 @@ def main() -> None:
     parser.add_argument("--decode_config", type=Path, help="how it searches if it is not told otherwise")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    from l2dual.inference.packing import pack
+
     pack(args.exp, args.out, read_yaml(args.decode_config) if args.decode_config else None)
 
 

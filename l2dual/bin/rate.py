@@ -8,23 +8,10 @@ trained on train, limits are from valid; OUT has the rater and scored.json, whic
 """
 
 import argparse
-import json
-from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-from sklearn.linear_model import LogisticRegression
-
 from l2dual.bin import share
-from l2dual.data.datadir import DataDir
-from l2dual.data.frames import RATE, chain_of
-from l2dual.errors import DataError, UsageError, run
-from l2dual.files import atomic_write
-from l2dual.inference.rater import MOST_PHONE, Raters
-from l2dual.inference.rater_training import MEMBERS, WHOLE_SCORES, Example, examples, fit, word_scores
-from l2dual.inference.timing import Clock
-from l2dual.scoring.agreement import Judged, best_limit, is_error
-from l2dual.training.load import config_of, load_model
+from l2dual.errors import run
 
 
 def main() -> None:
@@ -34,85 +21,9 @@ def main() -> None:
     parser.add_argument("--speakers", type=share, default=1.0, help="share of the training speakers, for a curve")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    model = load_model(args.exp)
-    if "surface" not in model.ctcs:
-        raise UsageError(f"{args.exp}: no CTC on the surface, which a rater needs: choose another system")
-    step = Clock.of(chain_of(config_of(args.exp), RATE), RATE).step
-    data = {split: DataDir.load(args.data / split) for split in ("train", "valid", "test")}
-    data["train"] = some_speakers(data["train"], args.speakers)
-    found = {split: list(examples(model, one, step)) for split, one in data.items()}
-    facts = {"vocabulary": model.token_lists["surface"], "words": word_scores(data["train"])}
-    facts |= {"corpus": data["train"].info["corpus"], "speakers": len({*data["train"]["utt2spk"].values()})}
-    learn(found, facts, args.out)
+    from l2dual.inference.rater_making import make_rater
 
-
-def learn(found: dict[str, list[Example]], facts: dict, out: Path) -> None:
-    """Train on `train`, take limits from `valid`, rate `test`, and write it all.
-
-    Raises:
-        DataError: there is nothing to learn from.
-    """
-    if min(map(len, found.values())) == 0 or not is_error(_marks(found["train"])).any():
-        raise DataError("train, valid and test need utterances that can be rated, and train some errors: get more data")
-    members = [fit(found["train"], len(facts["vocabulary"]), seed) for seed in range(MEMBERS)]
-    raters = Raters(members, facts | {"whole": list(WHOLE_SCORES), "members": MEMBERS})
-    limits, chances = {}, {}
-    judged = of_phones(raters, found["valid"])
-    if not is_error(judged["rater"].raters).any():  # too small a set to take limits from
-        judged = of_phones(raters, found["train"])
-    for name, scored in judged.items():
-        limits |= {name: best_limit(scored), f"{name} (marked)": best_limit(scored, marked=True)}
-        chances[name] = chance_of(scored)
-    raters.facts |= {"wrong_below": limits["rater"], "chance": chances["rater"]}
-    raters.save(out)
-    with atomic_write(out / "scored.json") as stream:
-        json.dump({"limits": limits, "chances": chances, "utterances": rated(raters, found["test"])}, stream)
-    print(f"rater trained on {len(found['train'])} utterances of {raters.facts['speakers']} speakers")
-    for name, (constant, slope) in chances.items():
-        print(f"  {name}: error below {limits[name]:.3f}; chance = logistic({constant:.3f} + {slope:.3f} score)")
-
-
-def some_speakers(data: DataDir, part: float) -> DataDir:
-    """The utterances of a part of the speakers, drawn by a seed."""
-    names = np.random.default_rng(0).permutation(sorted({*data["utt2spk"].values()}))
-    keep = set(names[: round(part * len(names))])
-    return data.subset([utt for utt, speaker in data["utt2spk"].items() if speaker in keep])
-
-
-def rated(raters: Raters, texts: Iterable[Example]) -> dict[str, dict]:
-    """What the rater gives to each utterance, and ln goodness of its phones."""
-    found = {}
-    for one in texts:
-        [ratings] = raters.rate([one.clues])
-        wrong = one.clues.values[:, 0].astype(float)  # log likelihood of all else, less that of the text
-        found[one.utterance] = {
-            "goodness": (-np.logaddexp(0.0, wrong)).round(4).tolist(),
-            "phones": np.round(ratings.phones, 4).tolist(),
-            "words": {name: np.round(some, 3).tolist() for name, some in ratings.words.items()},
-            "whole": {name: round(score, 3) for name, score in ratings.whole.items()},
-        }
-    return found
-
-
-def of_phones(raters: Raters, texts: list[Example]) -> dict[str, Judged]:
-    """Scores of phones by the rater and by goodness alone."""
-    marks = _marks(texts)
-    each = list(rated(raters, texts).values())
-    keys = {"goodness": "goodness", "rater": "phones"}
-    return {
-        name: Judged(np.concatenate([one[key] for one in each]), marks, np.zeros(len(marks)))
-        for name, key in keys.items()
-    }
-
-
-def _marks(texts: list[Example]) -> np.ndarray:
-    return np.concatenate([one.phones for one in texts]) * MOST_PHONE
-
-
-def chance_of(scored: Judged) -> list[float]:
-    """Constant and slope of the logistic from a score to the chance that raters call a phone right."""
-    fitted = LogisticRegression(C=1e4).fit(scored.machine[:, None], ~is_error(scored.raters))
-    return [round(float(fitted.intercept_[0]), 4), round(float(fitted.coef_[0, 0]), 4)]
+    make_rater(args.exp, args.data, args.speakers, args.out)
 
 
 if __name__ == "__main__":

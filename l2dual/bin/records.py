@@ -13,8 +13,6 @@ from pathlib import Path
 
 from l2dual.data.datadir import DataDir
 from l2dual.errors import run
-from l2dual.report.records import keep_study, restore_studies
-from l2dual.report.results_md import write_results_md
 
 
 def main() -> None:
@@ -34,6 +32,9 @@ def main() -> None:
     publish = actions.add_parser("publish", help="every RESULTS.md, from what is kept")
     publish.add_argument("root", type=Path, help="directory of the recipes")
     args = parser.parse_args()
+    from l2dual.report.records import keep_study, restore_studies
+    from l2dual.report.results_md import write_results_md
+
     if args.action == "keep":
         keep_study(args.runs, DataDir.load(args.data), args.to, args.decode, args.decode_config)
     elif args.action == "restore":

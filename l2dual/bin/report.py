@@ -11,8 +11,6 @@ from pathlib import Path
 
 from l2dual.errors import UsageError, run
 from l2dual.files import atomic_write
-from l2dual.report.page import page, page_over
-from l2dual.report.summary import summary
 
 
 def main() -> None:
@@ -23,6 +21,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the split that was scored; for one study")
     parser.add_argument("--out", type=Path, required=True, help="HTML file to write")
     args = parser.parse_args()
+    from l2dual.report.page import page, page_over
+    from l2dual.report.summary import summary
+
     if (len(args.exp) == 1) == (args.data is None):
         raise UsageError("report: give --data for one --exp, and for several none")
     content = page(args.exp[0], args.data) if args.data else page_over(args.exp)

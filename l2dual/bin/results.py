@@ -7,16 +7,17 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from l2dual.data.datadir import DataDir
 from l2dual.data.seen import seen_sentences
 from l2dual.errors import DataError, UsageError, run
-from l2dual.report import records
-from l2dual.report.summary import summary
-from l2dual.scoring.outcomes import Comparison, gather, outcomes
 from l2dual.scoring.results import write_results
 from l2dual.scoring.score import read_scored
 from l2dual.training.runs import made_by_command
+
+if TYPE_CHECKING:
+    from l2dual.scoring.outcomes import Comparison
 
 
 def main() -> None:
@@ -30,6 +31,10 @@ def main() -> None:
     parser.add_argument("--decode", help="of a study: name of the decodings; default: the whole budget's")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
+    from l2dual.report import records
+    from l2dual.report.summary import summary
+    from l2dual.scoring.outcomes import gather, outcomes
+
     if args.data is None:
         if len(args.scores) > 1 or args.also:
             raise UsageError("results: give --data, or one kept study alone")
@@ -46,8 +51,10 @@ def main() -> None:
     print(summary([args.out]))
 
 
-def _with(study: Comparison, path: Path) -> Comparison:
+def _with(study: "Comparison", path: Path) -> "Comparison":
     """The study with one more run, or as it is, saying why, where that cannot be compared."""
+    from l2dual.scoring.outcomes import gather
+
     try:
         return gather(study.data, [*study.runs.values(), read_scored(path)])
     except DataError as error:

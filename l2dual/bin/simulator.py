@@ -15,8 +15,7 @@ from pathlib import Path
 from l2dual.data.divergence import PAPER
 from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
-from l2dual.report import severity as shown
-from l2dual.simulate import MODULES, audible, engines, fit, severity
+from l2dual.simulate import MODULES, engines
 
 SIZES = Path("conf/simulate/measure.yaml")
 
@@ -35,11 +34,15 @@ def main() -> None:
 
 
 def _measure(args: argparse.Namespace) -> None:
+    from l2dual.simulate import audible
+
     for name, row in audible.write_rules(args.language, args.engine).items():
         print(f"{name:24s} {row['ratio']:6.2f} {'' if row['audible'] else 'dropped'}")
 
 
 def _fit(args: argparse.Namespace) -> None:
+    from l2dual.simulate import fit, severity
+
     reached = fit.write_severities(args.language, args.engine, read_yaml(SIZES))["reached"]
     print(severity.path(args.language, args.engine))
     for name, percent in reached["paper"].items():
@@ -49,6 +52,9 @@ def _fit(args: argparse.Namespace) -> None:
 
 
 def _show(args: argparse.Namespace) -> None:
+    from l2dual.report import severity as shown
+    from l2dual.simulate import fit
+
     print(shown.publish(fit.at_each_severity(args.engine, read_yaml(SIZES))))
 
 

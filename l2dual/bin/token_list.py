@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from l2dual.bin import positive_int
-from l2dual.data.tokens import TOKEN_TYPES, write_tokens
 from l2dual.errors import run
+from l2dual.text import TOKEN_TYPES
 
 
 def main() -> None:
@@ -16,6 +16,8 @@ def main() -> None:
     parser.add_argument("--whisper", type=Path, help="directory of the weights whose subwords are the tokens")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    from l2dual.data.tokens import write_tokens
+
     tokens = write_tokens(args.text, args.token_type, args.out, args.nbpe, args.whisper)
     names = " and ".join(text.name for text in args.text)
     print(f"{names}: {len(tokens)} {args.token_type} tokens")

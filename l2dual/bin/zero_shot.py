@@ -10,13 +10,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from l2dual.bin import natural
 from l2dual.data.datadir import DataDir, read_table, write_table
-from l2dual.data.speech import reader
 from l2dual.errors import run
-from l2dual.models.zero_shot import ZeroShot
 
 
 def main() -> None:
@@ -27,6 +24,11 @@ def main() -> None:
     parser.add_argument("--seed", type=natural, default=0, help="of the draw")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    import torch
+
+    from l2dual.data.speech import reader
+    from l2dual.models.zero_shot import ZeroShot
+
     data = DataDir.load(args.data)
     file = args.out / "text.meaning"
     args.out.mkdir(parents=True, exist_ok=True)

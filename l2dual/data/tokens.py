@@ -11,14 +11,13 @@ import tokenizers
 from espnet2.text.abs_tokenizer import AbsTokenizer
 from espnet2.text.char_tokenizer import CharTokenizer
 from espnet2.text.sentencepiece_tokenizer import SentencepiecesTokenizer
+from espnet2.text.token_id_converter import TokenIDConverter
 from espnet2.text.word_tokenizer import WordTokenizer
 
 from l2dual.data.datadir import read_table
 from l2dual.errors import DataError, UsageError
 from l2dual.files import atomic_write
-
-TOKEN_TYPES = ("char", "jamo", "bpe", "phn", "word", "whisper")
-BLANK, UNKNOWN, SOS_EOS = "<blank>", "<unk>", "<sos/eos>"
+from l2dual.text import BLANK, SOS_EOS, UNKNOWN
 
 
 class JamoTokenizer(CharTokenizer):
@@ -74,6 +73,24 @@ def build_tokenizer(token_type: str, bpemodel: str | None = None) -> AbsTokenize
         return WhisperTokenizer(str(bpemodel))
     kinds = {"char": CharTokenizer, "jamo": JamoTokenizer, "phn": WordTokenizer, "word": WordTokenizer}
     return kinds[token_type]()
+
+
+class TextToIds:
+    """A text -> token ids, as a training writes it.
+
+    Args:
+        token_type, bpemodel, token_list: a training's, for one output.
+    """
+
+    FROM = ("token_type", "bpemodel", "token_list")
+
+    def __init__(self, token_type: str, bpemodel: str | None, token_list: str | Sequence[str]):
+        self.tokenizer = build_tokenizer(token_type, bpemodel)
+        self.converter = TokenIDConverter(token_list, UNKNOWN)
+
+    def __call__(self, text: str) -> list[int]:
+        """The ids of ``text``."""
+        return self.converter.tokens2ids(self.tokenizer.text2tokens(text))
 
 
 def write_tokens(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import expit
 
-from l2dual.data.tokens import BLANK, SOS_EOS, UNKNOWN, build_tokenizer, tokens_to_text
+from l2dual.data.tokens import build_tokenizer, tokens_to_text
 from l2dual.errors import DataError, UsageError
 from l2dual.inference.clues import clues
 from l2dual.inference.listening import Recording
@@ -26,7 +26,7 @@ from l2dual.inference.recognizer import DualSpeech2Text
 from l2dual.inference.result import JudgedSound, JudgedWord
 from l2dual.inference.timing import Clock, Span
 from l2dual.inference.tips import Tips
-from l2dual.text import english, korean
+from l2dual.text import BLANK, SOS_EOS, UNKNOWN, english, korean
 from l2dual.text.cleaning import plain
 from l2dual.text.hangul import decompose
 from l2dual.text.phones import ERROR

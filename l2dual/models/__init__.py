@@ -1,15 +1,18 @@
 """The dual-output model, its encoders, and the search."""
 
 import io
+from collections.abc import Callable
 from contextlib import redirect_stderr
 
-import torch
+from l2dual.models.later import Later
 
-_disable = torch.compiler.disable
-torch.compiler.disable = lambda function: function  # nothing is compiled here; its import takes two seconds
+
+def _as_it_is(function: Callable | None = None, *_: object, **__: object) -> Callable:
+    return function or _as_it_is  # what decorates, or makes a decorator
+
+
+# torch's compiler, 3 seconds: nothing is compiled here, so there is nothing to keep it out of
+Later("torch._dynamo", package=True, disable=_as_it_is, graph_break=lambda *_: None)
+
 with redirect_stderr(io.StringIO()):  # ESPnet misses flash_attn, which is optional
-    try:
-        import espnet2.legacy.nets.pytorch_backend.nets_utils
-        import espnet2.legacy.nets.pytorch_backend.transformer.attention  # noqa: F401
-    finally:
-        torch.compiler.disable = _disable
+    import espnet2.legacy.nets.pytorch_backend.transformer.attention  # noqa: F401

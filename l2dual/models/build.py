@@ -29,7 +29,7 @@ OURS = {  # kind: name in a configuration: class
     },
     "decoder": {"whisper": "l2dual.models.whisper_decoder:WhisperDecoder"},
 }
-USUAL = {  # of ESPnet's; the list of all of them takes seconds to import
+USUAL = {  # of ESPnet's: its own table of all of them takes seconds to import
     "frontend": {"default": "espnet2.asr.frontend.default:DefaultFrontend"},
     "specaug": {"specaug": "espnet2.asr.specaug.specaug:SpecAug"},
     "normalize": {
@@ -43,7 +43,22 @@ USUAL = {  # of ESPnet's; the list of all of them takes seconds to import
     },
     "decoder": {"transformer": "espnet2.asr.decoder.transformer_decoder:TransformerDecoder"},
 }
+ESPNET = {  # all names of ESPnet's
+    "frontend": "default sliding_window s3prl espnet_ssl fused whisper huggingface wav2vec_cnn",
+    "specaug": "specaug",
+    "normalize": "global_mvn utterance_mvn",
+    "encoder": "conformer transformer transformer_multispkr contextual_block_transformer contextual_block_conformer "
+    "vgg_rnn rnn wav2vec2 hubert hubert_pretrain torchaudiohubert longformer branchformer whisper e_branchformer "
+    "avhubert multiconv_conformer beats",
+    "decoder": "transformer lightweight_conv lightweight_conv2d dynamic_conv dynamic_conv2d rnn transducer mlm whisper "
+    "hugging_face_transformers s4 linear_decoder",
+}
 LOOKED_AT = 80  # features of an encoder that is not run
+
+
+def names_of(kind: str) -> list[str]:
+    """The names that a configuration may have for a class of a kind."""
+    return list(dict.fromkeys([*ESPNET[kind].split(), *OURS.get(kind, {})]))
 
 
 def class_of(kind: str, name: str) -> type:

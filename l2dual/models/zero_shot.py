@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 
 from l2dual.data.frames import RATE
-from l2dual.data.tokens import BLANK, SOS_EOS, UNKNOWN, WhisperTokenizer
+from l2dual.data.tokens import WhisperTokenizer
 from l2dual.models.beam import BeamOptions, BeamSearch
 from l2dual.models.pretrained import Upstream
 from l2dual.models.whisper_decoder import END, WhisperDecoder
+from l2dual.text import BLANK, SOS_EOS, UNKNOWN
 
 SECONDS = 30  # of audio that Whisper was trained on; shorter audio is padded to it
 WRITES = re.compile(r"[A-Za-z0-9 .,?!'$%&:;-]+")  # not its signs of music and noise, nor another alphabet

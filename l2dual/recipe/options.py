@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from l2dual.errors import UsageError, run
+from l2dual.text import TOKEN_TYPES
 
 Check = Callable[[str, str], None]  # of a name and a value; raises UsageError
 
@@ -72,7 +73,7 @@ class Option:
 
 
 BOOLEAN = one_of("true", "false")
-TOKENS = one_of("char", "jamo", "bpe", "phn", "word", "whisper")
+TOKENS = one_of(*TOKEN_TYPES)
 
 
 def _part(*options: tuple) -> tuple[Option, ...]:

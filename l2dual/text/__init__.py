@@ -5,6 +5,8 @@ from types import ModuleType
 
 from l2dual.errors import UsageError
 
+TOKEN_TYPES = ("char", "jamo", "bpe", "phn", "word", "whisper")
+BLANK, UNKNOWN, SOS_EOS = "<blank>", "<unk>", "<sos/eos>"  # of every token list
 MODULES = {"en": "english", "ko": "korean"}
 
 

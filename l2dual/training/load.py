@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from espnet2.text.token_id_converter import TokenIDConverter
 
 import l2dual
 from l2dual.data.frames import at_rate
-from l2dual.data.tokens import UNKNOWN, build_tokenizer, tokens_to_text
+from l2dual.data.tokens import TextToIds, tokens_to_text
 from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml, user_cache
 from l2dual.models.build import build_model
@@ -132,11 +131,7 @@ def has_decoders(exp_dir: str | Path) -> bool:
 def text_to_ids(exp_dir: str | Path, output: str) -> Callable[[str], list[int]]:
     """The tokenizer and vocabulary of one output of a run: text -> token ids, as in training."""
     args = _train_args(exp_dir)
-    tokenizer = build_tokenizer(
-        getattr(args, f"{output}_token_type"), getattr(args, f"{output}_bpemodel")
-    )
-    converter = TokenIDConverter(getattr(args, f"{output}_token_list"), UNKNOWN)
-    return lambda text: converter.tokens2ids(tokenizer.text2tokens(text))
+    return TextToIds(*(getattr(args, f"{output}_{name}") for name in TextToIds.FROM))
 
 
 def tokens_to_text_of(exp_dir: str | Path, output: str) -> Callable[[list[str]], str]:

@@ -6,10 +6,10 @@ of a training of half the epochs is a state of the whole one, and only the decay
 
 import torch
 from espnet2.schedulers.abs_scheduler import AbsBatchStepScheduler
-from espnet2.tasks.abs_task import scheduler_classes
 from torch.optim.lr_scheduler import LRScheduler
 
 from l2dual.errors import UsageError
+from l2dual.training.espnet import scheduler_classes
 
 NAME = "wsd"  # in a training's YAML
 

@@ -2,57 +2,43 @@
 
 import argparse
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import torch
 from espnet2.asr.ctc import CTC
-from espnet2.asr.decoder.abs_decoder import AbsDecoder
-from espnet2.asr.encoder.abs_encoder import AbsEncoder
-from espnet2.asr.frontend.abs_frontend import AbsFrontend
-from espnet2.tasks.abs_task import AbsTask, scheduler_classes
-from espnet2.tasks.asr import (
-    decoder_choices,
-    encoder_choices,
-    frontend_choices,
-    normalize_choices,
-    specaug_choices,
-)
 from espnet2.torch_utils.initialize import INITIALIZATIONS
 from espnet2.train import dataset
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.class_choices import ClassChoices
-from espnet2.train.collate_fn import CommonCollateFn
-from espnet2.train.preprocessor import MutliTokenizerCommonPreprocessor
 from espnet2.utils.get_default_kwargs import get_default_kwargs
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import int_or_none, str2bool, str_or_none
 
 from l2dual.data.datadir import SCP_TYPE
 from l2dual.data.speech import SpeechReader
-from l2dual.data.tokens import TOKEN_TYPES, build_tokenizer
+from l2dual.data.tokens import TextToIds
 from l2dual.errors import UsageError, run
-from l2dual.models.build import OURS, build_model, class_of
-from l2dual.models.dual import IGNORE_ID, L2DualModel
+from l2dual.models.build import build_model, class_of, names_of
+from l2dual.models.dual import L2DualModel
 from l2dual.systems import OUTPUTS, active_outputs
+from l2dual.text import TOKEN_TYPES
+from l2dual.training.batch import Preprocessor, collate
 from l2dual.training.distributed import announce
+from l2dual.training.espnet import AbsTask, scheduler_classes
 from l2dual.training.schedule import NAME
 from l2dual.training.trainer import HALF, L2DualTrainer
 
 
-def _with_ours(choices: ClassChoices, kind: str, check: type, default: str) -> ClassChoices:
-    """ESPnet's classes of a kind, and ours."""
-    ours = {name: class_of(kind, name) for name in OURS[kind]}
-    return ClassChoices(kind, classes=choices.classes | ours, type_check=check, default=default)
+class Named(ClassChoices):
+    """The classes of a kind, ESPnet's and ours, each imported when a configuration names it."""
 
+    def __init__(self, kind: str, default: str | None, optional: bool = False):
+        super().__init__(kind, classes={}, default=default, optional=optional)
+        self.classes = dict.fromkeys(names_of(kind))
 
-_frontend_choices = _with_ours(frontend_choices, "frontend", AbsFrontend, "default")
-_encoder_choices = _with_ours(encoder_choices, "encoder", AbsEncoder, "conformer")
-_decoder_choices = _with_ours(decoder_choices, "decoder", AbsDecoder, "transformer")
-_model_choices = ClassChoices(
-    "model", classes=dict(l2dual=L2DualModel), type_check=AbsESPnetModel, default="l2dual"
-)
+    def get_class(self, name: str | None) -> type | None:
+        """The class of a name; None for None."""
+        return None if name is None else class_of(self.name, name)
 
 
 # ESPnet's own readers of wav.scp run commands and unpickle; this one does neither
@@ -64,12 +50,12 @@ class L2DualTask(AbsTask):
 
     num_optimizers = 1
     class_choices_list = [
-        _frontend_choices,
-        specaug_choices,
-        normalize_choices,
-        _encoder_choices,
-        _decoder_choices,
-        _model_choices,
+        Named("frontend", "default"),
+        Named("specaug", None),
+        Named("normalize", "utterance_mvn", optional=True),
+        Named("encoder", "conformer"),
+        Named("decoder", "transformer"),
+        ClassChoices("model", classes=dict(l2dual=L2DualModel), type_check=AbsESPnetModel, default="l2dual"),
     ]
     trainer = L2DualTrainer
 
@@ -112,32 +98,19 @@ class L2DualTask(AbsTask):
         return OUTPUTS
 
     @classmethod
-    def build_collate_fn(
-        cls, args: argparse.Namespace, train: bool
-    ) -> Callable[
-        [Collection[tuple[str, dict[str, np.ndarray]]]], tuple[list[str], dict[str, torch.Tensor]]
-    ]:
-        """Pad speech with 0 and texts with -1."""
-        return CommonCollateFn(float_pad_value=0.0, int_pad_value=IGNORE_ID)
+    def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> Callable:
+        """See :func:`l2dual.training.batch.collate`."""
+        return collate
 
     @classmethod
-    def build_preprocess_fn(
-        cls, args: argparse.Namespace, train: bool
-    ) -> Callable[[str, dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    def build_preprocess_fn(cls, args: argparse.Namespace, train: bool) -> Preprocessor:
         """Tokenize the text of each active output with its own tokenizer."""
-        outputs = active_outputs(args.model_conf["loss_weights"])
-        types = [getattr(args, f"{output}_token_type") for output in outputs]
-        models = [getattr(args, f"{output}_bpemodel") for output in outputs]
-        preprocessor = MutliTokenizerCommonPreprocessor(
-            train=train,
-            token_type=["char"] * len(outputs),
-            token_list=[getattr(args, f"{output}_token_list") for output in outputs],
-            bpemodel=models,
-            text_name=list(outputs),
-            tokenizer_encode_conf=[{} for _ in outputs],
+        return Preprocessor(
+            {
+                output: TextToIds(*(getattr(args, f"{output}_{name}") for name in TextToIds.FROM))
+                for output in active_outputs(args.model_conf["loss_weights"])
+            }
         )
-        preprocessor.tokenizer = [build_tokenizer(*both) for both in zip(types, models, strict=True)]
-        return preprocessor
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> L2DualModel:

@@ -11,10 +11,10 @@ import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from espnet2.train.reporter import aggregate
-from espnet2.train.trainer import Trainer, TrainerOptions
 
 from l2dual.errors import DataError, UsageError
 from l2dual.training.distributed import watched
+from l2dual.training.espnet import Trainer, TrainerOptions
 from l2dual.training.schedule import WarmupStableDecay
 
 SHOWN = 20  # utterances that an error names

@@ -194,7 +194,7 @@ unset L2DUAL_CORES
         tell results
         for run in "${rated[@]}"; do
             job "${run}/rater" "${run}/trained" "${feats}"/{train,valid,test} \
-                "${code}"/inference/{clues,pronunciation,rater,rater_training}.py -- \
+                "${code}"/inference/{clues,pronunciation,rater,rater_making,rater_training}.py -- \
                 python -m l2dual.bin.rate --exp "${run}" --data "${feats}" --out @OUT@
         done
         launch rate "${decode_cmd} --num_threads ${num_threads}"
