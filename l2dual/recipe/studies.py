@@ -161,12 +161,16 @@ def record(study: Study, command: str) -> None:
         files["train.yaml"] = study.definition["model"]
     for name, content in files.items():
         path = study.directory / name
-        if path.is_file() and not differences(read_yaml(path).get("definition", {}), study.definition):
-            continue
+        if path.is_file() and not differences(_defining(read_yaml(path)), _defining(content)):
+            continue  # its first line says who wrote it; a changed file would train all anew
         _check_free(study.directory)
         with atomic_write(path) as stream:
             stream.write(f"# {command}\n")
             yaml.safe_dump(content, stream, allow_unicode=True, sort_keys=False)
+
+
+def _defining(content: dict) -> dict:
+    return content.get("definition", content)
 
 
 def _check_free(directory: Path) -> None:

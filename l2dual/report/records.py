@@ -35,7 +35,7 @@ REFERENCES = "references"
 TEXTS = ("text.surface", "text.canonical", "text.meaning")
 LIMIT = 1 << 28  # bytes of a record, unpacked
 NAME = re.compile(r"[\w+-][\w+.-]{0,199}")  # of a file or directory that a record names
-FACTS = ("parameters", "train_seconds", "decode_config")  # of a run, that its run.yaml has not
+FACTS = ("parameters", "train_seconds", "epochs", "decode_config")  # of a run, that its run.yaml has not
 RUN_KINDS = dict.fromkeys(RUN_KEYS, str) | {"seed": int, "outputs": list, "order": int, "baselines": dict}
 KINDS = {"run": dict, "facts": dict, "hypotheses": dict, "gradients": list}
 

@@ -40,6 +40,7 @@ class Run:
     command: str
     parameters: int | None = None
     train_seconds: float | None = None
+    epochs: int | None = None
     sharing: dict = field(default_factory=dict)  # how the outputs share the encoder (`l2dual.sharing`)
     blocks: int | None = None  # of the encoder
     not_learned: dict[str, str] = field(default_factory=dict)  # output: why

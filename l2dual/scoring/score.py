@@ -142,12 +142,12 @@ def _nothing_learned(rows: dict, references: dict, texts: dict[str, str]) -> str
 def decoded_run(run_file: Path, decode: Path, decode_config: str | None) -> Run:
     """The facts of a run, from its run.yaml and log, and of the decoding ``decode``."""
     run = read_run(run_file)
-    parameters, seconds = training_facts(run_file.parent)
-    return run_of(run, run_file.parent.name, str(decode), decode_config, parameters, seconds)
+    facts = training_facts(run_file.parent)
+    return run_of(run, run_file.parent.name, str(decode), decode_config, *facts)
 
 
-def training_facts(exp_dir: Path) -> tuple[int | None, float | None]:
-    """The parameters of a run's model and the seconds of its epochs, from its log; None if unknown.
+def training_facts(exp_dir: Path) -> tuple[int | None, float | None, int | None]:
+    """The parameters of a run's model, the seconds of its epochs and their number, from its log; None if unknown.
 
     An epoch that was trained again after a stop counts once.
     """
@@ -162,7 +162,8 @@ def training_facts(exp_dir: Path) -> tuple[int | None, float | None]:
         for number, unit in re.findall(r"([\d.]+) (second|minute|hour|day)", span)
     ]
     factor = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
-    return round(float(size[1]) * factor[size[2]]) if size else None, sum(seconds) or None
+    parameters = round(float(size[1]) * factor[size[2]]) if size else None
+    return parameters, sum(seconds) or None, max(map(int, epochs), default=None)
 
 
 def run_of(
@@ -172,6 +173,7 @@ def run_of(
     decode_config: str | None = None,
     parameters: int | None = None,
     train_seconds: float | None = None,
+    epochs: int | None = None,
 ) -> Run:
     """The facts of a run, given the content of its run.yaml."""
     return Run(
@@ -182,6 +184,7 @@ def run_of(
         decode_dir=decode_dir,
         parameters=parameters,
         train_seconds=train_seconds,
+        epochs=epochs,
         sharing=run.get("sharing") or {},
         blocks=run.get("blocks"),
     )

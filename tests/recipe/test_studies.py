@@ -265,6 +265,9 @@ def test_train_args_are_part_of_the_study_and_of_its_training():
     assert stages.train_config == Path("exp", study.name, "train.yaml") and "tiny_heard" in str(stages.dump)
     written, usual = (yaml.safe_load(path.read_text()) for path in (stages.train_config, ROOT / "conf/train/tiny.yaml"))
     assert written == usual | {"max_epoch": 5, "optim_conf": {"lr": 0.001}}
+    before = stages.train_config.read_bytes()  # an input of every training
+    record(study, "./run.sh --seeds 2")
+    assert stages.train_config.read_bytes() == before
     for wrong in ("max_epoch 5", "--max_epoch", '--optim_conf "lr=1'):
         with pytest.raises(UsageError, match="--train_args"):
             definition.train_changes(wrong)

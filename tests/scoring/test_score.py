@@ -209,8 +209,8 @@ def test_sentences_that_were_trained_on_are_counted(case, tmp_path):
     assert seen_sentences(data, tmp_path / "mine") == 1
 
 
-def test_parameters_and_time_are_read_from_the_log(tmp_path):
-    assert training_facts(tmp_path) == (None, None)
+def test_parameters_time_and_epochs_are_read_from_the_log(tmp_path):
+    assert training_facts(tmp_path) == (None, None, None)
     (tmp_path / "train.log").write_text(
         "    Total Number of model parameters: 31.96 M\n"
         "INFO: 1epoch results: [train] iter_time=0.08, train_time=0.5, time=2 minutes and 1.5 seconds, "
@@ -218,19 +218,19 @@ def test_parameters_and_time_are_read_from_the_log(tmp_path):
         "INFO: 2epoch results: [train] time=9 hours, total_count=9\n"
         "INFO: 2epoch results: [train] time=1 hour and 1 minute, total_count=9\n"
     )
-    assert training_facts(tmp_path) == (31_960_000, 2 * 60 + 1.5 + 3 + 3660)
+    assert training_facts(tmp_path) == (31_960_000, 2 * 60 + 1.5 + 3 + 3660, 2)
     epoch = b"\xff\n 1epoch results: [train] time=2 days and 3 hours, x=1\n"  # a byte of no UTF-8
     for size, parameters in ((b"12", 12), (b"3.5 K", 3500), (b"2.25 G", 2_250_000_000)):
         log = b"Total Number of model parameters: " + size + epoch
         (tmp_path / "train.log").write_bytes(log)
-        assert training_facts(tmp_path) == (parameters, (2 * 24 + 3) * 3600)
+        assert training_facts(tmp_path) == (parameters, (2 * 24 + 3) * 3600, 1)
 
 
 def test_the_facts_of_a_run_come_from_its_files(case):
     log = "Total Number of model parameters: 2.5 K\n 1epoch results: [train] time=3 seconds, x=1\n"
     (case[2].parent / "train.log").write_text(log)
     same = {key: RUN[key] for key in COPIED}
-    facts = {"parameters": 2500, "train_seconds": 3.0, "trained_on": "data/x", "name": "do", "blocks": 4}
+    facts = {"parameters": 2500, "train_seconds": 3.0, "epochs": 1, "trained_on": "data/x", "name": "do", "blocks": 4}
     decode = {"decode_dir": str(case[1]), "decode_config": "conf/decode.yaml"}
     assert decoded_run(case[2], case[1], "conf/decode.yaml") == Run(**same, **facts, **decode)
 
