@@ -5,7 +5,7 @@ from pathlib import Path
 
 from l2dual.errors import DataError
 from l2dual.files import write_text
-from l2dual.report import plots, records, tables
+from l2dual.report import length, plots, records, tables
 from l2dual.report.choice import VALID
 from l2dual.report.claims import claims
 from l2dual.report.page import render, view
@@ -51,7 +51,8 @@ def write_results_md(root: Path) -> list[Path]:
         if views[-1]["talk"]:
             write_text(recipe / PLOT, views[-1]["talk"].raw)
         written += write_sharing_md(recipe, index, kept, arms, picture)
-        listed = {name: one for name, one in kept[index].items() if name not in (MAIN, *arms[index])}
+        longer = [name for arm in arms[index] for name in length.longer(arm, list(kept[index]))]  # in SHARING.md
+        listed = {name: one for name, one in kept[index].items() if name not in (MAIN, *arms[index], *longer)}
         others = [(name, _dual_row(one)) for name, one in listed.items() if one.results.meta.split != VALID]
         content = {
             "study": views[-1],

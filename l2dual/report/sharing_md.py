@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from l2dual.files import write_text
+from l2dual.report import length
 from l2dual.report.choice import VALID, choice
 from l2dual.report.page import render, view
 from l2dual.report.plots import Figure
@@ -39,7 +40,11 @@ def write_sharing_md(recipe: Path, index: int, kept: list[Kept], arms: list[Arms
             write_text(recipe / f"{figure.name}.svg", figure.raw)
         developed = [of[f"{name}_on_{VALID}"] for of in kept if f"{name}_on_{VALID}" in of]
         languages = " and ".join(LANGUAGE[one.results.meta.language] for one in developed)
-        studies.append((name, view(kept[index][name], name, [], section), choice(developed), languages))
+        lengths = length.by_epochs([kept[index][one] for one in (name, *length.longer(name, list(kept[index])))])
+        longer = (length.table(lengths), length.figure(lengths, f"{name}-length")) if len(lengths) > 1 else None
+        if longer:
+            write_text(recipe / f"{longer[1].name}.svg", longer[1].raw)
+        studies.append((name, view(kept[index][name], name, [], section), choice(developed), languages, longer))
     if not studies:
         return []
     content = {"studies": studies, "language": studies[0][1]["name"], "picture": over}

@@ -1,0 +1,98 @@
+"""What longer training changes: error rates and cross-talk by epochs, of one study and of those trained longer."""
+
+import re
+from dataclasses import replace
+
+from l2dual.report.plots import INK, Figure, panels
+from l2dual.report.sharing import LOOKS
+from l2dual.report.study import StudyResults, ends, number, percent, points
+from l2dual.report.tables import Cell, Table
+
+LONGER = r"_max_epoch-\d+"  # ends the name of a study that differs from another in its epochs
+
+Lengths = dict[float, StudyResults]
+
+
+def longer(name: str, names: list[str]) -> list[str]:
+    """Those of ``names`` that are the study ``name``, but with other epochs."""
+    return [one for one in names if re.fullmatch(re.escape(name) + LONGER, one)]
+
+
+def by_epochs(studies: list[StudyResults]) -> Lengths:
+    """What was measured after each number of epochs; half a budget counts as its own, a whole one wins over it."""
+    found: Lengths = {}
+    for share in (1, 2):
+        for study in studies:
+            results = study.results if share == 1 else study.half
+            epochs = study.dual and study.runs_of(study.dual)[0].epochs
+            if epochs and results:
+                found.setdefault(epochs / share, replace(study, results=results, half=None))
+    return dict(sorted(found.items()))
+
+
+def table(lengths: Lengths) -> Table:
+    """A row for each length: error rates of SO and `do`, and cross-talk, of each output."""
+    first = next(iter(lengths.values()))
+    columns = [f"{o}: {w}" for o in first.outputs for w in (f"SO, {first.unit(o)} %", first.dual, "cross-talk")]
+    rows = []
+    for epochs, study in lengths.items():
+        cells = []
+        for output in first.outputs:
+            rates = [study.rate("error_rate", name, output) for name in (study.baseline(output), study.dual)]
+            talk = study.difference("cross_talk", output)
+            cells += [Cell(percent(one.value if one else None)) for one in rates]
+            cells.append(Cell(points(talk.value), ends(talk.interval)) if talk else Cell("–"))
+        rows.append((Cell(f"{epochs:g}"), [*cells, Cell(str(len(study.runs_of(study.dual))))]))
+    return Table("By epochs", "Cross-talk in points, with its interval.", [*columns, "seeds"], rows)
+
+
+def figure(lengths: Lengths, name: str) -> Figure:
+    """Error rates of SO (open) and `do`, and cross-talk with its interval, by epochs."""
+    first = next(iter(lengths.values()))
+    text = "After each number of epochs, single output / dual output / cross-talk: " + "; ".join(
+        f"{output} " + ", ".join(f"{epochs:g}: {_said(study, output)}" for epochs, study in lengths.items())
+        for output in first.outputs
+    )
+    drawn = Figure(name, text)
+    with panels(drawn, 2, rows=1) as (rates, talks):
+        rates.set_title("error rate, %")
+        talks.set_title("cross-talk, points")
+        talks.axhline(0, color=INK, lw=0.8)
+        for output in first.outputs:
+            _draw(rates, talks, lengths, output)
+        for axes in (rates, talks):
+            axes.set_xscale("log", base=2)
+            axes.set_xticks(list(lengths), [f"{epochs:g}" for epochs in lengths])
+            axes.minorticks_off()
+            axes.set_xlabel("epochs")
+        rates.set_ylim(bottom=0)
+        handles, labels = rates.get_legend_handles_labels()
+        for handle, label in zip(handles, labels, strict=True):  # a figure has the legend of its last panel
+            talks.plot([], [], color=handle.get_color(), marker=handle.get_marker(), ls=handle.get_linestyle(),
+                       mfc=handle.get_markerfacecolor(), label=label)  # fmt: skip
+    return drawn
+
+
+def _draw(rates, talks, lengths: Lengths, output: str) -> None:
+    color, mark, _ = LOOKS[output]
+    for who, fill, line in (("single", "white", ":"), ("dual", color, "-")):
+        found = {}
+        for epochs, study in lengths.items():
+            record = study.rate("error_rate", study.dual if who == "dual" else study.baseline(output), output)
+            if record and record.value is not None:
+                found[epochs] = 100 * record.value
+        label = f"{output}, {who} output"
+        rates.plot(list(found), list(found.values()), mark + line, color=color, mfc=fill, label=label)
+    differences = ((epochs, study.difference("cross_talk", output)) for epochs, study in lengths.items())
+    known = {epochs: one for epochs, one in differences if one and one.value is not None}
+    talks.plot(list(known), [100 * one.value for one in known.values()], mark + "-", color=color)
+    for epochs, one in known.items():
+        if one.interval:
+            talks.vlines(epochs, *(100 * end for end in one.interval), color=color, lw=1.2, alpha=0.6)
+
+
+def _said(study: StudyResults, output: str) -> str:
+    rates = [study.rate("error_rate", name, output) for name in (study.baseline(output), study.dual)]
+    talk = study.difference("cross_talk", output)
+    shown = [number(100 * one.value if one and one.value is not None else None) for one in rates]
+    return " / ".join([*shown, points(talk.value if talk else None)])
