@@ -2,11 +2,14 @@
 
 import argparse
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: many threads wait for each other
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process of a recipe compiles l2dual
 import torch
 
 from l2dual.files import read_yaml
@@ -14,24 +17,36 @@ from l2dual.models.dual import L2DualModel
 from l2dual.systems import read_options
 from l2dual.training.runs import merge
 from l2dual.training.task import L2DualTask
+from tests.warm import warm_python
 
 ROOT = Path(__file__).resolve().parents[1]
 SURFACE_TOKENS = ["<blank>", "<unk>", "a", "b", "c", "<space>", "<sos/eos>"]
 MEANING_TOKENS = ["<blank>", "<unk>", "x", "y", "z", "w", "<space>", "<sos/eos>"]
 
 SLOW = ("integration", "shell", "robustness")  # folders of tests that start many processes
+LONGEST = ("test_recipe", "test_slurm", "test_encoders", "test_sge", "test_training", "test_guides", "test_distributed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the slow folders as slow."""
+    """Mark the tests of the slow folders as slow. Long files come first, so that no processor waits at the end."""
+    places = {name: place for place, name in enumerate((*LONGEST, *SLOW))}
+    last = len(places)
     for item in items:
         if item.path.parent.name in SLOW:
             item.add_marker("slow")
+    items.sort(key=lambda item: min(places.get(name, last) for name in (item.path.stem, item.path.parent.name)))
 
 
 @pytest.fixture
 def root() -> Path:
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Path]:
+    """A Python environment whose processes start soon: torch and ESPnet are imported once."""
+    with tempfile.TemporaryDirectory(prefix="l2warm") as folder:
+        yield from warm_python(Path(folder))
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.checkout import ROOT, Checkout
 
@@ -141,18 +140,14 @@ def place(tmp_path):
 class Recipes:
     """Both recipes on their way through Slurm, in the background."""
 
-    def __init__(self, slurm, folder):
-        self.checkout = Checkout(folder)
+    def __init__(self, slurm, folder, python):
+        self.checkout = Checkout(folder, python)
         self.environment = {"cmd_backend": "slurm", "SLURM_CONF": slurm.environment["SLURM_CONF"]}
         self.done = {}
-        config = yaml.safe_load((ROOT / "conf/train/tiny.yaml").read_text())
-        config |= {"max_epoch": 2, "keep_nbest_models": 1}
         for language in ("en", "ko"):
-            conf = self.checkout.recipe(language) / "conf"
-            for name in ("cluster", "train"):
-                (conf / name).mkdir(parents=True)
-            (conf / "cluster/slurm.conf").write_text(CONF)
-            (conf / "train/tiny.yaml").write_text(yaml.safe_dump(config))
+            cluster = self.checkout.recipe(language) / "conf/cluster"
+            cluster.mkdir(parents=True)
+            (cluster / "slurm.conf").write_text(CONF)
         self.threads = [threading.Thread(target=self.go, args=[name]) for name in ("en", "ko")]
         for thread in self.threads:
             thread.start()
@@ -166,8 +161,8 @@ class Recipes:
 
 
 @pytest.fixture(scope="module")
-def recipes(slurm, tmp_path_factory):
-    recipes = Recipes(slurm, tmp_path_factory.mktemp("JOBs of l2 dual"))
+def recipes(slurm, tmp_path_factory, warm):
+    recipes = Recipes(slurm, tmp_path_factory.mktemp("JOBs of l2 dual"), warm)
     yield recipes
     for thread in recipes.threads:
         thread.join()

@@ -1,0 +1,30 @@
+"""Commands, run in the tests' own process: others would have to import torch and ESPnet first."""
+
+import io
+import runpy
+import signal
+import subprocess
+import sys
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from unittest.mock import patch
+
+
+def python_m(module: str, *words: object) -> subprocess.CompletedProcess[str]:
+    """Do what `python -m MODULE WORDS` does; return its exit status and what it printed."""
+    status, output, error = 0, io.StringIO(), io.StringIO()
+    interrupt = signal.getsignal(signal.SIGINT)  # which commands change
+    with (
+        patch.object(sys, "argv", [module, *map(str, words)]),
+        redirect_stdout(output),
+        redirect_stderr(error),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", ".*found in sys.modules", RuntimeWarning)
+        try:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            status = end.code or 0
+        finally:
+            signal.signal(signal.SIGINT, interrupt)
+    return subprocess.CompletedProcess([module, *words], status, output.getvalue(), error.getvalue())
