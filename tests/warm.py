@@ -54,6 +54,7 @@ def warm_python(folder: Path) -> Iterator[Path]:
     program.parent.mkdir()
     program.write_text(CALLER.format(python=sys.executable, address=folder / "socket"))
     program.chmod(0o755)
+    program.with_name("python3").symlink_to(program)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "PYTHONPATH": ""}
     server = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
@@ -107,6 +108,8 @@ def take_over(request: dict, files: list[int]) -> str:
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
+    streams = [open(number, mode, 1, closefd=False) for number, mode in enumerate("rww")]  # noqa: SIM115 (stay open)
+    sys.stdin, sys.stdout, sys.stderr = streams
     os.chdir(request["directory"])
     os.environ.clear()
     os.environ.update(request["environment"])
