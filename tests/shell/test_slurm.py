@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.checkout import ROOT, Checkout
 
@@ -144,10 +145,14 @@ class Recipes:
         self.checkout = Checkout(folder, python)
         self.environment = {"cmd_backend": "slurm", "SLURM_CONF": slurm.environment["SLURM_CONF"]}
         self.done = {}
+        config = yaml.safe_load((ROOT / "conf/train/tiny.yaml").read_text())
+        config |= {"max_epoch": 12, "keep_nbest_models": 1}  # so many that Slurm is restarted meanwhile
         for language in ("en", "ko"):
-            cluster = self.checkout.recipe(language) / "conf/cluster"
-            cluster.mkdir(parents=True)
-            (cluster / "slurm.conf").write_text(CONF)
+            conf = self.checkout.recipe(language) / "conf"
+            for name in ("cluster", "train"):
+                (conf / name).mkdir(parents=True)
+            (conf / "cluster/slurm.conf").write_text(CONF)
+            (conf / "train/tiny.yaml").write_text(yaml.safe_dump(config))
         self.threads = [threading.Thread(target=self.go, args=[name]) for name in ("en", "ko")]
         for thread in self.threads:
             thread.start()
