@@ -50,7 +50,8 @@ def warm_python(folder: Path) -> Iterator[Path]:
 
     The folder's path must be short, since it holds a socket.
     """
-    command, program = [sys.executable, __file__, folder / "socket"], folder / "bin/python"
+    quiet = "ignore::DeprecationWarning:__main__"  # the one thread, of pyarrow's allocator, provides for forks
+    command, program = [sys.executable, "-W", quiet, __file__, folder / "socket"], folder / "bin/python"
     program.parent.mkdir()
     program.write_text(CALLER.format(python=sys.executable, address=folder / "socket"))
     program.chmod(0o755)
