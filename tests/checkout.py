@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -12,15 +13,18 @@ TINY = ("--base", "tiny", "--nj", "2")
 
 
 class Checkout:
-    """A copy of the recipes, beside links to the code, where runs leave the project alone."""
+    """A copy of the recipes, beside links to the code, where runs leave the project alone.
 
-    def __init__(self, folder: Path):
+    ``python`` is the environment whose Python they take: this one, or a warm one, whose processes start sooner.
+    """
+
+    def __init__(self, folder: Path, python: Path = Path(sys.prefix)):
         self.root = folder
+        self.python = python
         folder.mkdir(exist_ok=True)
         for name in ("l2dual", "tools", "conf"):
             (folder / name).symlink_to(ROOT / name)
-        if (ROOT / ".venv").exists():
-            (folder / ".venv").symlink_to(ROOT / ".venv")
+        (folder / ".venv").symlink_to(python)
         skip = shutil.ignore_patterns("data", "dump", "exp")
         shutil.copytree(ROOT / "egs2", folder / "egs2", symlinks=True, ignore=skip)
 
@@ -33,7 +37,7 @@ class Checkout:
         process = subprocess.Popen(
             [self.recipe(language) / "run.sh", *options],
             cwd=self.root,
-            env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "VIRTUAL_ENV": str(self.python)} | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

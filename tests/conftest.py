@@ -2,31 +2,39 @@
 
 import argparse
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: many threads wait for each other
-import torch
+from tests.warm import warm_python
 
-from l2dual.files import read_yaml
-from l2dual.models.dual import L2DualModel
-from l2dual.systems import read_options
-from l2dual.training.runs import merge
-from l2dual.training.task import L2DualTask
+if TYPE_CHECKING:
+    import torch
+
+    from l2dual.models.dual import L2DualModel
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: many threads wait for each other
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process of a recipe compiles l2dual
 
 ROOT = Path(__file__).resolve().parents[1]
 SURFACE_TOKENS = ["<blank>", "<unk>", "a", "b", "c", "<space>", "<sos/eos>"]
 MEANING_TOKENS = ["<blank>", "<unk>", "x", "y", "z", "w", "<space>", "<sos/eos>"]
 
 SLOW = ("integration", "shell", "robustness")  # folders of tests that start many processes
+LONGEST = ("test_recipe", "test_slurm", "test_encoders", "test_sge", "test_training", "test_guides", "test_distributed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the slow folders as slow."""
+    """Mark the tests of the slow folders as slow. Long files come first, so that no processor waits at the end."""
+    places = {name: place for place, name in enumerate((*LONGEST, *SLOW))}
+    last = len(places)
     for item in items:
         if item.path.parent.name in SLOW:
             item.add_marker("slow")
+    items.sort(key=lambda item: min(places.get(name, last) for name in (item.path.stem, item.path.parent.name)))
 
 
 @pytest.fixture
@@ -34,11 +42,22 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Path]:
+    """A Python environment whose processes start soon: torch and ESPnet are imported once."""
+    with tempfile.TemporaryDirectory(prefix="l2warm") as folder:
+        yield from warm_python(Path(folder))
+
+
 @pytest.fixture
 def build_model():
     """Build the tiny model of conf/train/tiny.yaml for a system, with options changed."""
+    from l2dual.files import read_yaml  # these take seconds, and pytest-xdist's own process needs none of them
+    from l2dual.systems import read_options
+    from l2dual.training.runs import merge
+    from l2dual.training.task import L2DualTask
 
-    def build(system: str = "do", seed: int = 1, **changes) -> L2DualModel:
+    def build(system: str = "do", seed: int = 1, **changes) -> "L2DualModel":
         parser = L2DualTask.get_parser()
         args = vars(parser.parse_args([])) | read_yaml(ROOT / "conf/train/tiny.yaml")
         args = merge(args, read_options(ROOT / "conf" / "systems" / f"{system}.yaml"))
@@ -53,8 +72,10 @@ def build_model():
 
 
 @pytest.fixture
-def batch() -> dict[str, torch.Tensor]:
+def batch() -> dict[str, "torch.Tensor"]:
     """Three recordings of unlike length with both texts: noise whose loudness changes."""
+    import torch
+
     generator = torch.Generator().manual_seed(0)
     lengths = torch.tensor([16000, 12800, 9600])
     speech = torch.randn(3, 16000, generator=generator)
@@ -70,7 +91,7 @@ def batch() -> dict[str, torch.Tensor]:
     }
 
 
-def select(batch: dict[str, torch.Tensor], index: int) -> dict[str, torch.Tensor]:
+def select(batch: dict[str, "torch.Tensor"], index: int) -> dict[str, "torch.Tensor"]:
     """One utterance of a batch, without padding."""
     single = {}
     for name in ("speech", "surface", "meaning"):

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from l2dual.__main__ import FILES
+from tests.commands import python_m
 
 
 def l2dual(*words):
@@ -33,7 +34,7 @@ def test_the_program_and_the_module_are_one_command(root):
 def test_a_mistake_in_yaml_says_what_it_is():
     options = ["--data", "x", "--out", "y", "--frontend_conf"]
     for conf, said in (("{path: [", "while parsing a flow"), ("whisper", "give `{key: value, ...}`")):
-        done = l2dual("l2dual.bin.cache_features", *options, conf)
+        done = python_m("l2dual.bin.cache_features", *options, conf)
         assert done.returncode == 1 and f"--frontend_conf: {said}" in done.stderr
 
 

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -37,8 +36,8 @@ def change(file: Path, diff: str) -> None:
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def shell(project: Path, script: str) -> str:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+def shell(project: Path, script: str, python: Path) -> str:
+    path = f"{python}/bin:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=project,
@@ -53,7 +52,7 @@ def shell(project: Path, script: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
-def test_a_guide_does_what_it_says(guide, project):
+def test_a_guide_does_what_it_says(guide, project, warm):
     text = guide.read_text(encoding="utf-8").replace("/tmp/", f"{project}/")
     printed, done = "", []
     for kind, file, content in BLOCK.findall(text):
@@ -61,7 +60,7 @@ def test_a_guide_does_what_it_says(guide, project):
         if kind == "diff":
             change(project / file, content)
         elif kind == "sh":
-            printed = shell(project, content)
+            printed = shell(project, content, warm)
         elif kind == "output":
             assert content.strip() in printed
         else:

@@ -17,6 +17,4 @@ if [[ ${1:-} == --fast ]]; then
     which=()
     shift
 fi
-# The long files come first, so that no processor waits at the end.
-exec python -m pytest -q -rs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
-    "${which[@]}" tests/{integration,shell,robustness} tests "$@"
+exec python -m pytest -q -rs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder "${which[@]}" "$@"

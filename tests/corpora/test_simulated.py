@@ -1,7 +1,5 @@
 """The simulated corpus: sizes and a request in, utterances out."""
 
-import subprocess
-import sys
 
 import pytest
 import soundfile
@@ -13,6 +11,7 @@ from l2dual.data.datadir import DataDir
 from l2dual.errors import UsageError
 from l2dual.files import read_yaml
 from l2dual.training.runs import merge
+from tests.commands import python_m
 
 SMALL = {
     "utterances": {"train": 9, "valid": 3, "test": 6},
@@ -47,16 +46,17 @@ def test_a_wrong_size_names_its_file(sizes, tmp_path):
 
 @pytest.mark.slow
 def test_stage_1_writes_data_directories(sizes, tmp_path):
-    command = [sys.executable, "-m", "l2dual.bin.prepare", "--corpus", "simulated", "--language", "en"]
-    command += ["--convention", "heard", "--db", str(sizes), "--out", str(tmp_path / "data")]
+    command = ["l2dual.bin.prepare", "--corpus", "simulated", "--language", "en", "--convention", "heard"]
+    command += ["--db", sizes, "--out", tmp_path / "data"]
     (tmp_path / "data/train").mkdir(parents=True)
     (tmp_path / "data/train/old").touch()
     (tmp_path / "data/notes").touch()
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = python_m(*command)
+    assert done.returncode == 0
     assert sorted(p.name for p in (tmp_path / "data").iterdir()) == ["audio", "notes", "test", "train", "valid"]
     assert not (tmp_path / "data/train/old").exists()
     assert done.stdout.startswith("train: 9 utterances, 3 speakers\nvalid: 3 utterances")
     data = DataDir.load(tmp_path / "data/test")
     assert len(data["wav.scp"]) == 6 and data.info["corpus"] == "simulated"
-    failed = subprocess.run([*command, "--canonical", "dictionary"], capture_output=True, text=True)
+    failed = python_m(*command, "--canonical", "dictionary")
     assert failed.returncode == 1 and "--canonical is for --corpus kaldi or table" in failed.stderr

@@ -1,7 +1,5 @@
 """A good data directory, and each fault that the validator can find."""
 
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import numpy as np
 import soundfile
 import yaml
 
+from tests.commands import python_m
 from tests.recordings import cut
 
 SECONDS = 2.0
@@ -183,8 +182,7 @@ ALONE = {"table", "unexpected", "number", "link", "pipe"}  # these change too mu
 
 
 def command(*arguments):
-    line = [sys.executable, "-m", "l2dual", "validate", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True)
+    return python_m("l2dual", "validate", *arguments)
 
 
 def places(findings):

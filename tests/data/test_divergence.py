@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +6,7 @@ import pytest
 from l2dual.data.datadir import DataDir, write_datadir
 from l2dual.data.divergence import bin_of, divergences, summarize, table
 from l2dual.data.utterance import Utterance
+from tests.commands import python_m
 
 HEARD = {
     "a-1": ("i sink so", "i think so", "i think so"),
@@ -150,12 +149,12 @@ paper  AI-Hub                  26 %   40 %   30 %  4 %"""
 
 def test_command_line_writes_and_prints(tmp_path):
     make_data(tmp_path / "test", HEARD)
-    command = [sys.executable, "-m", "l2dual.bin.divergence", "--data", str(tmp_path / "test")]
     out = tmp_path / "exp/divergence.json"
-    done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True, check=True)
+    command = ["l2dual.bin.divergence", "--data", tmp_path / "test", "--out", out]
+    done = python_m(*command)
     records = json.loads(out.read_text())
     assert len(records) == 3 and "paper" in done.stdout
     assert records[0]["command"].startswith("python -m l2dual.bin.divergence --data")
     (tmp_path / "test/text.canonical").write_text("a-1 i think so\na-2 hello\n")
-    failed = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True)
+    failed = python_m(*command)
     assert failed.returncode == 1 and "text.canonical: utterance b-1" in failed.stderr

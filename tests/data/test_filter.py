@@ -1,6 +1,5 @@
 """The filter of stage 4: what is dropped, and why."""
 
-import subprocess
 import sys
 
 import pytest
@@ -11,6 +10,7 @@ from l2dual.data.datadir import DataDir
 from l2dual.data.filter import filter_data
 from l2dual.data.validate import SHORTEST
 from l2dual.errors import DataError, UsageError
+from tests.commands import python_m
 
 GOOD = {"text.surface": "i sink so", "text.meaning": "i think so", "utt2dur": "2.0"}
 FAULTS = {
@@ -132,12 +132,11 @@ def test_what_is_safe_is_repaired_and_what_is_not_stops(tmp_path):
 
 def test_command_line(tmp_path):
     write(tmp_path / "in", faulty())
-    command = [sys.executable, "-m", "l2dual.bin.filter", "--data", str(tmp_path / "in")]
-    command += ["--split", "test", "--out", str(tmp_path / "out")]
-    failed = subprocess.run(command, capture_output=True, text=True)
+    command = ["l2dual.bin.filter", "--data", tmp_path / "in", "--split", "test", "--out", tmp_path / "out"]
+    failed = python_m(*command)
     assert "--train_config --frames_per_second is required" in failed.stderr
-    command += ["--frames_per_second", "25"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = python_m(*command, "--frames_per_second", "25")
+    assert done.returncode == 0
     lines = done.stdout.splitlines()
     assert lines[0] == "test: kept 5 of 8 utterances" and len(lines) == 4
     assert all(line.startswith("test: dropped 1: ") for line in lines[1:])

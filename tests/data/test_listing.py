@@ -42,11 +42,7 @@ def test_command_line(good, tmp_path):
 def test_a_report_is_a_summary_and_five_examples_of_a_kind(good):
     for line in range(1, 13):
         edit(good / "text.surface", line, value(""))
-    done = subprocess.run(
-        [sys.executable, "-m", "l2dual", "validate", good.parent / "nowhere", good, good],
-        capture_output=True,
-        text=True,
-    )
+    done = command(good.parent / "nowhere", good, good)
     assert done.returncode == 1 and "nowhere: no such directory" in done.stderr
     assert done.stdout.count("12 errors: empty:") == 2  # each directory has its report
     assert done.stdout.count("utterance s1-") == 10 and done.stdout.count("and 7 more: --all") == 2

@@ -124,10 +124,12 @@ def one_of_two(worker: int, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def by_two(tmp_path_factory) -> list[dict]:
+def by_two(tmp_path_factory, warm) -> list[dict]:
     """What each of two workers has after two steps of every case."""
     folder = tmp_path_factory.mktemp("two")
-    torch.multiprocessing.spawn(one_of_two, (folder,), nprocs=2)
+    command = [warm / "bin/python", "-m", "tests.integration.test_distributed"]
+    workers = [subprocess.Popen([*command, str(worker), folder], env=environment()) for worker in range(2)]
+    assert [worker.wait(timeout=300) for worker in workers] == [0, 0]
     return [torch.load(folder / f"{worker}.pth", weights_only=True) for worker in range(2)]
 
 
@@ -318,3 +320,7 @@ def test_a_step_of_two_nodes_under_slurm(plain, two_nodes):
         assert f"rendezvous: worker {rank} of 2" in (plain / exp / name).read_text()
     assert (plain / exp / "valid.acc.ave.pth").exists()
     assert not list((plain / exp).glob(".rendezvous*"))
+
+
+if __name__ == "__main__":
+    one_of_two(int(sys.argv[1]), Path(sys.argv[2]))

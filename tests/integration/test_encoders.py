@@ -12,8 +12,8 @@ SCORED = ("--stop_stage", "10")
 
 
 @pytest.fixture(scope="module")
-def checkout(tmp_path_factory) -> Checkout:
-    return Checkout(tmp_path_factory.mktemp("l2 dual"))
+def checkout(tmp_path_factory, warm) -> Checkout:
+    return Checkout(tmp_path_factory.mktemp("l2 dual"), warm)
 
 
 def two_epochs_of(checkout: Checkout, language: str, name: str) -> Path:

@@ -28,10 +28,10 @@ WORDS = {"aa": 300, "bb": 500, "cc": 800, "dd": 1200}  # a text and the pitch th
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory, request) -> Path:
-    """A recipe directory with spoken tones, token lists and statistics."""
+def recipe(tmp_path_factory, warm) -> Path:
+    """A recipe directory with spoken tones, token lists and statistics; PYTHON is where its Python is."""
     folder = tmp_path_factory.mktemp("recipe")
-    (folder / "path.sh").write_text(f"export PATH={Path(sys.executable).parent}:$PATH\n")
+    (folder / "path.sh").write_text(f"export PATH=${{PYTHON:-{warm}/bin}}:$PATH\n")
     for split, count in (("train", 24), ("valid", 4)):
         data = folder / "dump" / split
         data.mkdir(parents=True)
@@ -191,7 +191,8 @@ def test_a_training_whose_model_was_not_saved_beside_its_checkpoint_resumes(
     exp = configure(recipe, f"not saved, {fault}", keep_nbest_models=3)  # all are averaged
     if fault == "killed":
         (tmp_path / "sitecustomize.py").write_text(KILLER)
-        train(recipe, exp, check=False, PYTHONPATH=f"{tmp_path}:{environment()['PYTHONPATH']}")
+        cold = str(Path(sys.executable).parent)  # begins with sitecustomize
+        train(recipe, exp, check=False, PYTHON=cold, PYTHONPATH=f"{tmp_path}:{environment()['PYTHONPATH']}")
     else:
         (recipe / exp / "2epoch.pth.tmp").symlink_to("/dev/full")
         last = train(recipe, exp, check=False).splitlines()[-1]

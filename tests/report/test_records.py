@@ -2,8 +2,6 @@
 
 import json
 import lzma
-import subprocess
-import sys
 
 import pytest
 import yaml
@@ -13,6 +11,7 @@ from l2dual.errors import DataError, UsageError
 from l2dual.report import records
 from l2dual.scoring.outcomes import gather, outcomes
 from l2dual.scoring.score import decoded_run, score
+from tests.commands import python_m
 from tests.data.test_divergence import HEARD, make_data
 from tests.scoring.test_score import HYPOTHESES, RUN
 
@@ -191,11 +190,6 @@ def test_what_cannot_be_kept_is_named(case):
         records.keep(case[1], "greedy")
 
 
-def run(*arguments):
-    command = [sys.executable, "-m", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 @pytest.mark.slow
 def test_command_line(case, study, tmp_path):
     data, folder = case
@@ -203,12 +197,12 @@ def test_command_line(case, study, tmp_path):
     records.keep_study([folder], data, again, "decode", "d.yaml")
     for file in study.iterdir():
         assert (again / file.name).read_bytes() == file.read_bytes()
-    both = run("l2dual.bin.records", "restore", study, again, "--to", out)
+    both = python_m("l2dual.bin.records", "restore", study, again, "--to", out)
     assert both.returncode == 1 and not out.exists()
     assert "tag.do.seed1 is in another study too" in both.stderr and both.stderr.count("\n") == 1
-    assert run("l2dual.bin.records", "restore", study, "--to", out).returncode == 0
+    assert python_m("l2dual.bin.records", "restore", study, "--to", out).returncode == 0
     assert (out / "tag.do.seed1/decode/test/text.surface").is_file()
-    scored = run("l2dual.bin.results", study, "--out", tmp_path / "r.json")
+    scored = python_m("l2dual.bin.results", study, "--out", tmp_path / "r.json")
     assert scored.returncode == 0 and "\nen  do " in scored.stdout
     assert "hypotheses: " not in scored.stdout  # a kept study has no files of them
     assert json.loads((tmp_path / "r.json").read_text())["meta"]["n_utts"] == 3

@@ -1,6 +1,5 @@
 """Tables as spreadsheets and scripts write them: read alike, or refused with file, line and remedy."""
 
-import subprocess
 import sys
 import unicodedata
 
@@ -14,6 +13,7 @@ from l2dual.corpora.common.spreadsheet import parse_columns
 from l2dual.corpora.table import prepare, preview
 from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError, L2DualError, UsageError, run
+from tests.commands import python_m
 
 HEARD = Request("en", "heard")
 HEADER = ["audio", "speaker", "meaning", "surface", "split"]
@@ -408,9 +408,9 @@ def test_preview_says_what_will_be_refused(folder, capsys):
 
 def test_validate_takes_a_table(folder):
     (folder / "own.csv").write_text(text())
-    command = [sys.executable, "-m", "l2dual", "validate"]
-    done = subprocess.run([*command, str(folder / "own.csv")], capture_output=True, text=True)
+    command = ["l2dual", "validate", folder / "own.csv"]
+    done = python_m(*command)
     assert done.returncode == 0 and "nothing is refused" in done.stdout, done.stderr
     (folder / "own.csv").write_text(text(rows=ROWS[:1]))
-    done = subprocess.run([*command, str(folder / "own.csv")], capture_output=True, text=True)
+    done = python_m(*command)
     assert done.returncode == 1 and "no utterance has the split test" in done.stdout

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -15,6 +13,7 @@ from l2dual.scoring.outcomes import gather, outcomes
 from l2dual.scoring.results import read_results, write_results
 from l2dual.scoring.score import COUNTS, run_of, score, write_scored
 from l2dual.systems import OUTPUTS
+from tests.commands import python_m
 from tests.data.test_divergence import make_data
 from tests.scoring.test_score import RUN
 from tests.systems import facts_of
@@ -330,9 +329,9 @@ def test_command_line_takes_in_earlier_runs_that_fit(data, runs, results, tmp_pa
     other = tmp_path / "other"
     write_scored(replace(runs[0], run=replace(runs[0].run, seed=8, train_config="x.yaml")), data, other)
     out = tmp_path / "results.json"
-    command = [sys.executable, "-m", "l2dual.bin.results", *folders[:3], "--data", data.path]
-    command += ["--also", *folders[3:], other, "--out", out]
-    done = subprocess.run([*map(str, command)], check=True, capture_output=True, text=True)
+    command = ["l2dual.bin.results", *folders[:3], "--data", data.path, "--also", *folders[3:], other, "--out", out]
+    done = python_m(*command)
+    assert done.returncode == 0
     assert done.stderr.startswith("left out: exp/so_surface.seed1/decode/test: train_config is x.yaml")
     found = read_results(out)
     assert [run.name for run in found.meta.runs] == [run.name for run in results.meta.runs]
@@ -341,5 +340,5 @@ def test_command_line_takes_in_earlier_runs_that_fit(data, runs, results, tmp_pa
     assert tuple(theirs.interval) == mine.interval and theirs.value == mine.value
     assert found.meta.commit and found.meta.command.startswith("python -m l2dual.bin.results ")
     (Path(folders[0]) / "utterances.tsv").unlink()
-    failed = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    failed = python_m(*command)
     assert failed.returncode == 1 and "holds no scores" in failed.stderr

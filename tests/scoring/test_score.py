@@ -1,7 +1,5 @@
 import dataclasses
 import json
-import subprocess
-import sys
 
 import jiwer
 import numpy as np
@@ -27,6 +25,7 @@ from l2dual.scoring.score import (
     write_records,
     write_scored,
 )
+from tests.commands import python_m
 from tests.data.test_divergence import HEARD, make_data
 from tests.systems import facts_of
 
@@ -377,11 +376,11 @@ def test_run_file_must_be_whole(case):
 
 
 def test_command_line(case, tmp_path):
-    options = ["--data", str(case[0].path), "--decode", str(case[1]), "--run", str(case[2])]
-    command = [sys.executable, "-m", "l2dual.bin.score", "--out", str(tmp_path / "score"), *options]
-    subprocess.run([*command, "--decode_config", "conf/decode.yaml"], check=True)
+    options = ["--data", case[0].path, "--decode", case[1], "--run", case[2]]
+    command = ["l2dual.bin.score", "--out", tmp_path / "score", *options]
+    assert python_m(*command, "--decode_config", "conf/decode.yaml").returncode == 0
     assert json.loads((tmp_path / "score/run.json").read_text())["name"] == "do"
     assert read_scored(tmp_path / "score").run == scored(*case).run
     (case[1] / "text.surface").unlink()
-    failed = subprocess.run(command, capture_output=True, text=True)
+    failed = python_m(*command)
     assert failed.returncode == 1 and "text.surface: no such file" in failed.stderr

@@ -89,8 +89,8 @@ def sge():
 def place(tmp_path):
     """A directory with a space, the letters JOB and a % in its name, polled quickly."""
     place = tmp_path / "my JOB 50%"
-    (place / "conf").mkdir(parents=True)
-    (place / "conf" / "sge.conf").write_text(CONF)
+    (place / "conf/cluster").mkdir(parents=True)
+    (place / "conf/cluster/sge.conf").write_text(CONF)
     return place
 
 

@@ -141,12 +141,12 @@ def place(tmp_path):
 class Recipes:
     """Both recipes on their way through Slurm, in the background."""
 
-    def __init__(self, slurm, folder):
-        self.checkout = Checkout(folder)
+    def __init__(self, slurm, folder, python):
+        self.checkout = Checkout(folder, python)
         self.environment = {"cmd_backend": "slurm", "SLURM_CONF": slurm.environment["SLURM_CONF"]}
         self.done = {}
         config = yaml.safe_load((ROOT / "conf/train/tiny.yaml").read_text())
-        config |= {"max_epoch": 2, "keep_nbest_models": 1}
+        config |= {"max_epoch": 12, "keep_nbest_models": 1}  # so many that Slurm is restarted meanwhile
         for language in ("en", "ko"):
             conf = self.checkout.recipe(language) / "conf"
             for name in ("cluster", "train"):
@@ -166,8 +166,8 @@ class Recipes:
 
 
 @pytest.fixture(scope="module")
-def recipes(slurm, tmp_path_factory):
-    recipes = Recipes(slurm, tmp_path_factory.mktemp("JOBs of l2 dual"))
+def recipes(slurm, tmp_path_factory, warm):
+    recipes = Recipes(slurm, tmp_path_factory.mktemp("JOBs of l2 dual"), warm)
     yield recipes
     for thread in recipes.threads:
         thread.join()
