@@ -18,6 +18,11 @@ def longer(name: str, names: list[str]) -> list[str]:
     return [one for one in names if re.fullmatch(re.escape(name) + LONGER, one)]
 
 
+def lengths_of(name: str, kept: dict[str, StudyResults]) -> Lengths:
+    """What was measured after each number of epochs, of a kept study and those that are :func:`longer`."""
+    return by_epochs([kept[one] for one in (name, *longer(name, list(kept)))])
+
+
 def by_epochs(studies: list[StudyResults]) -> Lengths:
     """What was measured after each number of epochs; half a budget counts as its own, a whole one wins over it."""
     found: Lengths = {}
@@ -28,6 +33,16 @@ def by_epochs(studies: list[StudyResults]) -> Lengths:
             if epochs and results:
                 found.setdefault(epochs / share, replace(study, results=results, half=None))
     return dict(sorted(found.items()))
+
+
+def longest(lengths: Lengths) -> str:
+    """The cross-talk after the most epochs, in a line; nothing where there is one length alone."""
+    if len(lengths) < 2:
+        return ""
+    epochs, study = list(lengths.items())[-1]
+    found = ((output, study.difference("cross_talk", output)) for output in study.outputs)
+    said = (f"{output} {points(one.value)} {ends(one.interval)}".strip() for output, one in found if one)
+    return f"`{study.dual}` after {epochs:g} epochs: {', '.join(said)}"
 
 
 def table(lengths: Lengths) -> Table:

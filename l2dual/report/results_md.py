@@ -59,6 +59,7 @@ def write_results_md(root: Path) -> list[Path]:
             "others": others,
             "duals": list(dict.fromkeys(head.text for _, table in others for head, _ in table.rows)),
             "arms": next(((name, one) for name, one in arms[index].items() if name != MAIN), None),
+            "longest": next((length.longest(length.lengths_of(name, kept[index])) for name in arms[index]), ""),
             "names": " ".join(study.systems),
             "commits": sorted({run.commit for run in study.results.meta.runs}),
         }

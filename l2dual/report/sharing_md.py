@@ -40,7 +40,7 @@ def write_sharing_md(recipe: Path, index: int, kept: list[Kept], arms: list[Arms
             write_text(recipe / f"{figure.name}.svg", figure.raw)
         developed = [of[f"{name}_on_{VALID}"] for of in kept if f"{name}_on_{VALID}" in of]
         languages = " and ".join(LANGUAGE[one.results.meta.language] for one in developed)
-        lengths = length.by_epochs([kept[index][one] for one in (name, *length.longer(name, list(kept[index])))])
+        lengths = length.lengths_of(name, kept[index])
         longer = (length.table(lengths), length.figure(lengths, f"{name}-length")) if len(lengths) > 1 else None
         if longer:
             write_text(recipe / f"{longer[1].name}.svg", longer[1].raw)

@@ -53,7 +53,18 @@ def test_table_and_figure_say_it(lengths):
         assert label in figure.raw
 
 
+def test_the_longest_training_in_a_line(lengths):
+    said = length.longest(lengths)
+    assert said.startswith("`do` after 8 epochs: surface +2.5 [+1.5, +3.5], meaning ")
+    assert length.longest(length.by_epochs([lengths[8]])) == ""
+
+
 def test_studies_that_differ_in_their_epochs():
     names = ["sharing_ctc", "sharing_ctc_max_epoch-8", "sharing_ctc_max_epoch-16", "sharing_ctc_max_epoch-8_on_valid"]
     assert length.longer("sharing_ctc", [*names, "sharing_ctc2_max_epoch-8"]) == names[1:3]
     assert length.by_epochs([]) == {}
+
+
+def test_lengths_of_a_kept_study(lengths):
+    kept = {"a": lengths[4], "a_max_epoch-8": lengths[8], "b": lengths[2]}
+    assert list(length.lengths_of("a", kept)) == [4, 8] and list(length.lengths_of("b", kept)) == [2]
