@@ -80,7 +80,7 @@ def figure(lengths: Lengths, name: str) -> Figure:
             axes.set_xticks(list(lengths), [f"{epochs:g}" for epochs in lengths])
             axes.minorticks_off()
             axes.set_xlabel("epochs")
-        rates.set_ylim(bottom=0)
+        rates.set_ylim(0, 1.1 * rates.get_ylim()[1])
         handles, labels = rates.get_legend_handles_labels()
         for handle, label in zip(handles, labels, strict=True):  # a figure has the legend of its last panel
             talks.plot([], [], color=handle.get_color(), marker=handle.get_marker(), ls=handle.get_linestyle(),
@@ -90,6 +90,7 @@ def figure(lengths: Lengths, name: str) -> Figure:
 
 def _draw(rates, talks, lengths: Lengths, output: str) -> None:
     color, mark, _ = LOOKS[output]
+    first = next(iter(lengths.values())).outputs[0]
     for who, fill, line in (("single", "white", ":"), ("dual", color, "-")):
         found = {}
         for epochs, study in lengths.items():
@@ -99,7 +100,8 @@ def _draw(rates, talks, lengths: Lengths, output: str) -> None:
         label = f"{output}, {who} output"
         rates.plot(list(found), list(found.values()), mark + line, color=color, mfc=fill, label=label)
     differences = ((epochs, study.difference("cross_talk", output)) for epochs, study in lengths.items())
-    known = {epochs: one for epochs, one in differences if one and one.value is not None}
+    beside = 0.97 if output == first else 1.03  # so that intervals do not hide each other
+    known = {epochs * beside: one for epochs, one in differences if one and one.value is not None}
     talks.plot(list(known), [100 * one.value for one in known.values()], mark + "-", color=color)
     for epochs, one in known.items():
         if one.interval:
