@@ -80,7 +80,8 @@ def build_model(args: argparse.Namespace) -> L2DualModel:
         frontend = build("frontend", lambda: frontend_class(**args.frontend_conf))
         input_size = frontend.output_size()
     encoder_class = class_of("encoder", args.encoder)
-    encoder = build("encoder", lambda: encoder_class(input_size, **args.encoder_conf))
+    given = {"frontend": frontend} if args.encoder == "layered" else {}
+    encoder = build("encoder", lambda: encoder_class(input_size, **args.encoder_conf, **given))
     if hasattr(encoder, "keep"):
         encoder.keep(outputs)
     sizes = {output: len(token_lists[output]) for output in outputs if loss_weights[output]["ctc"] > 0}
@@ -125,7 +126,8 @@ def check_sharing(system: Path, config: Mapping) -> None:
     """
     weights = config["model_conf"]["loss_weights"]
     sizes = {output: 1 for output, own in weights.items() if own["ctc"] > 0}
-    encoder = class_of("encoder", config["encoder"])(LOOKED_AT, **config["encoder_conf"])
+    conf = {name: value for name, value in config["encoder_conf"].items() if name != "rank"}  # which needs weights
+    encoder = class_of("encoder", config["encoder"])(LOOKED_AT, **conf)
     try:
         share(encoder, config["sharing"], active_outputs(weights), sizes)
     except UsageError as error:
