@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from l2dual import DualSpeech2Text
 from l2dual.errors import DataError, UsageError
@@ -79,8 +80,9 @@ def test_gradients_reach_every_adapter_and_nothing_frozen(adapted, spoken, syste
 
 
 def test_both_outputs_train_what_they_share(adapted, spoken):
-    """So there are cosines of their gradients, by block; without adapters there is nothing to measure."""
-    model = adapted(model_conf={"lsm_weight": 0.0, "gradient_interval": 1}).train()
+    """So there are cosines of their gradients, by block."""
+    model = adapted().train()
+    model.gradient_cosines.interval = 1
     _, stats, _ = model(**spoken)
     cosines = {name: float(value) for name, value in stats.items() if name.startswith("gradient_cosine_")}
     assert set(cosines) == {"gradient_cosine_block1", "gradient_cosine_block2"}
@@ -152,8 +154,6 @@ def test_a_checkpoint_holds_adapters_and_heads_alone(adapted, model, spoken):
 @pytest.fixture
 def run(tmp_path, weights, adapted, vocabulary):
     """A run of such a model, as stage 8 leaves it."""
-    import yaml
-
     exp = make_run(tmp_path / "do_split.seed1", "do", 1)
     config, model = read_yaml(exp / "config.yaml"), adapted()
     head = {"stack": 2, "output_size": 8, "attention_heads": 2, "linear_units": 8, "num_blocks": 1}
