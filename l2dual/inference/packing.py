@@ -28,7 +28,6 @@ from l2dual.training.load import FORMAT, SEARCH, best_model, load_model, named_f
 NAMES = {"stats_file": "stats.npz", "path": "pretrained"}  # by the key of the configuration
 FETCHED = "source.json"  # of a pretrained encoder that a tool can fetch again: it is not packed
 PRETRAINED = ("config.json", "preprocessor_config.json", "model.safetensors")  # what a pretrained encoder needs
-
 TOKENIZER = "tokenizer.json"  # and what Whisper's decoder needs
 
 

@@ -80,8 +80,10 @@ def build_model(args: argparse.Namespace) -> L2DualModel:
         frontend = build("frontend", lambda: frontend_class(**args.frontend_conf))
         input_size = frontend.output_size()
     encoder_class = class_of("encoder", args.encoder)
-    given = {"frontend": frontend} if args.encoder == "layered" else {}
-    encoder = build("encoder", lambda: encoder_class(input_size, **args.encoder_conf, **given))
+    encoder_conf = dict(args.encoder_conf)
+    if args.encoder == "layered":
+        encoder_conf["frontend"] = frontend
+    encoder = build("encoder", lambda: encoder_class(input_size, **encoder_conf))
     if hasattr(encoder, "keep"):
         encoder.keep(outputs)
     sizes = {output: len(token_lists[output]) for output in outputs if loss_weights[output]["ctc"] > 0}

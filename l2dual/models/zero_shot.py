@@ -37,9 +37,9 @@ class ZeroShot:
         fit = (token for token, number in known.items() if number < END and letters.issuperset(token))
         tokens = [BLANK, UNKNOWN, *fit, SOS_EOS]
         self.upstream = Upstream(path).eval()
-        decoder = WhisperDecoder(len(tokens), self.upstream.width, path, rank=0, tokens=tokens, language=language).eval()
+        decoder = WhisperDecoder(len(tokens), self.upstream.width, path, rank=0, tokens=tokens, language=language)
         options = BeamOptions(beam_size, minlenratio=-2)  # no empty text
-        self.search = BeamSearch(decoder, None, tokens, 0.0, options)
+        self.search = BeamSearch(decoder.eval(), None, tokens, 0.0, options)
 
     @torch.inference_mode()
     def __call__(self, samples: torch.Tensor) -> str:

@@ -381,7 +381,7 @@ class Stages:
         return scored and self.definition["surface_token_type"] == "phn" and "surface" in weights and by_ctc
 
     def _analyses(self) -> list[str]:
-        """Of stage 11, the long ones first; of layers by output, what the adapters' training logged, if there are any."""
+        """Of stage 11, the long ones first; of layers by output, what the training of adapters, if any, has logged."""
         model = self.definition["model"]
         if model.get("encoder") == "layered":
             return ["gradients"] if (model.get("encoder_conf") or {}).get("rank") else []

@@ -192,7 +192,8 @@ def test_whisper_as_it_comes(weights, language):
         states = whisper.encoder(given).last_hidden_state
         start, one = torch.tensor([[len(known) - 1]]), torch.tensor([1])
         scores, _ = zero_shot.search.decoder(states, torch.tensor([1500]), start, one)
-        first = whisper.decoder(torch.tensor([[*prompt_of(language), START]]), encoder_hidden_states=states).last_hidden_state[0, -1]
+        prompt = torch.tensor([[*prompt_of(language), START]])
+        first = whisper.decoder(prompt, encoder_hidden_states=states).last_hidden_state[0, -1]
     expected = (first @ whisper.decoder.embed_tokens.weight.T)[rows]
     torch.testing.assert_close(scores[0, 0, 2:], expected, atol=1e-3, rtol=0)
     assert isinstance(found, str) and zero_shot(speech) == found
