@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from l2dual.bin.configure import check_options
 from l2dual.errors import UsageError
 from l2dual.recipe import definition, settings
 from l2dual.recipe.index import index
@@ -281,6 +282,7 @@ def test_variables_come_through_bash_as_they_are():
 def test_adapters_are_an_option_of_the_study():
     """What is cached ends below the blocks that are trained; stage 11 asks how the outputs agree on these."""
     frozen, adapted = (call("--study", f"speechocean762_{name}", "--db", ".") for name in ("whisper", "adapted"))
+    check_options(adapted.options["train_args"])  # as stage 8 does
     for study, rank, layers, analyses in ((frozen, None, [3, 4, 5, 6], []), (adapted, 16, [3, 4], ["gradients"])):
         study.definition["model"]["frontend_conf"]["path"] = "weights"
         made = Stages(study).variables()
