@@ -45,6 +45,8 @@ def main() -> None:
         config["model_conf"]["loss_weights"] = by_ctc(config["model_conf"]["loss_weights"])
     info = read_info(args.data / "train")
     config = at_rate(config, info.get("sampling_rate", RATE))
+    if config.get("decoder") == "whisper":
+        config["decoder_conf"]["language"] = info["language"]
     if "normalize" not in config:
         config |= _normalization(args.stats)
     write_yaml(args.out / "train.yaml", config | _data_options(args, exp, system.outputs))

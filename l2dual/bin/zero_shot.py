@@ -34,7 +34,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     found = read_table(file) if file.is_file() else {}
     drawn = np.random.default_rng(args.seed).permutation(sorted(data["wav.scp"]))[: args.utts].tolist()
-    read, whisper = reader(data), ZeroShot(args.path)
+    read, whisper = reader(data), ZeroShot(args.path, language=data.info["language"])
     for utt in drawn:
         if utt not in found:
             found[utt] = whisper(torch.from_numpy(read(utt)))

@@ -28,6 +28,7 @@ from l2dual.training.load import FORMAT, SEARCH, best_model, load_model, named_f
 NAMES = {"stats_file": "stats.npz", "path": "pretrained"}  # by the key of the configuration
 FETCHED = "source.json"  # of a pretrained encoder that a tool can fetch again: it is not packed
 PRETRAINED = ("config.json", "preprocessor_config.json", "model.safetensors")  # what a pretrained encoder needs
+TOKENIZER = "tokenizer.json"  # and what Whisper's decoder needs
 
 
 def pack(exp: Path, out: Path, search: Mapping | None = None) -> None:
@@ -96,6 +97,8 @@ def _files_of(file: Path, name: str) -> Iterator[tuple[str, Path]]:
         if not (file / inner).is_file():
             raise DataError(f"{file / inner}: no such file: get the pretrained encoder again")
         yield f"{name}/{inner}", file / inner
+    if (file / TOKENIZER).is_file():
+        yield f"{name}/{TOKENIZER}", file / TOKENIZER
 
 
 def _weights(state: dict[str, torch.Tensor], parameters: set[str]) -> bytes:

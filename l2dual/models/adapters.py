@@ -7,6 +7,8 @@ import math
 import torch
 from torch.nn.functional import linear
 
+from l2dual.errors import UsageError
+
 
 class Adapted(torch.nn.Module):
     """A frozen linear layer, and the low-rank change of it that is learned.
@@ -47,7 +49,15 @@ def freeze(module: torch.nn.Module) -> None:
 
 
 def adapt(module: torch.nn.Module, rank: int) -> None:
-    """Put an :class:`Adapted` in the place of every linear layer within ``module``."""
+    """Put an :class:`Adapted` in the place of every linear layer within ``module``; of a rank of 0, none.
+
+    Raises:
+        UsageError: the rank is no whole number from 0 on.
+    """
+    if type(rank) is not int or rank < 0:
+        raise UsageError(f"rank: {rank}: of adapters it is a whole number from 0 on")
+    if rank == 0:
+        return
     for name, child in list(module.named_children()):
         if isinstance(child, torch.nn.Linear):
             setattr(module, name, Adapted(child, rank))

@@ -95,7 +95,10 @@ def build_model(args: argparse.Namespace) -> L2DualModel:
         frontend = build("frontend", lambda: frontend_class(**args.frontend_conf))
         input_size = frontend.output_size()
     encoder_class = class_of("encoder", args.encoder)
-    encoder = build("encoder", lambda: encoder_class(input_size, **args.encoder_conf))
+    encoder_conf = dict(args.encoder_conf)
+    if args.encoder == "layered":
+        encoder_conf["frontend"] = frontend
+    encoder = build("encoder", lambda: encoder_class(input_size, **encoder_conf))
     if hasattr(encoder, "keep"):
         encoder.keep(outputs)
     sizes = {output: len(token_lists[output]) for output in outputs if loss_weights[output]["ctc"] > 0}
@@ -140,7 +143,8 @@ def check_sharing(system: Path, config: Mapping) -> None:
     """
     weights = config["model_conf"]["loss_weights"]
     sizes = {output: 1 for output, own in weights.items() if own["ctc"] > 0}
-    encoder = class_of("encoder", config["encoder"])(LOOKED_AT, **config["encoder_conf"])
+    conf = {name: value for name, value in config["encoder_conf"].items() if name != "rank"}  # which needs weights
+    encoder = class_of("encoder", config["encoder"])(LOOKED_AT, **conf)
     try:
         share(encoder, config["sharing"], active_outputs(weights), sizes)
     except UsageError as error:

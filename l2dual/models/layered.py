@@ -1,8 +1,9 @@
-"""What each output reads of the layers of a frozen front-end: the last as it is, or its own mix of all.
+"""What each output reads of the layers of a pretrained encoder: the last as it is, or its own mix of all.
 
-A decoder that comes with the front-end (`decoder: whisper`) reads the states that it was trained on.
+A decoder that comes with the encoder (`decoder: whisper`) reads the states that it was trained on.
 A CTC reads a learned mix of the layers (Yang et al. 2021, "SUPERB", Interspeech), fewer frames a
-second, and blocks above them. The outputs share the frozen layers, and nothing that is trained.
+second, and blocks above them. The outputs share the front-end's frozen layers; and, where there are any,
+the adapters of the blocks above those.
 """
 
 from collections.abc import Mapping
@@ -10,8 +11,11 @@ from collections.abc import Mapping
 import torch
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from espnet2.asr.encoder.conformer_encoder import ConformerEncoder
+from espnet2.asr.frontend.abs_frontend import AbsFrontend
 
 from l2dual.errors import UsageError
+from l2dual.models.pretrained import PretrainedFrontend
+from l2dual.models.whisper import AdaptedBlocks
 from l2dual.sharing.mechanism import Encoded, Mechanism
 
 
@@ -22,15 +26,27 @@ class LayeredEncoder(Mechanism, AbsEncoder):
         input_size: N * D values a frame.
         layers: their number N.
         heads: for an output, the options of its :class:`LayerHead`; another reads the last layer.
+        rank: of adapters in the blocks above the front-end's last layer (0: these run without any), whose
+            states are further layers; by default there are no such blocks.
+        frontend: gives these blocks; `l2dual.models.build` names it.
     """
 
-    def __init__(self, input_size: int, layers: int = 1, heads: Mapping[str, Mapping] | None = None):
+    def __init__(
+        self,
+        input_size: int,
+        layers: int = 1,
+        heads: Mapping[str, Mapping] | None = None,
+        rank: int | None = None,
+        frontend: AbsFrontend | None = None,
+    ):
         super().__init__()
         if layers < 1 or input_size % layers:
             raise UsageError(f"encoder_conf: layers: {layers} do not divide the front-end's {input_size} values")
         self.layers, self.width = layers, input_size // layers
+        self.adapted = None if rank is None else _blocks_above(frontend, rank)
+        read = layers + (len(self.adapted.encoders) if self.adapted else 0)
         self.heads = torch.nn.ModuleDict(
-            {output: LayerHead(layers, self.width, **conf) for output, conf in (heads or {}).items()}
+            {output: LayerHead(read, self.width, **conf) for output, conf in (heads or {}).items()}
         )
         self.outputs: tuple[str, ...] = ()
 
@@ -54,6 +70,8 @@ class LayeredEncoder(Mechanism, AbsEncoder):
             ctcs: unused.
         """
         by_layer = feats.unflatten(2, (self.layers, self.width))  # (B, F, N, D)
+        if self.adapted:
+            by_layer = torch.cat((by_layer, torch.stack(self.adapted(by_layer[:, :, -1], lengths), 2)), 2)
         found = {output: (by_layer[:, :, -1], lengths) for output in self.outputs}
         found |= {output: head(by_layer, lengths) for output, head in self.heads.items()}
         states, frames = ({output: both[i] for output, both in found.items()} for i in (0, 1))
@@ -61,15 +79,23 @@ class LayeredEncoder(Mechanism, AbsEncoder):
 
     def path(self, output: str) -> list[torch.nn.Module]:
         """See :class:`Mechanism`."""
-        return list(self.heads[output].blocks.encoders) if output in self.heads else []
+        own = self.heads[output].blocks.encoders if output in self.heads else []
+        return [*(self.adapted.encoders if self.adapted else []), *own]
 
-    def shared(self) -> None:
+    def shared(self) -> torch.nn.Module | None:
         """See :class:`Mechanism`."""
-        return None
+        return self.adapted
 
     def output_size(self) -> int:
         """Width of the last layer."""
         return self.width
+
+
+def _blocks_above(frontend: AbsFrontend | None, rank: int) -> AdaptedBlocks:
+    if not isinstance(frontend, PretrainedFrontend):
+        raise UsageError("encoder_conf: rank: adapters need `frontend: pretrained`, whose last blocks they are in")
+    with torch.random.fork_rng(devices=[]):  # heads start as they do without adapters
+        return frontend.adapted(rank)
 
 
 class LayerHead(torch.nn.Module):

@@ -15,7 +15,7 @@ from espnet2.legacy.nets.pytorch_backend.nets_utils import make_pad_mask
 from l2dual.data.frames import RATE
 from l2dual.data.weights import model_folder, pretrained_config
 from l2dual.errors import DataError, UsageError
-from l2dual.models.whisper import WhisperEncoder
+from l2dual.models.whisper import AdaptedBlocks, WhisperEncoder
 
 Layers = str | int | list[int]
 
@@ -58,16 +58,16 @@ class Upstream(torch.nn.Module):
         return self.encoder.layers if self.is_whisper else self.encoder.encoder.layers
 
     def forward(
-        self, speech: torch.Tensor, lengths: torch.Tensor
+        self, speech: torch.Tensor, lengths: torch.Tensor, depth: int | None = None
     ) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """Hidden states of a batch of samples (B, T), lengths (B,).
+        """Hidden states of a batch of samples (B, T), lengths (B,); of Whisper, those of ``depth`` blocks.
 
         Returns:
             One (B, F, D) for what enters the first block and one for each block, the last after
             the final normalization; padding is not zeroed. Lengths in frames (B,).
         """
         if self.is_whisper:
-            return self.encoder(speech, lengths)
+            return self.encoder(speech, lengths, depth)
         waves = [self._normalized(wave[:length]) for wave, length in zip(speech, lengths, strict=True)]
         waves = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True).to(speech.device)
         mask = None if len(waves) == 1 else ~make_pad_mask(lengths, waves, 1)
@@ -162,6 +162,22 @@ class PretrainedFrontend(AbsFrontend):
             self.__dict__["_frozen_upstream"] = Upstream(self.path, self.download).eval()
         return self._frozen_upstream
 
+    def adapted(self, rank: int) -> AdaptedBlocks:
+        """Whisper's blocks above the last of the layers that this gives, with adapters of a rank.
+
+        Raises:
+            UsageError: there are none, or they can't have adapters.
+        """
+        config = pretrained_config(self.path, self.download)
+        if config.model_type != "whisper" or not self.frozen:
+            raise UsageError("encoder_conf: rank: adapters are for blocks of a Whisper with `frozen: true`")
+        if self.layers[-1] == config.encoder_layers:
+            raise UsageError(
+                f"encoder_conf: rank: frontend_conf names layer {self.layers[-1]} of {config.encoder_layers} last, "
+                "and adapted are the blocks above it: name lower layers"
+            )
+        return AdaptedBlocks(config, model_folder(self.path, self.download), self.layers[-1], rank)
+
     @torch.no_grad()
     def frozen_states(self, speech: torch.Tensor, lengths: torch.Tensor):
         """States (B, F, N * D) of the chosen layers side by side, of samples (B, T); lengths (B,).
@@ -171,7 +187,7 @@ class PretrainedFrontend(AbsFrontend):
         upstream = self.upstream.to(speech.device)
         each = []
         for wave, length in zip(speech, lengths, strict=True):
-            states, _ = upstream(wave[None, :length], length[None])
+            states, _ = upstream(wave[None, :length], length[None], max(self.layers))
             each.append(torch.cat([states[number][0] for number in self.layers], dim=1))
         frames = torch.tensor([len(states) for states in each], device=speech.device)
         return torch.nn.utils.rnn.pad_sequence(each, batch_first=True), frames

@@ -5,6 +5,7 @@ Its parts have the names that Hugging Face's files and our checkpoints give them
 
 import logging
 import math
+from collections.abc import Iterable
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from torchaudio.functional import melscale_fbanks
 from l2dual.data.frames import RATE
 from l2dual.data.weights import Weights, WhisperConfig, read_json
 from l2dual.errors import UsageError
+from l2dual.models.adapters import adapt, freeze
 
 WINDOW, HOP = 400, 160  # samples
 
@@ -134,7 +136,9 @@ class WhisperEncoder(torch.nn.Module):
         encoder.load_state_dict(state, assign=True)
         return encoder
 
-    def forward(self, speech: torch.Tensor, lengths: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+    def forward(
+        self, speech: torch.Tensor, lengths: torch.Tensor, depth: int | None = None
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
         """See :class:`l2dual.models.pretrained.Upstream`."""
         waves = (wave[:length] for wave, length in zip(speech, lengths, strict=True))
         pieces = [self._pieces(log_mel(wave, self.config.num_mel_bins)) for wave in waves]
@@ -150,11 +154,9 @@ class WhisperEncoder(torch.nn.Module):
         frames = (frames + 1) // 2
         states = states + self.embed_positions.weight[: states.size(1)]
         states = dropout(states, self.config.dropout, self.training)
-        inside = ~make_pad_mask(frames, states[:, :, 0], 1)[:, None, None] if padded else None
-        found = [states]
-        for block in self.layers:
-            found.append(block(found[-1], inside))
-        found[-1] = self.layer_norm(found[-1])
+        found = [states, *_passed(self.layers[:depth], states, frames)]
+        if len(found) > len(self.layers):
+            found[-1] = self.layer_norm(found[-1])
         counts = [len(each) for each in pieces]
         return _joined(found, frames, counts) if sum(counts) > len(counts) else (found, frames)
 
@@ -166,6 +168,66 @@ class WhisperEncoder(torch.nn.Module):
             seconds = mel.size(1) // 100
             logging.warning("Whisper takes %d s of speech in %d equal pieces", seconds, number)
         return mel.split(2 * -(-mel.size(1) // (2 * number)), dim=1)
+
+
+class AdaptedBlocks(torch.nn.Module):
+    """Whisper's last blocks, frozen, with low-rank adapters, which are all that is trained.
+
+    Args:
+        config: of the model.
+        folder: of its weights.
+        layer: number of the layer whose states the first of them takes, less than the encoder has blocks.
+        rank: of the adapters; 0 for none.
+
+    Raises:
+        UsageError: there are no weights, or of another model.
+    """
+
+    def __init__(self, config: WhisperConfig, folder: Path, layer: int, rank: int):
+        super().__init__()
+        self.most = config.max_source_positions
+        with Undrawn():
+            numbers = range(layer, config.encoder_layers)
+            self.layers = torch.nn.ModuleDict({str(number): WhisperBlock(config) for number in numbers})
+            self.layer_norm = torch.nn.LayerNorm(config.d_model)
+        weights = Weights(folder, "encoder")
+        state = {name: weights.get(name, like.shape) for name, like in self.state_dict().items()}
+        self.load_state_dict(state, assign=True)
+        freeze(self)
+        adapt(self.layers, rank)
+
+    @property
+    def encoders(self) -> list[torch.nn.Module]:
+        """The blocks, as ESPnet's encoders name them."""
+        return list(self.layers.values())
+
+    def forward(self, states: torch.Tensor, frames: torch.Tensor) -> list[torch.Tensor]:
+        """States (B, F, D) of each block, the last after the final normalization.
+
+        Args:
+            states: of the layer below, (B, F, D). More than 30 s pass in the pieces in which that had passed.
+            frames: (B,).
+        """
+        counts = [max(1, -(-length // self.most)) for length in frames.tolist()]
+        if max(counts) == 1:
+            found = _passed(self.encoders, states, frames)
+        else:
+            whole = zip(states, frames.tolist(), counts, strict=True)
+            pieces = [piece for each, length, count in whole for piece in each[:length].split(-(-length // count))]
+            sizes = torch.tensor([len(piece) for piece in pieces], device=frames.device)
+            found, _ = _joined(_passed(self.encoders, pad_sequence(pieces, batch_first=True), sizes), sizes, counts)
+        return [*found[:-1], self.layer_norm(found[-1])]
+
+
+def _passed(blocks: Iterable[torch.nn.Module], states: torch.Tensor, frames: torch.Tensor) -> list[torch.Tensor]:
+    """States (B, F, D) of each block, of what the first takes (B, F, D) and the frames (B,) that are no padding."""
+    padded = bool((frames < states.size(1)).any())
+    inside = ~make_pad_mask(frames, states[:, :, 0], 1)[:, None, None] if padded else None
+    found = []
+    for block in blocks:
+        states = block(states, inside)
+        found.append(states)
+    return found
 
 
 def _check_features(file: Path, bins: int) -> None:

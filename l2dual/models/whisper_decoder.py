@@ -14,7 +14,8 @@ from l2dual.errors import DataError, UsageError
 from l2dual.models.adapters import adapt, freeze
 from l2dual.models.whisper import Undrawn
 
-PROMPT = (50258, 50259, 50359)  # start, English, transcribe; of the multilingual models
+LANGUAGES = {"en": 50259, "ko": 50264}  # of the multilingual models, as all numbers here
+FIRST, TRANSCRIBE = 50258, 50359
 START, END = 50363, 50257  # no timestamps, behind which the text starts; end of text
 SIZE, KNOWN = 51865, ("Ġthe", 264)  # vocabulary of the multilingual models to large-v2, and a token of it
 NEVER = -100.0  # score of the tokens that Whisper has not: blank and unknown
@@ -45,13 +46,15 @@ class WhisperDecoder(TransformerDecoder):
         rank: of the adapters.
         download: whether ``path`` may be a name on the Hugging Face hub.
         tokens: the vocabulary; `l2dual.models.build` gives it.
+        language: of the texts, ``en`` or ``ko``; stage 8 gives that of the data.
 
     Attributes:
         prompt: ids of what stands before the start symbol.
         longest: tokens of a text at most, with its end.
 
     Raises:
-        UsageError: no weights, no tokenizer, one that does not fit, or states of another width.
+        UsageError: no weights, no tokenizer, one that does not fit, states of another width, or
+            another language.
     """
 
     def __init__(
@@ -62,7 +65,9 @@ class WhisperDecoder(TransformerDecoder):
         rank: int = 16,
         download: bool = False,
         tokens: Sequence[str] = (),
+        language: str = "en",
     ):
+        prompt = prompt_of(language)
         config = pretrained_config(path, download)
         if config.model_type != "whisper":
             raise UsageError(f"{path}: a {config.model_type} model has no decoder: give Whisper's weights")
@@ -83,19 +88,19 @@ class WhisperDecoder(TransformerDecoder):
                 dropout_rate=0.0,
                 positional_dropout_rate=0.0,
             )
-        self.prompt = tuple(range(vocab_size, vocab_size + len(PROMPT)))
-        self.longest = config.max_target_positions - len(PROMPT)
-        self._take(Weights(folder, "decoder"), config, rows)
+        self.prompt = tuple(range(vocab_size, vocab_size + len(prompt)))
+        self.longest = config.max_target_positions - len(prompt)
+        self._take(Weights(folder, "decoder"), config, rows, prompt)
         freeze(self)
         adapt(self.decoders, rank)
 
-    def _take(self, whisper: Weights, config: WhisperConfig, rows: torch.Tensor) -> None:
-        """Take Whisper's weights, and of its vocabulary the ``rows`` (V,)."""
+    def _take(self, whisper: Weights, config: WhisperConfig, rows: torch.Tensor, prompt: tuple[int, ...]) -> None:
+        """Take Whisper's weights, and of its vocabulary the ``rows`` (V,) and those of the ``prompt``."""
         table = whisper.get("embed_tokens.weight", (config.vocab_size, config.d_model))
         places = whisper.get("embed_positions.weight", (config.max_target_positions, config.d_model))
         known = rows >= 0
         out = table[rows.clamp(min=0)].masked_fill_(~known[:, None], 0.0)  # (V, D)
-        embedding = torch.nn.Embedding.from_pretrained(torch.cat((out[:-1], table[[START, *PROMPT]])))
+        embedding = torch.nn.Embedding.from_pretrained(torch.cat((out[:-1], table[[START, *prompt]])))
         self.embed = torch.nn.Sequential(embedding, Positions(places))
         bias = torch.zeros(len(out)).masked_fill(~known, NEVER)
         state = {"embed.0.weight": embedding.weight, "output_layer.weight": out, "output_layer.bias": bias}
@@ -158,6 +163,17 @@ class Positions(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Embeddings (B, L, D) with their positions."""
         return x + self.pe[:, : x.size(1)]
+
+
+def prompt_of(language: str) -> tuple[int, ...]:
+    """Whisper's ids of what stands before "no timestamps": start, language, transcribe.
+
+    Raises:
+        UsageError: a language that l2dual has not.
+    """
+    if language not in LANGUAGES:
+        raise UsageError(f"decoder_conf: language: {language}: use {' or '.join(LANGUAGES)}")
+    return FIRST, LANGUAGES[language], TRANSCRIBE
 
 
 def whisper_ids(folder: Path, tokens: Sequence[str], size: int) -> list[int]:

@@ -1,10 +1,11 @@
 """Whisper as it comes: the transcription that a user would have without l2dual."""
 
 import json
-import re
+import string
 from pathlib import Path
 
 import torch
+from tokenizers.pre_tokenizers import ByteLevel
 
 from l2dual.data.frames import RATE
 from l2dual.data.tokens import WhisperTokenizer
@@ -14,7 +15,9 @@ from l2dual.models.whisper_decoder import END, WhisperDecoder
 from l2dual.text import BLANK, SOS_EOS, UNKNOWN
 
 SECONDS = 30  # of audio that Whisper was trained on; shorter audio is padded to it
-WRITES = re.compile(r"[A-Za-z0-9 .,?!'$%&:;-]+")  # not its signs of music and noise, nor another alphabet
+SIGNS = string.ascii_letters + string.digits + " .,?!'$%&:;-"  # not those of music and noise
+HANGUL = "".join(map(chr, range(ord("가"), ord("힣") + 1)))
+WRITES = {"en": SIGNS, "ko": SIGNS + HANGUL}
 
 
 class ZeroShot:
@@ -25,16 +28,19 @@ class ZeroShot:
     Args:
         path: directory of the weights and of their tokenizer.json, in Hugging Face's format.
         beam_size: of the search; the likeliest text wins, whatever its length.
+        language: ``en`` or ``ko``: it writes in that alphabet.
     """
 
-    def __init__(self, path: str, beam_size: int = 5):
+    def __init__(self, path: str, beam_size: int = 5, language: str = "en"):
         known = json.loads((Path(path) / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-        texts = {token: WhisperTokenizer.tokens2text([token]) for token, number in known.items() if number < END}
-        tokens = [BLANK, UNKNOWN, *(token for token, text in texts.items() if WRITES.fullmatch(f" {text}")), SOS_EOS]
+        plain = ByteLevel(add_prefix_space=False, use_regex=False)  # bytes as letters
+        letters = {letter for sign in WRITES[language] for letter in plain.pre_tokenize_str(sign)[0][0]}
+        fit = (token for token, number in known.items() if number < END and letters.issuperset(token))
+        tokens = [BLANK, UNKNOWN, *fit, SOS_EOS]
         self.upstream = Upstream(path).eval()
-        decoder = WhisperDecoder(len(tokens), self.upstream.width, path, rank=1, tokens=tokens).eval()
+        decoder = WhisperDecoder(len(tokens), self.upstream.width, path, rank=0, tokens=tokens, language=language)
         options = BeamOptions(beam_size, minlenratio=-2)  # no empty text
-        self.search = BeamSearch(decoder, None, tokens, 0.0, options)
+        self.search = BeamSearch(decoder.eval(), None, tokens, 0.0, options)
 
     @torch.inference_mode()
     def __call__(self, samples: torch.Tensor) -> str:

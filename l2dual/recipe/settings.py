@@ -381,9 +381,10 @@ class Stages:
         return scored and self.definition["surface_token_type"] == "phn" and "surface" in weights and by_ctc
 
     def _analyses(self) -> list[str]:
-        """Of stage 11, the long ones first; none where the outputs share nothing that is trained."""
-        if read_yaml(Path(self.definition["train_config"])).get("encoder") == "layered":
-            return []
+        """Of stage 11, the long ones first; of layers by output, what the training of adapters, if any, has logged."""
+        model = self.definition["model"]
+        if model.get("encoder") == "layered":
+            return ["gradients"] if (model.get("encoder_conf") or {}).get("rank") else []
         two_outputs = ["probes", "decoders", "subspaces"] if "surface" in self.texts else []
         return ["retrained"] * (self.options["retrained"] == "true") + two_outputs + ["cka", "gradients"]
 

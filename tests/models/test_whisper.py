@@ -4,62 +4,17 @@ import json
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
+from transformers import WhisperFeatureExtractor, WhisperModel
 
-from l2dual.data.tokens import build_tokenizer, tokens_to_text, write_tokens
+from l2dual.data.tokens import build_tokenizer, tokens_to_text
 from l2dual.errors import DataError, UsageError
 from l2dual.models.beam import BeamOptions, BeamSearch
 from l2dual.models.scorers import CachedSteps, decoder_steps
 from l2dual.models.search import DualDecoder, SearchOptions
-from l2dual.models.whisper_decoder import END, PROMPT, START, WhisperDecoder
+from l2dual.models.whisper_decoder import END, START, WhisperDecoder, prompt_of
 from l2dual.models.zero_shot import ZeroShot
 from tests.conftest import SURFACE_TOKENS
-
-WIDTH = 16
-TEXT = "the tea at the tee"
-
-
-def save_tokenizer(path, the=264):
-    """Bytes, and five pairs; ``the`` is the id of the last."""
-    letters = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    pairs = [("Ġ", "t"), ("h", "e"), ("Ġ", "a"), ("t", "e"), ("Ġt", "he")]
-    numbers = [256, 257, 258, 259, the]
-    vocabulary = letters | {left + right: number for (left, right), number in zip(pairs, numbers, strict=True)}
-    tokenizer = Tokenizer(models.BPE(vocabulary, pairs))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.save(str(path / "tokenizer.json"))
-
-
-def save_weights(path, width=WIDTH, vocab_size=51865):
-    torch.manual_seed(0)
-    sizes = dict(d_model=width, encoder_layers=3, decoder_layers=2, vocab_size=vocab_size)
-    sizes |= dict(encoder_attention_heads=2, decoder_attention_heads=2, pad_token_id=1)
-    sizes |= dict(encoder_ffn_dim=24, decoder_ffn_dim=24, max_target_positions=24)
-    sizes |= dict(bos_token_id=1, eos_token_id=1, decoder_start_token_id=1, init_std=0.3)
-    WhisperModel(WhisperConfig(**sizes)).save_pretrained(path)
-    WhisperFeatureExtractor().save_pretrained(path)
-    save_tokenizer(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return save_weights(tmp_path_factory.mktemp("whisper"))
-
-
-@pytest.fixture(scope="module")
-def tokens(weights, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokens")
-    (folder / "text").write_text(f"u1 {TEXT}\n")
-    write_tokens([folder / "text"], "whisper", folder, whisper=weights)
-    return folder
-
-
-@pytest.fixture
-def vocabulary(tokens):
-    return (tokens / "tokens.txt").read_text("utf-8").splitlines()
+from tests.models.conftest import TEXT, WIDTH, save_tokenizer, save_weights
 
 
 @pytest.fixture
@@ -72,37 +27,6 @@ def decoder(weights, vocabulary):
     return decoder
 
 
-@pytest.fixture
-def model(build_model, weights, vocabulary):
-    """Surface by CTC over a mix of layers, meaning by Whisper's decoder."""
-
-    def build(system="do_split", **changes):
-        head = {"stack": 2, "output_size": 8, "attention_heads": 2, "linear_units": 8, "num_blocks": 1}
-        return build_model(
-            system,
-            frontend="pretrained",
-            frontend_conf={"path": str(weights), "layers": [1, 3], "mix": False},
-            normalize=None,
-            encoder="layered",
-            encoder_conf={"layers": 2, "heads": {"surface": head}},
-            decoder="whisper",
-            decoder_conf={"path": str(weights), "rank": 2, **changes},
-            model_conf={"lsm_weight": 0.0},
-            meaning_token_list=vocabulary,
-        )
-
-    return build
-
-
-@pytest.fixture
-def spoken(batch, vocabulary):
-    """The batch, its meaning in Whisper's subwords."""
-    generator = torch.Generator().manual_seed(2)
-    meaning = torch.randint(2, len(vocabulary) - 1, (3, 5), generator=generator)
-    meaning[2, 3:] = -1
-    return batch | {"meaning": meaning, "meaning_lengths": torch.tensor([5, 5, 3])}
-
-
 def test_the_vocabulary_writes_all_words_in_the_texts_letters(tokens, vocabulary):
     tokenizer = build_tokenizer("whisper", str(tokens / "bpe.model"))
     assert tokenizer.text2tokens(TEXT) == ["Ġthe", "Ġt", "e", "a", "Ġa", "t", "Ġthe", "Ġt", "e", "e"]
@@ -111,13 +35,15 @@ def test_the_vocabulary_writes_all_words_in_the_texts_letters(tokens, vocabulary
     assert "<unk>" in tokenizer.text2tokens("zoo")
 
 
-def test_before_training_it_is_whisper(weights, vocabulary):
-    """Scores of a text behind the prompt, as Hugging Face's model has them."""
-    decoder = WhisperDecoder(len(vocabulary), WIDTH, str(weights), rank=2, tokens=vocabulary).eval()
+@pytest.mark.parametrize("language, token", [("en", 50259), ("ko", 50264)])
+def test_before_training_it_is_whisper(weights, vocabulary, language, token):
+    """Scores of a text behind the prompt of its language, as Hugging Face's model has them."""
+    conf = {"rank": 2, "tokens": vocabulary, "language": language}
+    decoder = WhisperDecoder(len(vocabulary), WIDTH, str(weights), **conf).eval()
     whisper = WhisperModel.from_pretrained(weights).eval().decoder
     ids = json.loads((weights / "tokenizer.json").read_text())["model"]["vocab"]
     states, text = torch.randn(1, 9, WIDTH), [4, 5, 3]
-    theirs = [*PROMPT, START, *(ids[vocabulary[i]] for i in text)]
+    theirs = [50258, token, 50359, START, *(ids[vocabulary[i]] for i in text)]
     ours = torch.tensor([[len(vocabulary) - 1, *text]])
     with torch.no_grad():
         scores, _ = decoder(states, torch.tensor([9]), ours, torch.tensor([4]))
@@ -217,8 +143,11 @@ def test_a_dual_output_system_is_two_single_output_ones(model, spoken, system, o
 
 
 def test_what_does_not_fit_is_refused(weights, vocabulary, tmp_path):
-    def make(path, width=WIDTH, tokens=vocabulary):
-        return WhisperDecoder(len(tokens), width, str(path), tokens=tokens)
+    def make(path, width=WIDTH, tokens=vocabulary, **conf):
+        return WhisperDecoder(len(tokens), width, str(path), tokens=tokens, **conf)
+
+    with pytest.raises(UsageError, match="language: fr: use en or ko"):
+        make(weights, language="fr")
 
     with pytest.raises(UsageError, match="states of 16 values, and the encoder gives 8"):
         make(weights, 8)
@@ -246,22 +175,25 @@ def test_a_text_that_whisper_can_not_write_is_refused(decoder):
         decoder(torch.randn(1, 9, WIDTH), torch.tensor([9]), text, torch.tensor([22]))
 
 
-def test_whisper_as_it_comes(weights, tokens):
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_whisper_as_it_comes(weights, language):
     """The likeliest text of a beam, with Hugging Face's encoder on audio padded to 30 s and its decoder."""
-    zero_shot = ZeroShot(str(weights), beam_size=2)
+    zero_shot = ZeroShot(str(weights), beam_size=2, language=language)
     speech = 0.1 * torch.randn(16000, generator=torch.Generator().manual_seed(0))
     found = zero_shot(speech)
     whisper = WhisperModel.from_pretrained(weights).eval()
     given = WhisperFeatureExtractor()(speech.numpy(), sampling_rate=16000, return_tensors="pt")["input_features"]
     assert given.shape[2] == 3000
     known = zero_shot.search.token_list
+    assert ("ê" in known) == (language == "ko") and "Ċ" not in known  # a byte of Hangul, the end of a line
     ids = json.loads((weights / "tokenizer.json").read_text())["model"]["vocab"]
     rows = torch.tensor([*(ids[token] for token in known[2:-1]), END])
     with torch.no_grad():
         states = whisper.encoder(given).last_hidden_state
         start, one = torch.tensor([[len(known) - 1]]), torch.tensor([1])
         scores, _ = zero_shot.search.decoder(states, torch.tensor([1500]), start, one)
-        first = whisper.decoder(torch.tensor([[*PROMPT, START]]), encoder_hidden_states=states).last_hidden_state[0, -1]
+        prompt = torch.tensor([[*prompt_of(language), START]])
+        first = whisper.decoder(prompt, encoder_hidden_states=states).last_hidden_state[0, -1]
     expected = (first @ whisper.decoder.embed_tokens.weight.T)[rows]
     torch.testing.assert_close(scores[0, 0, 2:], expected, atol=1e-3, rtol=0)
     assert isinstance(found, str) and zero_shot(speech) == found

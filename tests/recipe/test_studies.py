@@ -1,5 +1,6 @@
 """Studies: what a call names, what is refused, and that unlike data never share a directory."""
 
+import json
 import shlex
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from l2dual.bin.configure import check_options
 from l2dual.errors import UsageError
 from l2dual.recipe import definition, settings
 from l2dual.recipe.index import index
@@ -278,6 +280,18 @@ def test_variables_come_through_bash_as_they_are():
     show = 'printf "%s|" "$a" "${#b[@]}" "${b[@]}" "${c[k 1]}" "${c[k2]}"'
     done = subprocess.run(["bash", "-c", f"{bash(values)}\n{show}"], capture_output=True, text=True)
     assert done.stdout == "it's $(touch x)|3|x y||*|'|a\nb|" and not done.stderr
+
+
+def test_adapters_are_an_option_of_the_study():
+    """What is cached ends below the blocks that are trained; stage 11 asks how the outputs agree on these."""
+    frozen, adapted = (call("--study", f"speechocean762_{name}", "--db", ".") for name in ("whisper", "adapted"))
+    check_options(adapted.options["train_args"])  # as stage 8 does
+    for study, rank, layers, analyses in ((frozen, None, [3, 4, 5, 6], []), (adapted, 16, [3, 4], ["gradients"])):
+        study.definition["model"]["frontend_conf"]["path"] = "weights"
+        made = Stages(study).variables()
+        assert json.loads(made["frontend_conf"])["layers"] == layers and made["analyses"] == analyses
+        assert study.definition["model"]["encoder_conf"].get("rank") == rank
+        assert study.definition["model"]["batch_bins"] == 600_000 * len(layers)  # as many seconds
 
 
 def test_the_index_lists_studies_and_what_differs():

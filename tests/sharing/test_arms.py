@@ -51,6 +51,20 @@ def test_an_arm_differs_from_do_in_how_it_shares(arm, configured):
     assert training["sharing"] == run["sharing"] == sharing and run["blocks"] == 4
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_whispers_decoder_writes_the_language_of_the_data(language, configured, tmp_path):
+    """And needs no weights for that."""
+    train = make_data(tmp_path / "data", n_speakers=1, per_speaker=1)
+    (tmp_path / "of").mkdir()
+    train = train.rename(tmp_path / "of/train")
+    facts = read_yaml(train / "corpus.yaml") | {"language": language}
+    (train / "corpus.yaml").write_text(yaml.safe_dump(facts))
+    system = SYSTEMS / "so_meaning_attention.yaml"
+    training, _ = configured(system, "--data", tmp_path / "of", size="whisper")
+    assert training["decoder_conf"]["language"] == language and training["decoder_conf"]["rank"] == 16
+    assert "language" not in configured(system, "--data", tmp_path / "of")[0]["decoder_conf"]
+
+
 def test_the_control_has_as_many_parameters_as_half_depth(build_model):
     def size(system):
         conf = read_yaml(ROOT / "conf/train/mini.yaml")["encoder_conf"]
