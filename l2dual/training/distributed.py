@@ -82,7 +82,8 @@ class Watch:
         self.thread.start()
 
     def _run(self) -> None:
-        while not self.stopped.wait(BEAT_SECONDS):
+        ended = False
+        while not ended:
             try:
                 self._round()
             except RuntimeError:  # the first worker keeps the store
@@ -91,6 +92,7 @@ class Watch:
             for rank, beats in self.silent.items():
                 if beats >= SILENT_BEATS and not self.stopped.is_set():
                     self._end(rank)
+            ended = self.stopped.wait(BEAT_SECONDS)
 
     def _round(self) -> None:
         self.rounds += 1
