@@ -14,7 +14,9 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(fetched("whisper-base") is None, reason="tools/get_whisper_base.py has not been run"),
 ]
-HEAVY = "'transformers', 'torch._dynamo.utils', 'librosa', 'numba', 'scipy', 'pandas', 'sklearn', 'sympy', 'espnet2.tasks'"
+HEAVY = (
+    "'transformers', 'torch._dynamo.utils', 'librosa', 'numba', 'scipy', 'pandas', 'sklearn', 'sympy', 'espnet2.tasks'"
+)
 
 
 @pytest.fixture
