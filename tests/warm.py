@@ -24,7 +24,6 @@ HEAVY = (
     "librosa", "matplotlib.pyplot", "scipy.stats", "sklearn.linear_model",
 )  # fmt: skip
 CALLER = """\
-#!{python} -IS
 import os
 import sys
 
@@ -53,7 +52,9 @@ def warm_python(folder: Path) -> Iterator[Path]:
     quiet = "ignore::DeprecationWarning:__main__"  # the one thread, of pyarrow's allocator, provides for forks
     command, program = [sys.executable, "-W", quiet, __file__, folder / "socket"], folder / "bin/python"
     program.parent.mkdir()
-    program.write_text(CALLER.format(python=sys.executable, address=folder / "socket"))
+    caller = folder / "caller.py"
+    caller.write_text(CALLER.format(python=sys.executable, address=folder / "socket"))
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{caller}" "$@"\n')  # a path may have spaces
     program.chmod(0o755)
     program.with_name("python3").symlink_to(program)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "PYTHONPATH": ""}
