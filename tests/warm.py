@@ -1,6 +1,6 @@
 """A Python that has torch and ESPnet imported, from which the processes of a recipe are forked.
 
-Nearly all of a tiny recipe's time is spent on these imports, which each of its sixty processes makes anew.
+Much of a tiny recipe's time is spent on these imports, which each of its sixty processes makes anew.
 `bin/python` here asks a server for `-m MODULE ARGUMENTS`: a fork of it takes the caller's arguments, directory,
 environment and files, and imports l2dual itself. The caller ends as the fork does, and the fork with the caller.
 All else goes to the real Python, also l2dual.recipe, which becomes a launcher and looks at who started it.
