@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from l2dual.report.plots import INK, Figure, panels
 from l2dual.report.sharing import LOOKS
-from l2dual.report.study import StudyResults, ends, number, percent, points
+from l2dual.report.study import StudyResults, ends, percent, points
 from l2dual.report.tables import Cell, Table
 
 LONGER = r"_max_epoch-\d+"  # ends the name of a study that differs from another in its epochs
@@ -53,9 +53,8 @@ def table(lengths: Lengths) -> Table:
     for epochs, study in lengths.items():
         cells = []
         for output in first.outputs:
-            rates = [study.rate("error_rate", name, output) for name in (study.baseline(output), study.dual)]
             talk = study.difference("cross_talk", output)
-            cells += [Cell(percent(one.value if one else None)) for one in rates]
+            cells += [Cell(percent(value)) for value in _rates(study, output)]
             cells.append(Cell(points(talk.value), ends(talk.interval)) if talk else Cell("–"))
         rows.append((Cell(f"{epochs:g}"), [*cells, Cell(str(len(study.runs_of(study.dual))))]))
     return Table("By epochs", "Cross-talk in points, with its interval.", [*columns, "seeds"], rows)
@@ -91,12 +90,9 @@ def figure(lengths: Lengths, name: str) -> Figure:
 def _draw(rates, talks, lengths: Lengths, output: str) -> None:
     color, mark, _ = LOOKS[output]
     first = next(iter(lengths.values())).outputs[0]
-    for who, fill, line in (("single", "white", ":"), ("dual", color, "-")):
-        found = {}
-        for epochs, study in lengths.items():
-            record = study.rate("error_rate", study.dual if who == "dual" else study.baseline(output), output)
-            if record and record.value is not None:
-                found[epochs] = 100 * record.value
+    both = {epochs: _rates(study, output) for epochs, study in lengths.items()}
+    for side, who, fill, line in ((0, "single", "white", ":"), (1, "dual", color, "-")):
+        found = {epochs: 100 * values[side] for epochs, values in both.items() if values[side] is not None}
         label = f"{output}, {who} output"
         rates.plot(list(found), list(found.values()), mark + line, color=color, mfc=fill, label=label)
     differences = ((epochs, study.difference("cross_talk", output)) for epochs, study in lengths.items())
@@ -109,7 +105,11 @@ def _draw(rates, talks, lengths: Lengths, output: str) -> None:
 
 
 def _said(study: StudyResults, output: str) -> str:
-    rates = [study.rate("error_rate", name, output) for name in (study.baseline(output), study.dual)]
     talk = study.difference("cross_talk", output)
-    shown = [number(100 * one.value if one and one.value is not None else None) for one in rates]
-    return " / ".join([*shown, points(talk.value if talk else None)])
+    return " / ".join([*map(percent, _rates(study, output)), points(talk.value if talk else None)])
+
+
+def _rates(study: StudyResults, output: str) -> list[float | None]:
+    """The error rate of the single-output system and of `do`."""
+    found = (study.rate("error_rate", name, output) for name in (study.baseline(output), study.dual))
+    return [one.value if one else None for one in found]
