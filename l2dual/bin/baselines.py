@@ -1,68 +1,110 @@
-"""Set a model beside what a user has without it: Whisper as it comes, and the dictionary's phones.
+"""Set systems beside what a user has without them: Whisper as it comes, and the dictionary's phones (stage 10).
 
-    python -m l2dual.bin.baselines --data dump/TAG/test --decode exp/RUN/decode/test --zero_shot exp/zero_shot
+    python -m l2dual.bin.baselines exp/STUDY/*.seed*/decode/test --data dump/TAG/test --out exp/STUDY/baselines.json
 
-Error rates with 95 % intervals, by a bootstrap over speakers: docs/rating.md.
+For English with a surface in phones. Error rates are means over the seeds of a system, with 95 % intervals by
+a bootstrap over speakers: docs/rating.md.
 """
 
 import argparse
+import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from l2dual.data.datadir import DataDir, read_table
-from l2dual.errors import run
-from l2dual.scoring.agreement import Agreement, error_rate
+from l2dual.errors import DataError, run
+from l2dual.files import atomic_write
+from l2dual.scoring.agreement import Agreement, error_rates
 from l2dual.scoring.score import count_errors
 from l2dual.text.english import pronounce
 from l2dual.text.units import align
 
+Texts = Mapping[str, str]  # by utterance
+WHISPER = "Whisper as it comes"
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the test set: English, its surface in phones")
-    parser.add_argument("--decode", type=Path, required=True, help="directory with text.surface and text.meaning")
-    parser.add_argument("--zero_shot", type=Path, help="directory with Whisper's text.meaning")
+    parser.add_argument("decoded", type=Path, nargs="+", metavar="DECODED", help="RUN/DECODE/test of each run")
+    parser.add_argument("--data", type=Path, required=True, help="the test set")
+    parser.add_argument("--zero_shot", type=Path, help="text.meaning of l2dual.bin.zero_shot")
+    parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    found = list(measured(DataDir.load(args.data), by_system(args.decoded), args.zero_shot))
+    with atomic_write(args.out) as stream:
+        json.dump(found, stream, indent=1)
+    print("| | | utterances | seeds | error rate, % |\n| --- | --- | ---: | ---: | ---: |")
+    for one in found:
+        print("| {system} | {measure} | {utterances} | {seeds} | {told} |".format(told=told(one), **one))
+
+
+def by_system(decoded: list[Path]) -> dict[str, list[dict[str, Texts]]]:
+    """The texts of each output, of each seed of a system."""
+    found = defaultdict(list)
+    for folder in decoded:
+        files = {output: folder / f"text.{output}" for output in ("meaning", "surface")}
+        texts = {output: read_table(file) for output, file in files.items() if file.is_file()}
+        if not texts:
+            raise DataError(f"{folder}: has no text.meaning and no text.surface: decode first (stage 9)")
+        found[folder.resolve().parents[1].name.rpartition(".seed")[0]].append(texts)
+    return dict(found)
+
+
+def measured(data: DataDir, systems: Mapping[str, list[dict[str, Texts]]], zero_shot: Path | None) -> list[dict]:
+    """Error rates of Whisper, of the systems on Whisper's utterances where these are fewer, and of all."""
     from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
-    data = DataDir.load(args.data)
-    meaning, surface = (read_table(args.decode / f"text.{output}") for output in ("meaning", "surface"))
     words = EnglishTextNormalizer({})
-    ride = {utt: " ".join(map(pronounce, text.split())) for utt, text in meaning.items()}
-    rows = [("meaning, WER", meaning, "text.meaning", words)]
-    if args.zero_shot:
-        whisper = read_table(args.zero_shot / "text.meaning")
-        ours = {utt: meaning[utt] for utt in whisper}
-        rows += [("Whisper zero-shot, WER", whisper, "text.meaning", words)]
-        rows += [("meaning, the same utterances, WER", ours, "text.meaning", words)]
-    rows += [("surface, PER", surface, "text.surface", str)]
-    rows += [("free ride: phones of the meaning, PER", ride, "text.surface", str)]
-    print("| | utterances | error rate, % |\n| --- | ---: | ---: |")
-    for name, texts, reference, plain in rows:
-        print(f"| {name} | {len(texts)} | {told(rate(data, texts, data[reference], plain))} |")
+    found = []
+
+    def add(system: str, measure: str, seeds: list[Texts], plain: Callable[[str], str] = str) -> None:
+        due = data["text.meaning" if measure.startswith("meaning") else "text.surface"]
+        about = {"system": system, "measure": measure, "utterances": len(seeds[0]), "seeds": len(seeds)}
+        found.append(about | asdict(rates(data, seeds, due, plain)))
+
+    whisper = read_table(zero_shot) if zero_shot else {}
+    if whisper:
+        add(WHISPER, "meaning, WER", [whisper], words)
+    for system, seeds in systems.items():
+        if "meaning" in seeds[0]:
+            meanings = [seed["meaning"] for seed in seeds]
+            add(system, "meaning, WER", meanings, words)
+            if whisper and len(whisper) < len(meanings[0]):
+                some = [{utt: texts[utt] for utt in whisper} for texts in meanings]
+                add(system, "meaning, WER, Whisper's utterances", some, words)
+        if "surface" in seeds[0]:
+            add(system, "surface, PER", [seed["surface"] for seed in seeds])
+        if "meaning" in seeds[0]:
+            spoken = [{utt: phones(text) for utt, text in texts.items()} for texts in meanings]
+            add(system, "phones of the meaning, PER", spoken)
+    return found
 
 
-def rate(
-    data: DataDir, texts: Mapping[str, str], references: Mapping[str, str], plain: Callable[[str], str]
-) -> Agreement:
-    """Error rate of texts that are normalized by ``plain``."""
-    errors, sizes = [], []
-    for utt, text in texts.items():
-        due = plain(references[utt])
-        counts = count_errors(align(due, plain(text), "word"))
-        errors.append(counts["substitutions"] + counts["deletions"] + counts["insertions"])
-        sizes.append(len(due.split()))
-    return error_rate(np.array(errors), np.array(sizes), np.array([data["utt2spk"][utt] for utt in texts]))
+def phones(text: str) -> str:
+    """What the dictionary says that words sound like: a surface for free."""
+    return " ".join(map(pronounce, text.split()))
 
 
-def told(one: Agreement) -> str:
+def rates(data: DataDir, seeds: list[Texts], references: Texts, plain: Callable[[str], str]) -> Agreement:
+    """Error rate of the texts of several seeds, after ``plain`` has normalized them."""
+    utts = list(seeds[0])
+    due = {utt: plain(references[utt]) for utt in utts}
+    counts = [[count_errors(align(due[utt], plain(texts[utt]), "word")) for utt in utts] for texts in seeds]
+    errors = [[sum(one[kind] for kind in ("substitutions", "deletions", "insertions")) for one in of] for of in counts]
+    sizes = np.array([len(due[utt].split()) for utt in utts])
+    return error_rates(np.array(errors), sizes, np.array([data["utt2spk"][utt] for utt in utts]))
+
+
+def told(one: Mapping) -> str:
     """A rate in percent, and its interval, where there are any."""
-    if one.value is None:
+    if one["value"] is None:
         return "–"
-    ends = [f"{100 * end:.1f}" for end in one.interval or ()]
-    return f"{100 * one.value:.1f}" + (f" [{', '.join(ends)}]" if ends else "")
+    ends = [f"{100 * end:.1f}" for end in one["interval"] or ()]
+    return f"{100 * one['value']:.1f}" + (f" [{', '.join(ends)}]" if ends else "")
 
 
 if __name__ == "__main__":

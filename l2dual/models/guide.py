@@ -1,8 +1,9 @@
 """What the meaning calls for, as a prior of the surface: a channel that keeps, changes, drops and adds tokens.
 
-The surface's CTC hears well and knows no words; the meaning's decoder knows words. The search of the surface
-may weigh both: the canonical tokens of the meaning that was found, passed through this channel, take the place of
-the surface's decoder. The channel is the same at every token, so it knows nothing of what learners do.
+The surface's CTC hears well and knows no words; the meaning's decoder knows words. So the CTC may say which of
+the likeliest meanings was spoken (:func:`likelihoods`), and the search of the surface may weigh both: the canonical
+tokens of the meaning that was found, passed through this channel, take the place of the surface's decoder. The
+channel is the same at every token, so it knows nothing of what learners do.
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,26 @@ from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
 class Channel:
     """Probabilities that a canonical token is changed or dropped, and that one is added before it."""
 
-    changed: float = 0.1
-    dropped: float = 0.05
-    added: float = 0.05
+    changed: float = 0.06
+    dropped: float = 0.03
+    added: float = 0.03
+
+
+def likelihoods(log_probs: torch.Tensor, called: Sequence[Sequence[int]]) -> torch.Tensor:
+    """How well a CTC hears each of N token sequences, summed over all alignments.
+
+    Args:
+        log_probs: natural log probabilities of the frames of one utterance, (T', V), the blank first.
+        called: ids of each sequence; it may be empty.
+
+    Returns:
+        Natural log likelihoods (N,); minus infinity where the frames are too few.
+    """
+    lengths = torch.tensor([len(ids) for ids in called])
+    targets = torch.tensor([number for ids in called for number in ids])
+    frames = torch.full_like(lengths, len(log_probs))
+    each = log_probs[:, None].expand(-1, len(called), -1)
+    return -torch.nn.functional.ctc_loss(each, targets.to(each.device), frames, lengths, reduction="none")
 
 
 class Guide(BatchScorerInterface):

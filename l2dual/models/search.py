@@ -8,11 +8,12 @@ import torch
 from l2dual.errors import UsageError
 from l2dual.models.beam import BeamOptions, BeamSearch, GreedyCTC, Hypothesis
 from l2dual.models.dual import L2DualModel
-from l2dual.models.guide import Channel, Guide
+from l2dual.models.guide import Channel, Guide, likelihoods
 from l2dual.sharing.mechanism import Encoded
 from l2dual.systems import OUTPUTS
 
 MODES = ("beam", "greedy_ctc")
+NEVER = -1e9  # log likelihood of what can't be aligned
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class SearchOptions(BeamOptions):
     ``ctc_weight`` per output is the CTC's share of a hypothesis's score
     (Watanabe et al. 2017, eq. 14); where a model has no CTC on an output, attention scores alone.
     ``guided``: the surface is searched with the canonical tokens of the best meaning as its prior
-    (:mod:`l2dual.models.guide`), in place of a decoder.
+    (:mod:`l2dual.models.guide`), in place of a decoder. ``canonical_weight`` is then the weight of the
+    surface's CTC in the score of a meaning: of the log likelihood of the meaning's canonical tokens.
     """
 
     batch_size: int = 32
     guided: bool = False
+    canonical_weight: float = 0.1
     mode: str = "beam"
     ctc_weight: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(OUTPUTS, 0.3))
 
@@ -100,24 +103,35 @@ class DualDecoder:
     @torch.inference_mode()
     def search(self, encoded: Encoded, n_best: int = 1) -> dict[str, list[list[Hypothesis]]]:
         """As :meth:`nbest`, of what the model's ``encode`` gave."""
-        plain = [output for output in self.searches if not (self.options.guided and output == "surface")]
-        found = {output: self.searches[output](*encoded.of(output), n_best) for output in plain}
         if self.options.guided:
-            found["surface"] = self._guided(*encoded.of("surface"), found["meaning"], n_best)
-        return {output: found[output] for output in self.searches}
+            return self._guided(encoded, n_best)
+        return {output: one(*encoded.of(output), n_best) for output, one in self.searches.items()}
 
-    def _guided(
-        self, x: torch.Tensor, lengths: torch.Tensor, meanings: list[list[Hypothesis]], n_best: int
-    ) -> list[list[Hypothesis]]:
-        """The surface's hypotheses, each utterance guided by its best meaning."""
-        tokens, ctc = self.model.token_lists["surface"], self.model.ctcs["surface"]
-        ids, found = {token: number for number, token in enumerate(tokens)}, []
-        for states, length, meaning in zip(x, lengths, meanings, strict=True):
-            called = self.canonical(meaning[0].tokens) if meaning else []
-            guide = Guide([ids[token] for token in called if token in ids], len(tokens), Channel())
-            search = BeamSearch(guide, ctc, tokens, self.options.ctc_weight["surface"], self.options)
-            found += search(states[None, :length], length[None], n_best)
+    def _guided(self, encoded: Encoded, n_best: int) -> dict[str, list[list[Hypothesis]]]:
+        """The meanings in the order in which the surface's CTC puts them, and surfaces guided by the first."""
+        found: dict[str, list[list[Hypothesis]]] = {"surface": [], "meaning": []}
+        options, tokens, ctc = self.options, self.model.token_lists["surface"], self.model.ctcs["surface"]
+        meanings = self.searches["meaning"](*encoded.of("meaning"), max(n_best, options.beam_size))
+        for states, length, some in zip(*encoded.of("surface"), meanings, strict=True):
+            states = states[None, :length]
+            ranked, called = self._ranked(ctc.log_softmax(states)[0], some)
+            guide = Guide(called, len(tokens), Channel())
+            search = BeamSearch(guide, ctc, tokens, options.ctc_weight["surface"], options)
+            found["surface"] += search(states, length[None], n_best)
+            found["meaning"].append(ranked[:n_best])
         return found
+
+    def _ranked(self, log_probs: torch.Tensor, meanings: list[Hypothesis]) -> tuple[list[Hypothesis], list[int]]:
+        """An utterance's meanings, the best first, and what the best one calls for."""
+        if not meanings:
+            return [], []
+        ids = {token: number for number, token in enumerate(self.model.token_lists["surface"])}
+        called = [[ids[token] for token in self.canonical(one.tokens) if token in ids] for one in meanings]
+        heard = likelihoods(log_probs, called).clamp(min=NEVER).tolist()
+        scores = [one.score + self.options.canonical_weight * own for one, own in zip(meanings, heard, strict=True)]
+        order = sorted(range(len(scores)), key=lambda number: -scores[number])
+        parts = [one.parts | {"canonical": own} for one, own in zip(meanings, heard, strict=True)]
+        return [Hypothesis(meanings[n].tokens, scores[n], parts[n]) for n in order], called[order[0]]
 
     def __call__(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor

@@ -367,11 +367,18 @@ class Stages:
             "test_feats": feats,
             "budgets": list(dict.fromkeys(options["budgets"].split())),
             "suffixes": {budget: f"{alone}{suffix}" for budget, suffix in SUFFIXES.items()},
+            "dictionary": str(self._has_dictionary()).lower(),
+            "zero_shot": list(filter(Path.is_file, [results / "zero_shot/text.meaning"])),
             "analyses": [] if options["test_data"] else self._analyses(),
             "fit_on": {"retrained": "train", "probes": "valid"},
             "decode_gpu": int(gpu == "true"),
             "decode_jobs": ["--max_jobs", options["inference_nj"]] if options["inference_nj"] else [],
         }
+
+    def _has_dictionary(self) -> bool:
+        """Whether the meaning's words have phones to set beside the surface, which people spoke."""
+        recorded = self.definition["corpus"] != "simulated" and self.texts[:1] == ["surface"]
+        return recorded and (self.study.language, self.definition["surface_token_type"]) == ("en", "phn")
 
     def _rated(self, run: Path) -> bool:
         """Whether a run gets a rater: with a CTC on a surface in phones, where people scored the speech."""

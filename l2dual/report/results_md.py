@@ -5,7 +5,7 @@ from pathlib import Path
 
 from l2dual.errors import DataError
 from l2dual.files import write_text
-from l2dual.report import length, plots, records, tables
+from l2dual.report import length, plots, real, records, tables
 from l2dual.report.choice import VALID
 from l2dual.report.claims import claims
 from l2dual.report.page import render, view
@@ -59,6 +59,7 @@ def write_results_md(root: Path) -> list[Path]:
             "others": others,
             "duals": list(dict.fromkeys(head.text for _, table in others for head, _ in table.rows)),
             "arms": next(((name, one) for name, one in arms[index].items() if name != MAIN), None),
+            "real": [(name, one) for name in listed if (one := real.table(recipe / "results" / name, listed[name]))],
             "longest": next((length.longest(length.lengths_of(name, kept[index])) for name in arms[index]), ""),
             "names": " ".join(study.systems),
             "commits": sorted({run.commit for run in study.results.meta.runs}),

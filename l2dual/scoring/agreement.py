@@ -61,9 +61,9 @@ def detection(seeds: Sequence[Judged], limits: Sequence[float], marked: bool = F
     return {name: _agreement(counts, _ratio(name)) for name in SHOWN}
 
 
-def error_rate(errors: np.ndarray, sizes: np.ndarray, speakers: np.ndarray) -> Agreement:
-    """Errors by tokens, of utterances (U,), with the same interval."""
-    return _agreement([(speakers, np.stack([errors, sizes], axis=1))], _per_token)
+def error_rates(errors: np.ndarray, sizes: np.ndarray, speakers: np.ndarray) -> Agreement:
+    """Errors by tokens, of seeds and utterances (S, U), with the same interval; sizes (U,) in tokens."""
+    return _agreement([(speakers, np.stack([seed, sizes], axis=1)) for seed in errors], _per_token)
 
 
 def best_limit(scored: Judged, marked: bool = False) -> float:

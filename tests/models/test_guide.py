@@ -1,12 +1,15 @@
 """The prior that the meaning gives to the surface."""
 
+import itertools
+import math
+
 import pytest
 import torch
 from espnet2.asr.ctc import CTC
 
 from l2dual.errors import UsageError
 from l2dual.models.beam import BeamOptions, BeamSearch
-from l2dual.models.guide import Channel, Guide
+from l2dual.models.guide import Channel, Guide, likelihoods
 from l2dual.models.search import DualDecoder, SearchOptions
 
 SIZE = 6  # blank, unknown, a, b, c, sos/eos
@@ -73,6 +76,19 @@ def test_where_the_ctc_is_in_doubt_the_meaning_decides():
     assert found((3, 3, 3)) == ["a", "b", "a"]  # what was heard well stays
 
 
+def test_likelihoods_are_sums_over_all_alignments():
+    generator = torch.Generator().manual_seed(0)
+    log_probs = torch.randn(4, 3, generator=generator).log_softmax(-1)
+    called = [[1], [1, 1], [2, 1], [], [1, 2, 1, 2, 1]]
+    sums = {tuple(ids): 0.0 for ids in called}
+    for path in itertools.product(range(3), repeat=4):
+        spelled = tuple(token for token, _ in itertools.groupby(path) if token)
+        if spelled in sums:
+            sums[spelled] += math.exp(sum(log_probs[frame, token].item() for frame, token in enumerate(path)))
+    found = likelihoods(log_probs, called).exp()
+    assert found.tolist() == pytest.approx(list(sums.values()), abs=1e-6) and found[-1] == 0.0
+
+
 def test_a_guided_search_asks_what_the_meaning_calls_for(build_model, batch):
     asked = []
 
@@ -80,11 +96,35 @@ def test_a_guided_search_asks_what_the_meaning_calls_for(build_model, batch):
         asked.append(meaning)
         return ["a", "no such token"]
 
-    model = build_model("do").eval()
-    decoder = DualDecoder(model, SearchOptions(guided=True, ctc_weight={"surface": 0.0, "meaning": 0.3}), canonical)
-    plain = DualDecoder(model, SearchOptions())(batch["speech"], batch["speech_lengths"])
+    model, weights = build_model("do").eval(), {"surface": 0.0, "meaning": 0.3}
+    decoder = DualDecoder(model, SearchOptions(guided=True, ctc_weight=weights), canonical)
+    plain = DualDecoder(model, SearchOptions()).nbest(batch["speech"], batch["speech_lengths"], 4)["meaning"]
     found = decoder(batch["speech"], batch["speech_lengths"])
-    assert found == {"surface": [["a"]] * 3, "meaning": plain["meaning"]}
-    assert asked == plain["meaning"]
+    assert found == {"surface": [["a"]] * 3, "meaning": [some[0].tokens for some in plain]}
+    assert asked == [one.tokens for some in plain for one in some]
     with pytest.raises(UsageError, match="guided: true: needs a system with a CTC on the surface"):
         DualDecoder(build_model("so_meaning"), SearchOptions(guided=True), canonical)
+
+
+def test_the_surface_has_a_say_in_the_choice_of_the_meaning(build_model, batch):
+    """A meaning's score is its own and the weighted log likelihood of what it calls for."""
+    model = build_model("do").eval()
+    calls = {}
+
+    def canonical(meaning):
+        return calls.setdefault(tuple(meaning), [["a"], ["b"], ["a", "b"], ["b", "a", "b"]][len(calls) % 4])
+
+    def nbest(weight):
+        options = SearchOptions(guided=True, canonical_weight=weight)
+        return DualDecoder(model, options, canonical).nbest(batch["speech"], batch["speech_lengths"], 4)["meaning"]
+
+    plain = DualDecoder(model, SearchOptions()).nbest(batch["speech"], batch["speech_lengths"], 4)["meaning"]
+    assert [[one.tokens for one in some] for some in nbest(0.0)] == [[one.tokens for one in some] for some in plain]
+    encoded = model.encode(batch["speech"], batch["speech_lengths"])
+    tokens, (states, lengths) = model.token_lists["surface"], encoded.of("surface")
+    for some, usual, own, length in zip(nbest(2.0), plain, states, lengths, strict=True):
+        log_probs = model.ctcs["surface"].log_softmax(own[None, :length])[0]
+        of = {tuple(one.tokens): one.score for one in usual}
+        heard = likelihoods(log_probs, [[tokens.index(t) for t in calls[key]] for key in of]).tolist()
+        due = sorted((score + 2.0 * ll for score, ll in zip(of.values(), heard, strict=True)), reverse=True)
+        assert [one.score for one in some] == pytest.approx(due) and {tuple(one.tokens) for one in some} == set(of)

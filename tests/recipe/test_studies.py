@@ -286,6 +286,7 @@ def test_adapters_are_an_option_of_the_study():
     """What is cached ends below the blocks that are trained; stage 11 asks how the outputs agree on these."""
     frozen, adapted = (call("--study", f"speechocean762_{name}", "--db", ".") for name in ("whisper", "adapted"))
     check_options(adapted.options["train_args"])  # as stage 8 does
+    assert Stages(adapted).variables()["dictionary"] == "true" and Stages(call()).variables()["dictionary"] == "false"
     for study, rank, layers, analyses in ((frozen, None, [3, 4, 5, 6], []), (adapted, 16, [3, 4], ["gradients"])):
         study.definition["model"]["frontend_conf"]["path"] = "weights"
         made = Stages(study).variables()

@@ -1,6 +1,6 @@
 """The table of baselines, by texts whose errors can be counted."""
 
-import sys
+import json
 
 import numpy as np
 import pytest
@@ -8,44 +8,69 @@ import pytest
 from l2dual.bin import baselines
 from l2dual.data.datadir import write_datadir, write_table
 from l2dual.data.utterance import Utterance
-from l2dual.scoring.agreement import error_rate
+from l2dual.errors import DataError
+from l2dual.scoring.agreement import error_rates
+
+SAID = "S IH NG K S OW"
 
 
 @pytest.fixture
 def data(tmp_path):
-    texts = "S IH NG K S OW", "think so", "TH IH NG K S OW"
+    texts = SAID, "think so", "TH IH NG K S OW"
     utterances = [
         Utterance(f"s{n}-1", "test", f"s{n}", tmp_path / "a.wav", *texts, l1="mandarin") for n in range(3)
     ]
     info = {"corpus": "x", "language": "en", "convention": "pronounced"}
     info |= {"surface_unit": "phone", "meaning_unit": "char"}
     write_datadir(tmp_path / "test", utterances, info)
-    write_table(tmp_path / "text.meaning", {"s0-1": "think so", "s1-1": "think no", "s2-1": "think so"})
-    write_table(tmp_path / "text.surface", {f"s{n}-1": "S IH NG K S OW" for n in range(3)})
-    (tmp_path / "zero").mkdir()
-    write_table(tmp_path / "zero/text.meaning", {"s1-1": "Sink so."})
     return tmp_path
 
 
-def test_the_table(data, monkeypatch, capsys):
-    words = ["baselines", "--data", data / "test", "--decode", data, "--zero_shot", data / "zero"]
-    monkeypatch.setattr(sys, "argv", list(map(str, words)))
+def decoded(data, run, **texts):
+    folder = data / run / "decode/test"
+    folder.mkdir(parents=True)
+    for output, own in texts.items():
+        write_table(folder / f"text.{output}", {f"s{n}-1": text for n, text in enumerate(own)})
+    return folder
+
+
+def call(monkeypatch, data, *words):
+    out = data / "baselines.json"
+    command = ["baselines", *words, "--data", data / "test", "--out", out]
+    monkeypatch.setattr("sys.argv", list(map(str, command)))
     baselines.main()
-    rows = {row[1].strip(): row[2:4] for row in (line.split("|") for line in capsys.readouterr().out.splitlines())}
-    assert {name: (int(n), rate.split()[0]) for name, (n, rate) in list(rows.items())[2:]} == {
-        "meaning, WER": (3, "16.7"),
-        "Whisper zero-shot, WER": (1, "50.0"),  # without capitals and full stops
-        "meaning, the same utterances, WER": (1, "50.0"),
-        "surface, PER": (3, "0.0"),
-        "free ride: phones of the meaning, PER": (3, "22.2"),  # TH for S three times, and N for S
+    return {(row["system"], row["measure"]): row for row in json.loads(out.read_text())}
+
+
+def test_the_table(data, monkeypatch, capsys):
+    folders = [
+        decoded(data, "do.seed1", meaning=["think so", "think no", "think so"], surface=[SAID] * 3),
+        decoded(data, "do.seed2", meaning=["think so"] * 3, surface=[SAID, SAID, "S IH NG K S"]),
+        decoded(data, "so_surface.seed1", surface=["S", SAID, SAID]),
+    ]
+    write_table(data / "text.meaning", {"s1-1": "Sink so."})
+    rows = call(monkeypatch, data, *folders, "--zero_shot", data / "text.meaning")
+    assert {name: (row["utterances"], row["seeds"], f"{100 * row['value']:.1f}") for name, row in rows.items()} == {
+        (baselines.WHISPER, "meaning, WER"): (1, 1, "50.0"),  # without capitals and full stops
+        ("do", "meaning, WER"): (3, 2, "8.3"),
+        ("do", "meaning, WER, Whisper's utterances"): (1, 2, "25.0"),
+        ("do", "surface, PER"): (3, 2, "2.8"),
+        ("do", "phones of the meaning, PER"): (3, 2, "19.4"),  # TH for S three times, and once N for S
+        ("so_surface", "surface, PER"): (3, 1, "27.8"),
     }
+    assert "| do | surface, PER | 3 | 2 | 2.8 |" in capsys.readouterr().out
+
+
+def test_nothing_is_decoded(data, monkeypatch):
+    with pytest.raises(DataError, match="has no text.meaning and no text.surface: decode first"):
+        call(monkeypatch, data, data / "do.seed1/decode/test")
 
 
 def test_the_interval_of_an_error_rate():
     rng = np.random.default_rng(0)
-    errors, sizes, speakers = rng.integers(0, 4, 60), rng.integers(4, 9, 60), np.repeat(np.arange(12), 5)
-    found = error_rate(errors, sizes, speakers)
+    errors, sizes, speakers = rng.integers(0, 4, (2, 60)), rng.integers(4, 9, 60), np.repeat(np.arange(12), 5)
+    found = error_rates(errors, sizes, speakers)
     drawn = [np.concatenate([np.flatnonzero(speakers == s) for s in rng.integers(0, 12, 12)]) for _ in range(2000)]
-    assert found.value == errors.sum() / sizes.sum()
-    values = [errors[draw].sum() / sizes[draw].sum() for draw in drawn]
+    assert found.value == pytest.approx(errors.mean(0).sum() / sizes.sum())
+    values = [errors.mean(0)[draw].sum() / sizes[draw].sum() for draw in drawn]
     assert np.allclose(found.interval, np.percentile(values, [2.5, 97.5]), atol=0.01)

@@ -204,6 +204,14 @@ unset L2DUAL_CORES
             launch agreement "${decode_cmd}"
             tell agreement
         fi
+        if [[ ${dictionary} == true ]]; then
+            decodings=("${runs[@]/%//${decoded[${budgets[0]}]}/${test_split}}")
+            job "${results}/baselines.json" "${decodings[@]}" "${zero_shot[@]}" "${test_set}" \
+                "${code}"/{bin/baselines,text/english}.py -- \
+                python -m l2dual.bin.baselines "${decodings[@]}" "${zero_shot[@]/#/--zero_shot=}" --data "${test_set}" --out @OUT@
+            launch baselines "${decode_cmd}"
+            tell baselines
+        fi
     fi
 
     if stage 11 "Analyse entanglement"; then # EXP/RUN, dump/TAG -> EXP/{cka,decoders,subspaces,probes,...}.json

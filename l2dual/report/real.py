@@ -1,0 +1,50 @@
+"""Real speech: systems beside what a user has without them, from files of stage 10 that are kept beside records."""
+
+import json
+from pathlib import Path
+from statistics import mean
+
+from l2dual.report.study import StudyResults
+from l2dual.report.tables import Cell, Table, duration
+
+RATES = ("meaning, WER", "surface, PER", "phones of the meaning, PER")  # of baselines.json, in percent
+SCORES = {"rater: phone PCC": "phone PCC", "rater: errors, f1": "error F1"}  # of agreement.json, by people's marks
+FILES = ("baselines.json", "agreement.json")
+
+
+def table(directory: Path, study: StudyResults) -> Table | None:
+    """A row for each system of a kept study; None where no baselines are kept beside it."""
+    measured, agreed = (_read(directory / name) for name in FILES)
+    if not measured:
+        return None
+    rates = {(one["system"], one["measure"]): one for one in measured}
+    scores = {(one["system"], one["measure"]): one for one in agreed if one["group"] == "all"}
+    rows = []
+    for system in dict.fromkeys(one["system"] for one in measured):
+        cells = [_cell(rates.get((system, measure)), 100, 1) for measure in RATES]
+        cells += [_cell(scores.get((system, measure)), 1, 2) for measure in SCORES]
+        rows.append((Cell(system), [*cells, *map(Cell, _facts(study, system))]))
+    utterances = {one["utterances"] for one in measured if one["measure"] == RATES[0]}
+    about = f"{max(utterances)} utterances; 95 % intervals over speakers."
+    if len(utterances) > 1:
+        about += f" Whisper: {min(utterances)} of them, drawn at random."
+    columns = [*(f"{name} %" for name in RATES), *SCORES.values(), "training", "seeds"]
+    return Table("Real speech", about, columns, rows)
+
+
+def _read(file: Path) -> list[dict]:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+
+
+def _cell(one: dict | None, times: float, decimals: int) -> Cell:
+    if one is None or one["value"] is None:
+        return Cell("–")
+    ends = ", ".join(f"{times * end:.{decimals}f}" for end in one["interval"] or ())
+    return Cell(f"{times * one['value']:.{decimals}f}", f"[{ends}]" if ends else "")
+
+
+def _facts(study: StudyResults, system: str) -> tuple[str, str]:
+    """How long a seed was trained, and the number of seeds."""
+    runs = study.runs_of(system)
+    times = [run.train_seconds for run in runs if run.train_seconds is not None]
+    return duration(mean(times)) if times else "–", str(len(runs)) if runs else "–"

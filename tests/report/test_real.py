@@ -1,0 +1,47 @@
+"""The table of real speech: from the files of stage 10, which are kept beside records."""
+
+import json
+
+import pytest
+
+from l2dual.report import real
+from l2dual.report.study import read_study
+from tests.report.test_report import make_study
+
+RATES = [
+    ("Whisper as it comes", "meaning, WER", 200, 1, 0.305, (0.233, 0.381)),
+    ("so_surface", "surface, PER", 1240, 3, 0.25, None),
+    ("do", "meaning, WER", 1240, 3, 0.2, (0.18, 0.22)),
+    ("do", "meaning, WER, Whisper's utterances", 200, 3, 0.19, (0.16, 0.22)),
+    ("do", "surface, PER", 1240, 3, 0.18, (0.16, 0.2)),
+    ("do", "phones of the meaning, PER", 1240, 3, None, None),
+]
+SCORES = [
+    ("do", "all", "rater: phone PCC", 0.7249, (0.6, 0.78)),
+    ("do", "child", "rater: phone PCC", 0.5, None),
+    ("do", "all", "rater: errors, f1", 0.65, None),
+]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = make_study(tmp_path_factory.mktemp("study") / "dump", ("so_surface", "so_meaning", "do"), (1, 2, 3))
+    return read_study(folder / "exp")
+
+
+def test_a_row_for_each_system(study, tmp_path):
+    keys = "system", "measure", "utterances", "seeds", "value", "interval"
+    (tmp_path / "baselines.json").write_text(json.dumps([dict(zip(keys, one, strict=True)) for one in RATES]))
+    keys = "system", "group", "measure", "value", "interval"
+    (tmp_path / "agreement.json").write_text(json.dumps([dict(zip(keys, one, strict=True)) for one in SCORES]))
+    table = real.table(tmp_path, study)
+    assert "1240 utterances" in table.about and "Whisper: 200 of them" in table.about
+    found = {head.text: [f"{cell.text} {cell.below}".strip() for cell in cells] for head, cells in table.rows}
+    assert found["Whisper as it comes"] == ["30.5 [23.3, 38.1]", "–", "–", "–", "–", "–", "–"]
+    assert found["so_surface"][:3] == ["–", "25.0", "–"] and found["so_surface"][-1] == "3"
+    assert found["do"][:5] == ["20.0 [18.0, 22.0]", "18.0 [16.0, 20.0]", "–", "0.72 [0.60, 0.78]", "0.65"]
+    assert len(table.columns) == len(found["do"])
+
+
+def test_nothing_was_measured(study, tmp_path):
+    assert real.table(tmp_path, study) is None
