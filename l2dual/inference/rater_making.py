@@ -59,14 +59,15 @@ def learn(found: dict[str, list[Example]], facts: dict, out: Path) -> None:
     if not is_error(judged["rater"].raters).any():  # too small a set to take limits from
         judged = of_phones(raters, found["train"])
     for name, scored in judged.items():
-        limits |= {name: best_limit(scored), f"{name} (marked)": best_limit(scored, marked=True)}
-        chances[name] = chance_of(scored)
+        for suffix, marked in (("", False), (" (marked)", True)):
+            chances[name + suffix], limits[name + suffix] = chance_and_limit(scored, marked)
     raters.facts |= {"wrong_below": limits["rater"], "chance": chances["rater"]}
     raters.save(out)
     with atomic_write(out / "scored.json") as stream:
         json.dump({"limits": limits, "chances": chances, "utterances": rated(raters, found["test"])}, stream)
     print(f"rater trained on {len(found['train'])} utterances of {raters.facts['speakers']} speakers")
-    for name, (constant, slope) in chances.items():
+    for name in judged:
+        constant, slope = chances[name]
         print(f"  {name}: error below {limits[name]:.3f}; chance = logistic({constant:.3f} + {slope:.3f} score)")
 
 
@@ -107,7 +108,14 @@ def _marks(texts: list[Example]) -> np.ndarray:
     return np.concatenate([one.phones for one in texts]) * MOST_PHONE
 
 
-def chance_of(scored: Judged) -> list[float]:
-    """Constant and slope of the logistic from a score to the chance that raters call a phone right."""
-    fitted = LogisticRegression(C=1e4).fit(scored.machine[:, None], ~is_error(scored.raters))
-    return [round(float(fitted.intercept_[0]), 4), round(float(fitted.coef_[0, 0]), 4)]
+def chance_and_limit(scored: Judged, marked: bool = False) -> tuple[list[float], float]:
+    """Constant and slope of the logistic from a score to the chance that a phone is right, and the limit of errors.
+
+    Where all phones are alike to the raters, all are called so.
+    """
+    right = ~is_error(scored.raters, marked)
+    if right.min() == right.max():
+        return [0.0, 0.0], -np.inf if right.all() else np.inf
+    fitted = LogisticRegression(C=1e4).fit(scored.machine[:, None], right)
+    found = [round(float(fitted.intercept_[0]), 4), round(float(fitted.coef_[0, 0]), 4)]
+    return found, best_limit(scored.machine, fitted.predict_proba(scored.machine[:, None])[:, 1])

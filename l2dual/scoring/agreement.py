@@ -66,16 +66,21 @@ def error_rates(errors: np.ndarray, sizes: np.ndarray, speakers: np.ndarray) -> 
     return _agreement([(speakers, np.stack([seed, sizes], axis=1)) for seed in errors], _per_token)
 
 
-def best_limit(scored: Judged, marked: bool = False) -> float:
-    """The limit with the best F1."""
-    wrong = is_error(scored.raters, marked)
-    order = np.argsort(scored.machine, kind="stable")
-    found = np.cumsum(wrong[order])  # errors among the k + 1 lowest
-    f1 = 2 * found / (np.arange(1, len(order) + 1) + wrong.sum())
-    ranked = scored.machine[order]
-    ends = np.append(np.diff(ranked) > 0, True)  # between equal scores there is no limit
-    k = int(np.where(ends, f1, -1.0).argmax())
-    return float(ranked[k] + ranked[min(k + 1, len(ranked) - 1)]) / 2 if k + 1 < len(ranked) else float("inf")
+def best_limit(machine: np.ndarray, right: np.ndarray) -> float:
+    """The limit with the best expected F1: a score below it is called an error.
+
+    Expected, and not counted, F1 gives a limit that depends half as much on whose speech it was taken from.
+
+    Args:
+        machine: scores, (N,).
+        right: for each, the chance that raters call it right.
+    """
+    order = np.argsort(machine, kind="stable")
+    wrong = 1 - right[order]
+    f1 = 2 * np.cumsum(wrong) / (np.arange(1, len(order) + 1) + wrong.sum())
+    k = int(f1.argmax())
+    ranked = machine[order]
+    return float(ranked[k] + ranked[min(k + 1, len(ranked) - 1)]) / 2
 
 
 def is_error(marks: np.ndarray, marked: bool = False) -> np.ndarray:

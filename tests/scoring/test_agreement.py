@@ -48,19 +48,16 @@ def test_errors_by_hand():
     assert detection([judged], [0.5], marked=True)["recall"].value == 1.0  # only 0.0 is below 0.5
 
 
-@pytest.mark.parametrize("marked", [False, True])
-def test_the_limit_is_the_best_of_all(judged, marked):
-    wrong = judged.raters < 0.5 if marked else judged.raters <= 1
+def test_the_limit_has_the_best_f1_that_is_expected(judged):
+    right = 1 / (1 + np.exp(1 - 2 * judged.machine))
+    wrong = 1 - right
 
     def f1(limit):
         called = judged.machine < limit
-        return 2 * (wrong & called).sum() / (wrong.sum() + called.sum())
+        return 2 * wrong[called].sum() / (wrong.sum() + called.sum())
 
-    best = best_limit(judged, marked)
-    assert f1(best) == max(map(f1, [best, *judged.machine, 99.0]))
-    assert detection([judged], [best], marked)["f1"].value == pytest.approx(f1(best))
-
-
-def test_a_limit_is_between_scores():
-    tied = Judged(np.array([1.0, 1.0, 2.0, 3.0]), np.array([0.0, 2.0, 2.0, 2.0]), np.arange(4))
-    assert best_limit(tied) == 1.5
+    best = best_limit(judged.machine, right)
+    assert f1(best) == pytest.approx(max(map(f1, [*judged.machine, 99.0])))
+    certain = (judged.machine > 0.3).astype(float)  # then it is the F1 that is counted
+    low, high = judged.machine[certain == 0].max(), judged.machine[certain == 1].min()
+    assert best_limit(judged.machine, certain) == pytest.approx((low + high) / 2)
