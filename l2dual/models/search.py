@@ -29,7 +29,7 @@ class SearchOptions(BeamOptions):
 
     batch_size: int = 32
     guided: bool = False
-    canonical_weight: float = 0.1
+    canonical_weight: float = 0.0
     mode: str = "beam"
     ctc_weight: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(OUTPUTS, 0.3))
 
@@ -111,7 +111,8 @@ class DualDecoder:
         """The meanings in the order in which the surface's CTC puts them, and surfaces guided by the first."""
         found: dict[str, list[list[Hypothesis]]] = {"surface": [], "meaning": []}
         options, tokens, ctc = self.options, self.model.token_lists["surface"], self.model.ctcs["surface"]
-        meanings = self.searches["meaning"](*encoded.of("meaning"), max(n_best, options.beam_size))
+        among = max(n_best, options.beam_size) if options.canonical_weight else n_best
+        meanings = self.searches["meaning"](*encoded.of("meaning"), among)
         for states, length, some in zip(*encoded.of("surface"), meanings, strict=True):
             states = states[None, :length]
             ranked, called = self._ranked(ctc.log_softmax(states)[0], some)
