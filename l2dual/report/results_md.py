@@ -53,13 +53,19 @@ def write_results_md(root: Path) -> list[Path]:
         written += write_sharing_md(recipe, index, kept, arms, picture)
         longer = [name for arm in arms[index] for name in length.longer(arm, list(kept[index]))]  # in SHARING.md
         listed = {name: one for name, one in kept[index].items() if name not in (MAIN, *arms[index], *longer)}
-        others = [(name, _dual_row(one)) for name, one in listed.items() if one.results.meta.split != VALID]
+        found = {name: real.table(recipe / "results" / name, one) for name, one in listed.items()}
+        spoken = {name: one for name, one in found.items() if one}
+        others = [
+            (name, _dual_row(one))
+            for name, one in listed.items()
+            if name not in spoken and one.results.meta.split != VALID
+        ]
         content = {
             "study": views[-1],
             "others": others,
             "duals": list(dict.fromkeys(head.text for _, table in others for head, _ in table.rows)),
             "arms": next(((name, one) for name, one in arms[index].items() if name != MAIN), None),
-            "real": [(name, one) for name in listed if (one := real.table(recipe / "results" / name, listed[name]))],
+            "real": spoken,
             "longest": next((length.longest(length.lengths_of(name, kept[index])) for name in arms[index]), ""),
             "names": " ".join(study.systems),
             "commits": sorted({run.commit for run in study.results.meta.runs}),
