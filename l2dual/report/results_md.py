@@ -64,7 +64,7 @@ def write_results_md(root: Path) -> list[Path]:
             "study": views[-1],
             "others": others,
             "duals": list(dict.fromkeys(head.text for _, table in others for head, _ in table.rows)),
-            "arms": next(((name, one) for name, one in arms[index].items() if name != MAIN), None),
+            "arms": next((name for name in arms[index] if name != MAIN), None),
             "real": spoken,
             "longest": next((length.longest(length.lengths_of(name, kept[index])) for name in arms[index]), ""),
             "names": " ".join(study.systems),
