@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from l2dual.data.datadir import DataDir, read_table
+from l2dual.data.datadir import DataDir, outputs_of, read_table
 from l2dual.errors import DataError, run
 from l2dual.files import atomic_write
 from l2dual.scoring.agreement import Agreement, error_rates
@@ -55,7 +55,7 @@ def by_system(decoded: list[Path]) -> dict[str, list[dict[str, Texts]]]:
 
 
 def measured(data: DataDir, systems: Mapping[str, list[dict[str, Texts]]], zero_shot: Path | None) -> list[dict]:
-    """Error rates of Whisper, of the systems on Whisper's utterances where these are fewer, and of all."""
+    """Error rates of Whisper, and of the systems, also on Whisper's utterances alone where these are fewer."""
     from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
     words = EnglishTextNormalizer({})
@@ -66,19 +66,20 @@ def measured(data: DataDir, systems: Mapping[str, list[dict[str, Texts]]], zero_
         about = {"system": system, "measure": measure, "utterances": len(seeds[0]), "seeds": len(seeds)}
         found.append(about | asdict(rates(data, seeds, due, plain)))
 
-    whisper = read_table(zero_shot) if zero_shot else {}
+    known = outputs_of(data.info)
+    whisper = read_table(zero_shot) if zero_shot and "meaning" in known else {}
     if whisper:
         add(WHISPER, "meaning, WER", [whisper], words)
     for system, seeds in systems.items():
-        if "meaning" in seeds[0]:
-            meanings = [seed["meaning"] for seed in seeds]
+        meanings = [seed["meaning"] for seed in seeds if "meaning" in seed]
+        if meanings and "meaning" in known:
             add(system, "meaning, WER", meanings, words)
             if whisper and len(whisper) < len(meanings[0]):
                 some = [{utt: texts[utt] for utt in whisper} for texts in meanings]
                 add(system, "meaning, WER, Whisper's utterances", some, words)
-        if "surface" in seeds[0]:
+        if "surface" in seeds[0] and "surface" in known:
             add(system, "surface, PER", [seed["surface"] for seed in seeds])
-        if "meaning" in seeds[0]:
+        if meanings and "surface" in known:
             spoken = [{utt: phones(text) for utt, text in texts.items()} for texts in meanings]
             add(system, "phones of the meaning, PER", spoken)
     return found

@@ -61,6 +61,14 @@ def test_the_table(data, monkeypatch, capsys):
     assert "| do | surface, PER | 3 | 2 | 2.8 |" in capsys.readouterr().out
 
 
+def test_a_test_set_without_a_surface_has_the_meaning_alone(data, monkeypatch):
+    folder = decoded(data, "do.seed1", meaning=["think so"] * 3, surface=[SAID] * 3)
+    facts = data / "test/corpus.yaml"
+    facts.write_text(facts.read_text() + "surface: none\n")
+    (data / "test/text.surface").unlink()
+    assert [*call(monkeypatch, data, folder)] == [("do", "meaning, WER")]
+
+
 def test_nothing_is_decoded(data, monkeypatch):
     with pytest.raises(DataError, match="has no text.meaning and no text.surface: decode first"):
         call(monkeypatch, data, data / "do.seed1/decode/test")
