@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--zero_shot", type=Path, help="text.meaning of l2dual.bin.zero_shot")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    found = list(measured(DataDir.load(args.data), by_system(args.decoded), args.zero_shot))
+    found = measured(DataDir.load(args.data), by_system(args.decoded), args.zero_shot)
     with atomic_write(args.out) as stream:
         json.dump(found, stream, indent=1)
     print("| | | utterances | seeds | error rate, % |\n| --- | --- | ---: | ---: | ---: |")

@@ -76,6 +76,7 @@ class DualDecoder:
         self.canonical = canonical
         if options.guided and ("surface" not in model.ctcs or "meaning" not in model.outputs):
             raise UsageError("guided: true: needs a system with a CTC on the surface, and a meaning")
+        self.ids = {token: number for number, token in enumerate(model.token_lists.get("surface", []))}
         self.searches = {output: self._search(output) for output in model.outputs}
 
     def _search(self, output: str) -> BeamSearch | GreedyCTC:
@@ -126,8 +127,7 @@ class DualDecoder:
         """An utterance's meanings, the best first, and what the best one calls for."""
         if not meanings:
             return [], []
-        ids = {token: number for number, token in enumerate(self.model.token_lists["surface"])}
-        called = [[ids[token] for token in self.canonical(one.tokens) if token in ids] for one in meanings]
+        called = [[self.ids[token] for token in self.canonical(one.tokens) if token in self.ids] for one in meanings]
         heard = likelihoods(log_probs, called).clamp(min=NEVER).tolist()
         scores = [one.score + self.options.canonical_weight * own for one, own in zip(meanings, heard, strict=True)]
         order = sorted(range(len(scores)), key=lambda number: -scores[number])

@@ -2,10 +2,9 @@
 
 import json
 from pathlib import Path
-from statistics import mean
 
 from l2dual.report.study import StudyResults
-from l2dual.report.tables import Cell, Table, duration
+from l2dual.report.tables import Cell, Table, training_time
 
 RATES = ("meaning, WER", "surface, PER", "phones of the meaning, PER")  # of baselines.json, in percent
 SCORES = {"rater: phone PCC": "phone PCC", "rater: errors, f1": "error F1"}  # of agreement.json, by people's marks
@@ -23,7 +22,8 @@ def table(directory: Path, study: StudyResults) -> Table | None:
     for system in dict.fromkeys(one["system"] for one in measured):
         cells = [_cell(rates.get((system, measure)), 100, 1) for measure in RATES]
         cells += [_cell(scores.get((system, measure)), 1, 2) for measure in SCORES]
-        rows.append((Cell(system), [*cells, *map(Cell, _facts(study, system))]))
+        runs = study.runs_of(system)
+        rows.append((Cell(system), [*cells, Cell(training_time(runs)), Cell(str(len(runs) or "–"))]))
     utterances = {one["utterances"] for one in measured if one["measure"] == RATES[0]}
     about = f"{max(utterances)} utterances; 95 % intervals over speakers."
     if len(utterances) > 1:
@@ -42,10 +42,3 @@ def _cell(one: dict | None, times: float, decimals: int) -> Cell:
         return Cell("–")
     ends = ", ".join(f"{times * end:.{decimals}f}" for end in one["interval"] or ())
     return Cell(f"{times * one['value']:.{decimals}f}", f"[{ends}]" if ends else "")
-
-
-def _facts(study: StudyResults, system: str) -> tuple[str, str]:
-    """How long a seed was trained, and the number of seeds."""
-    runs = study.runs_of(system)
-    times = [run.train_seconds for run in runs if run.train_seconds is not None]
-    return duration(mean(times)) if times else "–", str(len(runs)) if runs else "–"

@@ -8,6 +8,7 @@ from l2dual.analysis.kinds import Interval
 from l2dual.report.budget import budget
 from l2dual.report.study import StudyResults, ends, number, percent, points
 from l2dual.scoring.measures import DETECTION
+from l2dual.scoring.results import Run
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def training_time(runs: list[Run]) -> str:
+    """What a training of a system takes, on average over its seeds."""
+    times = [run.train_seconds for run in runs if run.train_seconds is not None]
+    return duration(mean(times) if times else None)
+
+
 def size(parameters: int | None) -> str:
     """A number of parameters as "1.9 M"."""
     return "–" if parameters is None else f"{parameters / 1e6:.1f} M"
@@ -55,8 +62,7 @@ def systems(study: StudyResults) -> Table:
         talks = [_cross_talk(study, system, output) for output in study.outputs]
         intrusions = [_rate(study, "intrusion_rate", system, output) for output in study.outputs]
         runs = study.runs_of(system)
-        times = [run.train_seconds for run in runs if run.train_seconds is not None]
-        facts = [size(runs[0].parameters), duration(mean(times) if times else None)] if cost else []
+        facts = [size(runs[0].parameters), training_time(runs)] if cost else []
         facts.append(str(len(runs)))
         f1 = _rate(study, "f1", system, "surface")
         rows.append((Cell(system, study.systems[system].label), [*rates, *talks, *intrusions, f1, *map(Cell, facts)]))
