@@ -48,6 +48,9 @@ STAGES = {  # where a file lies: the stage that makes it; the first that fits
 SCRIPT = """\
 set -euo pipefail
 export L2DUAL_COMMAND={called}
+exec {{lock}}<> "$0"  # the cluster may have lost sight of an earlier attempt that still runs
+flock --nonblock "${{lock}}" || {{ echo "# an earlier attempt still runs: waiting for it"; flock "${{lock}}" || true; }}
+if [[ -e {out} && $(head -n 1 {stamp} 2> /dev/null || true) == {line} ]]; then exit 0; fi
 rm -rf {tmp}
 mkdir -p {directory}
 {command}

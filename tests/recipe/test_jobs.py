@@ -18,6 +18,10 @@ HEAD = (
 log=log jobs=() L2DUAL_COMMAND=./run.sh
 """
 )
+TWICE = """\
+#!/bin/bash
+bash "${4//JOB/1}" & bash "${4//JOB/1}" & wait -n && wait -n
+"""  # a launcher of a cluster that lost sight of a job, which goes on: the log is what it prints
 DIRECT = """\
 #!/bin/bash
 exec bash "${4//JOB/1}"
@@ -142,6 +146,15 @@ def test_jobs_that_outlive_their_launcher_hold_the_lock(tmp_path, run):
         with suppress(ProcessLookupError):  # it ended with the other
             os.kill(pid, signal.SIGKILL)
     wait_until(lambda: bash(tmp_path, "claim exp").returncode == 0)
+
+
+def test_a_job_that_is_started_again_while_it_runs_is_done_once(tmp_path):
+    (tmp_path / "bin").mkdir()
+    write(tmp_path / "bin/twice", TWICE)
+    made = bash(tmp_path, "job out -- bash -c 'echo x >> times; sleep 1; cp times \"$1\"' _ @OUT@; launch make twice")
+    assert made.returncode == 0, made.stderr
+    assert made.stdout == "# an earlier attempt still runs: waiting for it\n"
+    assert (tmp_path / "out").read_text() == (tmp_path / "times").read_text() == "x\n"
 
 
 def test_a_recording_that_was_replaced_is_another_input(tmp_path):
