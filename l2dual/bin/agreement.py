@@ -18,7 +18,7 @@ import numpy as np
 from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError, run
 from l2dual.files import atomic_write
-from l2dual.scoring.agreement import Agreement, Judged, correlation, detection
+from l2dual.scoring.agreement import Agreement, Judged, correlation, detection, limit_of
 
 WORDS = {"accuracy": "words", "stress": "word_stress", "total": "word_total"}  # keys of utt2scores
 PHONES = {"goodness": "goodness", "rater": "phones"}  # keys of scored.json
@@ -67,7 +67,7 @@ def measures(data: DataDir, utts: list[str], seeds: list[dict]) -> Iterator[tupl
         phones = [scored(data, utts, [seed["utterances"][utt][key] for utt in utts], "phones") for seed in seeds]
         yield f"{name}: phone PCC", correlation(phones)
         for marked, suffix in ((False, ""), (True, " (marked)")):
-            limits = [seed["limits"][name + suffix] for seed in seeds]
+            limits = [limit_of(seed["chances"][name + suffix]) for seed in seeds]
             for measure, one in detection(phones, limits, marked).items():
                 yield f"{name}: errors{suffix}, {measure.replace('_', ' ')}", one
     some = seeds[0]["utterances"][utts[0]]

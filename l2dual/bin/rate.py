@@ -3,7 +3,7 @@
     python -m l2dual.bin.rate --exp exp/STUDY/RUN --data dump/TAG --out exp/STUDY/RUN/rater
 
 DATA has train, valid and test with utt2scores, and the run a CTC on a surface in phones. Networks are
-trained on train, limits are from valid; OUT has the rater and scored.json, which
+trained on train, chances of errors fitted on valid; OUT has the rater and scored.json, which
 `l2dual.bin.agreement` reads: docs/rating.md.
 """
 

@@ -33,7 +33,7 @@ from l2dual.text.phones import ERROR
 from l2dual.text.units import align, normalize
 
 PUT_IN_BELOW = 1e-3  # goodness of a place where nothing was due: less, and a sound was put in
-CHANCE = (4.69, 0.737)  # of the logistic from log goodness to that chance; docs/feedback.md
+CHANCE = (4.61, 0.711)  # of the logistic from log goodness to that chance; docs/feedback.md
 CLEAR = 0.5  # goodness from which a sound that a rater calls wrong was not another one
 FIRST = 5  # words with errors that are shown first
 UNCLEAR = 0.5  # of a word's sounds: where more are wrong the word is, not its sounds
@@ -68,6 +68,11 @@ class Evidence:
         """Of the recording."""
         return len(self.samples) / self.rate
 
+    @property
+    def limits(self) -> "Limits":
+        """Of errors."""
+        return TAUGHT if self.raters else UNTAUGHT
+
 
 class Limits(NamedTuple):
     """Chances that a sound was right, below which it is called so."""
@@ -80,7 +85,8 @@ class Limits(NamedTuple):
         return "wrong" if score < self.wrong else "unsure" if score < self.unsure else "right"
 
 
-UNTAUGHT = Limits(0.3, 0.7)  # without a rater: strict on purpose
+TAUGHT = Limits(0.5, 0.75)  # with a rater
+UNTAUGHT = Limits(0.3, 0.7)  # without one: strict on purpose
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,7 @@ def give_feedback(heard: Evidence, prompt: str | None, tips: Tips) -> Feedback:
         words, ratings = [replace(word, verdict="right", sentences=(), ratings={}) for word in words], {}
     return Feedback(
         heard.name, heard.seconds, heard.language, heard.convention, text, prompt is not None,
-        heard.surface, tuple(words), tuple(notes), limits_of(heard.raters), ratings,
+        heard.surface, tuple(words), tuple(notes), heard.limits, ratings,
     )  # fmt: skip
 
 
@@ -194,14 +200,6 @@ def chance(goodness: float) -> float:
     return float(expit(CHANCE[0] + CHANCE[1] * np.log(max(goodness, 1e-12))))
 
 
-def limits_of(raters: Raters | None) -> Limits:
-    """With a rater, the chance at its own limit of errors, and that halfway from there to certainty."""
-    if raters is None:
-        return UNTAUGHT
-    wrong = raters.chance(raters.facts["wrong_below"])
-    return Limits(wrong, (1 + wrong) / 2)
-
-
 def _has_phones(heard: Evidence) -> bool:
     return (heard.language, heard.convention) == ("en", "pronounced")
 
@@ -219,8 +217,7 @@ def _by_phones(heard: Evidence, text: str, tips: Tips) -> Advised:
     by_word = [english.plain(phones).split() for _, phones in readings]
     due = [phone for phones in by_word for phone in phones]
     found = judge(heard.log_probs, heard.vocabulary, due, heard.clock, heard.seconds)
-    rated, limits = _rated(heard, by_word), limits_of(heard.raters)
-    words, place = [], 0
+    rated, words, place = _rated(heard, by_word), [], 0
     for number, (word, phones) in enumerate(readings):
         sounds = []
         for index, phone in enumerate(phones, place):
@@ -233,7 +230,7 @@ def _by_phones(heard: Evidence, text: str, tips: Tips) -> Advised:
             score = chance(token.score)
             if rated and heard.raters:
                 score = heard.raters.chance(rated.phones[index])
-            sounds.append(_sound(token, score, limits))
+            sounds.append(_sound(token, score, heard.limits))
         place += len(phones)
         here = found.tokens[place - len(phones) : place]
         own = {name: scores[number] for name, scores in rated.words.items()} if rated else {}

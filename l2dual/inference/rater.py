@@ -123,9 +123,9 @@ class Raters:
     """Networks whose mean is taken, and what is to be known of them.
 
     Attributes:
-        facts: ``vocabulary``, ``words`` and ``whole``: names of the scores; ``wrong_below``: a phone
-            whose score is less is an error; ``chance``: constant and slope of the logistic from the score
-            of a phone to the chance that raters call it right; ``figures``: how well they do.
+        facts: ``vocabulary``, ``words`` and ``whole``: names of the scores; ``chance``: constant and
+            slope of the logistic from the score of a phone to the chance that raters call it right;
+            ``figures``: how well they do.
     """
 
     def __init__(self, members: Sequence[Rater], facts: dict):

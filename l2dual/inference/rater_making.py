@@ -1,4 +1,4 @@
-"""Train a rater of a model on a corpus's raters, take its limits, and let it rate the test set."""
+"""Train a rater of a model on a corpus's raters, fit the chance of errors, and let it rate the test set."""
 
 import json
 from collections.abc import Iterable
@@ -14,8 +14,10 @@ from l2dual.files import atomic_write
 from l2dual.inference.rater import MOST_PHONE, Raters
 from l2dual.inference.rater_training import MEMBERS, WHOLE_SCORES, Example, examples, fit, word_scores
 from l2dual.inference.timing import Clock
-from l2dual.scoring.agreement import Judged, best_limit, is_error
+from l2dual.scoring.agreement import Judged, is_error, limit_of
 from l2dual.training.load import config_of, load_model
+
+CERTAIN = 20.0  # in log odds: all phones were alike to the raters
 
 
 def make_rater(exp: Path, folder: Path, speakers: float, out: Path) -> None:
@@ -44,7 +46,7 @@ def make_rater(exp: Path, folder: Path, speakers: float, out: Path) -> None:
 
 
 def learn(found: dict[str, list[Example]], facts: dict, out: Path) -> None:
-    """Train on `train`, take limits from `valid`, rate `test`, and write it all.
+    """Train on `train`, fit chances on `valid`, rate `test`, and write it all.
 
     Raises:
         DataError: there is nothing to learn from.
@@ -53,22 +55,22 @@ def learn(found: dict[str, list[Example]], facts: dict, out: Path) -> None:
         raise DataError("train, valid and test need utterances that can be rated, and train some errors: get more data")
     members = [fit(found["train"], len(facts["vocabulary"]), seed) for seed in range(MEMBERS)]
     raters = Raters(members, facts | {"whole": list(WHOLE_SCORES), "members": MEMBERS})
-    limits: dict[str, float] = {}
     chances: dict[str, list[float]] = {}
     judged = of_phones(raters, found["valid"])
-    if not is_error(judged["rater"].raters).any():  # too small a set to take limits from
+    if not is_error(judged["rater"].raters).any():  # too small a set to fit chances on
         judged = of_phones(raters, found["train"])
     for name, scored in judged.items():
         for suffix, marked in (("", False), (" (marked)", True)):
-            chances[name + suffix], limits[name + suffix] = chance_and_limit(scored, marked)
-    raters.facts |= {"wrong_below": limits["rater"], "chance": chances["rater"]}
+            chances[name + suffix] = chance(scored, marked)
+    raters.facts |= {"chance": chances["rater"]}
     raters.save(out)
     with atomic_write(out / "scored.json") as stream:
-        json.dump({"limits": limits, "chances": chances, "utterances": rated(raters, found["test"])}, stream)
+        json.dump({"chances": chances, "utterances": rated(raters, found["test"])}, stream)
     print(f"rater trained on {len(found['train'])} utterances of {raters.facts['speakers']} speakers")
     for name in judged:
         constant, slope = chances[name]
-        print(f"  {name}: error below {limits[name]:.3f}; chance = logistic({constant:.3f} + {slope:.3f} score)")
+        limit = limit_of(chances[name])
+        print(f"  {name}: error below {limit:.3f}; chance = logistic({constant:.3f} + {slope:.3f} score)")
 
 
 def some_speakers(data: DataDir, part: float) -> DataDir:
@@ -108,14 +110,10 @@ def _marks(texts: list[Example]) -> np.ndarray:
     return np.concatenate([one.phones for one in texts]) * MOST_PHONE
 
 
-def chance_and_limit(scored: Judged, marked: bool = False) -> tuple[list[float], float]:
-    """Constant and slope of the logistic from a score to the chance that a phone is right, and the limit of errors.
-
-    Where all phones are alike to the raters, all are called so.
-    """
+def chance(scored: Judged, marked: bool = False) -> list[float]:
+    """Constant and slope of the logistic from a score to the chance that raters call a phone right."""
     right = ~is_error(scored.raters, marked)
     if right.min() == right.max():
-        return [0.0, 0.0], -np.inf if right.all() else np.inf
+        return [CERTAIN if right.all() else -CERTAIN, 0.0]
     fitted = LogisticRegression(C=1e4).fit(scored.machine[:, None], right)
-    found = [round(float(fitted.intercept_[0]), 4), round(float(fitted.coef_[0, 0]), 4)]
-    return found, best_limit(scored.machine, fitted.predict_proba(scored.machine[:, None])[:, 1])
+    return [round(float(fitted.intercept_[0]), 4), round(float(fitted.coef_[0, 0]), 4)]

@@ -2,9 +2,10 @@
 
 Agreement of scores is Pearson's correlation (PCC). Of errors it is that of `l2dual.scoring.measures`:
 a phone is an error to the raters where their mean mark is 1 of 2 or less (or below .5, as the
-corpus's own annotation has it), to the machine where its score is below a limit that the
-development set gave. Values are means over the seeds of a system. Their 95 % intervals are
-percentiles of a bootstrap over speakers, which draws the same speakers for all seeds.
+corpus's own annotation has it), to the machine where its score makes an error more likely than
+none, by a logistic that was fitted on the development set. Values are means over the seeds of a
+system. Their 95 % intervals are percentiles of a bootstrap over speakers, which draws the same
+speakers for all seeds.
 """
 
 from collections.abc import Callable, Sequence
@@ -66,21 +67,16 @@ def error_rates(errors: np.ndarray, sizes: np.ndarray, speakers: np.ndarray) -> 
     return _agreement([(speakers, np.stack([seed, sizes], axis=1)) for seed in errors], _per_token)
 
 
-def best_limit(machine: np.ndarray, right: np.ndarray) -> float:
-    """The limit with the best expected F1: a score below it is called an error.
-
-    Expected, and not counted, F1 gives a limit that depends half as much on whose speech it was taken from.
+def limit_of(chance: Sequence[float]) -> float:
+    """The score below which a phone is more likely wrong than right.
 
     Args:
-        machine: scores, (N,).
-        right: for each, the chance that raters call it right.
+        chance: constant and slope of the logistic from a score to the chance that raters call a phone right.
     """
-    order = np.argsort(machine, kind="stable")
-    wrong = 1 - right[order]
-    f1 = 2 * np.cumsum(wrong) / (np.arange(1, len(order) + 1) + wrong.sum())
-    k = int(f1.argmax())
-    ranked = machine[order]
-    return float(ranked[k] + ranked[min(k + 1, len(ranked) - 1)]) / 2
+    constant, slope = chance
+    if slope > 0:
+        return -constant / slope
+    return np.inf if constant < 0 else -np.inf  # the score tells nothing
 
 
 def is_error(marks: np.ndarray, marked: bool = False) -> np.ndarray:

@@ -16,7 +16,7 @@ from tests.inference.test_feedback import SINK, evidence
 VOCABULARY = ["<blank>", "a", "b", "c"]
 FACTS_OF_TWO = {
     "vocabulary": VOCABULARY, "words": ["accuracy", "total"], "whole": ["total"], "members": 2,
-    "wrong_below": 1.0, "chance": [-6.0, 6.0],
+    "chance": [-6.0, 6.0],
 }  # fmt: skip
 
 

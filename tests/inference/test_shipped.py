@@ -52,7 +52,7 @@ def test_readme_shows_the_page_of_feedback(commands, tmp_path):
     _, said = commands("feedback")
     assert said == "wrote division.html\n"
     page = (tmp_path / "division.html").read_text(encoding="utf-8")
-    assert "You said SH (as in “she”). Say ZH (as in “vision”)." in page and "data:audio/" in page
+    assert "This was not quite ZH (as in “vision”)." in page and "data:audio/" in page
 
 
 def test_the_example_of_the_page_on_feedback(root, monkeypatch, capsys):
@@ -60,4 +60,4 @@ def test_the_example_of_the_page_on_feedback(root, monkeypatch, capsys):
     [code] = re.findall(r"```python\n(.*?)```", (root / "docs/feedback.md").read_text(encoding="utf-8"), re.DOTALL)
     exec(code, {})
     said = capsys.readouterr().out.splitlines()
-    assert len(said) == 5 and said[-1].startswith("division wrong 0.") and "Say ZH" in said[-1]
+    assert len(said) == 5 and said[-1].startswith("division wrong 0.") and "not quite ZH" in said[-1]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from l2dual.scoring.agreement import Judged, best_limit, correlation, detection
+from l2dual.scoring.agreement import Judged, correlation, detection, limit_of
 
 
 @pytest.fixture
@@ -48,16 +48,6 @@ def test_errors_by_hand():
     assert detection([judged], [0.5], marked=True)["recall"].value == 1.0  # only 0.0 is below 0.5
 
 
-def test_the_limit_has_the_best_f1_that_is_expected(judged):
-    right = 1 / (1 + np.exp(1 - 2 * judged.machine))
-    wrong = 1 - right
-
-    def f1(limit):
-        called = judged.machine < limit
-        return 2 * wrong[called].sum() / (wrong.sum() + called.sum())
-
-    best = best_limit(judged.machine, right)
-    assert f1(best) == pytest.approx(max(map(f1, [*judged.machine, 99.0])))
-    certain = (judged.machine > 0.3).astype(float)  # then it is the F1 that is counted
-    low, high = judged.machine[certain == 0].max(), judged.machine[certain == 1].min()
-    assert best_limit(judged.machine, certain) == pytest.approx((low + high) / 2)
+@pytest.mark.parametrize("chance, limit", [([-3.0, 4.0], 0.75), ([20.0, 0.0], -np.inf), ([-1.0, -2.0], np.inf)])
+def test_an_error_is_what_is_more_likely_wrong_than_right(chance, limit):
+    assert limit_of(chance) == limit
