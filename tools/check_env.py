@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,6 +111,20 @@ def check_gpu():
         note("gpu", "none that torch can use; run_all.sh needs none")
 
 
+def check_speed():
+    try:
+        import torch
+    except ImportError:
+        return
+    torch.set_num_threads(1)
+    matrix, seconds = torch.ones(1024, 1024), []
+    for _ in range(10):
+        started = time.perf_counter()
+        matrix @ matrix
+        seconds.append(time.perf_counter() - started)
+    ok("speed", "{:.0f} GFLOP/s of one core, by products of matrices".format(2 * 1024**3 / min(seconds) / 1e9))
+
+
 def check_sclite():
     path = shutil.which("sclite") or shutil.which("sctk")  # Debian calls it by `sctk sclite`
     if path:
@@ -147,6 +162,7 @@ def main():
         check_l2dual()
         check_espeak()
         check_gpu()
+        check_speed()
     check_sclite()
     check_schedulers()
     check_machine()

@@ -32,7 +32,7 @@ def main() -> None:
     for output in OUTPUTS:
         parser.add_argument(f"--{output}_tokens", type=Path, help=f"if the system has {output}")
         parser.add_argument(f"--{output}_token_type", default="char")
-    parser.add_argument("--losses", choices=["ctc"], help="ctc: each output's whole weight on its CTC")
+    parser.add_argument("--losses", choices=["even", "ctc"], help="CTC and attention share alike, or CTC has all")
     parser.add_argument("--num_threads", type=positive_int, default=1, help="of the training")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
@@ -42,7 +42,8 @@ def main() -> None:
     system = read_system(args.system)
     config = merge(read_yaml(args.train_config), read_options(args.system))
     if args.losses:
-        config["model_conf"]["loss_weights"] = by_ctc(config["model_conf"]["loss_weights"])
+        weights = config["model_conf"]["loss_weights"]
+        config["model_conf"]["loss_weights"] = evenly(weights) if args.losses == "even" else by_ctc(weights)
     info = read_info(args.data / "train")
     config = at_rate(config, info.get("sampling_rate", RATE))
     if config.get("decoder") == "whisper":
@@ -52,6 +53,13 @@ def main() -> None:
     write_yaml(args.out / "train.yaml", config | _data_options(args, exp, system.outputs))
     write_yaml(args.out / "run.yaml", _facts(args, system, info) | _encoder(config))
     write_run_script(args.out, exp, Path.cwd(), args.num_threads)
+
+
+def evenly(loss_weights: LossWeights) -> LossWeights:
+    """The same weight on each output, half of it on its CTC, where every output has both; else as they are."""
+    if not all(own["ctc"] and own["attention"] for own in loss_weights.values()):
+        return loss_weights
+    return {output: dict.fromkeys(own, sum(own.values()) / 2) for output, own in loss_weights.items()}
 
 
 def by_ctc(loss_weights: LossWeights) -> LossWeights:

@@ -31,7 +31,7 @@ class SearchOptions(BeamOptions):
     guided: bool = False
     canonical_weight: float = 0.0
     mode: str = "beam"
-    ctc_weight: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(OUTPUTS, 0.3))
+    ctc_weight: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(OUTPUTS, 0.7))
 
     @classmethod
     def from_config(cls, config: Mapping, where: str) -> "SearchOptions":

@@ -96,7 +96,7 @@ def test_a_guided_search_asks_what_the_meaning_calls_for(build_model, batch):
         asked.append(meaning)
         return ["a", "no such token"]
 
-    model, weights = build_model("do").eval(), {"surface": 0.0, "meaning": 0.3}
+    model, weights = build_model("do").eval(), {"surface": 0.0, "meaning": 0.7}
     decoder = DualDecoder(model, SearchOptions(guided=True, ctc_weight=weights), canonical)
     plain = DualDecoder(model, SearchOptions()).nbest(batch["speech"], batch["speech_lengths"], 4)["meaning"]
     found = decoder(batch["speech"], batch["speech_lengths"])

@@ -143,6 +143,7 @@ def test_check_env_passes_here():
     result = check_env(sys.executable)
     assert result.returncode == 0, result.stdout
     assert re.search(r"^ok +espnet +\d+", result.stdout, flags=re.MULTILINE)
+    assert re.search(r"^ok +speed +[1-9]\d* GFLOP/s", result.stdout, flags=re.MULTILINE)
     assert "MISSING" not in result.stdout
 
 
