@@ -20,6 +20,8 @@ from l2dual.files import read_yaml
 from l2dual.systems import OUTPUTS, LossWeights, System, read_options, read_system
 from l2dual.training.runs import commit, merge, write_run_script, write_yaml
 
+FITTED = {"surface": 0.7, "meaning": 0.5}  # CTC's share of an output's weight: docs/training.md
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -32,7 +34,7 @@ def main() -> None:
     for output in OUTPUTS:
         parser.add_argument(f"--{output}_tokens", type=Path, help=f"if the system has {output}")
         parser.add_argument(f"--{output}_token_type", default="char")
-    parser.add_argument("--losses", choices=["even", "ctc"], help="CTC and attention share alike, or CTC has all")
+    parser.add_argument("--losses", choices=["fitted", "ctc"], help="CTC's share: FITTED, or all")
     parser.add_argument("--num_threads", type=positive_int, default=1, help="of the training")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
@@ -43,7 +45,7 @@ def main() -> None:
     config = merge(read_yaml(args.train_config), read_options(args.system))
     if args.losses:
         weights = config["model_conf"]["loss_weights"]
-        config["model_conf"]["loss_weights"] = evenly(weights) if args.losses == "even" else by_ctc(weights)
+        config["model_conf"]["loss_weights"] = fitted(weights) if args.losses == "fitted" else by_ctc(weights)
     info = read_info(args.data / "train")
     config = at_rate(config, info.get("sampling_rate", RATE))
     if config.get("decoder") == "whisper":
@@ -55,11 +57,15 @@ def main() -> None:
     write_run_script(args.out, exp, Path.cwd(), args.num_threads)
 
 
-def evenly(loss_weights: LossWeights) -> LossWeights:
-    """The same weight on each output, half of it on its CTC, where every output has both; else as they are."""
+def fitted(loss_weights: LossWeights) -> LossWeights:
+    """The same weight on each output, `FITTED` of it on its CTC, where every output has both; else as they are."""
     if not all(own["ctc"] and own["attention"] for own in loss_weights.values()):
         return loss_weights
-    return {output: dict.fromkeys(own, sum(own.values()) / 2) for output, own in loss_weights.items()}
+    found: LossWeights = {}
+    for output, own in loss_weights.items():
+        total, ctc = sum(own.values()), FITTED[output]
+        found[output] = {"ctc": round(total * ctc, 6), "attention": round(total * (1 - ctc), 6)}
+    return found
 
 
 def by_ctc(loss_weights: LossWeights) -> LossWeights:

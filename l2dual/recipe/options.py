@@ -127,7 +127,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
             ("cache_features", "false", "true: run a frozen pretrained front-end once over the data", BOOLEAN),
             ("train_config", "", "model and training: a name in conf/train, or a YAML file"),
             ("train_args", "", 'changes to it, as "--max_epoch 20 --optim_conf lr=1e-3"'),
-            ("losses", "", "even: half CTC, half attention; ctc: CTC alone [a system's own]", one_of("even", "ctc")),
+            ("losses", "", "fitted: more CTC, fitted on development data; ctc: CTC alone", one_of("fitted", "ctc")),
         ),
         Option("ngpu", "0", "GPUs of each training", whole),
         Option("num_nodes", "1", "machines of each training, each with ngpu GPUs; above 1 under Slurm", positive),

@@ -87,13 +87,13 @@ def test_by_ctc_alone_the_outputs_keep_their_weights(configured):
     "name, weights",
     [
         ("so_meaning", {"meaning": {"ctc": 0.5, "attention": 0.5}}),
-        ("do_branch2", {key: {"ctc": 0.25, "attention": 0.25} for key in ("surface", "meaning")}),
+        ("do_branch2", {"surface": {"ctc": 0.35, "attention": 0.15}, "meaning": {"ctc": 0.25, "attention": 0.25}}),
         ("do_paper", {"surface": {"ctc": 0.2, "attention": 0.5}, "meaning": {"ctc": 0.0, "attention": 0.3}}),
         ("so_surface_ctconly", {"surface": {"ctc": 1.0, "attention": 0.0}}),
     ],
 )
-def test_even_losses_are_those_of_systems_with_both_on_every_output(configured, name, weights):
-    training, _ = configured(SYSTEMS / f"{name}.yaml", "--losses", "even")
+def test_fitted_losses_are_those_of_systems_with_both_on_every_output(configured, name, weights):
+    training, _ = configured(SYSTEMS / f"{name}.yaml", "--losses", "fitted")
     assert training["model_conf"]["loss_weights"] == weights
 
 
