@@ -18,7 +18,7 @@ import numpy as np
 from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError, run
 from l2dual.files import atomic_write
-from l2dual.scoring.agreement import Agreement, Judged, correlation, detection, limit_of
+from l2dual.scoring.agreement import Agreement, Judged, correlation, detection, limit_of, written
 
 WORDS = {"accuracy": "words", "stress": "word_stress", "total": "word_total"}  # keys of utt2scores
 PHONES = {"goodness": "goodness", "rater": "phones"}  # keys of scored.json
@@ -102,15 +102,8 @@ def table(found: list[dict]) -> Iterator[str]:
         yield f"\n| {system}, {seeds} | " + " | ".join(f"{name} ({sizes[name]})" for name in names) + " |"
         yield "| --- |" + " ---: |" * len(names)
         for measure in dict.fromkeys(one["measure"] for one in own):
-            yield f"| {measure} | " + " | ".join(cell(one) for one in own if one["measure"] == measure) + " |"
-
-
-def cell(one: dict) -> str:
-    """A value and its interval, where there are any."""
-    if one["value"] is None:
-        return "–"
-    ends = one["interval"]
-    return f"{one['value']:.3f}" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
+            cells = [" ".join(written(one, 1, 2)).rstrip() for one in own if one["measure"] == measure]
+            yield f"| {measure} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import numpy as np
 from l2dual.data.datadir import DataDir, outputs_of, read_table
 from l2dual.errors import DataError, run
 from l2dual.files import atomic_write
-from l2dual.scoring.agreement import Agreement, error_rates
+from l2dual.scoring.agreement import Agreement, error_rates, written
 from l2dual.scoring.score import count_errors
 from l2dual.text.english import pronounce
 from l2dual.text.units import align
@@ -39,7 +39,8 @@ def main() -> None:
         json.dump(found, stream, indent=1)
     print("| | | utterances | seeds | error rate, % |\n| --- | --- | ---: | ---: | ---: |")
     for one in found:
-        print("| {system} | {measure} | {utterances} | {seeds} | {told} |".format(told=told(one), **one))
+        rate = " ".join(written(one, 100, 1)).rstrip()
+        print("| {system} | {measure} | {utterances} | {seeds} | {rate} |".format(rate=rate, **one))
 
 
 def by_system(decoded: list[Path]) -> dict[str, list[dict[str, Texts]]]:
@@ -98,14 +99,6 @@ def rates(data: DataDir, seeds: list[Texts], references: Texts, plain: Callable[
     errors = [[sum(one[kind] for kind in ("substitutions", "deletions", "insertions")) for one in of] for of in counts]
     sizes = np.array([len(due[utt].split()) for utt in utts])
     return error_rates(np.array(errors), sizes, np.array([data["utt2spk"][utt] for utt in utts]))
-
-
-def told(one: Mapping) -> str:
-    """A rate in percent, and its interval, where there are any."""
-    if one["value"] is None:
-        return "–"
-    ends = [f"{100 * end:.1f}" for end in one["interval"] or ()]
-    return f"{100 * one['value']:.1f}" + (f" [{', '.join(ends)}]" if ends else "")
 
 
 if __name__ == "__main__":

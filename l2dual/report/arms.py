@@ -67,15 +67,20 @@ def control(study: StudyResults) -> tuple[str, str] | None:
 
 def talks(study: StudyResults, system: str, output: str) -> list[float]:
     """The cross-talk of each seed, in points."""
-    found = study.difference("cross_talk", output, system=system)
-    return [100 * value for value in found.per_seed.values()] if found and found.value is not None else []
+    return list(by_seed(study, system, output).values())
 
 
-def learned(study: StudyResults, system: str, output: str) -> dict[str, float]:
-    """The same by seed, where the system and its baseline have learned the output."""
+def by_seed(study: StudyResults, system: str, output: str) -> dict[str, float]:
+    """The same with the seeds' names."""
     found = study.difference("cross_talk", output, system=system)
     if found is None or found.value is None:
         return {}
-    not_learned = {str(run.seed) for name in (system, found.baseline) for run in study.runs_of(name)
-                   if output in run.not_learned}  # fmt: skip
-    return {seed: 100 * value for seed, value in found.per_seed.items() if seed not in not_learned}
+    return {seed: 100 * value for seed, value in found.per_seed.items()}
+
+
+def learned(study: StudyResults, system: str, output: str) -> dict[str, float]:
+    """The same, of seeds whose system and baseline have learned the output."""
+    found = study.difference("cross_talk", output, system=system)
+    names = (system, found.baseline) if found else ()
+    unlearned = {str(run.seed) for name in names for run in study.runs_of(name) if output in run.not_learned}
+    return {seed: value for seed, value in by_seed(study, system, output).items() if seed not in unlearned}

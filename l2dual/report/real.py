@@ -5,9 +5,11 @@ from pathlib import Path
 
 from l2dual.report.study import StudyResults
 from l2dual.report.tables import Cell, Table, training_time
+from l2dual.scoring.agreement import written
 
 RATES = ("meaning, WER", "surface, PER", "phones of the meaning, PER")  # of baselines.json, in percent
 SCORES = {"rater: phone PCC": "phone PCC", "rater: errors, f1": "error F1"}  # of agreement.json, by people's marks
+NONE = {"value": None}
 FILES = ("baselines.json", "agreement.json")
 
 
@@ -20,8 +22,8 @@ def table(directory: Path, study: StudyResults) -> Table | None:
     scores = {(one["system"], one["measure"]): one for one in agreed if one["group"] == "all"}
     rows = []
     for system in dict.fromkeys(one["system"] for one in measured):
-        cells = [_cell(rates.get((system, measure)), 100, 1) for measure in RATES]
-        cells += [_cell(scores.get((system, measure)), 1, 2) for measure in SCORES]
+        cells = [Cell(*written(rates.get((system, measure), NONE), 100, 1)) for measure in RATES]
+        cells += [Cell(*written(scores.get((system, measure), NONE), 1, 2)) for measure in SCORES]
         runs = study.runs_of(system)
         rows.append((Cell(system), [*cells, Cell(training_time(runs)), Cell(str(len(runs) or "–"))]))
     utterances = {one["utterances"] for one in measured if one["measure"] == RATES[0]}
@@ -35,10 +37,3 @@ def table(directory: Path, study: StudyResults) -> Table | None:
 
 def _read(file: Path) -> list[dict]:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-
-
-def _cell(one: dict | None, times: float, decimals: int) -> Cell:
-    if one is None or one["value"] is None:
-        return Cell("–")
-    ends = ", ".join(f"{times * end:.{decimals}f}" for end in one["interval"] or ())
-    return Cell(f"{times * one['value']:.{decimals}f}", f"[{ends}]" if ends else "")

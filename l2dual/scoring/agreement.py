@@ -8,7 +8,7 @@ system. Their 95 % intervals are percentiles of a bootstrap over speakers, which
 speakers for all seeds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -77,6 +77,14 @@ def limit_of(chance: Sequence[float]) -> float:
     if slope > 0:
         return -constant / slope
     return np.inf if constant < 0 else -np.inf  # the score tells nothing
+
+
+def written(one: Mapping, times: float, decimals: int) -> tuple[str, str]:
+    """Value and interval of a record of `Agreement`, as text; a dash where there is none."""
+    if one["value"] is None:
+        return "–", ""
+    ends = ", ".join(f"{times * end:.{decimals}f}" for end in one["interval"] or ())
+    return f"{times * one['value']:.{decimals}f}", f"[{ends}]" if ends else ""
 
 
 def is_error(marks: np.ndarray, marked: bool = False) -> np.ndarray:
