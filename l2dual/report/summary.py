@@ -10,11 +10,11 @@ from l2dual.scoring.results import read_results
 from l2dual.systems import OUTPUTS
 
 HEAD = ("", "system", "seeds", "surface", "meaning", "cross-talk, points: surface", "meaning")
-MOST = 5  # systems of one study; the report has all
+MOST = 6  # systems of one study; the report has all
 
 
 def summary(paths: list[Path]) -> str:
-    """Lay the results files of one or two recipes out: of one, in ten lines at most."""
+    """Lay the results files of one or two recipes out: of one, in eleven lines at most."""
     studies = [StudyResults(read_results(path), half=read_beside(path.parent, "half")) for path in paths]
     lines = [HEAD, *(_row(study, system) for study in studies for system in [*study.systems][:MOST])]
     places = dict.fromkeys(filter(None, map(_places, paths, studies)))
