@@ -126,7 +126,7 @@ def _more_alike(studies: list[StudyResults]) -> Judgement:
     of = {study.results.meta.language: blocks(study) for study in studies}
     english, korean = of.get("en"), of.get("ko")
     if not (english and korean):
-        return Judgement(NOTHING, "needs CKA of the two single-output systems in both languages")
+        return Judgement(NOTHING, "needs CKA of both single-output systems in both languages")
     if len(english) != len(korean):
         return Judgement(NOTHING, "the encoders differ in their number of blocks")
 

@@ -194,7 +194,7 @@ def notes(study: StudyResults) -> list[str]:
     curve = doses(study)
     found = []
     if len(curve) >= DOSES:
-        at_0 = " The single-output systems count as 0 blocks (cross-talk 0)." if curve[0] is None else ""
+        at_0 = " Single-output systems count as 0 blocks (cross-talk 0)." if curve[0] is None else ""
         found.append(f"H1 compares {', '.join(f'{x:g}' for x in curve)} shared blocks.{at_0}")
     found += [
         f"Excluded from tests of the {output}: {run.name} (not learned: {why})."

@@ -128,7 +128,7 @@ def limits(study: StudyResults) -> list[str]:
     seeds = len({run.seed for run in meta.runs})
     found += [
         f"{test_set(study)}, {seeds} seed{'s' * (seeds > 1)}. Intervals are over {meta.clusters} and seeds "
-        f"together, and need at least 6 {meta.clusters} and 3 seeds.",
+        f"together (at least 6 {meta.clusters} and 3 seeds).",
         "Only cross-talk has a p-value. Holm’s correction is over the two outputs of a system, not over systems "
         "or languages. Intervals are not corrected.",
         "A dual-output system has a second decoder and so more parameters. Data, epochs and encoder are the same.",

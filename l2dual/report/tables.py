@@ -11,9 +11,9 @@ from l2dual.scoring.measures import DETECTION
 from l2dual.scoring.results import Run
 
 ABOUT = (
-    "Values are means over seeds. Cross-talk (points): what sharing adds to the error rate at learner’s tokens, "
+    "Means over seeds. Cross-talk (points): what sharing adds to the error rate at learner’s tokens, "
     "minus what it adds at other tokens. It is unreliable if an output has over 50 % errors. Intrusions: the other "
-    "output’s token where the learner replaced one. Detection: the surface differs from the prompt."
+    "output’s token where the learner replaced one. Error detection: the surface differs from the prompt."
 )
 
 
@@ -100,7 +100,7 @@ def by_bin(study: StudyResults, output: str) -> Table:
         if found and all(found):
             cells = [Cell(points(one.value), ends(one.interval)) for one in found]
             rows.append((Cell(f"{system} − {found[0].baseline}"), cells))
-    about = f"{study.unit(output)} % by learner’s edits per utterance. Differences are in points."
+    about = f"{study.unit(output)} % by learner’s edits per utterance. Differences in points."
     missing = "" if meta.bins else "Divergence: not measured: the data do not say what was pronounced."
     return Table(f"{output.capitalize()} by divergence", about, columns, rows, missing)
 
@@ -112,7 +112,7 @@ def detection(study: StudyResults) -> Table:
         for system in study.systems
         if study.rate("f1", system, "surface")
     ]
-    about = "A system reports an error where its surface differs from the reference prompt. All in percent."
+    about = "A system reports an error where its surface differs from the reference prompt. In percent."
     missing = "" if rows else "Mispronunciation detection: not measured: no surface was scored."
     columns = [name.replace("_", " ") for name in DETECTION]
     return Table("Mispronunciation detection", about, columns, rows, missing)

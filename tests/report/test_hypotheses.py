@@ -85,7 +85,7 @@ def test_a_slope_by_hand():
     line += "; 4 seeds needed at this mean and spread"
     assert said(study, "H1") == f"H1 surface: {line}"
     [note] = notes(study)
-    assert note == "H1 compares 0, 2, 4 shared blocks. The single-output systems count as 0 blocks (cross-talk 0)."
+    assert note == "H1 compares 0, 2, 4 shared blocks. Single-output systems count as 0 blocks (cross-talk 0)."
     only = {"surface": [0, 0, 0], "meaning": []}
     study = study_of({"do_branch2": [0.03, 0.09, 0.02], "do": [0.08, 0.12, 0.16], "do_apart": only})
     assert said(study, "H1") == "H1 surface: supported, +3.0 points per block [+0.5, +5.5], p = .035 (Holm, 1 test)"
