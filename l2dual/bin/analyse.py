@@ -45,11 +45,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="one split, after stage 3")
     parser.add_argument("--fit_data", type=Path, help="split to fit probes or decoders on")
     parser.add_argument("--exp", type=Path, nargs="+", required=True, help="trained runs")
-    parser.add_argument("--checkpoint", help="of the run; default: its best model")
+    parser.add_argument("--checkpoint", help="checkpoint of each run (default: its best model)")
     parser.add_argument("--batch", type=positive_int, default=8, help="utterances in a batch")
-    parser.add_argument("--max_utts", type=positive_int, help="utterances of each split at most (all)")
-    parser.add_argument("--epochs", type=positive_int, default=10, help="of a new decoder")
-    parser.add_argument("--decode_config", type=Path, help="beam searches (conf/decode.yaml)")
+    parser.add_argument("--max_utts", type=positive_int, help="most utterances of each split (default: all)")
+    parser.add_argument("--epochs", type=positive_int, default=10, help="epochs of a new decoder")
+    parser.add_argument("--decode_config", type=Path, help="settings of the beam search (conf/decode.yaml)")
     parser.add_argument("--ngpu", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
@@ -97,7 +97,7 @@ def _records(args: argparse.Namespace) -> list:
 def _summary(what: str, reasons: Iterable[str | None]) -> str:
     """How many values were measured, and why others were not: one line each."""
     if not reasons:
-        needed = "train a dual-output system and its baselines (decoders: test on utterances without errors, too)"
+        needed = "train a dual-output system and its baselines (decoders: also test on utterances without errors)"
         return f"{what}: nothing to compare: {needed}"
     lacking = dict.fromkeys(filter(None, reasons))
     return "\n".join([f"{what}: {len(reasons)} records", *(f"  {reason}" for reason in lacking)])

@@ -3,7 +3,7 @@
     python -m l2dual.bin.report --exp exp --data dump/DATA/test --out exp/report.html
     python -m l2dual.bin.report --exp egs2/l2_en/exp egs2/l2_ko/exp --out egs2/report.html
 
-Several are compared by their results alone, and their summary is printed.
+For several studies, only their results are needed, and their summary is printed.
 """
 
 import argparse
@@ -17,15 +17,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--exp", type=Path, nargs="+", required=True, help="has results.json")
-    parser.add_argument("--data", type=Path, help="the split that was scored; for one study")
+    parser.add_argument("--exp", type=Path, nargs="+", required=True, help="directories with results.json")
+    parser.add_argument("--data", type=Path, help="the split that was scored (for one study only)")
     parser.add_argument("--out", type=Path, required=True, help="HTML file to write")
     args = parser.parse_args()
     from l2dual.report.page import page, page_over
     from l2dual.report.summary import summary
 
     if (len(args.exp) == 1) == (args.data is None):
-        raise UsageError("report: give --data for one --exp, and for several none")
+        raise UsageError("report: one --exp needs --data, several --exp exclude it")
     content = page(args.exp[0], args.data) if args.data else page_over(args.exp)
     with atomic_write(args.out) as stream:
         stream.write(content)

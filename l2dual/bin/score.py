@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="data directory of the references")
     parser.add_argument("--decode", type=Path, required=True, help="directory with text.<output>")
     parser.add_argument("--run", type=Path, required=True, help="the run's run.yaml")
-    parser.add_argument("--decode_config", help="decode_config of the decoding, for the record")
+    parser.add_argument("--decode_config", help="decode_config of the decoding, to be recorded")
     parser.add_argument("--out", type=Path, required=True, help="directory to write to")
     args = parser.parse_args()
     data = DataDir.load(args.data)

@@ -6,18 +6,18 @@ ENOUGH = 0.05  # of a single-output system's error; what doubling a budget may t
 
 
 def budget(study: StudyResults) -> str:
-    """One sentence: enough, not enough, or not checked, since no half budget was scored."""
+    """What to say of it: enough, not enough, or not checked, since no half budget was scored."""
     if study.half is None:
-        return 'Budget: not checked, which takes --budgets "half whole".'
+        return 'Budget: not checked (needs --budgets "half whole").'
     falls = {}
     for name, system in study.systems.items():
         for output in system.outputs if system.single else ():
             half, whole = (one.get("error_rate", name, output) for one in (study.half, study.results))
             if half and whole and half.value and whole.value is not None:
-                falls[1 - whole.value / half.value] = f"{name} {percent(half.value)} → {percent(whole.value)} %"
+                said = f"{name} has {percent(half.value)} % errors; with all, {percent(whole.value)} %"
+                falls[1 - whole.value / half.value] = said
     if not falls:
-        return "Budget: not checked: no single-output system has both."
+        return "Budget: not checked (no single-output system has both budgets)."
     most = max(falls)
     verdict = "enough" if most <= ENOUGH else "not enough"
-    rule = f"enough is a fall by at most {100 * ENOUGH:.0f} % of the error"
-    return f"Budget: {verdict}: from half to whole, {falls[most]}; {rule}."
+    return f"Budget: {verdict}. With half of it, {falls[most]}. The limit is a fall of {100 * ENOUGH:.0f} % (relative)."

@@ -24,7 +24,7 @@ def choice(studies: list[StudyResults]) -> list[str]:
     places = [(one, arm, output) for one in studies for arm in found for output in one.outputs]
     seeds = sorted(set.intersection(*(set(_rates(*place)) for place in places)), key=int)
     if not seeds:
-        return ["best arm: not chosen: no seed has been decoded of every arm"]
+        return ["best arm: not chosen: no seed is decoded for every arm"]
     sums = {arm: 100 * sum(mean(_rates(one, arm, output)[seed] for seed in seeds)
             for one in studies for output in one.outputs) for arm in found}  # fmt: skip
     lines, cheap = [], []
@@ -33,8 +33,8 @@ def choice(studies: list[StudyResults]) -> list[str]:
         dear = any(costs[name] > most for name, most in MOST.items())
         if all(costs[name] <= most for name, most in MOST.items()) and arm != do:
             cheap.append(arm)
-        times = f"parameters x {costs['parameters']:.2f}, training x {costs['train_seconds']:.2f}"
-        lines.append(f"{arm}: {number(sums[arm])} % in sum, {times}{': costs too much' if dear else ''}")
+        times = f"parameters x {costs['parameters']:.2f}, training time x {costs['train_seconds']:.2f}"
+        lines.append(f"{arm}: summed error rates {number(sums[arm])} %, {times}{' (too costly)' if dear else ''}")
     best = min(cheap, key=sums.__getitem__, default="none")
     return [*lines, f"best arm by docs/protocol.md, seeds {' '.join(seeds)}: {best}"]
 

@@ -28,7 +28,7 @@ class Judgement:
 def answer(study: StudyResults) -> list[str]:
     """Two sentences, of surface and meaning; what must be known first where a study has none."""
     if study.dual is None:
-        return ["No dual-output system was scored: name one of conf/systems in --systems, too."]
+        return ["No dual-output system was scored. Add one of conf/systems to --systems."]
     return [_answer(study, output) for output in study.outputs]
 
 
@@ -43,12 +43,12 @@ def _answer(study: StudyResults, output: str) -> str:
     learner, other = (
         f"{percent(study.rate(name, study.dual, output).value)} % of the {kind} "
         f"(single output {percent(study.rate(name, talk.baseline, output).value)} %)"
-        for name, kind in (("learner_error_rate", "learner’s tokens"), ("other_error_rate", "others"))
+        for name, kind in (("learner_error_rate", "learner’s tokens"), ("other_error_rate", "other tokens"))
     )
     significant = "significant" if p < LEVEL else "not significant"
     shown = "< 0.001" if p < 0.001 else f"= {p:.3f}"
     return (
-        f"{output.capitalize()}: with a shared encoder the recognizer errs at {learner} and at {other}. "
+        f"{output.capitalize()}: the dual output errs at {learner} and at {other}. "
         f"Cross-talk: {points(talk.value)} points {ends(talk.interval)}, {significant} (p {shown} after Holm)."
     )
 
@@ -63,17 +63,17 @@ def beside(study: StudyResults) -> str | None:
                 percent(study.rate("intrusion_rate", system, output).value)
                 for system in (study.dual, one.baseline)
             )
-            said.append(f"the {output} has the {other}’s token in {dual} % of cases (single output {single} %)")
+            said.append(f"{output} has the {other}’s token in {dual} % of cases (single output {single} %)")
     overall = [
-        f"{output} {points(record.value)} {ends(record.interval)}".strip()
+        f"{points(record.value)} points {ends(record.interval)}".strip() + f" ({output})"
         for output in study.outputs
         if (record := study.difference("error_rate", output)) and record.value is not None
     ]
     if not said or not overall:
         return None
     return (
-        f"Intrusions: where the learner replaced a token, {' and '.join(said)}. Over all tokens sharing "
-        f"changes the error rate, in points, by: {', '.join(overall)}."
+        f"Intrusions at tokens that the learner replaced: the {'. The '.join(said)}. "
+        f"Sharing changes the overall error rate by {' and '.join(overall)}."
     )
 
 
@@ -83,11 +83,11 @@ def claims(studies: list[StudyResults]) -> list[tuple[str, list[Judgement]]]:
         ("Sharing the encoder helps the meaning", lambda s: _signed(s, "error_rate", "meaning", -1)),
         ("Sharing the encoder hurts the surface", lambda s: _signed(s, "error_rate", "surface", +1)),
         (
-            "What sharing costs the surface grows with divergence",
+            "The harm to the surface grows with divergence",
             lambda s: _signed(s, "slope", "surface", +1),
         ),
         (
-            "The single-output encoders are more alike in English than in Korean, but for the last block",
+            "The single-output encoders are more alike in English than in Korean, except in the last block",
             lambda s: _more_alike(studies),
         ),
         ("Sharing changes the meaning’s decoder more than the surface’s", _own_way),
@@ -99,7 +99,7 @@ def _signed(study: StudyResults, measure: str, output: str, sign: int) -> Judgem
     """Whether a difference to the baseline has this sign."""
     record = study.difference(measure, output) if study.dual else None
     if record is None:
-        return Judgement(NOTHING, f"no dual-output system beside a baseline of the {output}")
+        return Judgement(NOTHING, f"needs a dual-output system and its baseline of the {output}")
     said = f"{record.system} − {record.baseline}: {in_points(record)}"
     if record.interval is None:
         return Judgement(NOTHING, f"{said}: {record.reason}" if record.learned else record.reason)
@@ -126,9 +126,9 @@ def _more_alike(studies: list[StudyResults]) -> Judgement:
     of = {study.results.meta.language: blocks(study) for study in studies}
     english, korean = of.get("en"), of.get("ko")
     if not (english and korean):
-        return Judgement(NOTHING, "CKA of the two single-output systems is needed in both languages")
+        return Judgement(NOTHING, "needs CKA of both single-output systems in both languages")
     if len(english) != len(korean):
-        return Judgement(NOTHING, "the encoders have not the same number of blocks")
+        return Judgement(NOTHING, "the encoders differ in their number of blocks")
 
     def change(where: slice) -> Estimate:
         sides = english[where], korean[where]
@@ -141,10 +141,10 @@ def _more_alike(studies: list[StudyResults]) -> Judgement:
     before, last = change(slice(-1)), change(slice(-1, None))
     if before.interval is None or last.interval is None:
         return Judgement(NOTHING, before.reason or last.reason)
-    said = f"CKA, English − Korean, all blocks but the last: {number(before.value, 2, '+')} "
-    said += f"{ends(before.interval, 1, 2)}; last {number(last.value, 2, '+')}"
+    said = f"CKA, English − Korean: {number(before.value, 2, '+')} {ends(before.interval, 1, 2)} without the last "
+    said += f"block, {number(last.value, 2, '+')} in the last block"
     if not all(_below_ceiling(block) for block in (*english, *korean)):
-        return Judgement(OPEN, f"{said}; not shown to differ more than two seeds in every block")
+        return Judgement(OPEN, f"{said}; in some blocks, two seeds of one system may differ as much")
     verdicts = {_verdict(before.interval), _verdict(last.interval, -1)}
     return Judgement(FAILS if FAILS in verdicts else verdicts.pop() if len(verdicts) == 1 else OPEN, said)
 
@@ -175,11 +175,11 @@ def _own_way(study: StudyResults) -> Judgement:
     if change.interval is None:
         return Judgement(NOTHING, change.reason)
     said = (
-        "drop in CKA to the baseline’s decoder, beyond that between two seeds, meaning − surface: "
+        "how far CKA with the baseline’s decoder is below that of two seeds, meaning − surface: "
         f"{number(change.value, 2, '+')} {ends(change.interval, 1, 2)}"
     )
     if not _below_ceiling(meaning if change.value > 0 else surface):
-        return Judgement(OPEN, f"{said}; not shown to be more than between two seeds")
+        return Judgement(OPEN, f"{said}; two seeds may differ as much")
     return Judgement(_verdict(change.interval), said)
 
 
@@ -226,6 +226,6 @@ def over_seeds(value: Callable[[int | None], float], records: list[Similarity]) 
         return Estimate(reason=f"{len(seeds)} seeds, fewer than {MIN_SEEDS}")
     whole, without = value(None), [value(seed) for seed in seeds]
     if not all(map(math.isfinite, (whole, *without))):
-        return Estimate(reason="without one of the seeds a value or its ceiling is missing")
+        return Estimate(reason="a value or its ceiling is missing if one seed is left out")
     pseudo = [len(seeds) * whole - (len(seeds) - 1) * one for one in without]
     return t_interval(pseudo)

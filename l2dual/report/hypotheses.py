@@ -14,6 +14,10 @@ from l2dual.scoring.results import Record
 from l2dual.scoring.stats import LEVEL, MIN_SEEDS, Estimate, holm, seeds_needed, t_interval
 
 SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "not decided"
+ABOUT = (
+    "H1: more shared blocks give more cross-talk. H2: a weaker pull of the meaning helps the surface and hurts the "
+    "meaning. H3: more parameters do not remove the harm. H4: sharing half of the blocks loses nothing."
+)
 DOSES = 3  # that a slope takes
 BOUNDS = {"error_rate": 0.0, "cross_talk": 0.02, "f1": 0.0}  # of H4: what is lost to SO at most
 LOSS = {"error_rate": 1, "cross_talk": 1, "f1": -1}
@@ -92,20 +96,20 @@ def _slope(study: StudyResults, output: str) -> Test:
     seeds = _common(list(talk.values()))
     x = np.array(list(curve), dtype=float) - np.mean(list(curve))
     rows = [[talk[dose][seed] if arm else 0.0 for dose, arm in curve.items()] for seed in seeds]
-    return Test("H1", output, 1, [float(x @ row / (x @ x)) for row in np.array(rows)], "points a block")
+    return Test("H1", output, 1, [float(x @ row / (x @ x)) for row in np.array(rows)], "points per block")
 
 
 def _pull(study: StudyResults, output: str) -> Test:
     arms = arms_by(study, pull_of("meaning"))
     weaker = next((arm for x, arm in arms.items() if 0 < x < 1), None)
-    lacks = "" if weaker and 1 in arms else "needs an arm whose meaning pulls less, as do_pull, and do"
+    lacks = "" if weaker and 1 in arms else "needs a weaker pull of the meaning (such as do_pull) and do"
     sign = -1 if output == "surface" else 1
     return Test("H2", output, sign, *_less(study, output, weaker, arms.get(1)), lacks)
 
 
 def _depth_not_size(study: StudyResults, output: str) -> Test:
     pair = control(study)
-    lacks = "" if pair else "needs do_deep, and the branch with as many blocks"
+    lacks = "" if pair else "needs do_deep and a branch arm with as many blocks"
     return Test("H3", output, 1, *_less(study, output, *(pair or (None, None))), lacks)
 
 
@@ -130,7 +134,7 @@ def _tested(test: Test, estimate: Estimate, p_holm: float | None, count: int) ->
     said = f"{number(estimate.value, sign='+')} {test.unit} {ends(estimate.interval, 1)}"
     if p_holm is None:
         return Verdict(test.name, test.output, OPEN, f"{said}: {estimate.reason}")
-    said += f", p {shown(p_holm)} of {count} (Holm)"
+    said += f", p {shown(p_holm)} (Holm, {count} test{'s' * (count > 1)})"
     low, high = sorted(test.sign * end for end in estimate.interval)
     if low > 0 and p_holm < 1 - LEVEL:
         return Verdict(test.name, test.output, SUPPORTED, said)
@@ -138,12 +142,12 @@ def _tested(test: Test, estimate: Estimate, p_holm: float | None, count: int) ->
         return Verdict(test.name, test.output, CONTRADICTED, said)
     needed = seeds_needed(test.values, (1 - LEVEL) / count)
     more = f"{needed} seeds" if needed <= 100 else "more than 100 seeds"
-    return Verdict(test.name, test.output, OPEN, f"{said}; at this mean and spread it takes {more}")
+    return Verdict(test.name, test.output, OPEN, f"{said}; {more} needed at this mean and spread")
 
 
 def shown(p: float) -> str:
-    """A p-value as ".004"."""
-    return "<.001" if p < 0.001 else f"{p:.3f}".lstrip("0").replace("1.000", "1")
+    """A p-value as "= .004"."""
+    return "< .001" if p < 0.001 else "= " + f"{p:.3f}".lstrip("0").replace("1.000", "1")
 
 
 # H4 ------------------------------------------------------------------------------------------------
@@ -157,7 +161,7 @@ def _bounded(study: StudyResults, output: str) -> Verdict:
     """Whether the arm of H4 loses nothing to SO."""
     arm = bounded(study)
     if arm is None:
-        return Verdict("H4", output, OPEN, "needs an arm with half depth, as do_branch2")
+        return Verdict("H4", output, OPEN, "needs an arm that shares half of the blocks (such as do_branch2)")
     found = {measure: study.difference(measure, output, system=arm) for measure in BOUNDS}
     records = {measure: record for measure, record in found.items() if record}
     lacks = next((one for one in records.values() if one.interval is None), None)
@@ -171,7 +175,7 @@ def _bounded(study: StudyResults, output: str) -> Verdict:
         limit = number(100 * LOSS[measure] * bound, 0, "+").replace("+0", "0").replace("−0", "0")
         low, high = sorted(LOSS[measure] * end for end in record.interval)
         place = kept if high <= bound else broken if low > bound else unclear
-        place.append(said if place is kept else f"{said}, bound {limit}")
+        place.append(said if place is kept else f"{said} (bound {'≤' if LOSS[measure] > 0 else '≥'} {limit})")
     verdict = CONTRADICTED if broken else OPEN if unclear else SUPPORTED
     return Verdict("H4", output, verdict, f"{arm} − SO: " + "; ".join(broken or unclear or kept))
 
@@ -190,10 +194,10 @@ def notes(study: StudyResults) -> list[str]:
     curve = doses(study)
     found = []
     if len(curve) >= DOSES:
-        at_0 = "; at 0 the single-output systems, cross-talk 0" if curve[0] is None else ""
-        found.append(f"H1 over {', '.join(f'{x:g}' for x in curve)} blocks shared{at_0}.")
+        at_0 = " Single-output systems count as 0 blocks (cross-talk 0)." if curve[0] is None else ""
+        found.append(f"H1 compares {', '.join(f'{x:g}' for x in curve)} shared blocks.{at_0}")
     found += [
-        f"Not learned, so in no test: {run.name}, {output}: {why}."
+        f"Excluded from tests of the {output}: {run.name} (not learned: {why})."
         for run in study.results.meta.runs
         for output, why in run.not_learned.items()
     ]

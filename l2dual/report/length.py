@@ -42,7 +42,7 @@ def longest(lengths: Lengths) -> str:
     epochs, study = list(lengths.items())[-1]
     found = ((output, study.difference("cross_talk", output)) for output in study.outputs)
     said = (f"{output} {points(one.value)} {ends(one.interval)}".strip() for output, one in found if one)
-    return f"`{study.dual}` after {epochs:g} epochs: {', '.join(said)}"
+    return f"Cross-talk of `{study.dual}` after {epochs:g} epochs: {', '.join(said)}"
 
 
 def table(lengths: Lengths) -> Table:
@@ -57,7 +57,7 @@ def table(lengths: Lengths) -> Table:
             cells += [Cell(percent(value)) for value in _rates(study, output)]
             cells.append(Cell(points(talk.value), ends(talk.interval)) if talk else Cell("–"))
         rows.append((Cell(f"{epochs:g}"), [*cells, Cell(str(len(study.runs_of(study.dual))))]))
-    return Table("By epochs", "Cross-talk in points, with its interval.", [*columns, "seeds"], rows)
+    return Table("By epochs", "", [*columns, "seeds"], rows)
 
 
 def figure(lengths: Lengths, name: str) -> Figure:

@@ -6,7 +6,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from l2dual.data.datadir import ASSUMPTIONS, DataDir, convention_of
 from l2dual.errors import DataError
-from l2dual.report import plots, sharing, tables
+from l2dual.report import hypotheses, plots, sharing, tables
+from l2dual.report.budget import budget
 from l2dual.report.claims import answer, beside, claims
 from l2dual.report.examples import examples
 from l2dual.report.study import StudyResults, ends, percent, points, read_study
@@ -40,6 +41,7 @@ def page(exp: Path, data: Path) -> str:
                 tables.detection(study),
                 *tables.analyses(study),
             ],
+            "hypotheses": hypotheses.ABOUT,
             "facts": {**split.info, "test utterances": study.results.meta.n_utts},
         },
     )
@@ -54,7 +56,8 @@ def page_over(exps: list[Path]) -> str:
         view(study, f"s{index}", [(claim, [found[index]]) for claim, found in rows], shared[index])
         for index, study in enumerate(studies)
     ]
-    over = {"title": "One output or two, in both languages", "studies": views, "findings": rows}
+    title = "One output or two, in both languages"
+    over = {"title": title, "studies": views, "findings": rows, "hypotheses": hypotheses.ABOUT}
     return render("both.html", over)
 
 
@@ -76,6 +79,8 @@ def view(study: StudyResults, name: str, rows: list, shared: sharing.Section | N
         "sharing": shared if learned else None,
         "findings": rows,
         "limits": limits(study),
+        "test_set": test_set(study),
+        "budget": budget(study),
         "systems": tables.systems(study),
         "trio": study.trio(),
         "singles": [system for system in study.trio() if system != study.dual],
@@ -122,14 +127,21 @@ def limits(study: StudyResults) -> list[str]:
         found.append(f"The surface is assumed, not annotated: {ASSUMPTIONS[meta.convention]}.")
     seeds = len({run.seed for run in meta.runs})
     found += [
-        f"{meta.n_utts} test utterances of {meta.n_speakers} speakers with {meta.n_clusters} {meta.clusters}, "
-        f"{seeds} seed{'s' * (seeds > 1)}; intervals are over {meta.clusters} and seeds together, from 6 and 3 on.",
-        "One p-value, on cross-talk, with Holm’s correction over the two outputs of a system, not over systems "
-        "or languages; intervals are not corrected.",
-        "A dual-output system has a second decoder, so more parameters; data, epochs and encoder are the same.",
-        "Models and budgets are small: compare signs and order with the paper, not error rates.",
+        f"{test_set(study)}, {seeds} seed{'s' * (seeds > 1)}. Intervals are over {meta.clusters} and seeds "
+        f"together (at least 6 {meta.clusters} and 3 seeds).",
+        "Only cross-talk has a p-value. Holm’s correction is over the two outputs of a system, not over systems "
+        "or languages. Intervals are not corrected.",
+        "A dual-output system has a second decoder and so more parameters. Data, epochs and encoder are the same.",
+        "Models and budgets are small. Compare signs and order with the paper, not error rates.",
     ]
     return found[:5]
+
+
+def test_set(study: StudyResults) -> str:
+    """How large the test set is."""
+    meta = study.results.meta
+    voices = f" with {meta.n_clusters} {meta.clusters}" if meta.clusters != "speakers" else ""
+    return f"{meta.n_utts} test utterances of {meta.n_speakers} speakers{voices}"
 
 
 def render(template: str, content: dict) -> str:

@@ -128,7 +128,7 @@ def by_divergence(study: StudyResults, name: str) -> Figure | None:
             lines[output] = found
     if not lines:
         return None
-    text = "Dual output less single output by divergence, in points: " + "; ".join(
+    text = "Dual output minus single output by divergence, in points: " + "; ".join(
         f"{output} "
         + ", ".join(f"{b}: {100 * one.value:+.1f}" for b, one in zip(bins, found, strict=True) if one.value is not None)
         for output, found in lines.items()

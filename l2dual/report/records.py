@@ -111,7 +111,7 @@ def keep_study(
     if file.exists() and read_references(file).tables != references["tables"]:
         raise DataError(f"{file}: has other references than {data.path}: choose another --to")
     if len({path.name for path in exp_dirs}) < len(exp_dirs):
-        raise UsageError("records keep: two runs have one name: keep them in two directories")
+        raise UsageError("records keep: two runs have one name: keep them in different directories")
     found = {path.name: keep(path, decode, decode_config) for path in exp_dirs}
     write_record(references, file)
     for name, record in found.items():

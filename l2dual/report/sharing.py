@@ -64,7 +64,7 @@ def table(study: StudyResults) -> Table:
     for system in [None, *(name for name in study.systems if name in chosen)]:
         cells = [_cell(sides, system, *place) for place in _places(study)]
         rows.append((Cell(system or "single output", study.systems[system].label if system else ""), cells))
-    about = "Cross-talk in points, with its interval over voices and seeds."
+    about = f"Cross-talk is in points, with its interval over {study.results.meta.clusters} and seeds."
     return Table("Sharing", about + (" In parentheses: by CTC alone." if study.ctc else ""), columns, rows)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from l2dual.files import write_text
-from l2dual.report import length
+from l2dual.report import hypotheses, length, tables
 from l2dual.report.choice import VALID, choice
 from l2dual.report.page import render, view
 from l2dual.report.plots import Figure
@@ -47,5 +47,5 @@ def write_sharing_md(recipe: Path, index: int, kept: list[Kept], arms: list[Arms
         studies.append((name, view(kept[index][name], name, [], section), choice(developed), languages, longer))
     if not studies:
         return []
-    content = {"studies": studies, "language": studies[0][1]["name"], "picture": over}
-    return [write_text(recipe / "SHARING.md", render("sharing.md.jinja", content))]
+    about = {"language": studies[0][1]["name"], "picture": over, "hypotheses": hypotheses.ABOUT, "about": tables.ABOUT}
+    return [write_text(recipe / "SHARING.md", render("sharing.md.jinja", {"studies": studies} | about))]

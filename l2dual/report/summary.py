@@ -57,8 +57,8 @@ def _places(path: Path, study: StudyResults) -> str:
 def _next(studies: list[StudyResults]) -> str:
     if any(map(nothing_learned, studies)):
         if all(study.results.meta.corpus == "simulated" for study in studies):
-            return "./run.sh --study mini (a corpus that systems learn from; half an hour)"
-        return "train on more, or a pretrained encoder: docs/encoders.md"
+            return "./run.sh --study mini (enough data to learn from; half an hour)"
+        return "train on more data or use a pretrained encoder (docs/encoders.md)"
     if min(len({run.seed for run in study.results.meta.runs}) for study in studies) < 3:
-        return './run.sh --seeds "1 2 3" (intervals need three seeds)'
+        return './run.sh --seeds "1 2 3" (intervals need 3 seeds)'
     return "open the report"

@@ -10,6 +10,12 @@ from l2dual.report.study import StudyResults, ends, number, percent, points
 from l2dual.scoring.measures import DETECTION
 from l2dual.scoring.results import Run
 
+ABOUT = (
+    "Means over seeds. Cross-talk (points): what sharing adds to the error rate at learner’s tokens, "
+    "minus what it adds at other tokens. It is unreliable if an output has over 50 % errors. Intrusions: the other "
+    "output’s token where the learner replaced one. Error detection: the surface differs from the prompt."
+)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -66,12 +72,7 @@ def systems(study: StudyResults) -> Table:
         facts.append(str(len(runs)))
         f1 = _rate(study, "f1", system, "surface")
         rows.append((Cell(system, study.systems[system].label), [*rates, *talks, *intrusions, f1, *map(Cell, facts)]))
-    about = (
-        "Mean over seeds. Cross-talk, in points: what sharing changes at the learner’s tokens less what it "
-        "changes at the others; it means little where an output is over 50 % wrong. Intrusions: the other "
-        "output’s token at a replaced one. Detection of errors: the surface differs from the prompt. "
-    )
-    return Table("All systems", about + budget(study), columns, rows)
+    return Table("All systems", f"{ABOUT} {budget(study)}", columns, rows)
 
 
 def _rate(study: StudyResults, measure: str, system: str, output: str, bin: str = "all") -> Cell:
@@ -99,7 +100,7 @@ def by_bin(study: StudyResults, output: str) -> Table:
         if found and all(found):
             cells = [Cell(points(one.value), ends(one.interval)) for one in found]
             rows.append((Cell(f"{system} − {found[0].baseline}"), cells))
-    about = f"{study.unit(output)} % by the learner’s edits in an utterance; differences in points."
+    about = f"{study.unit(output)} % by learner’s edits per utterance. Differences in points."
     missing = "" if meta.bins else "Divergence: not measured: the data do not say what was pronounced."
     return Table(f"{output.capitalize()} by divergence", about, columns, rows, missing)
 
@@ -111,7 +112,7 @@ def detection(study: StudyResults) -> Table:
         for system in study.systems
         if study.rate("f1", system, "surface")
     ]
-    about = "A system reports an error where its surface differs from the reference prompt. Percent."
+    about = "A system reports an error where its surface differs from the reference prompt. In percent."
     missing = "" if rows else "Mispronunciation detection: not measured: no surface was scored."
     columns = [name.replace("_", " ") for name in DETECTION]
     return Table("Mispronunciation detection", about, columns, rows, missing)
@@ -149,8 +150,8 @@ LAYERS = (
     Layers(
         "cka",
         "Similarity of the encoders (CKA)",
-        "Debiased linear CKA of two encoders on the same frames, block by block; 1 is the same up to rotation. "
-        "Null: unrelated utterances; floor: random encoders; ceiling: two seeds of one system.",
+        "Debiased linear CKA of two encoders on the same frames, for each block. 1 means equal up to rotation. "
+        "Null: unrelated utterances. Floor: random encoders. Ceiling: two seeds of one system.",
         _pair,
         {"cka": "", "null": "null", "floor": "floor", "ceiling": "ceiling"},
         _unlike,
@@ -158,8 +159,8 @@ LAYERS = (
     Layers(
         "decoders",
         "Similarity of the decoders (CKA)",
-        "Each decoder is given its own reference; both outputs are compared where these are the same. Shared "
-        "tokens alone make decoders alike: compare with the floor, two random decoders.",
+        "Each decoder reads its own reference. The outputs are compared where the references are equal. Equal "
+        "tokens alone make decoders similar, so compare with the floor: two random decoders.",
         _pair,
         {"cka": "", "floor": "floor", "ceiling": "ceiling"},
         _unlike,
@@ -167,8 +168,8 @@ LAYERS = (
     Layers(
         "subspaces",
         "Overlap of what the two decoders read",
-        "Overlap of the subspaces of the encoder’s output that the two decoders of one system read; 1 is the "
-        "same subspace. Null: random rotations; floor: random decoders.",
+        "Overlap of the two subspaces of the encoder’s output that a system’s decoders read. 1 means the same "
+        "subspace. Null: random rotations. Floor: random decoders.",
         lambda record: f"{record.system}, {record.projection}s",
         {"value": "", "null": "null", "floor": "floor"},
     ),
@@ -176,8 +177,8 @@ LAYERS = (
         "probes",
         "Probes, where surface and meaning differ",
         "Accuracy of a linear probe of each block on the tokens that the learner replaced. Other: how often it "
-        "says the other output’s token; floor: a random encoder; lost: the single-output system’s accuracy less "
-        "this one.",
+        "predicts the other output’s token. Floor: a random encoder. Lost: the single-output system’s accuracy "
+        "minus this one.",
         lambda record: f"{record.system}, {record.target}",
         {"value": "", "other": "other", "floor": "floor", "loss": "lost"},
         lambda record: record.tokens == "differ",
@@ -185,8 +186,8 @@ LAYERS = (
     Layers(
         "retrained",
         "Retrained decoders",
-        "Error rate of a new decoder that is trained on the frozen encoder for a small, fixed budget. "
-        "Difference: to the encoder of the single-output system of that output; floor: a random encoder.",
+        "Error rate of a new decoder, trained on the frozen encoder with a small, fixed budget. Difference: this "
+        "rate minus that of the output’s single-output encoder. Floor: a random encoder.",
         lambda record: f"encoder of {record.system}",
         {"value": "", "difference": "difference", "floor": "floor"},
         column=lambda record: record.output,
@@ -194,8 +195,8 @@ LAYERS = (
     Layers(
         "gradients",
         "Cosine of the two losses’ gradients",
-        "With respect to each layer of the shared encoder, mean over training: at 1 both outputs ask for the "
-        "same change, below 0 a step for one works against the other.",
+        "Mean over training, for each layer of the shared encoder. At 1, both losses require the same change. "
+        "Below 0, a step for one works against the other.",
         lambda record: record.system,
         {"mean": ""},
         interval="",
@@ -214,7 +215,7 @@ def _by_layer(study: StudyResults, spec: Layers) -> Table:
     known = [r for r in records if getattr(r, next(iter(spec.values))) is not None]
     if not known:
         reasons = [r.reason for r in study.analyses[spec.what].records if r.reason]
-        needed = "it takes a dual-output system and its baselines (decoders: and utterances without errors)"
+        needed = "needs a dual-output system and its baselines (decoders: also utterances without errors)"
         reason = reasons[0] if reasons else needed
         return Table(spec.title, spec.about, [], [], f"{spec.title}: not measured: {reason}.")
     columns, labels = (list(dict.fromkeys(map(key, known))) for key in (spec.column, spec.label))

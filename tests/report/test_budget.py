@@ -36,9 +36,9 @@ def changed(results: Results, factors: dict[str, float]) -> Results:
 )
 def test_a_budget_is_enough_if_doubling_it_changes_little(study, factors, said):
     found = budget(replace(study, half=changed(study.results, factors)))
-    assert found.startswith(f"Budget: {said}: from half to whole, so_")
+    assert found.startswith(f"Budget: {said}. With half of it, so_")
     assert "so_meaning" in found or max(factors, key=factors.get) == "so_surface"
 
 
 def test_without_half_it_is_not_checked(study):
-    assert budget(study) == 'Budget: not checked, which takes --budgets "half whole".'
+    assert budget(study) == 'Budget: not checked (needs --budgets "half whole").'

@@ -81,12 +81,14 @@ def test_seeds_that_are_needed():
 def test_a_slope_by_hand():
     """At 0, 2, 4 the slope is (last - first) / 4: seeds 1, 2, 3 have 2, 3, 4 points a block; t = 5.196, p = .0351."""
     study = study_of({"do_branch2": [0.03, 0.09, 0.02], "do": [0.08, 0.12, 0.16]})
-    line = "not decided: +3.0 points a block [+0.5, +5.5], p .070 of 2 (Holm); at this mean and spread it takes 4 seeds"
+    line = "not decided: +3.0 points per block [+0.5, +5.5], p = .070 (Holm, 2 tests)"
+    line += "; 4 seeds needed at this mean and spread"
     assert said(study, "H1") == f"H1 surface: {line}"
-    assert notes(study) == ["H1 over 0, 2, 4 blocks shared; at 0 the single-output systems, cross-talk 0."]
+    [note] = notes(study)
+    assert note == "H1 compares 0, 2, 4 shared blocks. Single-output systems count as 0 blocks (cross-talk 0)."
     only = {"surface": [0, 0, 0], "meaning": []}
     study = study_of({"do_branch2": [0.03, 0.09, 0.02], "do": [0.08, 0.12, 0.16], "do_apart": only})
-    assert said(study, "H1") == "H1 surface: supported, +3.0 points a block [+0.5, +5.5], p .035 of 1 (Holm)"
+    assert said(study, "H1") == "H1 surface: supported, +3.0 points per block [+0.5, +5.5], p = .035 (Holm, 1 test)"
 
 
 def test_holm_is_over_all_tests_of_both_languages():
@@ -96,7 +98,7 @@ def test_holm_is_over_all_tests_of_both_languages():
     one = study_of(talk | {"do": {"surface": strong, "meaning": weak}})
     other = study_of(talk | {"do": weak}, language="ko")
     [english, korean] = verdicts([one, other])
-    assert "p .140 of 4 (Holm)" in english[0].said and "p 1 of 4 (Holm)" in korean[1].said
+    assert "p = .140 (Holm, 4 tests)" in english[0].said and "p = 1 (Holm, 4 tests)" in korean[1].said
     assert holm([0.0351, 0.5, 0.6, 0.7])[0] == pytest.approx(0.1404)
     assert [(one.name, one.output) for one in english] == [
         (f"H{number}", output) for number in (1, 2, 3, 4) for output in SO
@@ -114,7 +116,7 @@ def test_a_doses_arm_is_known_by_what_it_is():
     for arm, name in sorted(names.items(), key=lambda one: -len(one[0])):
         here = [replace(one, said=one.said.replace(arm, name)) for one in here]
     assert there == here
-    assert "H1 over 0, 1, 2, 3, 4 blocks shared." in notes(plain)
+    assert "H1 compares 0, 1, 2, 3, 4 shared blocks." in notes(plain)
 
 
 def test_a_weaker_pull_helps_one_and_hurts_the_other():
@@ -136,11 +138,11 @@ def test_parameters_are_not_the_cure():
 
 def test_what_is_missing_is_named():
     study = study_of({"do": HARD, "do_branch1": HARD})
-    assert said(study, "H2") == "H2 surface: not decided: needs an arm whose meaning pulls less, as do_pull, and do"
-    assert said(study, "H3") == "H3 surface: not decided: needs do_deep, and the branch with as many blocks"
+    assert said(study, "H2") == "H2 surface: not decided: needs a weaker pull of the meaning (such as do_pull) and do"
+    assert said(study, "H3") == "H3 surface: not decided: needs do_deep and a branch arm with as many blocks"
     assert said(study_of({"do_pull": HARD, "do": HARD}), "H1") == "H1 surface: not decided: needs 3 doses, has 2"
     few = study_of({"do": [0.04, 0.08], "do_branch2": [0.02, 0.04]}, seeds=2)
-    assert said(few, "H1") == "H1 surface: not decided: needs 3 seeds, has 2 (+1.5 points a block)"
+    assert said(few, "H1") == "H1 surface: not decided: needs 3 seeds, has 2 (+1.5 points per block)"
     assert said(few, "H4") == "H4 surface: not decided: needs 3 seeds, has 2"
     [of_study] = verdicts([few])
     assert len(of_study) == 8 and "H3 surface, meaning: not decided: needs do_deep" in str(hypotheses.lines(of_study))
@@ -153,10 +155,10 @@ def test_what_has_not_learned_counts_in_no_test_of_that_output(bad):
     talk = {"do_branch2": [0.03, 0.9, 0.05, 0.02], "do": [0.08, -0.9, 0.12, 0.16]}
     study = study_of(talk, 4, **{bad: {"not_learned": {"surface": "95% errors"}}})
     without = study_of({arm: [values[i] for i in (0, 2, 3)] for arm, values in talk.items()})
-    assert said(study, "H1").split(" of ")[0] == said(without, "H1").split(" of ")[0]
+    assert said(study, "H1").split(" (Holm")[0] == said(without, "H1").split(" (Holm")[0]
     assert "+3.0" in said(study, "H1") and "+3.0" not in said(study, "H1", "meaning")
     name = bad.replace(".", ".seed")
-    assert f"Not learned, so in no test: {name}, surface: 95% errors." in notes(study)
+    assert f"Excluded from tests of the surface: {name} (not learned: 95% errors)." in notes(study)
 
 
 # H4 ------------------------------------------------------------------------------------------------
@@ -180,13 +182,13 @@ def test_half_depth_has_bounds():
     numbers = "CER −1.0 [−2.0, +0.0]; cross-talk −0.5 [−3.0, +2.0]; F1 +2.0 [+0.0, +4.0]"
     assert h4(**kept) == f"supported, do_branch2 − SO: {numbers}"
     for change, line in (
-        ({"cross_talk": (-3, 2.2)}, "not decided: do_branch2 − SO: cross-talk −0.4 [−3.0, +2.2], bound +2"),
+        ({"cross_talk": (-3, 2.2)}, "not decided: do_branch2 − SO: cross-talk −0.4 [−3.0, +2.2] (bound ≤ +2)"),
         (
             {"cross_talk": (2.2, 4), "error_rate": (-2, 1)},
-            "contradicted, do_branch2 − SO: cross-talk +3.1 [+2.2, +4.0], bound +2",
+            "contradicted, do_branch2 − SO: cross-talk +3.1 [+2.2, +4.0] (bound ≤ +2)",
         ),
-        ({"f1": (-4, -1)}, "contradicted, do_branch2 − SO: F1 −2.5 [−4.0, −1.0], bound 0"),
-        ({"f1": (-2, 4)}, "not decided: do_branch2 − SO: F1 +1.0 [−2.0, +4.0], bound 0"),
+        ({"f1": (-4, -1)}, "contradicted, do_branch2 − SO: F1 −2.5 [−4.0, −1.0] (bound ≥ 0)"),
+        ({"f1": (-2, 4)}, "not decided: do_branch2 − SO: F1 +1.0 [−2.0, +4.0] (bound ≥ 0)"),
     ):
         assert h4(**kept | change) == line
 
@@ -248,10 +250,10 @@ def developed(split="valid", **of):
 def test_the_best_arm_costs_little_more_and_errs_least():
     lines = choice([developed()])
     assert lines[-1] == "best arm by docs/protocol.md, seeds 1 2: do_branch2"  # of the seeds that all have
-    assert "do_branch2: 14.0 % in sum, parameters x 1.30, training x 1.25" in lines
-    assert sum(line.endswith("costs too much") for line in lines) == 2
+    assert "do_branch2: summed error rates 14.0 %, parameters x 1.30, training time x 1.25" in lines
+    assert sum(line.endswith("(too costly)") for line in lines) == 2
     both = choice([developed(), developed(do_branch2=[0.12, 0.12])])
-    assert both[-1].endswith("do_branch3") and "do_branch3: 32.0 % in sum" in both[-2] + both[-3]
+    assert both[-1].endswith("do_branch3") and "do_branch3: summed error rates 32.0 %" in both[-2] + both[-3]
     assert choice([developed("test")]) == []
     [section] = sharing.sections([developed()], ["x"])
     assert section.verdicts == lines and section.notes == []

@@ -55,7 +55,7 @@ def test_table_and_figure_say_it(lengths):
 
 def test_the_longest_training_in_a_line(lengths):
     said = length.longest(lengths)
-    assert said.startswith("`do` after 8 epochs: surface +2.5 [+1.5, +3.5], meaning ")
+    assert said.startswith("Cross-talk of `do` after 8 epochs: surface +2.5 [+1.5, +3.5], meaning ")
     assert length.longest(length.by_epochs([lengths[8]])) == ""
 
 

@@ -76,7 +76,7 @@ def test_results_and_reports(conf, tmp_path, monkeypatch):
     text = (tmp_path / "egs2/l2_en/RESULTS.md").read_text()
     assert "| `do_mine`: mine of both |" in text and "--systems \"so_mine" in text
     over_both = (tmp_path / "egs2/RESULTS.md").read_text()
-    assert "`do_mine`, one encoder with both outputs, beside `so_mine` and `so_meaning`" in over_both
+    assert "`do_mine` (one encoder, both outputs) is compared with `so_mine` and `so_meaning`" in over_both
     assert "do_mine − so_mine: " in over_both
 
 

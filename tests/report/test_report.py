@@ -125,6 +125,7 @@ def test_page_opens_with_the_answer(html, folder):
     study = read_study(folder / "exp")
     talk = study.difference("cross_talk", "surface")
     assert talk.interval[0] > 0 and f"{100 * talk.value:+.1f} points" in first and "significant" in first
+    assert "36 test utterances of 12 speakers, 3 seeds." in html
     assert "dual output (do)" in html and "prefers-color-scheme: dark" in html
     assert "<img" not in html and "http" not in html.replace("http://www.w3.org", "")
 
@@ -152,7 +153,7 @@ def test_nothing_learned_is_said_first(tmp_path):
     content = (folder / "exp/results.json").read_text()
     own.write_text(content.replace('"corpus": "simulated"', '"corpus": "table"', 1))
     said = summary([own])
-    assert "next: train on more, or a pretrained encoder" in said
+    assert "next: train on more data or use a pretrained encoder" in said
     assert re.search("hypotheses: (.*?)/RUN/", said)[1] == str(folder / "exp")
 
 

@@ -89,7 +89,7 @@ def test_a_kept_study_has_its_own_page(folder, tmp_path):
         assert path.read_text().startswith("<?xml")
     talk = read_study(folder / "exp").difference("cross_talk", "surface")
     both = f"{100 * talk.value:+.1f} ({100 * talk.per_seed['1']:+.1f})"
-    assert f"| `do`: both, matched | {both} |" in text and "In parentheses: by CTC alone." in text
+    assert f"| `do`: both, matched | {both} |" in text and "speakers and seeds. In parentheses: by CTC alone." in text
     lines = [line for line in text.splitlines() if line.startswith("- H")]
     assert len(lines) == 4 and "- H1 surface, meaning: not decided: needs 3 seeds, has 2 (" in lines[0]
     short = (tmp_path / "egs2/l2_en/RESULTS.md").read_text(encoding="utf-8")

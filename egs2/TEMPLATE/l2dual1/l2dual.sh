@@ -229,7 +229,7 @@ unset L2DUAL_CORES
         done
         launch analyse "${decode_cmd} --num_threads ${num_threads}"
         if ((${#analyses[@]})); then tell analyse; else
-            echo "skipped: encoders are analysed on their own data, where outputs share one"
+            echo "skipped: encoders are analysed on their own data, and only if outputs share one"
         fi
     fi
 
