@@ -128,10 +128,11 @@ def limits(study: StudyResults) -> list[str]:
     seeds = len({run.seed for run in meta.runs})
     found += [
         f"{test_set(study)}, {seeds} seed{'s' * (seeds > 1)}. Intervals are over {meta.clusters} and seeds "
-        f"together (at least 6 {meta.clusters} and 3 seeds).",
-        "Only cross-talk has a p-value. Holm’s correction is over the two outputs of a system, not over systems "
-        "or languages. Intervals are not corrected.",
-        "A dual-output system has a second decoder and so more parameters. Data, epochs and encoder are the same.",
+        f"together (at least 6 {meta.clusters} and 3 seeds), those of hypotheses over seeds.",
+        "The p-value of cross-talk has Holm’s correction over the two outputs of a system, not over systems or "
+        "languages. Hypotheses have their own. Intervals are not corrected.",
+        "A dual-output system has more parameters: a second decoder or CTC, in some arms more blocks. Data and "
+        "epochs are the same.",
         "Models and budgets are small. Compare signs and order with the paper, not error rates.",
     ]
     return found[:5]

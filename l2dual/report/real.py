@@ -29,7 +29,7 @@ def table(directory: Path, study: StudyResults) -> Table | None:
     utterances = {one["utterances"] for one in measured if one["measure"] == RATES[0]}
     about = f"{max(utterances)} utterances; 95 % intervals over speakers."
     if len(utterances) > 1:
-        about += f" Whisper: {min(utterances)} of them, drawn at random."
+        about += f" Whisper: {min(utterances)} of them."
     about += f" Commits: {', '.join(sorted({run.commit for run in study.results.meta.runs}))}."
     columns = [*(f"{name} %" for name in RATES), *SCORES.values(), "training", "seeds"]
     return Table("Real speech", about, columns, rows)
