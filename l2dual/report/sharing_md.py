@@ -1,5 +1,6 @@
 """SHARING.md of a recipe, and the picture over both languages, from kept studies whose arms share in unlike ways."""
 
+from collections import Counter
 from pathlib import Path
 
 from l2dual.files import write_text
@@ -27,9 +28,12 @@ def sections_of(kept: list[Kept]) -> list[Arms]:
 
 
 def over_all(kept: list[Kept], arms: list[Arms]) -> Figure | None:
-    """The picture of the first study by name, over the recipes that have it."""
-    first = min((name for of in arms for name in of), default=None)
-    return picture([of[first] for of, found in zip(kept, arms, strict=True) if first in found], "") if first else None
+    """The picture of the study that most recipes have, the first of them by name."""
+    recipes = Counter(name for of in arms for name in of)
+    if not recipes:
+        return None
+    chosen = min(recipes, key=lambda name: (-recipes[name], name))
+    return picture([of[chosen] for of, found in zip(kept, arms, strict=True) if chosen in found], "")
 
 
 def write_sharing_md(recipe: Path, index: int, kept: list[Kept], arms: list[Arms], over: Figure | None) -> list[Path]:

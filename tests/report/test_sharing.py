@@ -12,6 +12,7 @@ from l2dual.data.datadir import DataDir
 from l2dual.report import arms, records, sharing
 from l2dual.report.page import page, page_over
 from l2dual.report.results_md import write_results_md
+from l2dual.report.sharing_md import over_all
 from l2dual.report.study import StudyResults, read_study
 from tests.report.test_report import Checker, make_study, similarity
 
@@ -108,3 +109,10 @@ def test_the_page_shows_it_where_arms_share_in_unlike_ways(folder, tmp_path):
     plain = make_study(tmp_path / "plain", ("so_surface", "so_meaning", "do", "do_deep"), (1,))
     assert sharing.sections([read_study(plain / "exp")], ["x"]) == [None]
     assert "how much is shared" not in page(plain / "exp", plain / "test")
+
+
+def test_the_picture_is_of_the_study_that_both_recipes_have(study):
+    kept = [{"sharing": study, "sharing_ctc": study}, {"sharing_ctc": study}]
+    one, both = (over_all(kept[:number], [dict.fromkeys(of) for of in kept[:number]]) for number in (1, 2))
+    assert one.text.count("English") == 1 and both.text.count("English") == 2
+    assert over_all([{}], [{}]) is None
