@@ -46,6 +46,7 @@ from l2dual.training.runs import commit, made_by_command
 
 ROOT = Path(__file__).resolve().parents[1]
 SYSTEMS = ("so_surface", "so_meaning", "do")
+USAGES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
 class Row(NamedTuple):
@@ -81,10 +82,14 @@ def main() -> None:
 def cpu(call: Callable[[], object]) -> float:
     """CPU seconds of a call and of the processes that it starts; what it prints is dropped."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        before = os.times()
+        before = cpu_used()
         call()
-        after = os.times()
-    return sum(after[:4]) - sum(before[:4])
+        return cpu_used() - before
+
+
+def cpu_used() -> float:
+    """CPU seconds of this process and of its ended children, to the microsecond (os.times counts hundredths)."""
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, USAGES))
 
 
 def ratio(ours: Callable[[], object], theirs: Callable[[], object], turns: int = 3) -> float:
@@ -177,6 +182,10 @@ def training(exp: Path) -> Iterator[Row]:
         steps["so_meaning"]()
 
     yield Row("a training step of do / one of each single-output system", ratio(steps["do"], singles), 0.65, "")
+    for trained in sorted(exp.glob("do_*.seed1/trained")):
+        arm = step_of(trained.parent, data, speech)
+        name = trained.parent.name.removesuffix(".seed1")
+        yield Row(f"a training step of {name} / of do", ratio(arm, steps["do"]), 1.25, "")
     log = (exp / "do.seed1" / "train.log").read_text(encoding="utf-8")
     last = re.findall(r"epoch results: \[train\] (.*?) \[valid\]", log.replace(", [valid]", " [valid]"))[-1]
     spent = {name: float(value) for name, value in re.findall(r"(\w+_time)=([\d.]+)", last)}
@@ -300,8 +309,7 @@ def command(*words: str) -> float:
 
 def peak_memory() -> float:
     """The most that this process or one that it started has held, in MB."""
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1024
+    return max(resource.getrusage(kind).ru_maxrss for kind in USAGES) / 1024
 
 
 def write(rows: list[Row], exp: Path, page: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from l2dual.report.arms import arms_by, control, depth, half_depth, learned, pull_of
+from l2dual.report.arms import arms, arms_by, control, depth, half_depth, learned, pull_of
 from l2dual.report.study import StudyResults, ends, number, points
 from l2dual.scoring.results import Record
 from l2dual.scoring.stats import LEVEL, MIN_SEEDS, Estimate, holm, seeds_needed, t_interval
@@ -61,7 +61,7 @@ def verdicts(studies: list[StudyResults]) -> list[list[Verdict]]:
     return [
         [
             *(_tested(one, e, None if e.p is None else next(adjusted), len(known)) for one, e in of_study),
-            *(_bounded(study, output) for output in study.outputs),
+            *(_bounded(study, bounded(study), output) for output in study.outputs),
         ]
         for study, of_study in zip(studies, made, strict=True)
     ]
@@ -157,9 +157,16 @@ def bounded(study: StudyResults) -> str | None:
     return half_depth(study) or next(iter(shares), None)
 
 
-def _bounded(study: StudyResults, output: str) -> Verdict:
-    """Whether the arm of H4 loses nothing to SO."""
-    arm = bounded(study)
+def losses(study: StudyResults) -> list[str]:
+    """The bounds of H4 for each other dual-output system, a line for each output that has its intervals."""
+    others = [arm for arm in arms(study) if arm != bounded(study)]
+    found = [_bounded(study, arm, output) for arm in others for output in study.outputs]
+    words = {SUPPORTED: "kept", CONTRADICTED: "broken", OPEN: "not decided"}
+    return [f"{one.output}, {words[one.verdict]}: {one.said}" for one in found if " − SO: " in one.said]
+
+
+def _bounded(study: StudyResults, arm: str | None, output: str) -> Verdict:
+    """Whether an arm loses nothing to SO."""
     if arm is None:
         return Verdict("H4", output, OPEN, "needs an arm that shares half of the blocks (such as do_branch2)")
     found = {measure: study.difference(measure, output, system=arm) for measure in BOUNDS}

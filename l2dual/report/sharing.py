@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from l2dual.report.arms import arms, arms_by, control, pull_of, talks
 from l2dual.report.choice import VALID, choice
-from l2dual.report.hypotheses import bounded, doses, lines, notes, verdicts
+from l2dual.report.hypotheses import bounded, doses, lines, losses, notes, verdicts
 from l2dual.report.plots import DUAL, INK, SINGLE, Figure, panels
 from l2dual.report.study import StudyResults, ends, percent, points
 from l2dual.report.tables import Cell, Table
@@ -28,6 +28,7 @@ class Section:
     table: Table
     verdicts: list[str]  # a line each; of development data the choice
     notes: list[str]
+    losses: list[str]  # which bounds of H4 the other systems keep
     figures: list[Figure]
 
 
@@ -40,8 +41,9 @@ def sections(studies: list[StudyResults], names: list[str]) -> list[Section | No
     having = [study for study, does in zip(studies, shares, strict=True) if does]
     chooses = any(study.results.meta.split == VALID for study in having)
     said = iter([choice(having)] * len(having) if chooses else map(lines, verdicts(having)))
+    beside = (lambda _: ([], [])) if chooses else (lambda study: (notes(study), losses(study)))
     return [
-        Section(table(study), next(said), [] if chooses else notes(study), figures(study, name)) if does else None
+        Section(table(study), next(said), *beside(study), figures(study, name)) if does else None
         for study, name, does in zip(studies, names, shares, strict=True)
     ]
 

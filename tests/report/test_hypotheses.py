@@ -193,6 +193,17 @@ def test_half_depth_has_bounds():
         assert h4(**kept | change) == line
 
 
+def test_other_systems_have_the_bounds_too():
+    """Here `do` has the records that half depth has elsewhere; do_branch3 has none, so no line."""
+    records = [replace(one, system="do") for one in bounds(cross_talk=(2.2, 4), error_rate=(-2, 0))]
+    study = study_of({"do": HARD, "do_branch2": HARD, "do_branch3": HARD})
+    study = StudyResults(replace(study.results, records=records))
+    assert hypotheses.losses(study) == [
+        "surface, broken: do − SO: cross-talk +3.1 [+2.2, +4.0] (bound ≤ +2)",
+        "meaning, kept: do − SO: CER −1.0 [−2.0, +0.0]",
+    ]
+
+
 # Over many studies ---------------------------------------------------------------------------------
 def drawn(rng, effect):
     """Five seeds of five arms in both languages: cross-talk rises by ``effect`` a block, seeds vary by 1 point."""
