@@ -66,7 +66,7 @@ def test_entanglement_that_orders_the_arms(study):
     made = {"gradients": Analysis(None, cosines), "cka": Analysis(None, likes)}
     figure = sharing.entanglement(StudyResults(study.results, made), "x")
     assert "gradient cosine, surface +1.00 (5 arms)" in figure.text
-    assert "with so_meaning, meaning -1.00 (5 arms)" in figure.text and "probe" not in figure.text
+    assert "with so_meaning, meaning −1.00 (5 arms)" in figure.text and "probe" not in figure.text
     few = {"gradients": Analysis(None, [one for one in cosines if one.system in ("do", "do_branch1")])}
     assert sharing.entanglement(StudyResults(study.results, few), "x") is None
 
