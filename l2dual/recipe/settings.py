@@ -135,8 +135,7 @@ def _check_twins(options: Mapping[str, str]) -> None:
     """Refuse systems that --losses makes one."""
     losses, trained = options["losses"], dict[str, str]()
     for name in options["systems"].split():
-        twin = trained.setdefault(yaml.safe_dump(read_options(conf("systems", name), losses)), name)
-        if twin != name:
+        if (twin := trained.setdefault(yaml.safe_dump(read_options(conf("systems", name), losses)), name)) != name:
             raise UsageError(f"--losses {losses} makes {twin} and {name} one training: name one of them in --systems")
 
 
@@ -398,8 +397,8 @@ class Stages:
         """Whether a run gets a rater: with a CTC on a surface in phones, where people scored the speech."""
         scored = (self.data / "train/utt2scores").is_file() and not self.options["test_data"]
         options = read_options(conf("systems", _split(run)[0]), self.options["losses"])
-        by_ctc = options["model_conf"]["loss_weights"].get("surface", {}).get("ctc", 0) > 0
-        return scored and self.definition["surface_token_type"] == "phn" and by_ctc
+        surface = options["model_conf"]["loss_weights"].get("surface", {"ctc": 0})
+        return scored and self.definition["surface_token_type"] == "phn" and surface["ctc"] > 0
 
     def _analyses(self) -> list[str]:
         """Of stage 11, the long ones first; of layers by output, what the training of adapters, if any, has logged."""

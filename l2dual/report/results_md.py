@@ -76,7 +76,7 @@ def write_results_md(root: Path) -> list[Path]:
         if figure:
             write_text(root.parent / "docs" / name, figure.raw)
     names = [recipe.name for recipe in recipes]
-    over = {"studies": views, "findings": rows, "recipes": names, "plot": plot, "limits": _limits(views)}
+    over = {"studies": views, "findings": rows, "recipes": names, "plot": plot, "limits": limits_over(views)}
     return [*written, write_text(root / "RESULTS.md", render("results_both.md.jinja", over))]
 
 
@@ -86,7 +86,7 @@ def _kept(directory: Path) -> dict[str, StudyResults]:
     return {path.name: read_kept(path) for path in paths}
 
 
-def _limits(views: list[dict]) -> list[str]:
+def limits_over(views: list[dict]) -> list[str]:
     """The limits of all studies; one that some of them have begins with its language."""
     of_all = set.intersection(*(set(view["limits"]) for view in views))
     said = (item if item in of_all else f"{view['name']}: {item}" for view in views for item in view["limits"])
