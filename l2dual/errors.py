@@ -24,6 +24,8 @@ REMEDIES = {  # of what the system refuses
 class L2DualError(ValueError):
     """Base of the errors that a command reports as one line, without a traceback."""
 
+    status = 1  # with which the command ends
+
 
 class DataError(L2DualError):
     """A file or an utterance is not valid."""
@@ -45,7 +47,7 @@ def one_line(text: str) -> str:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call ``main``; an error is one line on stderr and exit status 1 (Ctrl-C: 130).
+    """Call ``main``; an error is one line on stderr and its exit status, mostly 1 (Ctrl-C: 130).
 
     Only an error of the program itself leaves a traceback. What the terminal's encoding lacks is
     written as an escape.
@@ -65,7 +67,7 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(130)
     except (L2DualError, OSError, MemoryError, RecursionError, BrokenProcessPool) as error:
         print(f"l2dual: error: {one_line(describe(error))}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(error.status if isinstance(error, L2DualError) else 1)
 
 
 def describe(error: BaseException) -> str:

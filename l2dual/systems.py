@@ -24,6 +24,10 @@ KINDS = {  # of the section, whose keys run.yaml has too
     "order": (int, "a whole number"),
     "baselines": (dict, "for each output a list of systems"),
 }
+CTC_SHARES = {  # by --losses: CTC's share of an output's weight
+    "fitted": {"surface": 0.7, "meaning": 0.5},  # docs/training.md
+    "ctc": {"surface": 1.0, "meaning": 1.0},
+}
 LossWeights = Mapping[str, Mapping[str, float]]
 
 
@@ -78,9 +82,26 @@ def read_system(path: Path) -> System:
         raise UsageError(f"{path}: {error}") from error
 
 
-def read_options(path: Path) -> dict:
-    """The options of the training that a file of conf/systems gives: all but its section."""
-    return {key: value for key, value in read_yaml(path).items() if key != SECTION}
+def read_options(path: Path, losses: str | None = None) -> dict:
+    """The options of the training that a file of conf/systems gives: all but its section, with ``losses``."""
+    options = {key: value for key, value in read_yaml(path).items() if key != SECTION}
+    if losses:
+        options["model_conf"]["loss_weights"] = reweighted(options["model_conf"]["loss_weights"], losses)
+    return options
+
+
+def reweighted(loss_weights: LossWeights, losses: str) -> LossWeights:
+    """The same weight on each output, CTC's share of it by `CTC_SHARES`.
+
+    ``fitted`` leaves the weights as they are unless every output has CTC and attention.
+    """
+    if losses == "fitted" and not all(own["ctc"] and own["attention"] for own in loss_weights.values()):
+        return loss_weights
+    found: dict[str, dict[str, float]] = {}
+    for output, own in loss_weights.items():
+        total, share = sum(own.values()), CTC_SHARES[losses][output]
+        found[output] = {"ctc": round(total * share, 6), "attention": round(total * (1 - share), 6)}
+    return found
 
 
 def from_run(run: Mapping) -> System:

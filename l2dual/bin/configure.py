@@ -7,20 +7,17 @@ python -m l2dual.bin.configure --train_config conf/train/mini.yaml --system conf
 
 import argparse
 import os
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
 
 from l2dual.bin import natural, positive_int
 from l2dual.data.datadir import SCP_TYPE, read_info, surface_of
 from l2dual.data.frames import RATE, at_rate
 from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
-from l2dual.systems import OUTPUTS, LossWeights, System, read_options, read_system
+from l2dual.recipe.definition import check_train_args
+from l2dual.systems import CTC_SHARES, OUTPUTS, System, read_options, read_system
 from l2dual.training.runs import commit, merge, write_run_script, write_yaml
-
-FITTED = {"surface": 0.7, "meaning": 0.5}  # CTC's share of an output's weight: docs/training.md
 
 
 def main() -> None:
@@ -34,18 +31,15 @@ def main() -> None:
     for output in OUTPUTS:
         parser.add_argument(f"--{output}_tokens", type=Path, help=f"if the system has {output}")
         parser.add_argument(f"--{output}_token_type", default="char")
-    parser.add_argument("--losses", choices=["fitted", "ctc"], help="CTC's share: FITTED, or all")
+    parser.add_argument("--losses", choices=CTC_SHARES, help="CTC's share of the loss")
     parser.add_argument("--num_threads", type=positive_int, default=1, help="of the training")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     if args.train_args:
-        check_options(args.train_args)
+        check_train_args(args.train_args)
     exp = args.out.with_name(args.out.name.removesuffix(".tmp"))
     system = read_system(args.system)
-    config = merge(read_yaml(args.train_config), read_options(args.system))
-    if args.losses:
-        weights = config["model_conf"]["loss_weights"]
-        config["model_conf"]["loss_weights"] = fitted(weights) if args.losses == "fitted" else by_ctc(weights)
+    config = merge(read_yaml(args.train_config), read_options(args.system, args.losses))
     info = read_info(args.data / "train")
     config = at_rate(config, info.get("sampling_rate", RATE))
     if config.get("decoder") == "whisper":
@@ -55,38 +49,6 @@ def main() -> None:
     write_yaml(args.out / "train.yaml", config | _data_options(args, exp, system.outputs))
     write_yaml(args.out / "run.yaml", _facts(args, system, info) | _encoder(config))
     write_run_script(args.out, exp, Path.cwd(), args.num_threads)
-
-
-def fitted(loss_weights: LossWeights) -> LossWeights:
-    """The same weight on each output, `FITTED` of it on its CTC, where every output has both; else as they are."""
-    if not all(own["ctc"] and own["attention"] for own in loss_weights.values()):
-        return loss_weights
-    found: LossWeights = {}
-    for output, own in loss_weights.items():
-        total, ctc = sum(own.values()), FITTED[output]
-        found[output] = {"ctc": round(total * ctc, 6), "attention": round(total * (1 - ctc), 6)}
-    return found
-
-
-def by_ctc(loss_weights: LossWeights) -> LossWeights:
-    """The same weight on each output, all of it on its CTC."""
-    return {output: {"ctc": sum(own.values()), "attention": 0.0} for output, own in loss_weights.items()}
-
-
-def check_options(text: str) -> None:
-    """Refuse options that ESPnet's parser does not know.
-
-    Raises:
-        UsageError: the parser's own words.
-    """
-    from l2dual.training.task import L2DualTask  # takes seconds
-
-    def refuse(message: str) -> NoReturn:
-        raise UsageError(f'--train_args "{text}": {message}: see python -m l2dual.bin.train --help')
-
-    parser = L2DualTask.get_parser()
-    parser.error = refuse
-    parser.parse_args(shlex.split(text))
 
 
 def _normalization(stats: Path) -> dict:

@@ -138,7 +138,7 @@ def format_audio(
     (out / "audio").mkdir(parents=True)
     how = (out, audio_format, rate, allow_pipes)
     jobs = [ChunkJob(data, chunk, number, *how) for number, chunk in enumerate(chunks)]
-    paths, seconds, bad = {}, {}, {}
+    paths, seconds, bad = Formatted({}, {}, {})
     with ProcessPoolExecutor(nj) as pool:
         for made in pool.map(_format_chunk, jobs):
             paths |= made.paths
@@ -187,7 +187,7 @@ def _report(kind: str, lines: list[str]) -> None:
 def _format_chunk(job: ChunkJob) -> Formatted:
     done, vectors = Formatted({}, {}, {}), {}
     final = job.out.with_name(job.out.name.removesuffix(".tmp")) / "audio"
-    for source, group in groupby(job.utts, job.data["wav.scp"].get):
+    for source, group in groupby(job.utts, job.data["wav.scp"].__getitem__):
         utts = list(group)
         try:
             sound = read(source, job.allow_pipes)

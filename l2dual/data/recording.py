@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -118,11 +119,12 @@ def read(place: str, allow_pipes: bool = False) -> Sound:
     """
     pipe = is_pipe(place)
     if pipe and allow_pipes:
-        source, offset = _run(place), None
+        decoded = partial(_decode, _run(place))
     else:
-        source, offset = locate(place)
+        file, offset = locate(place)
+        decoded = partial(_decode, file) if offset is None else partial(_read_ark, file, offset)
     try:
-        sound = _decode(source) if offset is None else _read_ark(source, offset)
+        sound = decoded()
     except ERRORS as error:
         said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
         why = " ".join(said.split())  # without the path, which whoever reports it names
@@ -231,7 +233,7 @@ def seconds_of(source: Path) -> float | None:
             head = stream.read(16)
         for pattern, container in CONTAINERS:
             if pattern.match(head):
-                with open(source, "rb") as stream, av.open(stream, format=container) as file:
+                with open(source, "rb") as stream, av.open(stream, "r", format=container) as file:
                     return file.duration / av.time_base if file.duration else None
         with open_audio(source) as audio:
             return None if audio.frames == UNKNOWN_LENGTH else audio.frames / audio.samplerate
@@ -261,7 +263,7 @@ def _has_last_page(source: Path | bytes) -> bool:
 
 def _decode_compressed(source: Path | bytes, container: str) -> Sound:
     """Decode the first audio track by FFmpeg's libraries."""
-    with _open(source) as stream, av.open(stream, format=container) as file:
+    with _open(source) as stream, av.open(stream, "r", format=container) as file:
         if not file.streams.audio:
             raise Unusable("there is no audio track in it")
         track = file.streams.audio[0]

@@ -30,7 +30,7 @@ def repair(directory: Directory, findings: Iterable[Finding]) -> tuple[DataDir, 
         raise DataError(stop[0].describe(path) + more)
     dropped: dict[str, str] = {}
     for finding in findings:
-        if finding.fix == DROPPED:
+        if finding.fix == DROPPED and finding.utterance:
             dropped.setdefault(finding.utterance, finding.reason)
     kept = [utt for utt in directory.tables["wav.scp"] if utt not in dropped]
     if not kept:
@@ -42,7 +42,7 @@ def repair(directory: Directory, findings: Iterable[Finding]) -> tuple[DataDir, 
     for finding in findings:
         if finding.check == "duration" and finding.utterance in tables["utt2dur"]:
             tables["utt2dur"][finding.utterance] = f"{directory.seconds[finding.utterance]:.4f}"
-    badly_named = {f.utterance for f in findings if f.check == "prefix"} - set(dropped)
+    badly_named = {f.utterance for f in findings if f.check == "prefix" and f.utterance} - set(dropped)
     new = _renamed(tables["utt2spk"], badly_named)
     tables = {
         name: {new.get(utt, utt): value for utt, value in table.items()}

@@ -60,10 +60,11 @@ class Options:
 
 
 class Row(NamedTuple):
-    """One line of a table, cleaned; ``value`` is None where it could not be read."""
+    """One line of a table, cleaned; ``value`` is empty where it could not be read."""
 
     line: int
-    value: str | None
+    value: str
+    readable: bool = True
 
 
 @dataclass
@@ -179,7 +180,8 @@ def _not_a_table(directory: Directory, name: str) -> Finding | None:
 
 def _read_table(path: Path) -> Generator[Finding, None, dict[str, Row]]:
     """Yield what is wrong with the lines; return the rows, the first of each utterance."""
-    name, content, rows = path.name, path.read_bytes(), {}
+    name, content = path.name, path.read_bytes()
+    rows: dict[str, Row] = {}
     if content.startswith(BOM):
         yield Finding("bom", name, 1)
         content = content.removeprefix(BOM)
@@ -195,13 +197,13 @@ def _read_table(path: Path) -> Generator[Finding, None, dict[str, Row]]:
             yield Finding("blank", name, number)
             continue
         if "\ufffd" in text:
-            row = Row(number, None)
+            row = Row(number, "", readable=False)
             yield Finding("encoding", name, number, utt)
         else:
             utt, row, changes = _clean(text, number, name)
             yield from (Finding(change, name, number, utt) for change in changes)
         if utt in rows:
-            check = "repeated" if rows[utt].value == row.value else "conflict"
+            check = "repeated" if rows[utt][1:] == row[1:] else "conflict"
             yield Finding(check, name, number, utt, f"as in line {rows[utt].line}")
         else:
             rows[utt] = row
@@ -235,7 +237,7 @@ def _bare(char: str) -> str:
 
 
 def _ids(directory: Directory) -> Iterator[Finding]:
-    places = {}
+    places: dict[str, tuple[str, int]] = {}
     for name, rows in directory.tables.items():
         for utt, row in rows.items():
             places.setdefault(utt, (name, row.line))
@@ -283,10 +285,9 @@ def _speakers(directory: Directory) -> Iterator[Finding]:
         return
     right = utterances_of({utt: row.value for utt, row in directory.values("utt2spk")})
     for speaker in sorted(right.keys() | directory.speakers.keys()):
-        row = directory.speakers.get(speaker, Row(None, ""))
-        if row.value != right.get(speaker):
-            detail = f"speaker {speaker}"
-            yield Finding("speakers", "spk2utt", row.line, None, detail)
+        row = directory.speakers.get(speaker)
+        if row is None or row.value != right.get(speaker):
+            yield Finding("speakers", "spk2utt", row and row.line, None, f"speaker {speaker}")
 
 
 def utterances_of(speakers: Mapping[str, str]) -> dict[str, str]:
@@ -301,7 +302,7 @@ def _empty(directory: Directory) -> Iterator[Finding]:
     for name, rows in directory.tables.items():
         if name.startswith("text.") or name in NO_FACTS:
             for utt, row in rows.items():
-                if row.value == "":
+                if row.readable and not row.value:
                     yield Finding("empty", name, row.line, utt)
 
 
@@ -370,10 +371,11 @@ def _durations(directory: Directory) -> Iterator[Finding]:
             yield Finding("number", "utt2speed", row.line, utt, row.value)
     for utt, row in directory.values("utt2dur"):
         said, seconds = _number(row.value), directory.seconds.get(utt)
-        if seconds is None and said is None:
-            yield Finding("number", "utt2dur", row.line, utt, row.value)
-        elif seconds is None:
-            directory.seconds[utt] = said
+        if seconds is None:
+            if said is None:
+                yield Finding("number", "utt2dur", row.line, utt, row.value)
+            else:
+                directory.seconds[utt] = said
         elif said is None or abs(seconds - said) > DURATION_TOLERANCE:
             yield Finding("duration", "utt2dur", row.line, utt, f"{row.value}, not {seconds:.4f}")
 

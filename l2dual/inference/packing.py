@@ -5,6 +5,7 @@ names of their own, and the configuration names them so.
 """
 
 import io
+import re
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,8 @@ NAMES = {"stats_file": "stats.npz", "path": "pretrained"}  # by the key of the c
 FETCHED = "source.json"  # of a pretrained encoder that a tool can fetch again: it is not packed
 PRETRAINED = ("config.json", "preprocessor_config.json", "model.safetensors")  # what a pretrained encoder needs
 TOKENIZER = "tokenizer.json"  # and what Whisper's decoder needs
+PLACE = re.compile(r"(?<![^\s=])/(\\.|[^\s=\\])*/(?=\S)")  # before the name in an absolute path, as bash quotes it
+SAID = ("data", "train_config", "command")  # of run.yaml, where paths may be those of one machine
 
 
 def pack(exp: Path, out: Path, search: Mapping | None = None) -> None:
@@ -47,6 +50,7 @@ def pack(exp: Path, out: Path, search: Mapping | None = None) -> None:
     results = exp.parent / "results.json"
     found = figures(results, facts["system"]) if results.is_file() else []
     facts |= {"figures": found, "licence": _licence(facts, exp), "rate": rate_of(config)}
+    facts |= {key: PLACE.sub("", facts[key]) for key in SAID}
     agreement = exp.parent / "agreement.json"
     if agreement.is_file() and (exp / FOLDER / FACTS).is_file():
         facts["ratings"] = agreements(agreement, facts["system"])

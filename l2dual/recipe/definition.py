@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
@@ -99,7 +99,7 @@ def train_changes(text: str) -> dict[str, Any]:
     """What ``--train_args`` changes: ``--name value``, ``--name_conf key=value...``, as ESPnet reads them.
 
     Raises:
-        UsageError: it has another form. Whether ESPnet knows the names is checked in stage 8.
+        UsageError: it has another form.
     """
     try:
         parts = [part for word in shlex.split(text) for part in _halves(word)]
@@ -125,6 +125,22 @@ def train_changes(text: str) -> dict[str, Any]:
         if value is None:
             raise UsageError(f'--train_args "{text}": --{name} needs a value')
     return changes
+
+
+def check_train_args(text: str) -> None:
+    """Refuse options that ESPnet's parser does not know.
+
+    Raises:
+        UsageError: the parser's own words.
+    """
+    from l2dual.training.task import L2DualTask  # takes seconds
+
+    def refuse(message: str) -> NoReturn:
+        raise UsageError(f'--train_args "{text}": {message}: see python -m l2dual.bin.train --help')
+
+    parser = L2DualTask.get_parser()
+    parser.error = refuse
+    parser.parse_args(shlex.split(text))
 
 
 def _halves(word: str) -> list[str]:

@@ -43,7 +43,7 @@ STAGES = {  # where a file lies: the stage that makes it; the first that fits
     r".*/divergence.json": 6,
     r".*/stats": 7,
     r".*/trained|.*\.seed\d+": 8,
-    r".*/score|.*/results(_half)?.json": 10,
+    r".*/score|.*/results(_half)?.json|.*/rater": 10,
 }
 SCRIPT = """\
 set -euo pipefail
@@ -64,6 +64,15 @@ mv {tmp} {out}
 printf '%s\\n' {line} {inputs} "${{counts_as}}" > {stamp}
 rm -rf {old}
 """
+
+
+class MissingInput(DataError):
+    """An input is not there; the exit status is 100 + the stage that makes it, for l2dual.sh."""
+
+    def __init__(self, name: str):
+        stage = made_by(name)
+        super().__init__(f"{name}: not found: run stage {stage} first")
+        self.status = 100 + stage
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,7 @@ def signature(inputs: Iterable[str]) -> str:
     """The hash of what inputs count as.
 
     Raises:
-        DataError: one is not there; names the stage that makes it.
+        MissingInput: one is not there; names the stage that makes it.
     """
     return digest(map(counts_as, inputs))
 
@@ -175,7 +184,7 @@ def counts_as(name: str) -> str:
     if os.path.exists(name):
         return _content(name)
     name = path if kind in ("listing", "recordings") else name
-    raise DataError(f"{name}: not found: run stage {made_by(name)} first")
+    raise MissingInput(name)
 
 
 def _files(directory: str) -> list[str]:

@@ -26,6 +26,7 @@ from l2dual.recipe import studies
 from l2dual.recipe.definition import (
     SIMULATED,
     Definition,
+    check_train_args,
     clean,
     conf,
     data_tag,
@@ -64,7 +65,7 @@ def main() -> None:
     variables = stages.variables()
     if mode == "start":
         check_gpus(study.options)
-        check_sharing(study)
+        check_training(study)
         studies.record(study, os.environ.get("L2DUAL_COMMAND", "./run.sh"))
         record_data(stages.data.name, study.definition)
     print(bash(variables))
@@ -110,6 +111,8 @@ def check(study: Study) -> None:
         raise UsageError("name at least one system (--systems) and one seed (--seeds)")
     for system in options["systems"].split():
         _check_system(system)
+    if options["losses"]:
+        _check_twins(options)
     if options["test_data"]:
         _check_test_data(study)
     if stem(options["decode_config"]) == CTC_ALONE and last > 10:
@@ -126,6 +129,14 @@ def _check_system(name: str) -> None:
         for baseline in baselines:
             if baseline not in there:
                 raise UsageError(f"{conf('systems', name)}: no system {baseline}: there are {' '.join(there)}")
+
+
+def _check_twins(options: Mapping[str, str]) -> None:
+    """Refuse systems that --losses makes one."""
+    losses, trained = options["losses"], dict[str, str]()
+    for name in options["systems"].split():
+        if (twin := trained.setdefault(yaml.safe_dump(read_options(conf("systems", name), losses)), name)) != name:
+            raise UsageError(f"--losses {losses} makes {twin} and {name} one training: name one of them in --systems")
 
 
 def _check_corpus(options: Mapping[str, str]) -> None:
@@ -186,18 +197,20 @@ def check_gpus(options: Mapping[str, str]) -> None:
             raise UsageError(f"--{name} {options[name]}: {done.stderr.strip().rpartition(': ')[2]}")
 
 
-def check_sharing(study: Study) -> None:
-    """Refuse systems whose outputs can't share the study's encoder as they say, before it is trained.
+def check_training(study: Study) -> None:
+    """Refuse --train_args, and systems whose outputs can't share the encoder as they say, before anything is made.
 
     Raises:
-        UsageError: names the system's file.
+        UsageError: names the option, or the system's file.
     """
     if not int(study.options["stage"]) <= 8 <= int(study.options["stop_stage"]):
         return
-    for path in (conf("systems", name) for name in study.options["systems"].split()):
-        config = merge(study.definition["model"], read_options(path))
-        if config.get("sharing"):
-            with redirect_stderr(io.StringIO()):  # ESPnet's words on packages that it would like
+    with redirect_stderr(io.StringIO()):  # ESPnet's words on packages that it would like
+        if study.options["train_args"]:
+            check_train_args(study.options["train_args"])
+        for path in (conf("systems", name) for name in study.options["systems"].split()):
+            config = merge(study.definition["model"], read_options(path))
+            if config.get("sharing"):
                 from l2dual.models import build  # takes seconds
 
                 build.check_sharing(path, config)
@@ -383,9 +396,9 @@ class Stages:
     def _rated(self, run: Path) -> bool:
         """Whether a run gets a rater: with a CTC on a surface in phones, where people scored the speech."""
         scored = (self.data / "train/utt2scores").is_file() and not self.options["test_data"]
-        weights = read_options(conf("systems", _split(run)[0]))["model_conf"]["loss_weights"]
-        by_ctc = self.options["losses"] == "ctc" or weights.get("surface", {}).get("ctc", 0) > 0
-        return scored and self.definition["surface_token_type"] == "phn" and "surface" in weights and by_ctc
+        options = read_options(conf("systems", _split(run)[0]), self.options["losses"])
+        surface = options["model_conf"]["loss_weights"].get("surface", {"ctc": 0})
+        return scored and self.definition["surface_token_type"] == "phn" and surface["ctc"] > 0
 
     def _analyses(self) -> list[str]:
         """Of stage 11, the long ones first; of layers by output, what the training of adapters, if any, has logged."""

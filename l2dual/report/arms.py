@@ -65,13 +65,8 @@ def control(study: StudyResults) -> tuple[str, str] | None:
     return None
 
 
-def talks(study: StudyResults, system: str, output: str) -> list[float]:
+def talks(study: StudyResults, system: str, output: str) -> dict[str, float]:
     """The cross-talk of each seed, in points."""
-    return list(by_seed(study, system, output).values())
-
-
-def by_seed(study: StudyResults, system: str, output: str) -> dict[str, float]:
-    """The same with the seeds' names."""
     found = study.difference("cross_talk", output, system=system)
     if found is None or found.value is None:
         return {}
@@ -83,4 +78,4 @@ def learned(study: StudyResults, system: str, output: str) -> dict[str, float]:
     found = study.difference("cross_talk", output, system=system)
     names = (system, found.baseline) if found else ()
     unlearned = {str(run.seed) for name in names for run in study.runs_of(name) if output in run.not_learned}
-    return {seed: value for seed, value in by_seed(study, system, output).items() if seed not in unlearned}
+    return {seed: value for seed, value in talks(study, system, output).items() if seed not in unlearned}

@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from markupsafe import Markup
 
-from l2dual.report.study import StudyResults
+from l2dual.report.study import StudyResults, points
 
 STYLE = {
     "svg.fonttype": "none",
@@ -107,10 +107,11 @@ def cross_talk(studies: list[StudyResults], name: str) -> Figure | None:
             axes.set_title(f"{study.name}, {output}")
             for shift, system, label, color, look in (
                 (-0.04, baseline, "single output", SINGLE, "s--"),
-                (0.04, study.dual, f"dual output ({study.dual}); bars: 95 % intervals", DUAL, "o-"),
+                (0.04, study.dual, f"dual output ({study.dual})", DUAL, "o-"),
             ):
                 records = [study.rate(measure, system, output) for measure in measures]
                 _line(axes, shift, records, color, look, label)
+            axes.errorbar([], [], yerr=[], fmt="none", ecolor=INK, label="95 % interval")  # for the legend
             axes.set_xticks((0, 1), [kind.replace(" ", "\n") for kind in KINDS])
             axes.set_xlim(-0.35, 1.35)
         grid[0].set_ylabel("error rate, %")
@@ -130,7 +131,7 @@ def by_divergence(study: StudyResults, name: str) -> Figure | None:
         return None
     text = "Dual output minus single output by divergence, in points: " + "; ".join(
         f"{output} "
-        + ", ".join(f"{b}: {100 * one.value:+.1f}" for b, one in zip(bins, found, strict=True) if one.value is not None)
+        + ", ".join(f"{b}: {points(one.value)}" for b, one in zip(bins, found, strict=True) if one.value is not None)
         for output, found in lines.items()
     )
     figure = Figure(name, text)

@@ -50,7 +50,7 @@ def write_results_md(root: Path) -> list[Path]:
         views.append(view(study, "", []))
         if views[-1]["talk"]:
             write_text(recipe / PLOT, views[-1]["talk"].raw)
-        written += write_sharing_md(recipe, index, kept, arms, picture)
+        written += write_sharing_md(recipe, kept[index], arms[index], picture)
         longer = [name for arm in arms[index] for name in length.longer(arm, list(kept[index]))]  # in SHARING.md
         listed = {name: one for name, one in kept[index].items() if name not in (MAIN, *arms[index], *longer)}
         found = {name: real.table(recipe / "results" / name, one) for name, one in listed.items()}
@@ -76,7 +76,7 @@ def write_results_md(root: Path) -> list[Path]:
         if figure:
             write_text(root.parent / "docs" / name, figure.raw)
     names = [recipe.name for recipe in recipes]
-    over = {"studies": views, "findings": rows, "recipes": names, "plot": plot}
+    over = {"studies": views, "findings": rows, "recipes": names, "plot": plot, "limits": limits_over(views)}
     return [*written, write_text(root / "RESULTS.md", render("results_both.md.jinja", over))]
 
 
@@ -84,6 +84,13 @@ def _kept(directory: Path) -> dict[str, StudyResults]:
     """Every kept study by name."""
     paths = sorted(path.parent for path in directory.glob(f"*/{records.REFERENCES}{records.SUFFIX}"))
     return {path.name: read_kept(path) for path in paths}
+
+
+def limits_over(views: list[dict]) -> list[str]:
+    """The limits of all studies; one that some of them have begins with its language."""
+    of_all = set.intersection(*(set(view["limits"]) for view in views))
+    said = (item if item in of_all else f"{view['name']}: {item}" for view in views for item in view["limits"])
+    return list(dict.fromkeys(said))
 
 
 def _dual_row(study: StudyResults) -> tables.Table:

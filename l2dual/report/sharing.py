@@ -12,7 +12,7 @@ from l2dual.report.arms import arms, arms_by, control, pull_of, talks
 from l2dual.report.choice import VALID, choice
 from l2dual.report.hypotheses import bounded, doses, lines, losses, notes, verdicts
 from l2dual.report.plots import DUAL, INK, SINGLE, Figure, panels
-from l2dual.report.study import StudyResults, ends, percent, points
+from l2dual.report.study import StudyResults, ends, number, percent, points
 from l2dual.report.tables import Cell, Table
 
 Curve = dict[float, str | None]  # the arm of each dose; None: the single-output systems
@@ -117,8 +117,8 @@ def dose(study: StudyResults, name: str) -> Figure | None:
 
 
 def _said(study: StudyResults, output: str, curve: Curve) -> str:
-    values = {x: talks(study, system, output) for x, system in curve.items() if system}
-    return f"{output} " + ", ".join(f"{x:g}: {mean(found):+.1f}" for x, found in values.items() if found)
+    values = {x: talks(study, system, output).values() for x, system in curve.items() if system}
+    return f"{output} " + ", ".join(f"{x:g}: {number(mean(found), sign='+')}" for x, found in values.items() if found)
 
 
 # Both languages --------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def picture(studies: list[StudyResults], name: str) -> Figure:
     """A row for each language: the arms, by surface's cross-talk and meaning's error rate, and the curve of doses."""
     places = [_arms(study) for study in studies]
     text = "Cross-talk of the surface in points / error rate of the meaning in percent: " + "; ".join(
-        f"{study.name} " + ", ".join(f"{arm} {x:+.1f} / {y:.1f}" for arm, (x, y) in found.items())
+        f"{study.name} " + ", ".join(f"{arm} {number(x, sign='+')} / {number(y)}" for arm, (x, y) in found.items())
         for study, found in zip(studies, places, strict=True)
     )
     figure = Figure(name, text)
@@ -147,7 +147,7 @@ def _arms(study: StudyResults) -> dict[str, tuple[float, float]]:
     shared = {name for name in arms(study) if name == study.dual or study.runs_of(name)[0].sharing}
     for arm in [name for name in study.systems if name in shared | set((control(study) or ())[:1])]:
         rate = study.rate("error_rate", arm, "meaning")
-        if (values := talks(study, arm, "surface")) and rate and rate.value is not None:
+        if (values := talks(study, arm, "surface").values()) and rate and rate.value is not None:
             found[arm] = (mean(values), 100 * rate.value)
     return found
 
@@ -182,7 +182,7 @@ def _draw_curve(axes, study: StudyResults, curve: Curve) -> None:
     axes.axhline(0, color=INK, lw=0.8)
     for output in study.outputs:
         color, mark, line = LOOKS[output]
-        seeds = {x: talks(study, arm, output) if arm else [0.0] for x, arm in curve.items()}
+        seeds = {x: [*talks(study, arm, output).values()] if arm else [0.0] for x, arm in curve.items()}
         seeds = {x: values for x, values in seeds.items() if values}
         axes.plot(list(seeds), [mean(values) for values in seeds.values()], line, color=color, label=output)
         for x, values in seeds.items():
@@ -237,7 +237,7 @@ def entanglement(study: StudyResults, name: str) -> Figure | None:
     if not rows:
         return None
     text = "Cross-talk of each arm against measures of entanglement; rank correlation over arms: " + "; ".join(
-        f"{' '.join(title.split())}, {output} {correlation(pairs):+.2f} ({len(pairs)} arms)"
+        f"{' '.join(title.split())}, {output} {number(correlation(pairs), 2, '+')} ({len(pairs)} arms)"
         for (title, output), pairs in rows.items()
     )
     titles = list(dict.fromkeys(title for title, _ in rows))
@@ -260,7 +260,7 @@ def correlation(pairs: list[tuple[float, float]]) -> float:
 
 
 def _pairs(study: StudyResults, xs: dict[str, float], output: str) -> list[tuple[float, float]]:
-    found = {system: talks(study, system, output) for system in xs}
+    found = {system: talks(study, system, output).values() for system in xs}
     return [(xs[system], mean(values)) for system, values in found.items() if values]
 
 

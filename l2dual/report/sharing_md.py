@@ -9,7 +9,7 @@ from l2dual.report.choice import VALID, choice
 from l2dual.report.page import render, view
 from l2dual.report.plots import Figure
 from l2dual.report.sharing import Section, picture, sections
-from l2dual.report.study import LANGUAGE, StudyResults
+from l2dual.report.study import StudyResults
 
 Kept = dict[str, StudyResults]  # the kept studies of a recipe by name
 Arms = dict[str, Section]  # the sections of those that have such arms
@@ -36,19 +36,18 @@ def over_all(kept: list[Kept], arms: list[Arms]) -> Figure | None:
     return picture([of[chosen] for of, found in zip(kept, arms, strict=True) if chosen in found], "")
 
 
-def write_sharing_md(recipe: Path, index: int, kept: list[Kept], arms: list[Arms], over: Figure | None) -> list[Path]:
-    """Write SHARING.md and its plots of the recipe with that index, if it has such arms."""
+def write_sharing_md(recipe: Path, kept: Kept, arms: Arms, over: Figure | None) -> list[Path]:
+    """Write SHARING.md and its plots of a recipe, if it has such arms."""
     studies = []
-    for name, section in arms[index].items():
+    for name, section in arms.items():
         for figure in section.figures:
             write_text(recipe / f"{figure.name}.svg", figure.raw)
-        developed = [of[f"{name}_on_{VALID}"] for of in kept if f"{name}_on_{VALID}" in of]
-        languages = " and ".join(LANGUAGE[one.results.meta.language] for one in developed)
-        lengths = length.lengths_of(name, kept[index])
+        developed = [kept[f"{name}_on_{VALID}"]] if f"{name}_on_{VALID}" in kept else []
+        lengths = length.lengths_of(name, kept)
         longer = (length.table(lengths), length.figure(lengths, f"{name}-length")) if len(lengths) > 1 else None
         if longer:
             write_text(recipe / f"{longer[1].name}.svg", longer[1].raw)
-        studies.append((name, view(kept[index][name], name, [], section), choice(developed), languages, longer))
+        studies.append((name, view(kept[name], name, [], section), choice(developed), longer))
     if not studies:
         return []
     about = {"language": studies[0][1]["name"], "picture": over, "hypotheses": hypotheses.ABOUT, "about": tables.ABOUT}

@@ -20,11 +20,6 @@ from tests.systems import OUTPUTS, WIDTH, make_data, make_run
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return make_data(tmp_path_factory.mktemp("data") / "test")
-
-
-@pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Three systems, two seeds each."""
     exp = tmp_path_factory.mktemp("exp")

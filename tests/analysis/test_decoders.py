@@ -34,12 +34,6 @@ def data(tmp_path_factory):
     return make_data(tmp_path_factory.mktemp("data") / "test", per_speaker=6)
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    exp = tmp_path_factory.mktemp("exp")
-    return {system: make_run(exp / system, system, 1) for system in OUTPUTS}
-
-
 def test_forced_in_a_batch_as_alone(runs):
     model = load_model(runs["do"])
     states = torch.randn(3, 12, WIDTH, generator=torch.Generator().manual_seed(0))

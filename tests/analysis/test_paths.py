@@ -17,7 +17,7 @@ from l2dual.data.datadir import DataDir
 from l2dual.data.speech import batches
 from l2dual.models.search import SearchOptions
 from l2dual.training.load import CHECKPOINT, load_model, text_to_ids
-from tests.systems import OUTPUTS, make_data, make_run
+from tests.systems import OUTPUTS, make_run
 
 QUICK = AnalysisOptions(search=SearchOptions(beam_size=1), max_utts=24, epochs=1, batch_size=1)
 SHARINGS = {
@@ -35,11 +35,6 @@ NORMS = {  # after the last block that each output passes
     "surface_first": lambda model, output: model.encoder.private[output].after_norm,
 }
 SHARED = ("do", "pull")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return make_data(tmp_path_factory.mktemp("data") / "test")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from l2dual.analysis.probes import (
 from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError, UsageError
 from l2dual.training.load import CHECKPOINT, load_model
-from tests.systems import OUTPUTS, make_data, make_run
+from tests.systems import make_data, make_run
 
 
 def test_segments_are_widened_to_the_middle_of_a_gap():
@@ -54,12 +54,6 @@ def data(tmp_path_factory):
     """Two splits of 12 and 8 speakers."""
     folder = tmp_path_factory.mktemp("data")
     return make_data(folder / "test"), make_data(folder / "valid", n_speakers=8)
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    exp = tmp_path_factory.mktemp("exp")
-    return {system: make_run(exp / system, system, 1) for system in OUTPUTS}
 
 
 def test_tokens_where_ctc_emits_them(data, runs):

@@ -8,20 +8,9 @@ from l2dual.analysis.retrained import Texts, encoder_outputs, evaluate, headless
 from l2dual.data.datadir import DataDir
 from l2dual.models.search import SearchOptions
 from l2dual.training.load import fresh_model, load_model
-from tests.systems import OUTPUTS, WIDTH, make_data, make_run
+from tests.systems import WIDTH, make_run
 
 QUICK = AnalysisOptions(search=SearchOptions(beam_size=1), max_utts=24, epochs=1)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return make_data(tmp_path_factory.mktemp("data") / "test")
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    exp = tmp_path_factory.mktemp("exp")
-    return {system: make_run(exp / system, system, 1) for system in OUTPUTS}
 
 
 def test_headless_is_the_same_model(data, runs):

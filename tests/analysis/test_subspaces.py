@@ -48,11 +48,6 @@ def test_random_subspaces_overlap_by_rank_over_dimension():
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return make_data(tmp_path_factory.mktemp("data") / "test")
-
-
-@pytest.fixture(scope="module")
 def dual(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("exp") / "do", "do", 1)
 

@@ -58,6 +58,18 @@ def test_espnet_unpacks_it_and_it_opens_under_any_path(archive, model, folder):
     assert DualSpeech2Text.from_pretrained("second place")("recording.wav") == model("recording.wav")
 
 
+def test_it_does_not_say_where_data_lay(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    facts = yaml.safe_load((run / "run.yaml").read_text())
+    facts["command"] = r"./run.sh --db /home/me/my\ data/x --train_args --encoder_conf\ path=/a/b --test_data dump/x"
+    (tmp_path / "run/run.yaml").write_text(yaml.safe_dump(facts | {"train_config": "/home/me/own.yaml"}))
+    pack(tmp_path / "run", tmp_path / "model.zip")
+    with zipfile.ZipFile(tmp_path / "model.zip") as opened:
+        said = yaml.safe_load(opened.read("run.yaml"))
+    assert said["command"] == r"./run.sh --db x --train_args --encoder_conf\ path=b --test_data dump/x"
+    assert (said["train_config"], said["data"]) == ("own.yaml", facts["data"])
+
+
 def test_figures_are_of_the_study(run, tmp_path):
     study = tmp_path / "study"
     shutil.copytree(run, study / "do.seed1")

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from l2dual.bin.configure import check_options
 from l2dual.errors import UsageError
 from l2dual.recipe import definition, settings
 from l2dual.recipe.index import index
@@ -154,12 +153,14 @@ def test_what_is_no_study_is_refused(words, fault):
         ("--test_data ./dump/x --stage 9", "is a directory of dump"),
         ("--test_data dump/x", "then add --stage 9"),
         ("--test_data valid", "then add --stage 9"),
+        ("--losses ctc", "--losses ctc makes so_surface and so_surface_ctconly one training: name one of them"),
+        ("--systems 'so_surface so_surface_ctc'", "makes so_surface and so_surface_ctc one training"),
         ("--test_data test --stage 9", "is a directory of dump, as dump/TAG, or valid, not test"),
     ],
 )
 def test_options_that_do_not_fit_are_refused_at_once(words, fault):
     with pytest.raises(UsageError) as error:
-        check(call(*words.split()))
+        check(call(*shlex.split(words)))
     assert fault in str(error.value)
 
 
@@ -275,6 +276,13 @@ def test_train_args_are_part_of_the_study_and_of_its_training():
             definition.train_changes(wrong)
 
 
+def test_train_args_that_espnet_does_not_know_are_refused_before_anything_is_made(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["settings", "start", "--language", "en", "--train_args", "--max_epochs 3"])
+    with pytest.raises(UsageError, match='^--train_args "--max_epochs 3": unrecognized arguments: --max_epochs 3: '):
+        settings.main()
+    assert not Path("exp").exists()
+
+
 def test_variables_come_through_bash_as_they_are():
     values = {"a": "it's $(touch x)", "b": ["x y", "", "*"], "c": {"k 1": "'", "k2": "a\nb"}}
     show = 'printf "%s|" "$a" "${#b[@]}" "${b[@]}" "${c[k 1]}" "${c[k2]}"'
@@ -285,7 +293,7 @@ def test_variables_come_through_bash_as_they_are():
 def test_adapters_are_an_option_of_the_study():
     """What is cached ends below the blocks that are trained; stage 11 asks how the outputs agree on these."""
     frozen, adapted = (call("--study", f"speechocean762_{name}", "--db", ".") for name in ("whisper", "adapted"))
-    check_options(adapted.options["train_args"])  # as stage 8 does
+    definition.check_train_args(adapted.options["train_args"])
     assert Stages(adapted).variables()["dictionary"] == "true" and Stages(call()).variables()["dictionary"] == "false"
     for study, rank, layers, analyses in ((frozen, None, [3, 4, 5, 6], []), (adapted, 16, [3, 4], ["gradients"])):
         study.definition["model"]["frontend_conf"]["path"] = "weights"
