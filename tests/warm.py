@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -118,6 +119,9 @@ def take_over(request: dict, files: list[int]) -> str:
     sys.argv = request["arguments"]
     places = os.environ.get("PYTHONPATH", "")
     sys.path[0:1] = [os.getcwd(), *filter(None, places.split(os.pathsep))]
+    sys.modules.pop("sitecustomize", None)
+    with suppress(ImportError):
+        import_module("sitecustomize")  # as a Python does that starts
     return sys.argv[0]
 
 

@@ -262,7 +262,7 @@ def test_what_is_written_is_whole_or_as_before(tmp_path, outside):
     assert path.read_bytes() == b"\0" and path.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 def test_devices_pipes_and_directories_are_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "directory").mkdir()
