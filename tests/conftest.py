@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.warm import warm_python
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from l2dual.models.dual import L2DualModel
 
+UNCHECKED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("l2dual", deadline=None, suppress_health_check=UNCHECKED)  # a slow machine is no fault
+settings.load_profile("l2dual")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: many threads wait for each other
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process of a recipe compiles l2dual
 

@@ -185,7 +185,7 @@ def test_stage_1_refuses_what_is_no_id(hostile, tmp_path):
 names = st.text() | st.text(alphabet="aA.가가\0/~_-é ", max_size=8) | st.text(min_size=250)
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300, database=None)
 @given(names, names, st.sampled_from(["", ".flac", ".wav"]))
 def test_file_names_are_safe_bounded_and_apart(one, other, suffix):
     made = file_name(one, suffix)
