@@ -29,15 +29,24 @@ MEANING_TOKENS = ["<blank>", "<unk>", "x", "y", "z", "w", "<space>", "<sos/eos>"
 
 SLOW = ("integration", "shell", "robustness")  # folders of tests that start many processes
 LONGEST = ("test_recipe", "test_slurm", "test_encoders", "test_sge", "test_training", "test_guides", "test_distributed")
+APART = {"test_recipe": "finished", "test_encoders": "language"}  # files whose languages share nothing
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the slow folders as slow. Long files come first, so that no processor waits at the end."""
+    """Mark the tests of the slow folders as slow. Long files come first, so that no processor waits at the end.
+
+    One process takes a file, or all of a file in one language.
+    """
     places = {name: place for place, name in enumerate((*LONGEST, *SLOW))}
     last = len(places)
     for item in items:
         if item.path.parent.name in SLOW:
             item.add_marker("slow")
+        group, parameters = item.nodeid.partition("::")[0], item.callspec.params if hasattr(item, "callspec") else {}
+        if item.path.stem in APART:
+            group += f" {parameters.get(APART[item.path.stem], '')}"
+        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: min(places.get(name, last) for name in (item.path.stem, item.path.parent.name)))
 
 
