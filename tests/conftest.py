@@ -1,6 +1,7 @@
 """Small real models and recordings that the tests share."""
 
 import argparse
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 UNCHECKED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 settings.register_profile("l2dual", deadline=None, suppress_health_check=UNCHECKED)  # a slow machine is no fault
 settings.load_profile("l2dual")
+gc.disable()  # until all is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: many threads wait for each other
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process of a recipe compiles l2dual
 
@@ -48,6 +50,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             group += f" {parameters.get(APART[item.path.stem], '')}"
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: min(places.get(name, last) for name in (item.path.stem, item.path.parent.name)))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: nothing looks for garbage there again."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

@@ -75,9 +75,11 @@ def warm_python(folder: Path) -> Iterator[Path]:
 
 def serve(address: str) -> str:
     """Wait for calls until stdin ends. Return in a fork only, as its caller's process: the module to run."""
+    gc.disable()
     for name in HEAVY:
         import_module(name)
     gc.freeze()  # a fork that looked at all this would copy it
+    gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as calls:
         calls.bind(address)
