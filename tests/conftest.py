@@ -3,6 +3,7 @@
 import argparse
 import gc
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.warm import warm_python
 
@@ -31,24 +33,27 @@ MEANING_TOKENS = ["<blank>", "<unk>", "x", "y", "z", "w", "<space>", "<sos/eos>"
 
 SLOW = ("integration", "shell", "robustness")  # folders of tests that start many processes
 LONGEST = ("test_recipe", "test_slurm", "test_encoders", "test_sge", "test_training", "test_guides", "test_distributed")
-APART = {"test_recipe": "finished", "test_encoders": "language"}  # files whose languages share nothing
+APART = "test_recipe.py|test_encoders.py"  # whose languages share nothing
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+class Languages(LoadFileScheduling):
+    """One process takes a file, or what a file of recipes has in one language."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return re.sub(r"::.*", "", re.sub(rf"({APART})::\w+\[(en|ko)\b.*", r"\1 \2", nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
+    return Languages(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the slow folders as slow. Long files come first, so that no processor waits at the end.
-
-    One process takes a file, or all of a file in one language.
-    """
+    """Mark the tests of the slow folders as slow. Long files come first, so that no processor waits at the end."""
     places = {name: place for place, name in enumerate((*LONGEST, *SLOW))}
     last = len(places)
     for item in items:
         if item.path.parent.name in SLOW:
             item.add_marker("slow")
-        group, parameters = item.nodeid.partition("::")[0], item.callspec.params if hasattr(item, "callspec") else {}
-        if item.path.stem in APART:
-            group += f" {parameters.get(APART[item.path.stem], '')}"
-        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: min(places.get(name, last) for name in (item.path.stem, item.path.parent.name)))
 
 

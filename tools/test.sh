@@ -17,4 +17,4 @@ if [[ ${1:-} == --fast ]]; then
     which=()
     shift
 fi
-exec python -m pytest -q -rs --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder "${which[@]}" "$@"
+exec python -m pytest -q -rs --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder "${which[@]}" "$@"
