@@ -111,6 +111,12 @@ def test_a_batch_gives_what_single_utterances_give(weights, batch, kind):
                 torch.testing.assert_close(state[i, : frames[i]], single[0], atol=2e-5, rtol=0)
 
 
+def test_the_padding_of_twenty_seconds_takes_no_square_of_them(weights):
+    """A byte for each two samples would be 100 GB."""
+    states, frames = Upstream(weights("xls-r")).eval()(torch.zeros(2, 320_000), torch.tensor([320_000, 160_000]))
+    assert frames.tolist() == [999, 499] and states[-1].shape == (2, 999, WIDTH)
+
+
 @pytest.mark.parametrize("kind", ["wav2vec2", "hubert"])
 def test_frozen_front_ends_give_the_same_alone_and_in_a_batch(weights, batch, kind):
     """Their normalization over time sees padding, so they are passed one by one."""
