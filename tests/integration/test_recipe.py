@@ -389,13 +389,9 @@ def test_an_interrupted_run_is_not_called_failed(tmp_path, warm):
     recipe = Checkout(tmp_path / "l2 dual", warm).recipe("ko")
     (recipe / "local/data.sh").write_text(HALF)
     process = subprocess.Popen(
-        [recipe / "run.sh", *TINY],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+        [recipe / "run.sh", *TINY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run behind &
-    )
+    )  # fmt: skip
     deadline = time.monotonic() + 300
     while not (recipe / "half").exists():
         assert time.monotonic() < deadline and process.poll() is None
