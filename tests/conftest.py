@@ -1,13 +1,17 @@
 """Small real models and recordings that the tests share."""
 
 import argparse
+import gc
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from tests.warm import warm_python
 
@@ -16,6 +20,10 @@ if TYPE_CHECKING:
 
     from l2dual.models.dual import L2DualModel
 
+UNCHECKED = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("l2dual", deadline=None, suppress_health_check=UNCHECKED)  # a slow machine is no fault
+settings.load_profile("l2dual")
+gc.disable()  # until all is imported
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: many threads wait for each other
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process of a recipe compiles l2dual
 
@@ -25,6 +33,18 @@ MEANING_TOKENS = ["<blank>", "<unk>", "x", "y", "z", "w", "<space>", "<sos/eos>"
 
 SLOW = ("integration", "shell", "robustness")  # folders of tests that start many processes
 LONGEST = ("test_recipe", "test_slurm", "test_encoders", "test_sge", "test_training", "test_guides", "test_distributed")
+APART = "test_recipe.py|test_encoders.py"  # whose languages share nothing
+
+
+class Languages(LoadFileScheduling):
+    """One process takes a file, or what a file of recipes has in one language."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return re.sub(r"::.*", "", re.sub(rf"({APART})::\w+\[(en|ko)\b.*", r"\1 \2", nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling:
+    return Languages(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,6 +55,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.parent.name in SLOW:
             item.add_marker("slow")
     items.sort(key=lambda item: min(places.get(name, last) for name in (item.path.stem, item.path.parent.name)))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: nothing looks for garbage there again."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

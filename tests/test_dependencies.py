@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -21,11 +22,15 @@ def canonical(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+distributions = cache(packages_distributions)
+
+
 def declared(*extras):
     lists = [PROJECT["dependencies"], *(PROJECT["optional-dependencies"][extra] for extra in extras)]
     return {canonical(re.match(r"[\w.-]+", requirement)[0]) for names in lists for requirement in names}
 
 
+@cache
 def imported(folder):
     """The distributions that the modules of a folder import."""
     names = set()
@@ -36,7 +41,7 @@ def imported(folder):
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names.add(node.module)
     tops = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - OWN
-    known = packages_distributions() | {"onnxruntime": ["onnxruntime"]}  # installed by who wants it
+    known = distributions() | {"onnxruntime": ["onnxruntime"]}  # installed by who wants it
     return {canonical(known[top][0]) for top in tops}
 
 

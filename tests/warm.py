@@ -6,6 +6,8 @@ environment and files, and imports l2dual itself. The caller ends as the fork do
 All else goes to the real Python, also l2dual.recipe, which becomes a launcher and looks at who started it.
 """
 
+import atexit
+import gc
 import json
 import os
 import runpy
@@ -14,9 +16,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 HEAVY = (
     "torch", "torch._dynamo", "torch.utils.tensorboard", "torchaudio", "espnet2.tasks.asr",
@@ -69,8 +75,11 @@ def warm_python(folder: Path) -> Iterator[Path]:
 
 def serve(address: str) -> str:
     """Wait for calls until stdin ends. Return in a fork only, as its caller's process: the module to run."""
+    gc.disable()
     for name in HEAVY:
         import_module(name)
+    gc.freeze()  # a fork that looked at all this would copy it
+    gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as calls:
         calls.bind(address)
@@ -82,7 +91,7 @@ def serve(address: str) -> str:
                 calls.close()
                 return answer(caller)
             caller.close()
-    sys.exit()
+    os._exit(0)
 
 
 def answer(caller: socket.socket) -> str:
@@ -118,8 +127,35 @@ def take_over(request: dict, files: list[int]) -> str:
     sys.argv = request["arguments"]
     places = os.environ.get("PYTHONPATH", "")
     sys.path[0:1] = [os.getcwd(), *filter(None, places.split(os.pathsep))]
+    sys.modules.pop("sitecustomize", None)
+    with suppress(ImportError):
+        import_module("sitecustomize")  # as a Python does that starts
     return sys.argv[0]
 
 
+def run(module: str) -> int:
+    """Do what `python -m MODULE` does; return its exit status."""
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if isinstance(end.code, int | None):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def leave(status: int) -> NoReturn:
+    """End as Python does, but for the modules: to take all of them down copies them first, for two seconds."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    runpy.run_module(serve(sys.argv[1]), run_name="__main__", alter_sys=True)
+    leave(run(serve(sys.argv[1])))

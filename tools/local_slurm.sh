@@ -83,7 +83,8 @@ SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1,bf_interval=1
 ReturnToService=2
-SlurmdTimeout=60
+SlurmdTimeout=300
+MessageTimeout=30
 KillWait=2
 MpiDefault=none
 NodeName=node1 NodeHostname=$(hostname -s) NodeAddr=127.0.0.1 CPUs=16 RealMemory=100000
@@ -116,14 +117,14 @@ start() {
 
 node_is_up() { [[ $(sinfo --noheader --format=%T 2> /dev/null) =~ ^(idle|mixed|allocated)$ ]]; }
 
-wait_for() { # wait_for WHAT COMMAND...: until the command's status is 0, at most 20 seconds
-    local what=$1 try
+wait_for() { # wait_for WHAT COMMAND...: until the command's status is 0, at most 120 seconds
+    local what=$1 end=$((SECONDS + 120))
     shift
-    for ((try = 0; try < 200; try++)); do
+    while ((SECONDS < end)); do
         if "$@"; then return; fi
         sleep 0.1
     done
-    fail "waited 20 seconds for ${what}"
+    fail "waited 120 seconds for ${what}"
 }
 
 end_steps() { # kill the daemons of running jobs, known by their log, and the jobs, by SLURM_CONF

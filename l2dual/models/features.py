@@ -33,16 +33,16 @@ def cache_features(data: DataDir, frontend_conf: dict, out: Path, nj: int, devic
     chunks = [utts[start : start + CHUNK] for start in range(0, len(utts), CHUNK)]
     (out / "features").mkdir(parents=True)
     paths: dict[str, str] = {}
-    with ProcessPoolExecutor(
-        nj,
-        get_context("spawn"),
-        _load,
-        (frontend_conf, device, max(1, torch.get_num_threads() // nj)),
-    ) as pool:
-        jobs = [pool.submit(_cache, data, c, n, out, device) for n, c in enumerate(chunks)]
-        for job in as_completed(jobs):
-            paths |= job.result()
-            print(f"progress: features of {len(paths)} of {len(utts)} utterances", flush=True)
+    if len(chunks) == 1:  # another process would import torch anew
+        _load(frontend_conf, device, torch.get_num_threads())
+        paths = _cache(data, utts, 0, out, device)
+    else:
+        threads = max(1, torch.get_num_threads() // nj)
+        with ProcessPoolExecutor(nj, get_context("spawn"), _load, (frontend_conf, device, threads)) as pool:
+            jobs = [pool.submit(_cache, data, c, n, out, device) for n, c in enumerate(chunks)]
+            for job in as_completed(jobs):
+                paths |= job.result()
+                print(f"progress: features of {len(paths)} of {len(utts)} utterances", flush=True)
     tables = {**data.tables, "wav.scp": paths}
     info = data.info | {"audio_format": "features", "features_of": str(data.path.parent)}
     DataDir(out, tables, info).write(out)

@@ -10,7 +10,6 @@ model.safetensors); a hub is asked only where the configuration says so.
 import torch
 from espnet2.asr.encoder.abs_encoder import AbsEncoder
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
-from espnet2.legacy.nets.pytorch_backend.nets_utils import make_pad_mask
 
 from l2dual.data.frames import RATE
 from l2dual.data.weights import model_folder, pretrained_config
@@ -70,7 +69,8 @@ class Upstream(torch.nn.Module):
             return self.encoder(speech, lengths, depth)
         waves = [self._normalized(wave[:length]) for wave, length in zip(speech, lengths, strict=True)]
         waves = torch.nn.utils.rnn.pad_sequence(waves, batch_first=True).to(speech.device)
-        mask = None if len(waves) == 1 else ~make_pad_mask(lengths, waves, 1)
+        inside = torch.arange(waves.size(1), device=waves.device) < lengths.to(waves.device)[:, None]
+        mask = inside if len(waves) > 1 else None
         output = self.encoder(waves, attention_mask=mask, output_hidden_states=True)
         frames = self.encoder._get_feat_extract_output_lengths(lengths)
         found = [*output.hidden_states[:-1], output.last_hidden_state]

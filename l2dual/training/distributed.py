@@ -56,7 +56,7 @@ def watched() -> Iterator[None]:
         torch.distributed.barrier()  # no worker leaves, and falls silent, before all are done
     except RuntimeError:  # usually from gloo; a worker's own error is raised after the wait
         traceback.print_exc()
-        watch.thread.join((SILENT_BEATS + 2) * BEAT_SECONDS)
+        watch.wait(SILENT_BEATS + 2)
         raise
     finally:
         watch.stopped.set()
@@ -80,6 +80,12 @@ class Watch:
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
+
+    def wait(self, rounds: int) -> None:
+        """Wait for so many rounds, in which this process ends if another worker is lost."""
+        last = self.rounds + rounds
+        while self.rounds < last and self.thread.is_alive():
+            self.thread.join(BEAT_SECONDS)
 
     def _run(self) -> None:
         ended = False

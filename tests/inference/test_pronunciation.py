@@ -30,7 +30,7 @@ def brute_force(log_probs):
     return total
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 5), st.lists(st.integers(1, 3), min_size=1, max_size=3), st.integers(0, 99))
 def test_likelihoods_are_sums_over_all_paths(n_frames, ids, seed):
     log_probs = random_ctc(n_frames, 4, seed)

@@ -29,9 +29,9 @@ WORDS = {"aa": 300, "bb": 500, "cc": 800, "dd": 1200}  # a text and the pitch th
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory, warm) -> Path:
-    """A recipe directory with spoken tones, token lists and statistics; PYTHON is where its Python is."""
+    """A recipe directory with spoken tones, token lists and statistics."""
     folder = tmp_path_factory.mktemp("recipe")
-    (folder / "path.sh").write_text(f"export PATH=${{PYTHON:-{warm}/bin}}:$PATH\n")
+    (folder / "path.sh").write_text(f"export PATH={warm}/bin:$PATH\n")
     for split, count in (("train", 24), ("valid", 4)):
         data = folder / "dump" / split
         data.mkdir(parents=True)
@@ -148,17 +148,35 @@ def test_a_trained_run_loads_and_a_finished_one_is_not_trained_again(recipe, tra
     assert (trained / "checkpoint.pth").read_bytes() == before
 
 
-def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(recipe, trained):
+# Holds the process after the first epoch's model.
+HOLDER = """\
+import os, signal
+replace = os.replace
+def replace_and_stay(source, target):
+    replace(source, target)
+    while str(target).endswith("1epoch.pth"):
+        signal.pause()
+os.replace = replace_and_stay
+"""
+
+
+def at_start(folder: Path, code: str) -> dict[str, str]:
+    """The environment in which Python begins with this code."""
+    (folder / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": f"{folder}:{environment()['PYTHONPATH']}"}
+
+
+def test_a_killed_training_resumes_and_ends_as_if_it_had_not_been(recipe, trained, tmp_path):
     exp = configure(recipe, "killed")
     process = subprocess.Popen(
         ["bash", str(exp / "run.sh")],
         cwd=recipe,
-        env=environment(),
+        env=environment() | at_start(tmp_path, HOLDER),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not (recipe / exp / "1epoch.pth").exists():
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.02)
@@ -190,9 +208,7 @@ def test_a_training_whose_model_was_not_saved_beside_its_checkpoint_resumes(
 ):
     exp = configure(recipe, f"not saved, {fault}", keep_nbest_models=3)  # all are averaged
     if fault == "killed":
-        (tmp_path / "sitecustomize.py").write_text(KILLER)
-        cold = str(Path(sys.executable).parent)  # begins with sitecustomize
-        train(recipe, exp, check=False, PYTHON=cold, PYTHONPATH=f"{tmp_path}:{environment()['PYTHONPATH']}")
+        train(recipe, exp, check=False, **at_start(tmp_path, KILLER))
     else:
         (recipe / exp / "2epoch.pth.tmp").symlink_to("/dev/full")
         last = train(recipe, exp, check=False).splitlines()[-1]

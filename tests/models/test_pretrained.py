@@ -23,6 +23,7 @@ from l2dual.data.datadir import DataDir, write_datadir
 from l2dual.data.speech import batches
 from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError, UsageError
+from l2dual.models import features
 from l2dual.models.features import cache_features
 from l2dual.models.pretrained import PretrainedEncoder, PretrainedFrontend, Upstream
 
@@ -111,6 +112,12 @@ def test_a_batch_gives_what_single_utterances_give(weights, batch, kind):
                 torch.testing.assert_close(state[i, : frames[i]], single[0], atol=2e-5, rtol=0)
 
 
+def test_the_padding_of_twenty_seconds_takes_no_square_of_them(weights):
+    """A byte for each two samples would be 100 GB."""
+    states, frames = Upstream(weights("xls-r")).eval()(torch.zeros(2, 320_000), torch.tensor([320_000, 160_000]))
+    assert frames.tolist() == [999, 499] and states[-1].shape == (2, 999, WIDTH)
+
+
 @pytest.mark.parametrize("kind", ["wav2vec2", "hubert"])
 def test_frozen_front_ends_give_the_same_alone_and_in_a_batch(weights, batch, kind):
     """Their normalization over time sees padding, so they are passed one by one."""
@@ -178,9 +185,11 @@ def test_the_shared_encoder_can_be_pretrained(weights, build_model, batch):
 
 
 @pytest.mark.slow
-def test_cached_states_are_what_the_audio_gives(weights, build_model, tmp_path, data_dir):
+@pytest.mark.parametrize("chunk", [features.CHUNK, 2])  # in this process, and in others
+def test_cached_states_are_what_the_audio_gives(weights, build_model, tmp_path, data_dir, monkeypatch, chunk):
+    monkeypatch.setattr(features, "CHUNK", chunk)
     conf = {"path": weights("wav2vec2"), "layers": "all", "stack": 2}
-    cache_features(DataDir.load(data_dir), conf, tmp_path / "cached.tmp", nj=2, device="cpu")
+    cache_features(DataDir.load(data_dir), conf, tmp_path / "cached.tmp", nj=1, device="cpu")
     (tmp_path / "cached.tmp").rename(tmp_path / "cached")
     audio, cached = DataDir.load(data_dir), DataDir.load(tmp_path / "cached")
     model = build_model(frontend="pretrained", frontend_conf=conf).eval()

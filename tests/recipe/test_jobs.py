@@ -20,7 +20,8 @@ log=log jobs=() L2DUAL_COMMAND=./run.sh
 )
 TWICE = """\
 #!/bin/bash
-bash "${4//JOB/1}" & bash "${4//JOB/1}" & wait -n && wait -n
+set -o pipefail
+{ bash "${4//JOB/1}" & bash "${4//JOB/1}" & wait -n && wait -n; } | tee said
 """  # a launcher of a cluster that lost sight of a job, which goes on: the log is what it prints
 DIRECT = """\
 #!/bin/bash
@@ -62,19 +63,19 @@ def bash(directory: Path, script: str, *arguments: str, **environment: str):
         env=variables(directory) | environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
 
 
 def alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
-    except FileNotFoundError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
 def wait_until(condition) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -105,7 +106,7 @@ def test_a_stamp_never_describes_other_content(tmp_path, kind, when):
     assert not list(tmp_path.glob("*.old")) and not list(tmp_path.glob("*.tmp"))
 
 
-JOB = "echo $$ > job; sleep 60 & echo $! > child; wait"
+JOB = "echo $$ > job; sleep 600 & echo $! > child; wait"
 RUN = f"claim exp; job out -- bash -c '{JOB}'; launch make local.py; echo went on"
 
 
@@ -130,7 +131,7 @@ def test_jobs_end_with_a_run_that_is_killed_and_hold_its_lock_until_then(tmp_pat
     kill(process.pid, signal.SIGKILL)
     process.wait()
     wait_until(lambda: bash(tmp_path, "claim exp").returncode == 0)
-    assert not any(map(alive, pids))
+    wait_until(lambda: not any(map(alive, pids)))  # an ending process closes its files first
 
 
 def test_jobs_that_outlive_their_launcher_hold_the_lock(tmp_path, run):
@@ -151,7 +152,8 @@ def test_jobs_that_outlive_their_launcher_hold_the_lock(tmp_path, run):
 def test_a_job_that_is_started_again_while_it_runs_is_done_once(tmp_path):
     (tmp_path / "bin").mkdir()
     write(tmp_path / "bin/twice", TWICE)
-    made = bash(tmp_path, "job out -- bash -c 'echo x >> times; sleep 1; cp times \"$1\"' _ @OUT@; launch make twice")
+    job = 'echo x >> times; until [[ -s said ]]; do sleep 0.05; done; cp times "$1"'
+    made = bash(tmp_path, f"job out -- bash -c '{job}' _ @OUT@; launch make twice")
     assert made.returncode == 0, made.stderr
     assert made.stdout == "# an earlier attempt still runs: waiting for it\n"
     assert (tmp_path / "out").read_text() == (tmp_path / "times").read_text() == "x\n"

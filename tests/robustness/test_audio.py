@@ -233,7 +233,7 @@ def sound_files(tmp_path_factory):
     return {kind: (folder / f"a.{kind}").read_bytes() for kind in KINDS}
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(kind=st.sampled_from(KINDS), damages=st.lists(DAMAGE, max_size=4))
 def test_a_damaged_file_is_read_or_refused(sound_files, tmp_path, kind, damages):
     content = sound_files[kind]

@@ -185,7 +185,7 @@ def test_stage_1_refuses_what_is_no_id(hostile, tmp_path):
 names = st.text() | st.text(alphabet="aA.가가\0/~_-é ", max_size=8) | st.text(min_size=250)
 
 
-@settings(max_examples=300, deadline=None, database=None)
+@settings(max_examples=300, database=None)
 @given(names, names, st.sampled_from(["", ".flac", ".wav"]))
 def test_file_names_are_safe_bounded_and_apart(one, other, suffix):
     made = file_name(one, suffix)
@@ -262,7 +262,7 @@ def test_what_is_written_is_whole_or_as_before(tmp_path, outside):
     assert path.read_bytes() == b"\0" and path.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 def test_devices_pipes_and_directories_are_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "directory").mkdir()

@@ -4,7 +4,7 @@ import sys
 import unicodedata
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from l2dual.bin.prepare import main
@@ -271,7 +271,6 @@ def test_a_directory_is_no_table(folder):
         prepare(folder / "own.csv", HEARD)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=300), begin=st.sampled_from(["", "audio,speaker,meaning\n"]))
 def test_any_bytes_are_read_or_refused(folder, data, begin):
     (folder / "own.csv").write_bytes(begin.encode() + data)
@@ -279,7 +278,6 @@ def test_any_bytes_are_read_or_refused(folder, data, begin):
         prepare(folder / "own.csv", HEARD)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(alphabet=st.sampled_from('ab,;\t"|. \''), max_size=12), min_size=8, max_size=8))
 def test_rows_neither_merge_nor_vanish(folder, texts):
     """Whatever signs a text holds, each quoted row is one utterance with its own letters."""

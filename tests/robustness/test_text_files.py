@@ -7,7 +7,6 @@ import pkgutil
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
@@ -52,7 +51,7 @@ BAD_YAML = {
 }
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", BAD_YAML)
 def test_bad_yaml_is_one_line_and_quick(tmp_path, name, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -84,7 +83,7 @@ def test_good_yaml_with_aliases_is_read(tmp_path):
 
 any_bytes = st.binary(max_size=200) | st.text(max_size=100).map(lambda t: t.encode("utf-8", "replace"))
 yaml_like = st.text(alphabet="ab:-[]{}&*!|>'\"\n #,?%@`<0.~\t가", max_size=60).map(str.encode)
-hostile = settings(max_examples=200, deadline=None, database=None)
+hostile = settings(max_examples=200, database=None)
 
 
 @hostile
@@ -144,7 +143,7 @@ def test_a_line_of_text_ends_where_espnet_says(tmp_path):
     assert "s1-1" not in tokens and {"a", "b", "c"} <= set(tokens)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", ["wav.scp", "text.surface", "utt2age", "spk2utt", "corpus.yaml"])
 @pytest.mark.parametrize("kind", ["directory", "pipe", "device", "loop"])
 def test_what_is_no_file_is_not_read(tmp_path, name, kind):
@@ -240,13 +239,15 @@ def test_a_full_disk_is_named(tmp_path):
 
 
 WORK = """
-import time
+import os, time
 from concurrent.futures import ProcessPoolExecutor
 from l2dual.errors import run
+def work():
+    os.write(1, b"started\\n")  # at once: the other process writes too
+    time.sleep(600)
 def main():
     with ProcessPoolExecutor(2) as pool:
-        jobs = [pool.submit(time.sleep, 60) for _ in range(2)]
-        print("started", flush=True)
+        jobs = [pool.submit(work) for _ in range(2)]
         [job.result() for job in jobs]
 run(main)
 """
@@ -260,8 +261,7 @@ def test_interrupted_is_130_without_a_traceback():
         text=True,
         start_new_session=True,
     )
-    assert process.stdout.readline() == "started\n"
-    time.sleep(0.3)
+    assert [process.stdout.readline() for _ in range(2)] == ["started\n"] * 2
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=90)
     assert process.returncode == 130 and said == "l2dual: interrupted\n"

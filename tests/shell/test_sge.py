@@ -40,7 +40,7 @@ class GridEngine:
         environment = os.environ | self.environment
         return subprocess.run(words, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
 
-    def wait_for(self, name, state, seconds=120):
+    def wait_for(self, name, state, seconds=300):
         """Wait until a job of that name is in that state; return its number."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -64,8 +64,15 @@ class GridEngine:
 
 
 def end(process):
-    output, error = process.communicate(timeout=180)
+    output, error = process.communicate(timeout=600)
     return subprocess.CompletedProcess(process.args, process.returncode, output, error)
+
+
+def wait_for_files(*files, seconds=300):
+    deadline = time.monotonic() + seconds
+    while not all(file.exists() for file in files):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +127,7 @@ def test_failure_names_the_job_and_its_log(sge, place):
 
 
 def test_a_job_over_its_time(sge, place):
-    result = sge.run(place, "--time", "0:00:03", "log/x.log", "sleep", "60")
+    result = sge.run(place, "--time", "0:00:03", "log/x.log", "sleep", "300")
     assert result.returncode == 1
     assert "failed 37 : qmaster enforced h_rt, h_cpu, or h_vmem limit on localhost" in result.stderr
 
@@ -154,8 +161,7 @@ def test_a_node_that_loses_its_job_starts_it_again(sge, place):
     script = "if [ -e first ]; then echo again; else touch first; sleep 300; fi"
     process = sge.start(place, "again.log", "bash", "-c", script)
     number = sge.wait_for("again", "r")
-    while not (place / "first").exists():
-        time.sleep(0.1)
+    wait_for_files(place / "first")
     sge.call("qmod", "-rj", number)  # as after a lost node: -r y lets it run again
     result = end(process)
     assert result.returncode == 0, result.stderr
@@ -163,10 +169,12 @@ def test_a_node_that_loses_its_job_starts_it_again(sge, place):
 
 
 def test_an_array_while_the_daemons_are_down(sge, place):
-    process = sge.start(place, "JOB=1:2", "log/x.JOB.log", "sleep", "4")
-    sge.wait_for("x", "r")
+    script = "touch on.JOB; until [ -e go ]; do sleep 0.1; done"
+    process = sge.start(place, "JOB=1:2", "log/x.JOB.log", "bash", "-c", script)
+    wait_for_files(place / "on.1", place / "on.2")
     assert sge.control("kill")[0] == 0
-    time.sleep(2)
+    assert "Grid Engine does not answer, waiting: " in process.stderr.readline()
+    (place / "go").touch()
     assert sge.control("start") == (0, "")
     result = end(process)
     assert result.returncode == 0, result.stderr
