@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.checkout import ROOT, Checkout
 
@@ -156,14 +155,10 @@ class Recipes:
             script.write(HOLD.format(held=shlex.quote(str(self.held))))
         self.environment = {"cmd_backend": "slurm", "SLURM_CONF": slurm.environment["SLURM_CONF"]}
         self.done = {}
-        config = yaml.safe_load((ROOT / "conf/train/tiny.yaml").read_text())
-        config |= {"max_epoch": 12, "keep_nbest_models": 1}  # so many that Slurm is restarted meanwhile
         for language in ("en", "ko"):
-            conf = self.checkout.recipe(language) / "conf"
-            for name in ("cluster", "train"):
-                (conf / name).mkdir(parents=True)
-            (conf / "cluster/slurm.conf").write_text(CONF)
-            (conf / "train/tiny.yaml").write_text(yaml.safe_dump(config))
+            conf = self.checkout.recipe(language) / "conf/cluster"
+            conf.mkdir(parents=True)
+            (conf / "slurm.conf").write_text(CONF)
         self.threads = [threading.Thread(target=self.go, args=[name]) for name in ("en", "ko")]
         for thread in self.threads:
             thread.start()
@@ -336,12 +331,12 @@ def test_both_recipes_survived_it(recipes):
 def test_a_cancelled_training_stops_the_recipe_which_then_resumes(slurm, recipes):
     options = ("--seeds", "2", "--stop_stage", "8")
     results = []
+    recipes.held.touch()
     thread = threading.Thread(target=lambda: results.append(recipes.run("en", *options)))
     thread.start()
-    slurm.wait_for("train ", ended=results)
-    while thread.is_alive():  # a controller that was restarted may take one call for nothing
-        slurm.call("scancel", "--name=train")
-        thread.join(0.2)
+    slurm.call("scancel", slurm.wait_for("train RUNNING", ended=results))
+    thread.join()
+    recipes.held.unlink()
     [result] = results
     assert result.returncode == 1
     assert re.search(r"failed: exp/tiny/log/train.1.log \(Slurm \d+_1: CANCELLED", result.stderr)
