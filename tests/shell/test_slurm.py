@@ -331,6 +331,7 @@ def test_both_recipes_survived_it(recipes):
 def test_a_cancelled_training_stops_the_recipe_which_then_resumes(slurm, recipes):
     options = ("--seeds", "2", "--stop_stage", "8")
     results = []
+    slurm.call("scancel", "--name=train")  # one that ended just before Slurm was killed still counts as running
     recipes.held.touch()
     thread = threading.Thread(target=lambda: results.append(recipes.run("en", *options)))
     thread.start()
