@@ -336,8 +336,8 @@ def test_a_cancelled_training_stops_the_recipe_which_then_resumes(slurm, recipes
     thread = threading.Thread(target=lambda: results.append(recipes.run("en", *options)))
     thread.start()
     slurm.call("scancel", slurm.wait_for("train RUNNING", ended=results))
-    thread.join()
     recipes.held.unlink()
+    thread.join()
     [result] = results
     assert result.returncode == 1
     assert re.search(r"failed: exp/tiny/log/train.1.log \(Slurm \d+_1: CANCELLED", result.stderr)
