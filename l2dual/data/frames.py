@@ -24,7 +24,8 @@ SUBSAMPLING = {  # kernels and strides, by ESPnet's input_layer
 SUBSAMPLED = (  # encoders that subsample as their input_layer says
     "conformer", "multiconv_conformer", "transformer", "longformer", "branchformer", "e_branchformer",
 )  # fmt: skip
-FIXED: dict[str, tuple[tuple[int, int], ...]] = {"slim_conformer": ((3, 2), (3, 2))}  # encoders of one way
+# Encoders that subsample in one way.
+FIXED: dict[str, tuple[tuple[int, int], ...]] = {"slim_conformer": ((3, 2), (3, 2))}
 
 
 class Convolution(NamedTuple):
