@@ -159,18 +159,24 @@ def bounded(study: StudyResults) -> str | None:
 
 def losses(study: StudyResults) -> list[str]:
     """The bounds of H4 for each other dual-output system, a line for each output that has its intervals."""
-    others = [arm for arm in arms(study) if arm != bounded(study)]
-    found = [_bounded(study, arm, output) for arm in others for output in study.outputs]
     words = {SUPPORTED: "kept", CONTRADICTED: "broken", OPEN: "not decided"}
-    return [f"{one.output}, {words[one.verdict]}: {one.said}" for one in found if " − SO: " in one.said]
+    others = [arm for arm in arms(study) if arm != bounded(study)]
+    found = {(arm, output): _beside(study, arm, output).values() for arm in others for output in study.outputs}
+    told = [_bounded(study, *place) for place, records in found.items() if records and all(r.interval for r in records)]
+    return [f"{one.output}, {words[one.verdict]}: {one.said}" for one in told]
+
+
+def _beside(study: StudyResults, arm: str, output: str) -> dict[str, Record]:
+    """The differences of an arm to SO that have bounds, those that the study has."""
+    found = {measure: study.difference(measure, output, system=arm) for measure in BOUNDS}
+    return {measure: record for measure, record in found.items() if record}
 
 
 def _bounded(study: StudyResults, arm: str | None, output: str) -> Verdict:
     """Whether an arm loses nothing to SO."""
     if arm is None:
         return Verdict("H4", output, OPEN, "needs an arm that shares half of the blocks (such as do_branch2)")
-    found = {measure: study.difference(measure, output, system=arm) for measure in BOUNDS}
-    records = {measure: record for measure, record in found.items() if record}
+    records = _beside(study, arm, output)
     lacks = next((one for one in records.values() if one.interval is None), None)
     if lacks or not records:
         return Verdict("H4", output, OPEN, _lacks(lacks))

@@ -41,11 +41,15 @@ def sections(studies: list[StudyResults], names: list[str]) -> list[Section | No
     having = [study for study, does in zip(studies, shares, strict=True) if does]
     chooses = any(study.results.meta.split == VALID for study in having)
     said = iter([choice(having)] * len(having) if chooses else map(lines, verdicts(having)))
-    beside = (lambda _: ([], [])) if chooses else (lambda study: (notes(study), losses(study)))
     return [
-        Section(table(study), next(said), *beside(study), figures(study, name)) if does else None
+        _section(study, name, next(said), not chooses) if does else None
         for study, name, does in zip(studies, names, shares, strict=True)
     ]
+
+
+def _section(study: StudyResults, name: str, said: list[str], tests: bool) -> Section:
+    beside = (notes(study), losses(study)) if tests else ([], [])
+    return Section(table(study), said, *beside, figures(study, name))
 
 
 def figures(study: StudyResults, name: str) -> list[Figure]:
