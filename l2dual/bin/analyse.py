@@ -60,7 +60,7 @@ def main() -> None:
     # Of cached features it is the data that they are of, as in exp/results.json
     facts |= {"data": info.get("features_of", str(args.data.parent)), "split": args.data.name}
     write_analysis(args.out, Analysis(AnalysisMeta(args.what, **facts, runs=runs, **made_by), records))
-    print(_summary(args.what, [record.reason for record in records]))
+    print(_summary(args.what, [record.reason for record in records], args.out.name.removesuffix(".tmp")))
 
 
 def _records(args: argparse.Namespace) -> list:
@@ -94,13 +94,16 @@ def _records(args: argparse.Namespace) -> list:
     return records_of(args.data, args.fit_data, args.exp, options)
 
 
-def _summary(what: str, reasons: Iterable[str | None]) -> str:
-    """How many values were measured, and why others were not: one line each."""
+def _summary(what: str, reasons: Iterable[str | None], out: str) -> str:
+    """How many values were measured, and why others were not: the first reason, the others are in ``out``."""
     if not reasons:
         needed = "train a dual-output system and its baselines (decoders: also test on utterances without errors)"
         return f"{what}: nothing to compare: {needed}"
-    lacking = dict.fromkeys(filter(None, reasons))
-    return "\n".join([f"{what}: {len(reasons)} records", *(f"  {reason}" for reason in lacking)])
+    lines = [f"{what}: {len(reasons)} records"]
+    if lacking := list(dict.fromkeys(filter(None, reasons))):
+        more = f" ({len(lacking) - 1} more reasons in {out})" if len(lacking) > 1 else ""
+        lines.append(f"  {lacking[0]}{more}")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

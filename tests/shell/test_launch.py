@@ -19,6 +19,7 @@ import pytest
 
 LOCAL = Path(__file__).parents[2] / "tools" / "launch" / "local.py"
 jobs = SourceFileLoader("jobs", str(LOCAL.with_name("jobs.py"))).load_module()
+local = SourceFileLoader("local_launcher", str(LOCAL)).load_module()
 
 
 def launch(directory, *words, **environment):
@@ -82,6 +83,27 @@ def test_launchers_share_the_cores_that_they_are_given(tmp_path):
         launchers.append(subprocess.Popen(command, cwd=tmp_path / name, env=environment))
     assert [launcher.wait(180) for launcher in launchers] == [0, 0]
     assert (tmp_path / "times").read_text().split() == ["begins", "ends"] * 4
+
+
+def test_the_time_to_go_counts_the_launchers_that_share_the_cores(tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "core_count", lambda: 4)
+    assert local.Cores(None).share() is None
+    alone = local.Cores(tmp_path)
+    assert alone.share() == 4
+    held = f"""import fcntl, time; file = open({str(tmp_path / "launcher0")!r}, "w")
+fcntl.flock(file, fcntl.LOCK_EX); print(flush=True); time.sleep(60)"""
+    with subprocess.Popen([sys.executable, "-c", held], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        assert alone.share() == 2
+        other.kill()
+    assert alone.share() == 4
+
+    progress = jobs.Progress([jobs.Job(n, Path("x.log"), ["true"]) for n in range(3)], 30, lambda: 0.5)
+    progress.start, progress.jobs[0].state = 0.0, "running"
+    progress.clock(0.0)
+    progress.jobs[0].state = "done"
+    progress.clock(100.0)
+    assert progress.to_go(100.0) == 400  # two more of 100 seconds, half a job at a time
 
 
 def test_other_array_names_and_one_number(tmp_path):

@@ -107,6 +107,10 @@ class Launcher:
     def cancel(self, jobs):
         """End the jobs, none of which has ended, and wait for that."""
 
+    def at_a_time(self):
+        """How many of its jobs will run at a time, where that is known."""
+        return None
+
     def say(self, message):
         print(f"{self.name}: {message}", file=sys.stderr, flush=True)
 
@@ -188,8 +192,9 @@ def expand_jobs(words):
 class Progress:
     """The state of the jobs on stderr: a line now and then, or in place on a terminal, a line a job."""
 
-    def __init__(self, jobs, interval):
+    def __init__(self, jobs, interval, at_a_time=lambda: None):
         self.jobs = jobs
+        self.at_a_time = at_a_time
         self.name = jobs[0].array
         self.on_terminal = sys.stderr.isatty()
         self.interval = 1.0 if self.on_terminal else interval
@@ -235,8 +240,8 @@ class Progress:
     def to_go(self, now):
         """Return the seconds until all jobs have ended, or None while no job tells how long one takes.
 
-        A job that waits takes as long as the last one that tells. As many will run at a time as have
-        run until now: other launchers may share the machine.
+        A job that waits takes as long as the last one that tells. If the launcher does not know how
+        many will run at a time, it is as many as have run until now.
         """
         spent = {job: now - self.began[job] for job in self.jobs if job.state == "running"}
         left = {job: job.says_left(now) for job in spent}
@@ -247,8 +252,8 @@ class Progress:
         for job in self.jobs:
             if not job.ended and left.get(job) is None:
                 left[job] = max(0.0, usual - spent.get(job, 0.0))
-        at_a_time = (sum(self.took.values()) + sum(spent.values())) / max(now - self.start, 1e-9)
-        return max(0.0, *left.values(), sum(left.values()) / max(at_a_time, 1e-9))
+        until_now = (sum(self.took.values()) + sum(spent.values())) / max(now - self.start, 1e-9)
+        return max(0.0, *left.values(), sum(left.values()) / max(self.at_a_time() or until_now, 1e-9))
 
     def state(self, now):
         """The counts and the time to go, and what each running job last said; else why the jobs wait."""
@@ -317,7 +322,7 @@ def keep(launcher, jobs):
 
 def run_jobs(launcher, jobs, received, front):
     """Run all jobs to their ends; return the failed ones in the order in which they failed."""
-    progress = Progress(jobs, launcher.options.progress)
+    progress = Progress(jobs, launcher.options.progress, launcher.at_a_time)
     active, failed = list(jobs), []
     try:
         launcher.start(jobs)

@@ -76,12 +76,24 @@ class Process:
 class Cores:
     """The cores of this machine, which launchers share if they are given the same directory.
 
-    A core is a file there. A launcher holds a lock on it while a job of its own has it.
+    A core is a file there. A launcher holds a lock on it while a job of its own has it, and a lock
+    on a file of its own for as long as it lives.
     """
 
     def __init__(self, directory):
         self.paths = [os.path.join(directory, str(core)) for core in range(core_count())] if directory else []
         self.held = {}
+        self.directory = Path(directory or ".")
+        self.own = None
+        if directory:
+            self.own = os.open(self.directory / f"launcher{os.getpid()}", os.O_CREAT | os.O_RDWR)
+            fcntl.flock(self.own, fcntl.LOCK_EX)
+
+    def share(self):
+        """How many cores there are for each launcher that lives, or None if none are shared."""
+        if self.own is None:
+            return None
+        return len(self.paths) / sum(map(is_locked, self.directory.glob("launcher*")))
 
     def take(self, job, number):
         """Take cores for a job, all that it needs or none; whether it has them."""
@@ -106,6 +118,16 @@ class Cores:
             os.close(core)
 
 
+def is_locked(path):
+    """Whether a process holds a lock on a file."""
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 class Local(Launcher):
     """Processes of this machine, as many at a time as there are slots."""
 
@@ -114,6 +136,7 @@ class Local(Launcher):
     def __init__(self, options):
         super().__init__(options)
         self.free = job_slots(options)
+        self.most = len(self.free)
         self.cores = Cores(os.environ.get("L2DUAL_CORES"))
         self.slots = {}
         self.processes = {}
@@ -134,6 +157,11 @@ class Local(Launcher):
         self.processes[job] = Process(job, environment)
         self.slots[job] = devices
         job.state = "running"
+
+    def at_a_time(self):
+        """As many as there are slots, and cores in its share of them."""
+        share = self.cores.share()
+        return share and min(self.most, share / self.options.num_threads)
 
     def cancel(self, jobs):
         """Ask the jobs to end, and after a grace period make them."""
