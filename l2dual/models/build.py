@@ -148,7 +148,7 @@ def check_sharing(system: Path, config: Mapping) -> None:
     try:
         share(encoder, config["sharing"], active_outputs(weights), sizes)
     except UsageError as error:
-        raise UsageError(f"{system}: {error}") from error
+        raise UsageError(f"{system}: {error}; or leave {system.stem} out of --systems") from error
 
 
 def _optional(kind: str, name: str | None, conf: dict) -> torch.nn.Module | None:

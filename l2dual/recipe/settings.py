@@ -210,9 +210,9 @@ def check_training(study: Study) -> None:
             check_train_args(study.options["train_args"])
         for path in (conf("systems", name) for name in study.options["systems"].split()):
             config = merge(study.definition["model"], read_options(path))
-            if config.get("sharing"):
+            runs = (study.directory / f"{path.stem}.seed{seed}" for seed in study.options["seeds"].split())
+            if config.get("sharing") and not all((run / "trained").exists() for run in runs):
                 from l2dual.models import build  # takes seconds
-
                 build.check_sharing(path, config)
 
 

@@ -60,9 +60,9 @@ def figures(study: StudyResults, name: str) -> list[Figure]:
 
 # The table -----------------------------------------------------------------------------------------
 def table(study: StudyResults) -> Table:
-    """SO, `do`, the arm of H4 and the control of H3; by CTC alone too, where the search is a joint one."""
-    pair = control(study)
-    chosen = {study.dual, bounded(study), *(pair[:1] if pair else ())}
+    """SO, the two arms that share most, those of H3 and H4; by CTC alone too, where the search is a joint one."""
+    pair, curve = control(study), doses(study)
+    chosen = {study.dual, bounded(study), *[curve[dose] for dose in sorted(curve)[-2:]], *(pair[:1] if pair else ())}
     columns = [f"{output}: {what}" for output in study.outputs for what in ("cross-talk", f"{study.unit(output)} %")]
     columns.insert(2, "detection F1 %")
     sides = [study, *([replace(study, results=study.ctc)] if study.ctc else [])]

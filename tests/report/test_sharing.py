@@ -82,7 +82,7 @@ def test_a_kept_study_has_its_own_page(folder, tmp_path):
     assert tmp_path / "egs2/l2_en/SHARING.md" in written
     text = (tmp_path / "egs2/l2_en/SHARING.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| `")]
-    assert len(rows) == 3 + 2 + len(ARMS) + len(OTHERS) and all(row.endswith(" |") for row in rows)
+    assert len(rows) == 4 + 2 + len(ARMS) + len(OTHERS) and all(row.endswith(" |") for row in rows)
     (first, _), (alt, plot) = re.findall(r"!\[(.*?)\]\((.*?)\)", text)
     assert "English SO +0.0 / 1" in first and "do_branch2 +" in first and "do_paper" not in first
     assert "blocks shared: surface" in alt
