@@ -223,7 +223,7 @@ def over_seeds(value: Callable[[int | None], float], records: list[Similarity]) 
     """
     seeds = sorted({seed for record in records for seed in (record.seed_x, record.seed_y)})
     if len(seeds) < MIN_SEEDS:
-        return Estimate(reason=f"{len(seeds)} seeds, fewer than {MIN_SEEDS}")
+        return Estimate(reason=f"needs {MIN_SEEDS} seeds, has {len(seeds)}")
     whole, without = value(None), [value(seed) for seed in seeds]
     if not all(map(math.isfinite, (whole, *without))):
         return Estimate(reason="a value or its ceiling is missing if one seed is left out")

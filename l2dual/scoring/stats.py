@@ -40,10 +40,10 @@ class Estimate:
 def too_few(n_utts: int, n_clusters: int, n_seeds: int) -> str | None:
     """Say why a value is not comparable; None if there is enough for an interval."""
     if n_utts < MIN_UTTS:
-        return f"{n_utts} utterances, fewer than {MIN_UTTS}"
+        return f"needs {MIN_UTTS} utterances, has {n_utts}"
     if n_clusters < MIN_CLUSTERS:
-        return f"{n_clusters} speakers or voices, fewer than {MIN_CLUSTERS}"
-    return f"{n_seeds} seeds, fewer than {MIN_SEEDS}" if n_seeds < MIN_SEEDS else None
+        return f"needs {MIN_CLUSTERS} speakers or voices, has {n_clusters}"
+    return f"needs {MIN_SEEDS} seeds, has {n_seeds}" if n_seeds < MIN_SEEDS else None
 
 
 def influence(above: np.ndarray, below: np.ndarray) -> np.ndarray:
@@ -110,7 +110,7 @@ def _joint(error: float, quantile: float, values: list[float], n_clusters: int) 
 def t_interval(values: list[float]) -> Estimate:
     """Estimate a mean over seeds, for other seeds: Student's t; no p where they do not differ."""
     if len(values) < MIN_SEEDS:
-        return Estimate(reason=f"{len(values)} seeds, fewer than {MIN_SEEDS}")
+        return Estimate(reason=f"needs {MIN_SEEDS} seeds, has {len(values)}")
     mean, error = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
     if not error > 1e-12:
         return Estimate(mean, (mean, mean), reason="the seeds do not differ")

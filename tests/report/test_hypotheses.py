@@ -67,7 +67,7 @@ def test_a_t_interval_by_hand():
     found = t_interval(HARD)
     assert found.value == pytest.approx(0.02) and found.p == pytest.approx(0.0742, abs=1e-4)
     assert found.interval == pytest.approx((-0.00484, 0.04484), abs=1e-5)  # .02 -+ 4.3027 * .0057735
-    assert t_interval([1, 2]).reason == "2 seeds, fewer than 3" and t_interval([1, 2]).interval is None
+    assert t_interval([1, 2]).reason == "needs 3 seeds, has 2" and t_interval([1, 2]).interval is None
     alike = t_interval([0.5, 0.5, 0.5])
     assert alike.p is None and alike.interval == (0.5, 0.5) and alike.reason == "the seeds do not differ"
 

@@ -160,7 +160,7 @@ def test_nothing_learned_is_said_first(tmp_path):
 def test_one_seed_is_not_comparable(tmp_path):
     folder = make_study(tmp_path / "dump", seeds=(1,))
     html = page(folder / "exp", folder / "test")
-    assert first_screen(html).count("not comparable: 1 seeds, fewer than 3") == 2
+    assert first_screen(html).count("not comparable: needs 3 seeds, has 1") == 2
     assert "significant" not in first_screen(html) and '--seeds "1 2 3"' in summary([folder / "exp/results.json"])
 
 

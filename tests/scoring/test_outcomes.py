@@ -179,7 +179,7 @@ def test_detection_is_compared_for_the_surface_alone(results):
 
 def test_a_bin_with_too_little_is_not_comparable(results):
     found = results.get("error_rate", "do", "surface", bin="11+")
-    assert found.interval is None and "fewer than 20" in (found.reason or "") or found.value is None
+    assert found.interval is None and "needs 20 utterances" in (found.reason or "") or found.value is None
     whole = results.get("error_rate", "do", "surface", bin="0")
     assert whole.n_utts == 20 and whole.interval and results.meta.bins["0"] == 20
 
@@ -188,7 +188,7 @@ def test_two_seeds_have_values_without_an_interval(data, runs):
     some = [one for one in runs if one.run.seed < 3]
     found = outcomes(gather(data, some), MADE_BY).get("cross_talk", "do", "surface", baseline="so_surface")
     assert found.value > 0.2 and found.interval is None and found.p is None
-    assert found.reason == "2 seeds, fewer than 3"
+    assert found.reason == "needs 3 seeds, has 2"
 
 
 def test_only_seeds_of_both_are_compared(data, runs):
@@ -205,7 +205,7 @@ def test_speakers_who_share_a_voice_are_drawn_together(data, runs):
     found = outcomes(gather(shared, runs), MADE_BY)
     assert (found.meta.n_speakers, found.meta.n_clusters, found.meta.clusters) == (10, 5, "voices")
     record = found.get("error_rate", "do", "surface")
-    assert record.value and record.reason == "5 speakers or voices, fewer than 6"
+    assert record.value and record.reason == "needs 6 speakers or voices, has 5"
 
 
 def test_what_has_not_been_learned_is_not_compared(data, runs):
@@ -248,7 +248,7 @@ def test_one_seed_without_a_baseline_and_without_a_surface(tmp_path):
     assert {(r.measure, r.bin, r.unit) for r in found.records} == {
         ("error_rate", "all", "char"), ("error_rate", "all", "word")
     }  # fmt: skip
-    assert {r.reason for r in found.records} == {"1 seeds, fewer than 3"}
+    assert {r.reason for r in found.records} == {"needs 3 seeds, has 1"}
     assert found.meta.bins == {} == found.meta.n_learner_tokens
 
 

@@ -117,9 +117,9 @@ def test_the_slope_is_that_of_weighted_least_squares():
 
 def test_too_little_is_named():
     assert stats.too_few(20, 6, 3) is None
-    assert stats.too_few(19, 6, 3) == "19 utterances, fewer than 20"
-    assert stats.too_few(20, 5, 3) == "5 speakers or voices, fewer than 6"
-    assert stats.too_few(20, 6, 2) == "2 seeds, fewer than 3"
+    assert stats.too_few(19, 6, 3) == "needs 20 utterances, has 19"
+    assert stats.too_few(20, 5, 3) == "needs 6 speakers or voices, has 5"
+    assert stats.too_few(20, 6, 2) == "needs 3 seeds, has 2"
 
 
 def test_no_interval_without_variation_between_clusters(quick):
