@@ -60,9 +60,13 @@ def figures(study: StudyResults, name: str) -> list[Figure]:
 
 # The table -----------------------------------------------------------------------------------------
 def table(study: StudyResults) -> Table:
-    """SO, the two arms that share most, those of H3 and H4; by CTC alone too, where the search is a joint one."""
+    """SO and three arms: `do`, that of H4, that which shares a little less than `do`, or else the control of H3.
+
+    By CTC alone too, where the search is a joint one.
+    """
     pair, curve = control(study), doses(study)
-    chosen = {study.dual, bounded(study), *[curve[dose] for dose in sorted(curve)[-2:]], *(pair[:1] if pair else ())}
+    wanted = [study.dual, bounded(study), *(curve[dose] for dose in sorted(curve)[-2:-1]), *(pair[:1] if pair else ())]
+    chosen = list(dict.fromkeys(filter(None, wanted)))[:3]
     columns = [f"{output}: {what}" for output in study.outputs for what in ("cross-talk", f"{study.unit(output)} %")]
     columns.insert(2, "detection F1 %")
     sides = [study, *([replace(study, results=study.ctc)] if study.ctc else [])]

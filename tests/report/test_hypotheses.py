@@ -274,7 +274,7 @@ def test_the_table_has_twelve_numbers_an_output_at_most():
     rng = np.random.default_rng(0)
     study = study_of({arm: rng.normal(0.05, 0.01, 3) for arm in SHARING}, records=rates(do=[0.1]))
     table = sharing.table(study)
-    assert [head.text for head, _ in table.rows] == ["single output", "do", "do_branch2", "do_deep"]
+    assert [head.text for head, _ in table.rows] == ["single output", "do", "do_branch2", "do_branch3"]
     assert len(table.rows) * 3 <= 12 and len(table.columns) == 5
     alone = study_of({arm: [0.07] * 3 for arm in SHARING}, records=rates(do=[0.1])).results
     _, cells = sharing.table(replace(study, ctc=alone)).rows[1]

@@ -316,7 +316,7 @@ def test_jackknife_over_seeds():
     reach = 4.302653 * np.std(list(seeds.values()), ddof=1) / np.sqrt(3)
     assert estimate.value == pytest.approx(np.mean(list(seeds.values())))
     assert estimate.interval == pytest.approx((estimate.value - reach, estimate.value + reach), abs=1e-5)
-    assert "2 seeds" in found_in.over_seeds(value, records[:2]).reason
+    assert "has 2" in found_in.over_seeds(value, records[:2]).reason
 
 
 # Both languages, the terminal, RESULTS.md ---------------------------------------------------------
