@@ -239,9 +239,10 @@ def test_a_full_disk_is_named(tmp_path):
 
 
 WORK = """
-import os, time
+import os, signal, time
 from concurrent.futures import ProcessPoolExecutor
 from l2dual.errors import run
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in a shell's background has not
 def work():
     os.write(1, b"started\\n")  # at once: the other process writes too
     time.sleep(600)
