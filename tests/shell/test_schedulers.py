@@ -251,6 +251,20 @@ def test_a_job_that_slurm_ended_or_forgot_is_started_again(tmp_path, first, queu
     assert (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_job_whose_end_a_killed_controller_forgot_is_not_waited_for(tmp_path, status):
+    programs = {
+        "sbatch": "cat > script; SLURM_ARRAY_TASK_ID=1 bash script; echo 7\n",
+        "squeue": 'echo "7_1|RUNNING|None|node1|$PWD"\n',
+        "scancel": "",
+    }
+    path = install(tmp_path, programs)
+    words = ["--poll", 0.1, "--lag", 0.3, "x.log", "bash", "-c", f"exit {status}"]
+    result = launch("slurm.py", tmp_path, *words, PATH=path)
+    assert result.returncode == min(status, 1), result.stderr
+    assert ("failed: x.log (Slurm 7_1: status 3)" in result.stderr) == (status == 3)
+
+
 def test_an_array_that_slurm_took_without_an_answer_is_not_submitted_again(tmp_path):
     error = "sbatch: error: Batch job submission failed: Zero Bytes were transmitted or received"
     programs = {

@@ -276,9 +276,8 @@ class Cluster(Launcher):
 
     def settle(self, job, state, note):
         """Take over what the scheduler says of a job, if its log agrees."""
-        if state in ("waiting", "running"):
+        if state == "waiting" or (state == "running" and not self.ended_unnoticed(job)):
             job.state, job.note = state, note
-            self.since[job] = time.monotonic()
             return
         status = footer_status(job.log)
         if state == "failed":
@@ -297,6 +296,15 @@ class Cluster(Launcher):
             where = "was it killed, or do the nodes not share this directory?"
             job.state = "lost" if state == "gone" else "failed"
             job.note = f"{note or 'not in the queue'}, but its log has no end: {where}"
+
+    def ended_unnoticed(self, job):
+        """Whether a job ended longer ago than the lag, though the scheduler counts it as running.
+
+        A controller that was killed may have forgotten the end, and waits for it for ever.
+        """
+        if footer_status(job.log) is None:
+            self.since[job] = time.monotonic()
+        return self.is_late(job)
 
     def is_late(self, job):
         """Whether the log and the scheduler have had their time to say how the job ended."""
