@@ -9,6 +9,7 @@ turns; a ratio is the median over the turns.
 
 import argparse
 import contextlib
+import gc
 import io
 import json
 import os
@@ -220,6 +221,7 @@ def step_of(run_dir: Path, data: DataDir, speech: list) -> Callable[[], None]:
 def preparing(exp: Path) -> Iterator[Row]:
     """Stage 3 against reading and writing the audio; stages 3, 4 and 6 on 500 and 5,000 utterances."""
     data = data_of(exp, "train")
+    gc.freeze()  # the stages do not load what this process has
     with tempfile.TemporaryDirectory() as name:
         folder, many = Path(name), {size: enlarged(data, size) for size in (500, 5000)}
         turns = iter(range(100))

@@ -1,54 +1,76 @@
 """Whisper as it comes: the transcription that a user would have without l2dual."""
 
-import json
-import string
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers import Tokenizer
+from transformers import GenerationConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from l2dual.data.frames import RATE
-from l2dual.data.tokens import WhisperTokenizer
-from l2dual.models.beam import BeamOptions, BeamSearch
-from l2dual.models.pretrained import Upstream
-from l2dual.models.whisper_decoder import END, WhisperDecoder
-from l2dual.text import BLANK, SOS_EOS, UNKNOWN
+from l2dual.models.whisper_decoder import END, START, prompt_of
 
 SECONDS = 30  # of audio that Whisper was trained on; shorter audio is padded to it
-SIGNS = string.ascii_letters + string.digits + " .,?!'$%&:;-"  # not those of music and noise
-HANGUL = "".join(map(chr, range(ord("가"), ord("힣") + 1)))
-WRITES = {"en": SIGNS, "ko": SIGNS + HANGUL}
+# A text that was not understood is drawn again, ever more at random (section 4.5 of the paper; limits of transformers).
+RULES = {
+    "temperature": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
+    "compression_ratio_threshold": 1.35,
+    "logprob_threshold": -1.0,
+    "no_speech_threshold": 0.6,
+}
+SIGNS = [
+    *'"#()*+/:;<=>@[\\]^_`{|}~「」『』',
+    *"<< >> <<< >>> -- --- -( -[ (' (\" (( )) ((( ))) [[ ]] {{ }} ♪♪ ♪♪♪".split(),
+]
+NOTES = "♩♪♫♬♭♮♯"
 
 
 class ZeroShot:
-    """Whisper's encoder and decoder, untrained by us, with our search.
-
-    Its rules for what went wrong (temperatures, compression, silence) are left out.
+    """Whisper by transformers' `generate`, with Whisper's rules for texts that were not understood.
 
     Args:
         path: directory of the weights and of their tokenizer.json, in Hugging Face's format.
-        beam_size: of the search; the likeliest text wins, whatever its length.
-        language: ``en`` or ``ko``: it writes in that alphabet.
+        language: ``en`` or ``ko``.
+        beam_size: of the search; retries are drawn.
     """
 
-    def __init__(self, path: str, beam_size: int = 5, language: str = "en"):
-        known = json.loads((Path(path) / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-        plain = ByteLevel(add_prefix_space=False, use_regex=False)  # bytes as letters
-        letters = {letter for sign in WRITES[language] for letter in plain.pre_tokenize_str(sign)[0][0]}
-        fit = (token for token, number in known.items() if number < END and letters.issuperset(token))
-        tokens = [BLANK, UNKNOWN, *fit, SOS_EOS]
-        self.upstream = Upstream(path).eval()
-        decoder = WhisperDecoder(len(tokens), self.upstream.width, path, rank=0, tokens=tokens, language=language)
-        options = BeamOptions(beam_size, minlenratio=-2)  # no empty text
-        self.search = BeamSearch(decoder.eval(), None, tokens, 0.0, options)
+    def __init__(self, path: str, language: str = "en", beam_size: int = 5):
+        set_verbosity_error()  # not of what transformers' own code does
+        disable_progress_bar()
+        self.subwords = Tokenizer.from_file(str(Path(path) / "tokenizer.json"))
+        self.features = WhisperFeatureExtractor.from_pretrained(path, local_files_only=True)
+        self.whisper = WhisperForConditionalGeneration.from_pretrained(path, local_files_only=True).eval()
+        start, spoken, task = prompt_of(language)
+        self.whisper.generation_config = GenerationConfig(
+            num_beams=beam_size,
+            max_length=self.whisper.config.max_target_positions,
+            decoder_start_token_id=start,
+            eos_token_id=END,
+            pad_token_id=END,
+            is_multilingual=True,
+            lang_to_id={f"<|{language}|>": spoken},
+            task_to_id={"transcribe": task},
+            no_timestamps_token_id=START,
+            suppress_tokens=sorted({*self._signs(), start, *range(START - 5, START)}),
+            begin_suppress_tokens=[220, END],  # a space, and the end
+        )
+        self.language = language
+
+    def _signs(self) -> Iterator[int]:
+        """Ids of signs that are not spoken, as OpenAI's package leaves them out."""
+        for text in (" -", " '", *(space + sign for sign in (*SIGNS, *NOTES) for space in ("", " "))):
+            ids = self.subwords.encode(text, add_special_tokens=False).ids
+            if len(ids) == 1 or text[-1] in NOTES:
+                yield ids[0]
 
     @torch.inference_mode()
     def __call__(self, samples: torch.Tensor) -> str:
-        """The text of samples (T,) at 16 kHz, of at most 30 s; what is longer passes in pieces."""
+        """The text of samples (T,) at 16 kHz; what is longer than 30 s passes in pieces."""
         texts = []
         for piece in samples.split(SECONDS * RATE):
-            padded = torch.nn.functional.pad(piece, (0, SECONDS * RATE - len(piece)))
-            states, frames = self.upstream(padded[None], torch.tensor([len(padded)]))
-            [[best]] = self.search(states[-1], frames)
-            texts.append(WhisperTokenizer.tokens2text(best.tokens))
-        return " ".join(texts)
+            given = self.features(piece.numpy(), sampling_rate=RATE, return_tensors="pt")["input_features"]
+            torch.manual_seed(0)
+            [ids] = self.whisper.generate(given, language=self.language, task="transcribe", **RULES)
+            texts.append(self.subwords.decode([number for number in ids.tolist() if number < END]))
+        return " ".join(" ".join(texts).split())

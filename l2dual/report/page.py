@@ -82,7 +82,6 @@ def view(study: StudyResults, name: str, rows: list, shared: sharing.Section | N
         "test_set": test_set(study),
         "budget": budget(study),
         "systems": tables.systems(study),
-        "trio": study.trio(),
         "singles": [system for system in study.trio() if system != study.dual],
         "seeds": sorted({run.seed for run in meta.runs}),
     }

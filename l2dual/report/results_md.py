@@ -13,7 +13,8 @@ from l2dual.report.sharing_md import over_all, sections_of, write_sharing_md
 from l2dual.report.study import StudyResults, read_analyses
 from l2dual.scoring.outcomes import gather, outcomes
 
-MAIN = "measure_heard"  # the study that a recipe's RESULTS.md is about; one line for each other
+MAIN = "measure"  # the study that a recipe's RESULTS.md is about; one line for each other
+FIRST = "measure_heard"  # its first models, with other weights and another optimizer
 PLOT, PICTURE = "cross_talk.svg", "sharing.svg"  # in docs
 
 
@@ -45,7 +46,9 @@ def write_results_md(root: Path) -> list[Path]:
     kept = [_kept(recipe / "results") for recipe in recipes]
     studies, arms = [of[MAIN] for of in kept], sections_of(kept)
     picture = over_all(kept, arms)
-    rows, written, views = claims(studies), [], []
+    first = [of[FIRST] for of in kept if FIRST in of]
+    rows, before = claims(studies), claims(first) if len(first) == len(studies) else []
+    written, views = [], []
     for index, (recipe, study) in enumerate(zip(recipes, studies, strict=True)):
         views.append(view(study, "", []))
         if views[-1]["talk"]:
@@ -76,7 +79,7 @@ def write_results_md(root: Path) -> list[Path]:
         if figure:
             write_text(root.parent / "docs" / name, figure.raw)
     names = [recipe.name for recipe in recipes]
-    over = {"studies": views, "findings": rows, "recipes": names, "plot": plot, "limits": limits_over(views)}
+    over = {"studies": views, "findings": rows, "before": [[one.verdict for one in of] for _, of in before], "recipes": names, "plot": plot, "limits": limits_over(views)}
     return [*written, write_text(root / "RESULTS.md", render("results_both.md.jinja", over))]
 
 

@@ -4,10 +4,12 @@ import json
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor, WhisperModel
 
 from l2dual.data.tokens import build_tokenizer, tokens_to_text
 from l2dual.errors import DataError, UsageError
+from l2dual.models import zero_shot
 from l2dual.models.beam import BeamOptions, BeamSearch
 from l2dual.models.scorers import CachedSteps, decoder_steps
 from l2dual.models.search import DualDecoder, SearchOptions
@@ -175,25 +177,38 @@ def test_a_text_that_whisper_can_not_write_is_refused(decoder):
         decoder(torch.randn(1, 9, WIDTH), torch.tensor([9]), text, torch.tensor([22]))
 
 
+@pytest.fixture
+def noise():
+    return 0.1 * torch.randn(16000, generator=torch.Generator().manual_seed(0))
+
+
 @pytest.mark.parametrize("language", ["en", "ko"])
-def test_whisper_as_it_comes(weights, language):
-    """The likeliest text of a beam, with Hugging Face's encoder on audio padded to 30 s and its decoder."""
-    zero_shot = ZeroShot(str(weights), beam_size=2, language=language)
-    speech = 0.1 * torch.randn(16000, generator=torch.Generator().manual_seed(0))
-    found = zero_shot(speech)
+def test_whisper_as_it_comes(weights, noise, language, monkeypatch):
+    """The likeliest text by Hugging Face's model, one token at a time, of audio padded to 30 s."""
+    monkeypatch.setattr(zero_shot, "RULES", {})
+    found = ZeroShot(str(weights), language, beam_size=1)(noise)
     whisper = WhisperModel.from_pretrained(weights).eval()
-    given = WhisperFeatureExtractor()(speech.numpy(), sampling_rate=16000, return_tensors="pt")["input_features"]
+    given = WhisperFeatureExtractor()(noise.numpy(), sampling_rate=16000, return_tensors="pt")["input_features"]
     assert given.shape[2] == 3000
-    known = zero_shot.search.token_list
-    assert ("ê" in known) == (language == "ko") and "Ċ" not in known  # a byte of Hangul, the end of a line
-    ids = json.loads((weights / "tokenizer.json").read_text())["model"]["vocab"]
-    rows = torch.tensor([*(ids[token] for token in known[2:-1]), END])
+    subwords = Tokenizer.from_file(str(weights / "tokenizer.json"))
+    unspoken = [*(subwords.token_to_id(sign) for sign in '"#()*+/:;<=>@[]^_`{|}~'), subwords.token_to_id("\\")]
+    text = [*prompt_of(language), START]
     with torch.no_grad():
         states = whisper.encoder(given).last_hidden_state
-        start, one = torch.tensor([[len(known) - 1]]), torch.tensor([1])
-        scores, _ = zero_shot.search.decoder(states, torch.tensor([1500]), start, one)
-        prompt = torch.tensor([[*prompt_of(language), START]])
-        first = whisper.decoder(prompt, encoder_hidden_states=states).last_hidden_state[0, -1]
-    expected = (first @ whisper.decoder.embed_tokens.weight.T)[rows]
-    torch.testing.assert_close(scores[0, 0, 2:], expected, atol=1e-3, rtol=0)
-    assert isinstance(found, str) and zero_shot(speech) == found
+        while len(text) < whisper.config.max_target_positions and END not in text:
+            last = whisper.decoder(torch.tensor([text]), encoder_hidden_states=states).last_hidden_state[0, -1]
+            scores = last @ whisper.decoder.embed_tokens.weight.T
+            scores[[*unspoken, 50258, *range(50358, START)]] = -torch.inf
+            if len(text) == 4:
+                scores[[220, END]] = -torch.inf
+            text.append(int(scores.argmax()))
+    expected = subwords.decode([number for number in text[4:] if number < END])
+    assert found == " ".join(expected.split())
+
+
+def test_a_text_that_whisper_doubts_is_drawn_again(weights, noise, monkeypatch):
+    by_rules = ZeroShot(str(weights), beam_size=1)
+    drawn = by_rules(noise)
+    assert by_rules(noise) == drawn  # the same each time
+    monkeypatch.setattr(zero_shot, "RULES", zero_shot.RULES | {"temperature": 0.0})
+    assert by_rules(noise) != drawn

@@ -68,7 +68,7 @@ def test_results_and_reports(conf, tmp_path, monkeypatch):
     assert "so_mine, so_meaning" in html and "do_mine − so_mine" in html and "do − so_surface" in html
     assert "mine of both" in html and "dual output (do_mine)" in html
     assert any(line.split()[1] == "do_mine" for line in summary([folder / "exp/results.json"]).splitlines()[1:6])
-    to = tmp_path / "egs2/l2_en/results/measure_heard"
+    to = tmp_path / "egs2/l2_en/results/measure"
     exps = map(str, sorted((folder / "exp").glob("*.seed*")))
     monkeypatch.setattr(sys, "argv", ["records", "keep", *exps, "--data", str(folder / "test"), "--to", str(to)])
     records.main()

@@ -355,7 +355,7 @@ def test_results_md_is_one_screen(folder, tmp_path, monkeypatch):
     from l2dual.report import records
 
     for recipe in ("l2_en", "l2_xx"):
-        for study in ("measure_heard", "other"):
+        for study in ("measure", "measure_heard", "other"):
             to = tmp_path / f"egs2/{recipe}/results/{study}"
             exps = map(str, sorted((folder / "exp").glob("*.seed*")))
             args = ["records", "keep", *exps, "--data", str(folder / "test"), "--to", str(to)]
@@ -375,7 +375,7 @@ def test_results_md_is_one_screen(folder, tmp_path, monkeypatch):
     assert (tmp_path / "egs2/l2_en/cross_talk.svg").read_text().startswith("<?xml")
     both = (tmp_path / "egs2/RESULTS.md").read_text()
     assert both.count("| `do`: both, matched |") == 2 and "(l2_xx/RESULTS.md)" in both
-    assert both.count("**") == 10
+    assert both.count("**") == 10 and "| first models |" in both and "results/measure_heard" in both
     for line in [*text.splitlines(), *both.splitlines()]:
         assert not line.startswith("|") or line.endswith("|"), line
 

@@ -74,7 +74,7 @@ def test_entanglement_that_orders_the_arms(study):
 def test_a_kept_study_has_its_own_page(folder, tmp_path):
     for run in ("so_surface.seed1", "so_meaning.seed1", "do.seed1"):
         shutil.copytree(folder / f"exp/{run}/decode", folder / f"exp/{run}/decode_ctc")
-    for name in ("measure_heard", "sharing"):
+    for name in ("measure", "sharing"):
         exps = sorted((folder / "exp").glob("*.seed*" if name == "sharing" else "*o.seed*"))
         records.keep_study(exps, DataDir.load(folder / "test"), tmp_path / f"egs2/l2_en/results/{name}", "decode", None)
     (tmp_path / "docs").mkdir()
