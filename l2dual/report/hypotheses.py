@@ -1,7 +1,7 @@
 """H1 to H4 of docs/protocol.md, for each output of the arms of a study, in one language or both.
 
-H1 to H3 are t-tests over seeds, with Holm's correction over all of them that could be made. H4 has bounds,
-on the joint intervals of voices and seeds in results.json.
+H1 to H3 are t-tests over seeds, with Holm's correction over all that the protocol plans. H4 has bounds, on the
+joint intervals of voices and seeds in results.json.
 """
 
 from dataclasses import dataclass, replace
@@ -18,6 +18,7 @@ ABOUT = (
     "H1: more shared blocks give more cross-talk. H2: a weaker pull of the meaning helps the surface and hurts the "
     "meaning. H3: more parameters do not remove the harm. H4: sharing half of the blocks loses nothing."
 )
+PLANNED = 12  # tests: three hypotheses, two outputs, two languages; one that was not made counts with p = 1
 DOSES = 3  # that a slope takes
 BOUNDS = {"error_rate": 0.0, "cross_talk": 0.02, "f1": 0.0}  # of H4: what is lost to SO at most
 LOSS = {"error_rate": 1, "cross_talk": 1, "f1": -1}
@@ -57,10 +58,11 @@ def verdicts(studies: list[StudyResults]) -> list[list[Verdict]]:
     """Those of each study, H1 to H4; Holm's correction is over the tests of all studies."""
     made = [[(one, one.estimate) for one in tests(study)] for study in studies]
     known = [estimate.p for of_study in made for _, estimate in of_study if estimate.p is not None]
-    adjusted = iter(holm(known))
+    count = max(PLANNED, len(known))
+    adjusted = iter(holm([*known, *[1.0] * (count - len(known))]))
     return [
         [
-            *(_tested(one, e, None if e.p is None else next(adjusted), len(known)) for one, e in of_study),
+            *(_tested(one, e, None if e.p is None else next(adjusted), count) for one, e in of_study),
             *(_bounded(study, bounded(study), output) for output in study.outputs),
         ]
         for study, of_study in zip(studies, made, strict=True)
@@ -134,7 +136,7 @@ def _tested(test: Test, estimate: Estimate, p_holm: float | None, count: int) ->
     said = f"{number(estimate.value, sign='+')} {test.unit} {ends(estimate.interval, 1)}"
     if p_holm is None:
         return Verdict(test.name, test.output, OPEN, f"{said}: {estimate.reason}")
-    said += f", p {shown(p_holm)} (Holm, {count} test{'s' * (count > 1)})"
+    said += f", p {shown(p_holm)} (Holm, {count} tests)"
     low, high = sorted(test.sign * end for end in estimate.interval)
     if low > 0 and p_holm < 1 - LEVEL:
         return Verdict(test.name, test.output, SUPPORTED, said)

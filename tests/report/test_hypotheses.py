@@ -81,24 +81,24 @@ def test_seeds_that_are_needed():
 def test_a_slope_by_hand():
     """At 0, 2, 4 the slope is (last - first) / 4: seeds 1, 2, 3 have 2, 3, 4 points a block; t = 5.196, p = .0351."""
     study = study_of({"do_branch2": [0.03, 0.09, 0.02], "do": [0.08, 0.12, 0.16]})
-    line = "not decided: +3.0 points per block [+0.5, +5.5], p = .070 (Holm, 2 tests)"
-    line += "; 4 seeds needed at this mean and spread"
+    line = "not decided: +3.0 points per block [+0.5, +5.5], p = .421 (Holm, 12 tests)"
+    line += "; 5 seeds needed at this mean and spread"
     assert said(study, "H1") == f"H1 surface: {line}"
     [note] = notes(study)
     assert note == "H1 compares 0, 2, 4 shared blocks. Single-output systems count as 0 blocks (cross-talk 0)."
     only = {"surface": [0, 0, 0], "meaning": []}
     study = study_of({"do_branch2": [0.03, 0.09, 0.02], "do": [0.08, 0.12, 0.16], "do_apart": only})
-    assert said(study, "H1") == "H1 surface: supported, +3.0 points per block [+0.5, +5.5], p = .035 (Holm, 1 test)"
+    assert said(study, "H1") == f"H1 surface: {line}"  # the tests that were planned count, made or not
 
 
-def test_holm_is_over_all_tests_of_both_languages():
-    """p .0351 in one of 4 tests, the others .5 or more: 4 x .0351."""
+def test_holm_is_over_the_planned_tests_of_both_languages():
+    """p .0351 in one of 4 tests, the others .5 or more; the protocol plans 12: 12 x .0351."""
     talk = {"do_branch2": [0.03, 0.09, 0.02]}
     strong, weak = [0.08, 0.12, 0.16], [0.08, -0.12, 0.01]
     one = study_of(talk | {"do": {"surface": strong, "meaning": weak}})
     other = study_of(talk | {"do": weak}, language="ko")
     [english, korean] = verdicts([one, other])
-    assert "p = .140 (Holm, 4 tests)" in english[0].said and "p = 1 (Holm, 4 tests)" in korean[1].said
+    assert "p = .421 (Holm, 12 tests)" in english[0].said and "p = 1 (Holm, 12 tests)" in korean[1].said
     assert holm([0.0351, 0.5, 0.6, 0.7])[0] == pytest.approx(0.1404)
     assert [(one.name, one.output) for one in english] == [
         (f"H{number}", output) for number in (1, 2, 3, 4) for output in SO
@@ -121,9 +121,9 @@ def test_a_doses_arm_is_known_by_what_it_is():
 
 def test_a_weaker_pull_helps_one_and_hurts_the_other():
     talk = {"do": [0.10, 0.11, 0.12], "do_pull0": [5, 5, 5]}
-    less = {"surface": [0.02, 0.02, 0.05], "meaning": [0.20, 0.23, 0.22]}
+    less = {"surface": [0.02, 0.028, 0.042], "meaning": [0.20, 0.23, 0.22]}
     study = study_of(talk | {"do_pull": less})
-    assert said(study, "H2").startswith("H2 surface: supported, −8.0 points, do_pull − do [−10.5, −5.5], p ")
+    assert said(study, "H2").startswith("H2 surface: supported, −8.0 points, do_pull − do [−8.5, −7.5], p ")
     assert said(study, "H2", "meaning").startswith("H2 meaning: supported, +10.7 points, do_pull − do [")
     turned = study_of(talk | {"do_pull": {"surface": less["meaning"], "meaning": less["surface"]}})
     assert all(said(turned, "H2", output).startswith(f"H2 {output}: contradicted, ") for output in SO)
