@@ -20,7 +20,7 @@ from l2dual.errors import DataError, run
 from l2dual.files import atomic_write
 from l2dual.scoring.agreement import Agreement, error_rates, written
 from l2dual.scoring.score import count_errors
-from l2dual.text.english import pronounce
+from l2dual.text.english import recognized
 from l2dual.text.units import align
 
 Texts = Mapping[str, str]  # by utterance
@@ -69,6 +69,8 @@ def measured(data: DataDir, systems: Mapping[str, list[dict[str, Texts]]], zero_
 
     known = outputs_of(data.info)
     whisper = read_table(zero_shot) if zero_shot and "meaning" in known else {}
+    if lost := sorted(whisper.keys() - data["text.meaning"].keys()):
+        raise DataError(f"{zero_shot}: {lost[0]} is not in {data.path}: run l2dual.bin.zero_shot on this test set")
     if whisper:
         add(WHISPER, "meaning, WER", [whisper], words)
     for system, seeds in systems.items():
@@ -88,7 +90,7 @@ def measured(data: DataDir, systems: Mapping[str, list[dict[str, Texts]]], zero_
 
 def phones(text: str) -> str:
     """What the dictionary says that words sound like: a surface for free."""
-    return " ".join(map(pronounce, text.split()))
+    return recognized(text)
 
 
 def rates(data: DataDir, seeds: list[Texts], references: Texts, plain: Callable[[str], str]) -> Agreement:

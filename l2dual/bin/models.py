@@ -31,14 +31,14 @@ def main() -> None:
 def _lines(facts: dict) -> list[str]:
     """What is to be known of a model."""
     outputs, size = " and ".join(facts["outputs"]), round(facts["parameters"] / 1e6, 1)
-    figures = ", ".join(told(one) for one in facts["figures"]) or "not scored"
+    figures = ", ".join(told(one) for one in facts["figures"])
     ratings = ", ".join(agreed(one) for one in facts.get("ratings", []))
     rated = [f"rater of pronunciation: {ratings}"] * bool(ratings)
     return [
         f"{LANGUAGE.get(facts['language'], facts['language'])}, {outputs}, surface as {facts['convention']}",
         f"{facts['system']}, seed {facts['seed']}, {size} M parameters; trained on "
         f"{CORPUS.get(facts['corpus'], facts['corpus'])}; licence of the data: {facts['licence'] or 'not known'}",
-        f"error rates: {figures}",
+        f"error rates, means over the seeds of its study: {figures}" if figures else "not scored",
         *rated,
     ]
 

@@ -58,8 +58,12 @@ def call(args: argparse.Namespace) -> None:
     failed: list[str] = []
     progress = Progress(len(files))
     for group in _groups(model, files, failed, progress):
-        for found in model.recognize(group):
-            writer(found)
+        for file, found in zip((one.name for one in group), model.recognize(group), strict=True):
+            try:
+                writer(found)
+            except DataError as error:
+                print(f"l2dual: error: {one_line(f'{file}: {error}')}", file=sys.stderr)
+                failed.append(str(file))
         progress(len(group))
     progress.end()
     if failed and len(files) > 1:

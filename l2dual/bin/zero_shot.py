@@ -3,7 +3,7 @@
     python -m l2dual.bin.zero_shot --path ../../.tools/whisper-base --data dump/TAG/test --utts 200 --out DIR
 
 Utterances are drawn once by a seed, and transcribed in the order in which they were drawn; a call that
-was stopped goes on where it was. DIR has text.meaning.
+was stopped goes on where it was. DIR has text.meaning, and about.yaml: how it was made.
 """
 
 import argparse
@@ -13,7 +13,12 @@ import numpy as np
 
 from l2dual.bin import natural
 from l2dual.data.datadir import DataDir, read_table, write_table
-from l2dual.errors import run
+from l2dual.data.frames import RATE
+from l2dual.errors import UsageError, run
+from l2dual.files import read_yaml
+from l2dual.training.runs import write_yaml
+
+METHOD = "transformers' generate, beam 5, retries"
 
 
 def main() -> None:
@@ -24,22 +29,40 @@ def main() -> None:
     parser.add_argument("--seed", type=natural, default=0, help="of the draw")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    data = DataDir.load(args.data)
+    rate = data.info.get("sampling_rate", RATE)
+    if rate != RATE:
+        raise UsageError(
+            f"{args.data}: is at {rate} Hz, and Whisper takes {RATE} Hz: prepare the data with --fs {RATE}"
+        )
+    file = args.out / "text.meaning"
+    _check_made(args.out, {"method": METHOD, "path": str(Path(args.path).resolve()), "seed": args.seed})
     import torch
 
     from l2dual.data.speech import reader
     from l2dual.models.zero_shot import ZeroShot
 
-    data = DataDir.load(args.data)
-    file = args.out / "text.meaning"
-    args.out.mkdir(parents=True, exist_ok=True)
     found = read_table(file) if file.is_file() else {}
     drawn = np.random.default_rng(args.seed).permutation(sorted(data["wav.scp"]))[: args.utts].tolist()
     read, whisper = reader(data), ZeroShot(args.path, language=data.info["language"])
     for utt in drawn:
         if utt not in found:
-            found[utt] = whisper(torch.from_numpy(read(utt)))
+            samples = read(utt)
+            if samples.ndim > 1:
+                raise UsageError(f"{args.data}: has cached states: give the dump/TAG/test that they were made from")
+            found[utt] = whisper(torch.from_numpy(samples))
             write_table(file, found)
     print(f"{args.out}: {len(found)} utterances, drawn with seed {args.seed}")
+
+
+def _check_made(out: Path, about: dict) -> None:
+    """UsageError if the texts in ``out`` were made otherwise; say there how they are made."""
+    file = out / "about.yaml"
+    made = read_yaml(file) if file.is_file() else None
+    if made != about and (out / "text.meaning").exists():
+        raise UsageError(f"{out}: its texts were made with {made or 'an earlier version'}: give another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    write_yaml(file, about)
 
 
 if __name__ == "__main__":

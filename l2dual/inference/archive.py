@@ -2,12 +2,15 @@
 
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from l2dual.errors import DataError, L2DualError
+
+BROKEN = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError)  # what zipfile raises
 
 MOST_FILES = 1000
 MOST_BYTES = 8 << 30  # unpacked
@@ -25,7 +28,7 @@ def unpacked(archive: Path) -> Iterator[Path]:
             with zipfile.ZipFile(archive) as packed:
                 _check(archive, packed.infolist())
                 packed.extractall(folder)
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+        except BROKEN as error:
             raise DataError(f"{archive}: not a model.zip ({error}): pack the run again (stage 12)") from error
         try:
             yield Path(folder)

@@ -288,7 +288,8 @@ def _by_letters(heard: Evidence, text: str, tips: Tips) -> Advised:
     for k, (word, other) in enumerate(zip(words, said_words(words, heard.surface), strict=True)):
         score = 1.0
         if other != word:
-            rest = log_likelihood(heard.log_probs, ids([*words[:k], *([other] if other else []), *words[k + 1 :]]))
+            rest_words = [*words[:k], *([other] if other else []), *words[k + 1 :]]
+            rest = log_likelihood(heard.log_probs, ids(rest_words) if rest_words else [])
             score = share(whole, np.array([rest]))
         sounds = sounds_between(word, other, score, heard.language)
         first = n_tokens[k] + (tokens[n_tokens[k]] == "<space>")

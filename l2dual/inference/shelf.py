@@ -8,7 +8,7 @@ from pathlib import Path
 import l2dual
 from l2dual.errors import DataError
 from l2dual.files import YAML_BYTES, parse_yaml, user_cache
-from l2dual.inference.archive import unpacked
+from l2dual.inference.archive import BROKEN, unpacked
 from l2dual.inference.card import LANGUAGE
 
 SHIPPED = Path(__file__).parent / "models"
@@ -37,7 +37,7 @@ def facts_of(archive: Path) -> dict:
             if isinstance(facts, dict) and facts.keys() >= NEEDED:
                 return facts
             why = "its run.yaml lacks what it needs"
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except (*BROKEN, KeyError, ValueError, OSError) as error:
         why = str(error)
     raise DataError(f"{archive}: not a model.zip ({why}): pack the run again (stage 12)")
 

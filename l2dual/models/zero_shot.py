@@ -9,6 +9,8 @@ from transformers import GenerationConfig, WhisperFeatureExtractor, WhisperForCo
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from l2dual.data.frames import RATE
+from l2dual.data.weights import pretrained_config
+from l2dual.errors import UsageError
 from l2dual.models.whisper_decoder import END, START, prompt_of
 
 SECONDS = 30  # of audio that Whisper was trained on; shorter audio is padded to it
@@ -33,12 +35,18 @@ class ZeroShot:
         path: directory of the weights and of their tokenizer.json, in Hugging Face's format.
         language: ``en`` or ``ko``.
         beam_size: of the search; retries are drawn.
+
+    Raises:
+        UsageError: no weights of a Whisper there, or no tokenizer.
     """
 
     def __init__(self, path: str, language: str = "en", beam_size: int = 5):
         set_verbosity_error()  # not of what transformers' own code does
         disable_progress_bar()
-        self.subwords = Tokenizer.from_file(str(Path(path) / "tokenizer.json"))
+        tokenizer = Path(path) / "tokenizer.json"
+        if pretrained_config(path).model_type != "whisper" or not tokenizer.is_file():
+            raise UsageError(f"{path}: not Whisper with its tokenizer.json: run python tools/get_whisper_base.py")
+        self.subwords = Tokenizer.from_file(str(tokenizer))
         self.features = WhisperFeatureExtractor.from_pretrained(path, local_files_only=True)
         self.whisper = WhisperForConditionalGeneration.from_pretrained(path, local_files_only=True).eval()
         start, spoken, task = prompt_of(language)

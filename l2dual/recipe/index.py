@@ -4,11 +4,12 @@ Stage 12 calls it. It reads study.yaml and results.json of each study.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from l2dual.errors import run
+from l2dual.errors import L2DualError, one_line, run
 from l2dual.files import atomic_write, read_yaml
 from l2dual.recipe.definition import define, differences
 from l2dual.recipe.studies import DEFAULT, RUNS, options_of
@@ -29,7 +30,7 @@ def main() -> None:
 
 def index(expdir: Path) -> str:
     """The page."""
-    rows = [describe(path.parent) for path in sorted(expdir.glob("*/study.yaml"))]
+    rows = [row for path in sorted(expdir.glob("*/study.yaml")) if (row := _described(path.parent))]
     environment = Environment(
         loader=PackageLoader("l2dual.recipe", "."),
         autoescape=True,
@@ -38,6 +39,15 @@ def index(expdir: Path) -> str:
         lstrip_blocks=True,
     )
     return environment.get_template("index.html").render(studies=rows, default=DEFAULT)
+
+
+def _described(directory: Path) -> dict | None:
+    """As `describe`; None, and a line that says why, for a study that can't be read."""
+    try:
+        return describe(directory)
+    except (L2DualError, KeyError) as error:
+        print(f"{directory}: not in index.html: {one_line(str(error))}", file=sys.stderr)
+        return None
 
 
 def describe(directory: Path) -> dict:

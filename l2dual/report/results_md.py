@@ -79,7 +79,8 @@ def write_results_md(root: Path) -> list[Path]:
         if figure:
             write_text(root.parent / "docs" / name, figure.raw)
     names = [recipe.name for recipe in recipes]
-    over = {"studies": views, "findings": rows, "before": [[one.verdict for one in of] for _, of in before], "recipes": names, "plot": plot, "limits": limits_over(views)}
+    over = {"studies": views, "findings": rows, "recipes": names, "plot": plot, "limits": limits_over(views)}
+    over["before"] = [[one.verdict for one in of] for _, of in before]
     return [*written, write_text(root / "RESULTS.md", render("results_both.md.jinja", over))]
 
 

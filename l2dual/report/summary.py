@@ -6,7 +6,7 @@ from l2dual.report.budget import budget
 from l2dual.report.choice import choice
 from l2dual.report.page import nothing_learned
 from l2dual.report.study import StudyResults, percent, points, read_beside
-from l2dual.scoring.results import read_results
+from l2dual.scoring.results import Results, read_results
 from l2dual.systems import OUTPUTS
 
 HEAD = ("", "system", "seeds", "surface", "meaning", "cross-talk, points: surface", "meaning")
@@ -15,7 +15,7 @@ MOST = 6  # systems of one study; the report has all
 
 def summary(paths: list[Path]) -> str:
     """Lay the results files of one or two recipes out: of one, in eleven lines at most."""
-    studies = [StudyResults(read_results(path), half=read_beside(path.parent, "half")) for path in paths]
+    studies = [StudyResults(read_results(path), half=_half(path)) for path in paths]
     lines = [HEAD, *(_row(study, system) for study in studies for system in [*study.systems][:MOST])]
     places = dict.fromkeys(filter(None, map(_places, paths, studies)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -23,6 +23,11 @@ def summary(paths: list[Path]) -> str:
     warnings = dict.fromkeys(warning for study in studies for warning in study.results.meta.warnings)
     budgets = [budget(study) for study in studies if study.half]
     return "\n".join([*warnings, *rows, *choice(studies), *budgets, *places, f"next: {_next(studies)}"])
+
+
+def _half(path: Path) -> Results | None:
+    """The results of half the budget, if ``path`` has those of the whole by the usual search."""
+    return read_beside(path.parent, "half") if path.name.startswith("results.json") else None
 
 
 def _row(study: StudyResults, system: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ data/en.espeak_text.yaml. They come without borders: t and S in "nutshell" are r
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from l2dual.text import espeak
 DATA = Path(__file__).parent / "data"
 VOICE = "en-us"
 STRESS = {"'": 1, ",": 2}
+BORDERS = ("_:", "_", "#", "|", "||")  # of espeak-ng: pauses, and ends of words
 PAREN = re.compile(r"\([a-z-]+\)")  # espeak-ng's mark where it changes its voice
 
 Marked = tuple[tuple[str, ...], tuple[int, ...]]  # phones; 1, 2 or 0 for each: its stress
@@ -38,6 +40,15 @@ def pronounce(text: str) -> str:
     `pronounced` writes it; DataError if a word of it has none. ``unlisted`` names the words that
     are a guess."""
     return plain(phone for word in words(text) for phone in marked(word)[0])
+
+
+def recognized(text: str) -> str:
+    """As `pronounce`, of a text that a model wrote: a word that nobody can read has no phones."""
+    found: list[str] = []
+    for word in words(text):
+        with suppress(DataError):
+            found += marked(word)[0]
+    return plain(found)
 
 
 def plain(phones: Iterable[str]) -> str:
@@ -113,7 +124,7 @@ def _listed(word: str) -> list[list[str]]:
 @cache
 def _mnemonics() -> tuple[dict[str, str], re.Pattern]:
     table = yaml.safe_load((DATA / "en.espeak_text.yaml").read_text(encoding="utf-8"))["phones"]
-    longest_first = sorted((*table, *STRESS), key=len, reverse=True)
+    longest_first = sorted((*table, *STRESS, *BORDERS), key=len, reverse=True)
     return table, re.compile("|".join(map(re.escape, longest_first)) + "|.")
 
 
@@ -126,6 +137,8 @@ def _guessed(word: str) -> list[str]:
     for mnemonic in pattern.findall(transcribed.replace(" ", "")):
         if mnemonic in STRESS:
             stress = STRESS[mnemonic]
+        elif mnemonic in BORDERS:
+            continue
         elif mnemonic not in table:
             raise DataError(
                 f"no pronunciation for the word '{word}': CMUdict lacks it, and espeak-ng's"

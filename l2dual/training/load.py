@@ -19,7 +19,7 @@ from l2dual.models.build import build_model
 from l2dual.models.dual import L2DualModel
 from l2dual.models.pretrained import Upstream
 from l2dual.systems import OUTPUTS, active_outputs
-from l2dual.text.english import pronounce
+from l2dual.text.english import recognized
 
 FORMAT = 1  # of an archive; another one is of another version
 SEARCH = "decode.yaml"  # of an archive: the options of its search
@@ -152,7 +152,7 @@ def canonical_of(exp_dir: str | Path) -> Callable[[list[str]], list[str]]:
     kinds = [getattr(_train_args(exp_dir), f"{output}_token_type") for output in OUTPUTS]
     if kinds[0] != "phn":
         raise UsageError("guided: true: the surface is not in phones: use --surface_convention pronounced")
-    return lambda tokens: pronounce(tokens_to_text(tokens, kinds[1])).split()
+    return lambda tokens: recognized(tokens_to_text(tokens, kinds[1])).split()
 
 
 def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> L2DualModel:

@@ -16,6 +16,7 @@ from l2dual import DualSpeech2Text
 from l2dual.errors import DataError
 from l2dual.inference.archive import unpacked
 from l2dual.inference.packing import pack
+from l2dual.inference.shelf import facts_of
 from l2dual.training.task import L2DualTask
 from tests.systems import make_run
 
@@ -146,6 +147,14 @@ def test_no_archive_is_one_line(tmp_path):
     with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
         pass
     refused(tmp_path / "empty.zip", "no model of l2dual")
+    with zipfile.ZipFile(tmp_path / "broken.zip", "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("run.yaml", "language: en\n" * 99)
+    content = bytearray((tmp_path / "broken.zip").read_bytes())
+    content[40:44] = b"\xff" * 4  # of the compressed text
+    (tmp_path / "broken.zip").write_bytes(content)
+    refused(tmp_path / "broken.zip", "not a model.zip")
+    with pytest.raises(DataError, match="not a model.zip"):
+        facts_of(tmp_path / "broken.zip")
 
 
 def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):

@@ -102,6 +102,11 @@ def test_a_word_left_out_and_the_models_own_meaning():
     assert not told.prompt_is_given and "own guess" in told.notes[0]
 
 
+def test_the_only_word_left_out():
+    heard = replace(evidence("en", "heard", "so", LETTERS), surface="")
+    assert [word.text for word in give_feedback(heard, "so", Tips("en")).words] == ["so"]
+
+
 def test_letters_belong_to_their_words():
     assert said_words("a student may go".split(), "a estudent go") == ["a", "estudent", "", "go"]
     assert said_words("we go".split(), "wego") == ["we", "go"]

@@ -115,7 +115,7 @@ def test_models_are_found_by_name_and_language(shelves, command, folder):
     assert list(shelf.models()) == ["mine", "l2_en/mini/do.seed1"]
     said, _, status = command("", models.main)
     assert status == 0 and said.startswith("mine\n    English, surface and meaning, surface as heard\n")
-    assert "    error rates: not scored\n" in said and "not a model.zip" in " ".join(said.split())
+    assert "    not scored\n" in said and "not a model.zip" in " ".join(said.split())
     assert said.endswith("None of them is for grading, hiring, admitting or diagnosing people.\n")
 
 

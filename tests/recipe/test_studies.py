@@ -303,10 +303,14 @@ def test_adapters_are_an_option_of_the_study():
         assert study.definition["model"]["batch_bins"] == 600_000 * len(layers)  # as many seconds
 
 
-def test_the_index_lists_studies_and_what_differs():
+def test_the_index_lists_studies_and_what_differs(capsys):
     made(choose(DOUBLE, "en"))
     page = index(Path("exp"))
     assert "<b>tiny_double</b>" in page and "severity is double" in page and "not scored" in page
+    broken = choose({"study": "mini"}, "en")
+    made(broken)
+    (broken.directory / "results.json").write_text("{}")
+    assert index(Path("exp")) == page and "exp/mini: not in index.html: " in capsys.readouterr().err
 
 
 def test_gpus_are_asked_for_only_where_jobs_use_them(monkeypatch):

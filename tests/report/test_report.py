@@ -342,6 +342,7 @@ def test_terminal_ends_with_about_ten_lines(folder, korean):
     half = folder / "exp/results_half.json"
     half.write_text((folder / "exp/results.json").read_text())
     assert summary([half]).count("hypotheses: ") == 1
+    assert "Budget" in summary([folder / "exp/results.json"]) and "Budget" not in summary([half])
     half.unlink()
     talk = read_study(folder / "exp").difference("cross_talk", "surface").value
     row = next(line for line in lines if line.startswith("en  do "))

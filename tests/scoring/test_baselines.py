@@ -42,6 +42,13 @@ def call(monkeypatch, data, *words):
     return {(row["system"], row["measure"]): row for row in json.loads(out.read_text())}
 
 
+def test_whisper_on_another_test_set(data, monkeypatch):
+    folder = decoded(data, "do.seed1", meaning=["think so"] * 3)
+    write_table(data / "text.meaning", {"s9-1": "Sink so."})
+    with pytest.raises(DataError, match="text.meaning: s9-1 is not in"):
+        call(monkeypatch, data, folder, "--zero_shot", data / "text.meaning")
+
+
 def test_the_table(data, monkeypatch, capsys):
     folders = [
         decoded(data, "do.seed1", meaning=["think so", "think no", "think so"], surface=[SAID] * 3),

@@ -4,6 +4,7 @@ ssh runs against a real sshd on loopback. For PBS, and what a real Grid Engine (
 launchers meet stand-ins that run the jobs and print what the manuals of qsub, qstat and qacct document.
 """
 
+import argparse
 import getpass
 import os
 import shutil
@@ -124,15 +125,26 @@ def test_grid_engine_end_to_end(tmp_path):
         3,
     ]
     words = [*options, "--queue", "long", "JOB=1:2", "log/1x y.JOB.log"]
-    result = launch(
-        "sge.py", tmp_path, *words, "bash", "-c", "exit $((JOB == 2 ? 3 : 0))", PATH=path
-    )
+    result = launch("sge.py", tmp_path, *words, "bash", "-c", "exit $((JOB == 2 ? 3 : 0))", PATH=path)
     assert (tmp_path / "words").read_text().split() == (
         "-l h_vmem=2G -l h_rt=24:00:00 -pe smp 4 -l gpu=1 -q long -terse -S /bin/bash -r y -j y "
         "-o /dev/null -N _1x_y -t 1-2 -tc 3"
     ).split()
     assert result.returncode == 1
     assert "failed: log/1x y.2.log (Grid Engine 7.2: status 3), its last lines:" in result.stderr
+
+
+def test_an_answer_of_grid_engine_that_is_no_xml_is_no_answer(tmp_path):
+    broken = f"[ -e asked ] || {{ touch asked; echo '<job_info>a&b'; exit; }}\n{EMPTY_QUEUE}"
+    account = f"cat << END\n{sge_account(1, '0', 0)}END\n"
+    programs = SGE_RUNS | {
+        "qsub": "cat > script; SGE_TASK_ID=1 bash script; echo 7.1-1:1\n",
+        "qstat": broken,
+        "qacct": account,
+    }
+    result = launch("sge.py", tmp_path, "--poll", 0.1, "x.log", "true", PATH=install(tmp_path, programs))
+    assert result.returncode == 0, result.stderr
+    assert "Grid Engine does not answer, waiting: its answer is no XML" in result.stderr
 
 
 def test_grid_engine_limit_is_named(tmp_path):
@@ -186,8 +198,7 @@ def test_pbs_end_to_end(tmp_path):
     result = launch("pbs.py", tmp_path, *words, PATH=path)
     assert (result.returncode, result.stderr) == (0, "")
     assert (tmp_path / "words").read_text().split() == (
-        "-l select=1:ncpus=4:mem=2G:ngpus=1 -l walltime=02:00:00 -S /bin/bash -r y -j oe "
-        "-o /dev/null -N x -J 1-2%3"
+        "-l select=1:ncpus=4:mem=2G:ngpus=1 -l walltime=02:00:00 -S /bin/bash -r y -j oe -o /dev/null -N x -J 1-2%3"
     ).split()
     assert (tmp_path / "made 1").exists() and (tmp_path / "made 2").exists()
 
@@ -215,9 +226,7 @@ def test_ctrl_c_deletes_the_array(tmp_path):
     programs["qstat"] = f"[ ! -e deleted ] || exec echo '{{}}'\n{programs['qstat']}touch asked\n"
     path = install(tmp_path, programs)
     command = [LAUNCHERS / "pbs.py", "--poll", "0.1", "JOB=1:2", "x.JOB.log", "sleep", "9"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, env=os.environ | {"PATH": path}, stderr=subprocess.PIPE
-    )
+    process = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"PATH": path}, stderr=subprocess.PIPE)
     wait_until((tmp_path / "asked").exists)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130
@@ -265,11 +274,77 @@ def test_a_job_whose_end_a_killed_controller_forgot_is_not_waited_for(tmp_path, 
     assert ("failed: x.log (Slurm 7_1: status 3)" in result.stderr) == (status == 3)
 
 
+def settled(tmp_path, log, *states):
+    """The state of a job whose log says ``log``, after the scheduler's states, a second apart."""
+    options = argparse.Namespace(poll=0.1, lag=1.5)
+    launcher = cluster.Cluster.__new__(cluster.Cluster)
+    launcher.options, launcher.since = options, {}
+    job = jobs.Job(None, tmp_path / "x.log", [])
+    job.log.write_text(log)
+    launcher.since[job] = time.monotonic()
+    for number, state in enumerate(states):
+        time.sleep(1.0 if number else 0.0)
+        launcher.settle(job, state, "")
+    return job.state
+
+
+FOOTER = "# ended: 2026-11-25 10:00:00, status {}, 5 seconds\n"
+
+
+@pytest.mark.parametrize(
+    "log, states, found",
+    [
+        (FOOTER.format(0), ("running",) * 3, "done"),
+        (FOOTER.format(143), ("running",) * 3, "running"),  # a node's end: the scheduler starts it again
+        (FOOTER.format(0) + "\n# started: 2026-11-25 10:00:00\n", ("running",) * 3, "running"),
+        ("", ("waiting", "waiting", "done"), "waiting"),  # its end, on another machine, does not show yet
+        ("", ("running", "done", "done"), "failed"),
+    ],
+)
+def test_when_a_job_has_ended(tmp_path, log, states, found):
+    assert settled(tmp_path, log, *states) == found
+
+
+def test_a_lost_job_that_slurm_refuses_does_not_end_the_others(tmp_path):
+    programs = {
+        "sbatch": "echo >> calls; cat > script$(wc -l < calls)\n"
+        "[ $(wc -l < calls) = 1 ] || { echo 'job submit limit' >&2; exit 1; }\n"
+        "(sleep 1; SLURM_ARRAY_TASK_ID=2 bash script1) > /dev/null 2>&1 & echo 7\n",
+        "squeue": 'echo "7_1|NODE_FAIL|None|node1|$PWD"; '
+        '[ -e made ] && echo "7_2|COMPLETED|None|node1|$PWD" || echo "7_2|RUNNING|None|node1|$PWD"\n',
+        "sacct": "exit 1\n",
+        "scancel": "echo $@ > cancelled\n",
+    }
+    path = install(tmp_path, programs)
+    result = launch("slurm.py", tmp_path, "--poll", 0.1, "JOB=1:2", "x.JOB.log", "touch", "made", PATH=path)
+    assert result.returncode == 1 and "job submit limit" in result.stderr and "1 of 2 jobs failed" in result.stderr
+    assert (tmp_path / "made").exists() and not (tmp_path / "cancelled").exists()
+
+
+def test_ctrl_c_finds_an_array_that_slurm_took_without_an_answer(tmp_path):
+    programs = {
+        "sbatch": "echo \"$*\" > words; cat > script; echo 'Zero Bytes were transmitted' >&2; exit 1\n",
+        "squeue": "case $* in *--me*) echo \"7|$(grep -o 'l2dual-[0-9a-f]*' words)\" ;;"
+        ' *) [ -e cancelled ] || echo "7_1|RUNNING|None|node1|$PWD" ;; esac\n',
+        "sacct": "exit 1\n",
+        "scancel": "echo $@ > cancelled\n",
+    }
+    path = install(tmp_path, programs)
+    command = [LAUNCHERS / "slurm.py", "--poll", "3", "x.log", "sleep", "9"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=os.environ | {"PATH": path}, stderr=subprocess.PIPE)
+    wait_until((tmp_path / "script").exists)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert (tmp_path / "cancelled").read_text() == "7\n"
+
+
 def test_an_array_that_slurm_took_without_an_answer_is_not_submitted_again(tmp_path):
     error = "sbatch: error: Batch job submission failed: Zero Bytes were transmitted or received"
     programs = {
-        "sbatch": f"cat > script; echo >> calls; SLURM_ARRAY_TASK_ID=1 bash script; echo '{error}' >&2; exit 1\n",
-        "squeue": "case $* in *--me*) echo '6|/elsewhere'; echo \"7|$PWD\" ;;"
+        "sbatch": 'echo "$*" > words; cat > script; echo >> calls; SLURM_ARRAY_TASK_ID=1 bash script; '
+        f"echo '{error}' >&2; exit 1\n",
+        "squeue": "case $* in *--me*) echo '6|l2dual-of another'; echo \"7|$(grep -o 'l2dual-[0-9a-f]*' words)\" ;;"
         ' *) echo "7_1|COMPLETED|None|node1|$PWD" ;; esac\n',
         "sacct": "exit 1\n",
         "scancel": "",
@@ -299,9 +374,7 @@ def test_a_backend_without_its_scheduler(tmp_path, name, system):
     path = f"{Path(sys.executable).parent}:/nonexistent"
     (tmp_path / "env").symlink_to(shutil.which("env"))
     command = [sys.executable, LAUNCHERS / f"{name}.py", "x.log", "true"]
-    result = subprocess.run(
-        command, cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True
-    )
+    result = subprocess.run(command, cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr == (
         f"{name}.py: error: no qsub on PATH: run this on a machine that submits to {system}, "
@@ -334,9 +407,7 @@ def sshd(tmp_path_factory):
         pytest.skip("no sshd: apt-get install openssh-server")
     folder = tmp_path_factory.mktemp("sshd")
     for name in ("host", "user"):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True
-        )
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     (folder / "authorized").write_text((folder / "user.pub").read_text())
     port = subprocess.check_output(
         [

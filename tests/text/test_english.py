@@ -43,6 +43,12 @@ def _plain(marks) -> str:
     return " ".join(mark.rstrip("012") for mark in marks)
 
 
+def test_words_that_espeak_reads_with_a_pause():
+    assert english.pronounce("ix") == "R OW M AH N N AY N"
+    readable = " ".join(map(english.pronounce, ("chapter", "iv", "the", "the's")))
+    assert english.recognized("chapter iv the 한국 the's") == readable
+
+
 def test_a_word_in_another_script_is_named():
     with pytest.raises(DataError, match="'한국'"):
         english.pronounce("the 한국")

@@ -132,7 +132,7 @@ def open_log(job):
 def footer_status(log):
     """Return the status in the last line that a job's log has of its end, or None.
 
-    The end of a run that was lost is none.
+    The end of a run that was lost is none, nor is that of one before the last start.
     """
     try:
         with open(log, "rb") as stream:
@@ -140,7 +140,7 @@ def footer_status(log):
             end = stream.read().decode(errors="replace")
     except OSError:
         return None
-    found = FOOTER.findall(end.rpartition(f"\n{LOST}")[2])
+    found = FOOTER.findall(end.rpartition(f"\n{LOST}")[2].rpartition("\n# started: ")[2])
     return int(found[-1]) if found else None
 
 
@@ -210,7 +210,14 @@ class Cluster(Launcher):
         """Put one array into the queue, and note its tasks' names there."""
         number = self.accepted(jobs) if self.unanswered else ""
         self.unanswered = False
-        number = number or self.submit_array(jobs)
+        try:
+            number = number or self.submit_array(jobs)
+        except UsageError as error:
+            if not jobs[0].lost:
+                raise
+            for job in jobs:  # of others, some may run
+                job.state, job.note = "failed", f"{job.note}; {error}"
+            return
         for job in jobs:
             job.id = self.job_id(number, job, len(jobs))
             self.since[job] = time.monotonic()
@@ -264,7 +271,8 @@ class Cluster(Launcher):
         try:
             for array in ranges([job for job in jobs if not job.id]):
                 self.submit(array)
-            states = self.states(jobs)
+            there = [job for job in jobs if job.id]
+            states = self.states(there) if there else {}
         except Silent as error:
             self.tell_silence(str(error))
             return
@@ -272,10 +280,13 @@ class Cluster(Launcher):
             self.say(f"{self.system} answers again")
         self.silent = False
         for job in jobs:
-            self.settle(job, *states.get(job.id, (self.absent, "")))
+            if not job.ended:
+                self.settle(job, *states.get(job.id, (self.absent, "")))
 
     def settle(self, job, state, note):
         """Take over what the scheduler says of a job, if its log agrees."""
+        if state == "waiting":
+            self.since[job] = time.monotonic()
         if state == "waiting" or (state == "running" and not self.ended_unnoticed(job)):
             job.state, job.note = state, note
             return
@@ -302,7 +313,7 @@ class Cluster(Launcher):
 
         A controller that was killed may have forgotten the end, and waits for it for ever.
         """
-        if footer_status(job.log) is None:
+        if footer_status(job.log) in (None, *KILLED):  # what was killed may be started again by the scheduler
             self.since[job] = time.monotonic()
         return self.is_late(job)
 
@@ -315,6 +326,7 @@ class Cluster(Launcher):
         return note
 
     def cancel(self, jobs):
+        self.find_unanswered([job for job in jobs if not job.id and not job.ended])
         started = self.without_gone([job for job in jobs if job.id and not job.ended])
         if not started:
             return
@@ -331,6 +343,20 @@ class Cluster(Launcher):
             time.sleep(min(0.5, self.poll_seconds))
         if started:
             self.say(f"may still run: {', '.join(j.id for j in started)}; try: {shlex.join(words)}")
+
+    def find_unanswered(self, jobs):
+        """Note the number of an array that was submitted without an answer, if it is in the queue."""
+        if not (self.unanswered and jobs):
+            return
+        try:
+            number = self.accepted(ranges(jobs)[0])
+        except Silent:
+            number = ""
+        if number:
+            for job in jobs:
+                job.id = self.job_id(number, job, len(jobs))
+        else:
+            self.say(f"{self.system} did not answer when {jobs[0].array} was submitted: look for it in the queue")
 
     def without_gone(self, jobs):
         """Leave out jobs whose numbers the scheduler has given to others."""

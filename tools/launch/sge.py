@@ -52,7 +52,10 @@ class GridEngine(Cluster):
         result = self.call(["qstat", "-u", "*", "-g", "d", "-xml"])
         if result.returncode:
             raise Silent(result.stderr)
-        states = queue_states(result.stdout)
+        try:
+            states = queue_states(result.stdout)
+        except ElementTree.ParseError as error:
+            raise Silent(f"its answer is no XML: {error}") from None
         for number in sorted({j.id.split(".")[0] for j in jobs if j.id not in states}):
             states = account_states(self.call(["qacct", "-j", number]).stdout) | states
         return states

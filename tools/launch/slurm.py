@@ -12,12 +12,14 @@ restarted if its node fails or it is preempted (--retries).
 import os
 import re
 import sys
+import uuid
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cluster import Cluster, Silent
 from jobs import main
 
+MARK = f"l2dual-{uuid.uuid4().hex}"  # of this launcher's arrays
 WAITING = "PENDING CONFIGURING REQUEUED REQUEUE_FED REQUEUE_HOLD SPECIAL_EXIT".split()
 RUNNING = "RUNNING COMPLETING SUSPENDED STOPPED RESIZING SIGNALING STAGE_OUT".split()
 LOST = "NODE_FAIL BOOT_FAIL PREEMPTED".split()
@@ -67,6 +69,7 @@ class Slurm(Cluster):
             "--no-requeue",  # a lost job is started again from here, and counted
             f"--array={array}",
             f"--job-name={jobs[0].array}",
+            f"--comment={MARK}",
             f"--chdir={os.getcwd()}",
             f"--output={self.log_pattern(jobs)}",
             "--open-mode=append",
@@ -96,12 +99,12 @@ class Slurm(Cluster):
 
     def accepted(self, jobs):
         words = ["squeue", "--noheader", "--me", f"--name={jobs[0].array}", "--states=PD,CF,R"]
-        result = self.call([*words, "--format=%F|%Z"])
+        result = self.call([*words, "--format=%F|%k"])
         if result.returncode:
             raise Silent(result.stderr)
         known = {job.id.split("_")[0] for job in self.since}
         rows = [line.split("|", 1) for line in result.stdout.splitlines()]
-        return next((n for n, where in rows if where == os.getcwd() and n not in known), "")
+        return next((n for n, mark in rows if mark == MARK and n not in known), "")
 
     def states(self, jobs):
         numbers = sorted({job.id.split("_")[0] for job in jobs})

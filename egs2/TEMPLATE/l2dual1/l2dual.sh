@@ -202,14 +202,17 @@ unset L2DUAL_CORES
         done
         launch rate "${decode_cmd} --num_threads ${num_threads}"
         if ((${#rated[@]})); then
-            job "${exp}/agreement.json" "${rated[@]/%//rater}" "${test_set}" "${code}/scoring/agreement.py" -- \
-                python -m l2dual.bin.agreement "${rated[@]/%//rater}" --data "${test_set}" --out @OUT@
+            raters=("${exp}"/*.seed*[0-9]/rater) # with those of earlier calls
+            job "${exp}/agreement.json" "${raters[@]}" "${test_set}" "${code}/scoring/agreement.py" -- \
+                python -m l2dual.bin.agreement "${raters[@]}" --data "${test_set}" --out @OUT@
             launch agreement "${decode_cmd}"
             tell agreement
         fi
         if [[ ${dictionary} == true ]]; then
-            decodings=("${runs[@]/%//${decoded[${budgets[0]}]}/${test_split}}")
-            job "${results}/baselines.json" "${decodings[@]}" "${zero_shot[@]}" "${test_set}" \
+            budget=half
+            if [[ " ${budgets[*]} " == *" whole "* ]]; then budget=whole; fi
+            decodings=("${exp}"/*.seed*[0-9]/"${decoded[${budget}]}/${test_split}") # with those of earlier calls
+            job "${results}/baselines${suffixes[${budget}]}.json" "${decodings[@]}" "${zero_shot[@]}" "${test_set}" \
                 "${code}"/{bin/baselines,text/english}.py -- \
                 python -m l2dual.bin.baselines "${decodings[@]}" "${zero_shot[@]/#/--zero_shot=}" --data "${test_set}" --out @OUT@
             launch baselines "${decode_cmd}"
