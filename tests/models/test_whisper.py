@@ -2,12 +2,17 @@
 
 import json
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor, WhisperModel
 
+from l2dual.bin import zero_shot as zero_shot_command
+from l2dual.data.datadir import read_table, write_datadir
 from l2dual.data.tokens import build_tokenizer, tokens_to_text
+from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError, UsageError
 from l2dual.models import zero_shot
 from l2dual.models.beam import BeamOptions, BeamSearch
@@ -212,3 +217,31 @@ def test_a_text_that_whisper_doubts_is_drawn_again(weights, noise, monkeypatch):
     assert by_rules(noise) == drawn  # the same each time
     monkeypatch.setattr(zero_shot, "RULES", zero_shot.RULES | {"temperature": 0.0})
     assert by_rules(noise) != drawn
+
+
+def test_whisper_as_a_command(weights, tmp_path, monkeypatch):
+    wave = tmp_path / "a.wav"
+    soundfile.write(wave, 0.1 * np.random.default_rng(0).standard_normal(8000), 16000)
+    info = {"corpus": "x", "language": "en", "convention": "heard", "surface_unit": "char", "meaning_unit": "char"}
+
+    def prepared(name, rate):
+        utts = [Utterance(f"s1-{n}", "test", "s1", wave, "so", "so", "so", l1="mandarin") for n in range(3)]
+        write_datadir(tmp_path / name, utts, info | {"sampling_rate": rate})
+        return tmp_path / name
+
+    def call(data, out, *words):
+        command = ["zero_shot", "--path", weights, "--data", data, "--utts", 2, "--out", tmp_path / out, *words]
+        monkeypatch.setattr("sys.argv", list(map(str, command)))
+        zero_shot_command.main()
+        return read_table(tmp_path / out / "text.meaning")
+
+    monkeypatch.setattr(zero_shot, "RULES", {})
+    data = prepared("test", 16000)
+    texts = call(data, "out")
+    assert len(texts) == 2 and call(data, "out") == texts and len(call(data, "out", "--utts", "3")) == 3
+    with pytest.raises(UsageError, match="out: its texts were made with .*'seed': 0.*: give another --out"):
+        call(data, "out", "--seed", "1")
+    with pytest.raises(UsageError, match="is at 8000 Hz, and Whisper takes 16000 Hz"):
+        call(prepared("slow", 8000), "other")
+    with pytest.raises(UsageError, match="config.json"):
+        call(data, "third", "--path", str(tmp_path))
