@@ -265,11 +265,12 @@ def test_a_job_whose_end_a_killed_controller_forgot_is_not_waited_for(tmp_path, 
     programs = {
         "sbatch": "cat > script; SLURM_ARRAY_TASK_ID=1 bash script; echo 7\n",
         "squeue": 'echo "7_1|RUNNING|None|node1|$PWD"\n',
-        "scancel": "",
+        "scancel": "echo $@ > cancelled\n",
     }
     path = install(tmp_path, programs)
     words = ["--poll", 0.1, "--lag", 0.3, "x.log", "bash", "-c", f"exit {status}"]
     result = launch("slurm.py", tmp_path, *words, PATH=path)
+    assert (tmp_path / "cancelled").read_text() == "7_1\n"
     assert result.returncode == min(status, 1), result.stderr
     assert ("failed: x.log (Slurm 7_1: status 3)" in result.stderr) == (status == 3)
 

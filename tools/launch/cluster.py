@@ -290,6 +290,8 @@ class Cluster(Launcher):
         if state == "waiting" or (state == "running" and not self.ended_unnoticed(job)):
             job.state, job.note = state, note
             return
+        if state == "running":
+            self.call([self.cancels, job.id])  # so that it keeps no place of the array
         status = footer_status(job.log)
         if state == "failed":
             note = self.reason(job, note)
