@@ -28,11 +28,12 @@ def sections_of(kept: list[Kept]) -> list[Arms]:
 
 
 def over_all(kept: list[Kept], arms: list[Arms]) -> Figure | None:
-    """The picture of the study that most recipes have, the first of them by name."""
+    """The picture of the study that most recipes have; of several, that with the most systems, then by name."""
     recipes = Counter(name for of in arms for name in of)
     if not recipes:
         return None
-    chosen = min(recipes, key=lambda name: (-recipes[name], name))
+    systems = {name: sum(len(of[name].systems) for of in kept if name in of) for name in recipes}
+    chosen = min(recipes, key=lambda name: (-recipes[name], -systems[name], name))
     return picture([of[chosen] for of, found in zip(kept, arms, strict=True) if chosen in found], "")
 
 
