@@ -69,9 +69,9 @@ def measured(data: DataDir, systems: Mapping[str, list[dict[str, Texts]]], zero_
 
     known = outputs_of(data.info)
     whisper = read_table(zero_shot) if zero_shot and "meaning" in known else {}
-    if lost := sorted(whisper.keys() - data["text.meaning"].keys()):
-        raise DataError(f"{zero_shot}: {lost[0]} is not in {data.path}: run l2dual.bin.zero_shot on this test set")
     if whisper:
+        if lost := sorted(whisper.keys() - data["text.meaning"].keys()):
+            raise DataError(f"{zero_shot}: {lost[0]} is not in {data.path}: run l2dual.bin.zero_shot on this test set")
         add(WHISPER, "meaning, WER", [whisper], words)
     for system, seeds in systems.items():
         meanings = [seed["meaning"] for seed in seeds if "meaning" in seed]
