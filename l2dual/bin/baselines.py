@@ -83,14 +83,9 @@ def measured(data: DataDir, systems: Mapping[str, list[dict[str, Texts]]], zero_
         if "surface" in seeds[0] and "surface" in known:
             add(system, "surface, PER", [seed["surface"] for seed in seeds])
         if meanings and "surface" in known:
-            spoken = [{utt: phones(text) for utt, text in texts.items()} for texts in meanings]
+            spoken = [{utt: recognized(text) for utt, text in texts.items()} for texts in meanings]
             add(system, "phones of the meaning, PER", spoken)
     return found
-
-
-def phones(text: str) -> str:
-    """What the dictionary says that words sound like: a surface for free."""
-    return recognized(text)
 
 
 def rates(data: DataDir, seeds: list[Texts], references: Texts, plain: Callable[[str], str]) -> Agreement:

@@ -63,7 +63,7 @@ def call(args: argparse.Namespace) -> None:
                 writer(found)
             except DataError as error:
                 print(f"l2dual: error: {one_line(f'{file}: {error}')}", file=sys.stderr)
-                failed.append(str(file))
+                failed.append(file)
         progress(len(group))
     progress.end()
     if failed and len(files) > 1:

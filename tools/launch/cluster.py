@@ -218,6 +218,10 @@ class Cluster(Launcher):
             for job in jobs:  # of others, some may run
                 job.state, job.note = "failed", f"{job.note}; {error}"
             return
+        self.number(jobs, number)
+
+    def number(self, jobs, number):
+        """Note the names that the tasks of an array have in the queue."""
         for job in jobs:
             job.id = self.job_id(number, job, len(jobs))
             self.since[job] = time.monotonic()
@@ -350,15 +354,15 @@ class Cluster(Launcher):
         """Note the number of an array that was submitted without an answer, if it is in the queue."""
         if not (self.unanswered and jobs):
             return
+        array = ranges(jobs)[0]  # arrays behind it were not submitted
         try:
-            number = self.accepted(ranges(jobs)[0])
+            number = self.accepted(array)
         except Silent:
             number = ""
         if number:
-            for job in jobs:
-                job.id = self.job_id(number, job, len(jobs))
+            self.number(array, number)
         else:
-            self.say(f"{self.system} did not answer when {jobs[0].array} was submitted: look for it in the queue")
+            self.say(f"{self.system} did not answer when {array[0].array} was submitted: look for it in the queue")
 
     def without_gone(self, jobs):
         """Leave out jobs whose numbers the scheduler has given to others."""
