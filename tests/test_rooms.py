@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "l2dual"
-ROOT = "__init__ __main__ errors files systems".split()
+ROOT = "__init__ __main__ errors files pages systems".split()
 ROOMS = "text data simulate corpora sharing models training scoring analysis report inference recipe bin".split()
 
 

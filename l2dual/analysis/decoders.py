@@ -63,7 +63,7 @@ def _records(
     exp_dirs = dict.fromkeys(exp_dir for exp_dir, _ in sides)
     random = RandomNetworks(forced, [*ENCODER_PARTS, "decoder"])
     samples = {
-        exp_dir: forced(load_model(exp_dir, forced.options.checkpoint), exp_dir) for exp_dir in exp_dirs
+        exp_dir: forced(load_model(exp_dir), exp_dir) for exp_dir in exp_dirs
     }
     table = Similarities(
         forced.data,
@@ -151,7 +151,6 @@ class ForcedDecoders:
     @torch.inference_mode()
     def __call__(self, model: L2DualModel, exp_dir: Path) -> dict[str, Activations]:
         """Samples of a model's decoders, by output."""
-        model.to(self.options.device)
         outputs = [output for output in model.outputs if output in self.outputs]
         encode = {output: text_to_ids(exp_dir, output) for output in outputs}
         kept: dict[str, list[list[np.ndarray]]] = {output: [] for output in outputs}

@@ -33,9 +33,7 @@ ENCODER_PARTS = "input_size init frontend normalize encoder sharing".split()
 class AnalysisOptions:
     """What to read, and how."""
 
-    checkpoint: str | None = None  # file in each experiment directory; by default its best model
     batch_size: int = 8
-    device: str = "cpu"
     max_utts: int | None = None  # of each split, by a fixed seed; not of probes and subspaces
     epochs: int = 10  # of a new decoder
     search: SearchOptions = field(default_factory=SearchOptions)
@@ -61,7 +59,7 @@ def analyse(data_dir: Path, exp_dirs: list[Path], options: AnalysisOptions) -> l
 
     def measure(model: L2DualModel, exp_dir: Path) -> dict[str, Activations]:
         try:
-            samples = collect(model.to(options.device), data, options.batch_size)
+            samples = collect(model, data, options.batch_size)
         except (DataError, UsageError) as error:
             raise type(error)(f"{exp_dir}: {error}") from error
         print(f"progress: encoded with {exp_dir.name}", flush=True)
@@ -69,7 +67,7 @@ def analyse(data_dir: Path, exp_dirs: list[Path], options: AnalysisOptions) -> l
 
     random, sides = RandomNetworks(measure), {}
     for exp_dir in wanted:
-        found = _sides(exp_dir, runs[exp_dir], measure(load_model(exp_dir, options.checkpoint), exp_dir), random)
+        found = _sides(exp_dir, runs[exp_dir], measure(load_model(exp_dir), exp_dir), random)
         sides |= found
         here, first = (next(iter(some.values())).sample.lengths for some in (found, sides))
         if not np.array_equal(here, first):

@@ -86,7 +86,7 @@ def probe(
         for aligner in dict.fromkeys(aligners.values())
     }
     guesses = {
-        path: benches[aligners[path]](load_model(path, options.checkpoint), path) for path in runs
+        path: benches[aligners[path]](load_model(path), path) for path in runs
     }
     records = []
     for path, run in runs.items():
@@ -117,7 +117,7 @@ def read_tokens(data: DataDir, aligner: Path, options: AnalysisOptions) -> Token
     space = {i for i, token in enumerate(vocabulary(aligner, "surface")) if token == "<space>"}
     spoken = {utt: [i for i, token in enumerate(own) if token not in space] for utt, own in ids.items()}
     drawn = draw({utt: len(places) for utt, places in spoken.items()})
-    model = load_model(aligner, options.checkpoint).to(options.device)
+    model = load_model(aligner)
     segments = align_texts(model, "surface", data.subset(drawn), ids, options.batch_size)
     print(f"progress: aligned {data.path.name} with {aligner.name}", flush=True)
     if not segments:
@@ -163,7 +163,6 @@ class Bench:
 
     def __call__(self, model: L2DualModel, exp_dir: Path) -> Guesses:
         """Train every probe of one encoder, and let it label the test tokens."""
-        model.to(self.options.device)
         fit, test = (
             token_states(model, data, tokens, self.options.batch_size, exp_dir)
             for data, tokens in zip(self.datas, self.splits, strict=True)

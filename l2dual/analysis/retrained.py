@@ -97,12 +97,12 @@ def _on_encoder(
     if name == RANDOM:
         model = random_model(exp_dir, RANDOM_SEEDS[0])
     else:
-        model = load_model(exp_dir, options.checkpoint)
-    model, found = model.to(options.device), {}
+        model = load_model(exp_dir)
+    found = {}
     fit, test = (encoder_outputs(model, data, options) for data in splits)
     for output, source in sources.items():
         path = output if output in model.outputs else model.outputs[0]
-        new = headless(fresh_model(exp_dir, source, output, SEED)).to(options.device)
+        new = headless(fresh_model(exp_dir, source, output, SEED))
         train(new, output, fit[path], Texts(splits[0], source, output), options.epochs)
         found[output] = evaluate(new, output, test[path], Texts(splits[1], source, output), options)
         print(f"progress: trained {output} on the encoder of {name}", flush=True)

@@ -50,7 +50,7 @@ def overlaps(data_dir: Path, exp_dirs: list[Path], options: AnalysisOptions) -> 
     for exp_dir, run in runs.items():
         if set(run["outputs"]) != set(OUTPUTS):
             continue
-        model = load_model(exp_dir, options.checkpoint).to(options.device)
+        model = load_model(exp_dir)
         moments = Moments.collect(model, data, options.batch_size)
         print(f"progress: encoded with {exp_dir.name}", flush=True)
         random = [random_model(exp_dir, seed) for seed in RANDOM_SEEDS]

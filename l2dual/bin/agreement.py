@@ -18,9 +18,8 @@ import numpy as np
 from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError, run
 from l2dual.files import atomic_write
-from l2dual.scoring.agreement import Agreement, Judged, correlation, detection, limit_of, written
+from l2dual.scoring.agreement import WORD_SCORES, Agreement, Judged, correlation, detection, limit_of, written
 
-WORDS = {"accuracy": "words", "stress": "word_stress", "total": "word_total"}  # keys of utt2scores
 PHONES = {"goodness": "goodness", "rater": "phones"}  # keys of scored.json
 
 
@@ -73,7 +72,7 @@ def measures(data: DataDir, utts: list[str], seeds: list[dict]) -> Iterator[tupl
     some = seeds[0]["utterances"][utts[0]]
     for name in some["words"]:
         each = [[seed["utterances"][utt]["words"][name] for utt in utts] for seed in seeds]
-        yield f"word {name} PCC", correlation([scored(data, utts, one, WORDS[name]) for one in each])
+        yield f"word {name} PCC", correlation([scored(data, utts, one, WORD_SCORES[name]) for one in each])
     for name in some["whole"]:
         each = [[[seed["utterances"][utt]["whole"][name]] for utt in utts] for seed in seeds]
         yield f"utterance {name} PCC", correlation([scored(data, utts, one, name) for one in each])

@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 
 from l2dual.analysis.kinds import KINDS, Analysis, AnalysisMeta, write_analysis
-from l2dual.bin import natural, positive_int
+from l2dual.bin import positive_int
 from l2dual.data.datadir import DataDir
 from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
@@ -45,12 +45,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="one split, after stage 3")
     parser.add_argument("--fit_data", type=Path, help="split to fit probes or decoders on")
     parser.add_argument("--exp", type=Path, nargs="+", required=True, help="trained runs")
-    parser.add_argument("--checkpoint", help="checkpoint of each run (default: its best model)")
-    parser.add_argument("--batch", type=positive_int, default=8, help="utterances in a batch")
     parser.add_argument("--max_utts", type=positive_int, help="most utterances of each split (default: all)")
-    parser.add_argument("--epochs", type=positive_int, default=10, help="epochs of a new decoder")
     parser.add_argument("--decode_config", type=Path, help="settings of the beam search (conf/decode.yaml)")
-    parser.add_argument("--ngpu", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
     made_by = made_by_command("analyse")
@@ -71,14 +67,7 @@ def _records(args: argparse.Namespace) -> list:
     search = SearchOptions()
     if args.decode_config:
         search = SearchOptions.from_config(read_yaml(args.decode_config), str(args.decode_config))
-    options = AnalysisOptions(
-        checkpoint=args.checkpoint,
-        batch_size=args.batch,
-        device="cuda" if args.ngpu > 0 else "cpu",
-        max_utts=args.max_utts,
-        epochs=args.epochs,
-        search=search,
-    )
+    options = AnalysisOptions(max_utts=args.max_utts, search=search)
     if args.what in OF_DECODERS:
         args.exp = [exp_dir for exp_dir in args.exp if has_decoders(exp_dir)]
         if not args.exp:

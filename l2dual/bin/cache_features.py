@@ -31,9 +31,12 @@ def main() -> None:
         raise UsageError("--cache_features true: the front-end is fine-tuned (frozen: false)")
     from l2dual.models.features import cache_features
 
+    data = DataDir.load(args.data)
+    if args.out.exists() and not (args.out / "corpus.yaml").is_file():
+        raise UsageError(f"{args.out}: exists, and is no finished work of this command: remove it, or give another --out")
     shutil.rmtree(args.out, ignore_errors=True)
     device = "cuda" if args.ngpu > 0 else "cpu"
-    cache_features(DataDir.load(args.data), conf, args.out, args.nj, device)
+    cache_features(data, conf, args.out, args.nj, device)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ def main() -> None:
     parser.add_argument("--exp", type=Path, required=True, help="directory of a trained run")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--checkpoint", help="of the run; default: its best model")
     parser.add_argument("--ngpu", type=natural, default=0)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
@@ -35,7 +34,7 @@ def main() -> None:
     data = DataDir.load(args.data)
     check_rate(args.exp, data.info.get("sampling_rate", RATE))
     canonical = canonical_of(args.exp) if options.guided else None
-    decoder = DualDecoder(load_model(args.exp, args.checkpoint).to(device), options, canonical)
+    decoder = DualDecoder(load_model(args.exp).to(device), options, canonical)
     to_text = {output: tokens_to_text_of(args.exp, output) for output in decoder.model.outputs}
     hypotheses: dict[str, dict[str, str]] = {output: {} for output in decoder.model.outputs}
     start = time.monotonic()

@@ -8,6 +8,7 @@ docs/feedback.md explains what is shown.
 import argparse
 import re
 import sys
+import unicodedata
 from pathlib import Path
 
 from l2dual.errors import UsageError, run
@@ -34,7 +35,7 @@ def call(args: argparse.Namespace) -> None:
     """Listen, judge, and show it."""
     if args.text is not None and not args.text.strip():
         raise UsageError("--text is empty: give the text that was to be said, or leave --text out")
-    in_hangul = bool(re.search("[가-힣]", args.text or ""))
+    in_hangul = bool(re.search("[가-힣]", unicodedata.normalize("NFC", args.text or "")))
     model = args.model or usual(args.language or ("ko" if in_hangul else "en"))
     from l2dual.inference.feedback import evidence, give_feedback  # takes seconds
     from l2dual.inference.recognizer import DualSpeech2Text

@@ -7,8 +7,9 @@ import argparse
 import textwrap
 
 from l2dual.errors import DataError, one_line, run
-from l2dual.inference.card import CORPUS, LANGUAGE, NOT_FOR, agreed, told
+from l2dual.inference.card import CORPUS, NOT_FOR, agreed, told
 from l2dual.inference.shelf import facts_of, models
+from l2dual.text import LANGUAGES
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def _lines(facts: dict) -> list[str]:
     ratings = ", ".join(agreed(one) for one in facts.get("ratings", []))
     rated = [f"rater of pronunciation: {ratings}"] * bool(ratings)
     return [
-        f"{LANGUAGE.get(facts['language'], facts['language'])}, {outputs}, surface as {facts['convention']}",
+        f"{LANGUAGES.get(facts['language'], facts['language'])}, {outputs}, surface as {facts['convention']}",
         f"{facts['system']}, seed {facts['seed']}, {size} M parameters; trained on "
         f"{CORPUS.get(facts['corpus'], facts['corpus'])}; licence of the data: {facts['licence'] or 'not known'}",
         f"error rates, means over the seeds of its study: {figures}" if figures else "not scored",

@@ -18,7 +18,7 @@ from l2dual.bin import boolean, natural, positive_int
 from l2dual.corpora.common.directories import write
 from l2dual.corpora.common.spreadsheet import parse_columns
 from l2dual.data.utterance import SPLITS
-from l2dual.errors import DataError, run
+from l2dual.errors import DataError, UsageError, run
 
 
 def main() -> None:
@@ -48,8 +48,7 @@ def main() -> None:
     corpus, db, assume = args.pop("corpus"), args.pop("db"), args.pop("assume_surface")
     request = corpora.Request(**args | {"columns": parse_columns(args["columns"])})
     corpora.check(corpus, request)
-    for made in (*SPLITS, "audio"):  # by an earlier call
-        shutil.rmtree(request.out / made, ignore_errors=True)
+    _clear(request.out)
     try:
         utterances, info = corpora.module(corpus).prepare(db, request)
     except DataError as error:
@@ -58,6 +57,15 @@ def main() -> None:
         raise
     for line in write(request.out, corpus, request, utterances, info, assume):
         print(line)
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier call wrote to ``out``; whatever else is there stays, and is an error."""
+    there = [out / name for name in (*SPLITS, "audio") if (out / name).exists()]
+    if there and not any((path / "corpus.yaml").is_file() for path in there):
+        raise UsageError(f"{there[0]}: exists, and is no finished work of this command: remove it, or give another --out")
+    for path in there:
+        shutil.rmtree(path)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
     l2dual transcribe --format textgrid --out grids recordings/
     l2dual transcribe --model egs2/l2_ko/exp/mini/do.seed1/model.zip *.wav
 
-Any audio, and a video's sound; a directory stands for the recordings in it. docs/transcribe.md has more.
+Any audio, and a video's sound; a directory stands for the recordings in it, not in its own directories.
+docs/transcribe.md has more.
 """
 
 import argparse
@@ -12,7 +13,6 @@ import os
 import shutil
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +53,8 @@ def call(args: argparse.Namespace) -> None:
     files = list(_found(args.files))
     if FORMATS[args.format].alone and len(files) > 1 and not args.out:
         raise UsageError(f"--format {args.format} is a file for each recording: give --out DIR")
+    if args.out and args.out.exists() and not args.out.is_dir():
+        raise UsageError(f"--out {args.out}: it is a file: name a directory")
     model = _model(args)
     writer = Writer(args.format, args.out, files)
     failed: list[str] = []
@@ -79,6 +81,8 @@ def _found(paths: list[Path]) -> Iterator[Path]:
             yield path
             continue
         inner = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES and one.is_file())
+        if folders := sum(one.is_dir() for one in path.iterdir()):
+            print(f"{path}: its {folders} directories are left out: name them too", file=sys.stderr)
         if not inner:
             raise DataError(f"{path}: no recordings in it: name a directory of audio files")
         yield from inner
@@ -138,12 +142,13 @@ class Writer:
 
 def _names(files: list[Path]) -> dict[str, str]:
     """A name of its own for what is written of each file: its stem, and a number where two share it."""
-    seen: Counter[str] = Counter()
-    names = {}
+    taken, names = {file.stem for file in files}, {}
     for file in files:
-        seen[file.stem] += 1
-        again = seen[file.stem] > 1
-        names[str(file)] = f"{file.stem}~{seen[file.stem]}" if again else file.stem
+        name, number = file.stem, 1
+        while name in names.values() or (number > 1 and name in taken):
+            number += 1
+            name = f"{file.stem}~{number}"
+        names[str(file)] = name
     return names
 
 

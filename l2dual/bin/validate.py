@@ -19,7 +19,7 @@ from l2dual.data.frames import chain_of
 from l2dual.data.listing import as_json, examples, summary
 from l2dual.data.repair import fix
 from l2dual.data.validate import Options, validate
-from l2dual.errors import L2DualError, one_line, run
+from l2dual.errors import L2DualError, UsageError, one_line, run
 from l2dual.files import read_yaml
 from l2dual.systems import OUTPUTS
 
@@ -70,6 +70,8 @@ def call(args: argparse.Namespace) -> None:
             print()
         try:
             if path.is_file():
+                if args.format == "json":
+                    raise UsageError(f"{path}: a table has a preview, as text: leave --format json out")
                 failed |= not preview(path, parse_columns(args.columns), args.canonical)
                 continue
             record, is_good = check(path, args)

@@ -129,7 +129,7 @@ def read(place: str, allow_pipes: bool = False) -> Sound:
         said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
         why = " ".join(said.split())  # without the path, which whoever reports it names
         raise Unusable(f"unreadable audio, perhaps truncated: {why}") from error
-    _check(sound)
+    check(sound)
     return sound._replace(kind=("PIPE", "")) if pipe else sound
 
 
@@ -252,7 +252,7 @@ def open_audio(source: Path | bytes) -> soundfile.SoundFile:
     suffix = source.suffix.lower()
     if suffix == ".raw":
         raise Unusable("a .raw file does not say its rate and format", "write it as WAV")
-    return soundfile.SoundFile(os.path.abspath(source), **(PCM if suffix == ".pcm" else {}))
+    return soundfile.SoundFile(os.fsencode(os.path.abspath(source)), **(PCM if suffix == ".pcm" else {}))
 
 
 def _has_last_page(source: Path | bytes) -> bool:
@@ -320,7 +320,8 @@ def _ark_size(stream: BinaryIO) -> int:
     return size
 
 
-def _check(sound: Sound) -> None:
+def check(sound: Sound) -> None:
+    """Raise Unusable where there are no samples, or not such as a recording has."""
     samples = sound.samples
     if not samples.size:
         raise Unusable("no samples")

@@ -103,7 +103,7 @@ def validate(path: str | Path, options: Options = Options()) -> tuple[Directory,
     """
     directory = Directory(Path(path))
     if not directory.path.is_dir():
-        raise DataError(f"{path}: no such directory: name one that has wav.scp")
+        raise DataError(f"{path}: no such directory or table: name a directory that has wav.scp, or a CSV or TSV file")
     found = [*_read_info(directory), *_read_tables(directory)]
     found += [*_ids(directory), *_missing(directory), *_speakers(directory), *_empty(directory)]
     found += [*_audio(directory, options), *_durations(directory), *_lengths(directory, options)]

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from l2dual.scoring.results import read_results
+from l2dual.text import LANGUAGES
+from l2dual.text.units import RATES
 
-LANGUAGE = {"en": "English", "ko": "Korean"}
-UNIT = {"char": "CER", "word": "WER", "phone": "PER"}
 CORPUS = {"simulated": "simulated learners (rules of errors, a synthesizer's voices)"}
 NOT_FOR = "grading, hiring, admitting or diagnosing people"
 CARD = """\
@@ -81,7 +81,7 @@ def figures(results: Path, system: str) -> list[dict]:
                 continue
             ends = [round(100 * end, 1) for end in record.interval] if record.interval else None
             rate = round(100 * record.value, 1)
-            found.append({"output": output, "unit": UNIT[unit], "percent": rate, "interval": ends} | about)
+            found.append({"output": output, "unit": RATES[unit], "percent": rate, "interval": ends} | about)
     return found
 
 
@@ -118,7 +118,7 @@ def card(facts: dict) -> str:
         language=facts["language"],
         spdx="apache-2.0" if simulated else "other",
         system=facts["system"],
-        name=LANGUAGE[facts["language"]],
+        name=LANGUAGES[facts["language"]],
         convention=facts["convention"],
         outputs=" and ".join(f"the {output}" for output in facts["outputs"]),
         label=facts["label"],

@@ -26,7 +26,7 @@ from l2dual.inference.recognizer import DualSpeech2Text
 from l2dual.inference.result import JudgedSound, JudgedWord
 from l2dual.inference.timing import Clock, Span
 from l2dual.inference.tips import Tips
-from l2dual.text import BLANK, SOS_EOS, UNKNOWN, english, korean
+from l2dual.text import BLANK, LANGUAGES, SOS_EOS, UNKNOWN, english, korean
 from l2dual.text.cleaning import plain
 from l2dual.text.hangul import decompose
 from l2dual.text.phones import ERROR
@@ -41,8 +41,8 @@ HEARD = 0.5  # of the text's sounds: where fewer are likely, another text was sa
 READING = 2.0  # by how much a less usual pronunciation must fit better, in natural logarithms
 WEAK = ("IH", "UH", "EH")  # what a weak vowel (AX) may be as well
 LONGEST = 30.0  # seconds of a recording
+SPOKEN = re.compile(r"[&@#+=×÷±$£€¥₩]")  # signs that are words
 SCRIPTS = {"en": re.compile(r"[A-Za-zÀ-ɏ]"), "ko": re.compile("[가-힣]")}
-NAMES = {"en": "English", "ko": "Korean"}
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,11 @@ class Feedback:
         return [word for word in wrong if word in first], [word for word in wrong if word not in first]
 
     @property
+    def unheard(self) -> bool:
+        """Whether most of the text was not heard: then nothing is judged."""
+        return any(word.verdict == "unheard" for word in self.words)
+
+    @property
     def unsure(self) -> list[JudgedWord]:
         """Words that may differ, in order."""
         return [word for word in self.words if word.verdict == "unsure"]
@@ -164,11 +169,17 @@ def give_feedback(heard: Evidence, prompt: str | None, tips: Tips) -> Feedback:
         notes.append(tips.phrases["guessed"].format(words=", ".join(f"“{word}”" for word in guessed)))
     if np.mean(heard_right) < HEARD:
         notes.insert(0, tips.phrases["mismatch"])
-        words, ratings = [replace(word, verdict="right", sentences=(), ratings={}) for word in words], {}
+        words, ratings = list(map(_unheard, words)), {}
     return Feedback(
         heard.name, heard.seconds, heard.language, heard.convention, text, prompt is not None,
         heard.surface, tuple(words), tuple(notes), heard.limits, ratings,
     )  # fmt: skip
+
+
+def _unheard(word: JudgedWord) -> JudgedWord:
+    """A word of a text that was not said."""
+    sounds = tuple(replace(sound, said="", verdict="unheard") for sound in word.sounds if sound.due)
+    return replace(word, sounds=sounds, verdict="unheard", sentences=(), ratings={})
 
 
 def checked(prompt: str | None, heard: Evidence) -> str:
@@ -181,11 +192,13 @@ def checked(prompt: str | None, heard: Evidence) -> str:
         return text
     text = plain(prompt)
     if not text:
-        raise UsageError("--text is empty: give the text that was to be said, or leave --text out")
+        raise UsageError("the text is empty: give the text that was to be said, or none")
+    if sign := SPOKEN.search(prompt):
+        raise UsageError(f"'{prompt}': nobody knows how '{sign[0]}' was to be said: write it in words")
     letters = "".join(filter(str.isalpha, text))
-    if len(SCRIPTS[heard.language].findall(letters)) * 2 < max(len(letters), 1):
+    if len(SCRIPTS[heard.language].findall(letters)) * 2 < len(letters):
         raise UsageError(
-            f"--text '{prompt}' is not {NAMES[heard.language]}, the model's language; "
+            f"'{prompt}' is not {LANGUAGES[heard.language]}, the model's language; "
             "give the text that was to be said, or another model"
         )
     return text

@@ -150,7 +150,7 @@ def _filled(parts: list[Timed], seconds: float) -> list[Timed]:
             found.append(Timed("", now, one.start))
         found.append(Timed(one.text, max(now, one.start), one.end))
         now = one.end
-    return [*found, Timed("", now, seconds)] if now < seconds else found
+    return [*found, Timed("", now, seconds)] if round(now, 3) < round(seconds, 3) else found
 
 
 def _joint(found: Recognized, output: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import soxr
 
-from l2dual.data.recording import Unusable, read, seconds_of
+from l2dual.data.recording import Sound, Unusable, check, read, seconds_of
 from l2dual.errors import DataError
 
 LONGEST = 3600  # seconds of a recording
@@ -41,7 +41,7 @@ def listen(recording: Recording, rate: int, name: str = "") -> Heard:
     Raises:
         DataError: it can't be read, is empty, silent, too long, or sampled at less than ``rate``.
     """
-    named = str(recording) if isinstance(recording, str | Path) else name
+    named = str(recording) if isinstance(recording, str | Path) else name or "samples"
     try:
         samples, found = _samples(recording)
         return _heard(named, samples, found, rate)
@@ -62,23 +62,25 @@ def _samples(recording: Recording) -> tuple[np.ndarray, int]:
         if sound.rate is None:
             raise Unusable("it does not say its sampling rate", "give a recording, as WAV")
         return sound.samples, sound.rate
-    samples, rate = recording
-    samples = np.asarray(samples)
-    if samples.dtype.kind in "iu":
-        samples = samples / np.iinfo(samples.dtype).max
-    if samples.ndim not in (1, 2) or samples.dtype.kind != "f":
-        raise Unusable(f"an array {samples.shape} of {samples.dtype}", "give samples (T,) or (T, C)")
-    return np.atleast_2d(samples.astype(np.float32).T).T, rate
+    samples, rate = np.asarray(recording[0]), recording[1]
+    if not rate > 0:
+        raise Unusable(f"a sampling rate of {rate} Hz", "give the rate in Hz")
+    shape, kind = samples.shape, samples.dtype
+    if kind.kind in "iu":
+        zero, full = (0, np.iinfo(kind).max) if kind.kind == "i" else (np.iinfo(kind).max / 2, np.iinfo(kind).max / 2)
+        samples = (samples - zero) / full
+    if samples.ndim not in (1, 2) or samples.dtype.kind != "f" or (samples.ndim == 2 and 0 < shape[0] < shape[1]):
+        raise Unusable(f"an array {shape} of {kind}", "give samples (T,) or (T, C)")
+    samples = np.atleast_2d(samples.astype(np.float32).T).T
+    _check_length(len(samples) / rate)
+    check(Sound(samples, rate, ("ARRAY", "")))
+    return samples, rate
 
 
 def _heard(name: str, samples: np.ndarray, found: int, rate: int) -> Heard:
     _check_length(len(samples) / found)
     if found < rate:
         raise Unusable(f"sampled at {found} Hz, the model needs {rate}", "record it again at a higher rate")
-    if not samples.size:
-        raise Unusable("no samples", "record it again")
-    if not np.isfinite(samples).all():
-        raise Unusable("samples that are not finite numbers", "record it again")
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
     if np.abs(mono).max() < QUIET:
         raise Unusable("silence", "check the microphone, and record it again")

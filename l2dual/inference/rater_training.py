@@ -15,8 +15,8 @@ from l2dual.errors import DataError
 from l2dual.inference.clues import Clues, clues
 from l2dual.inference.rater import MOST, MOST_PHONE, Batch, Rater, Scores
 from l2dual.models.dual import L2DualModel
+from l2dual.scoring.agreement import WORD_SCORES
 
-WORD_SCORES = {"accuracy": "words", "stress": "word_stress", "total": "word_total"}  # names in utt2scores
 WHOLE_SCORES = ("accuracy", "completeness", "fluency", "prosodic", "total")
 EPOCHS, TEXTS, RATE, DECAY = 10, 32, 2e-3, 0.01
 SHARES = (1.0, 0.3, 0.2)  # of phones, words and the whole in the loss

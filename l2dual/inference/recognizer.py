@@ -130,6 +130,8 @@ class DualSpeech2Text:
             DataError: a recording can't be used; says which and why.
             UsageError: a prompt for a list, or one that can't be judged.
         """
+        if n_best < 1:
+            raise UsageError(f"n_best is {n_best}: give 1 or more")
         if not isinstance(recordings, list):
             one = self.recognize([self.listen(recordings)], n_best)[0]
             return one if prompt is None else replace(one, **self._judged(recordings, prompt))
@@ -145,7 +147,7 @@ class DualSpeech2Text:
         from l2dual.inference.tips import Tips
 
         told = give_feedback(evidence(self, recording, with_meaning=False), prompt, Tips(self.language))
-        return {"words": told.words, "ratings": told.ratings}
+        return {"words": told.words, "ratings": told.ratings, "notes": told.notes}
 
     def listen(self, recording: Recording, name: str = "") -> Heard:
         """Read a recording as the model takes it.

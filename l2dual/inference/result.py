@@ -59,7 +59,8 @@ class JudgedSound:
 
     ``score``: the chance that raters call it right, 0 to 1 (docs/feedback.md); where the surface is in
     letters, the likelihood of the word that was due, of it and the one that was heard; None for a sound
-    that is not judged by itself. ``verdict``: "right", "unsure" or "wrong".
+    that is not judged by itself. ``verdict``: "right", "unsure", "wrong", or
+    "unheard" where most of the text was not heard; ``said`` is then empty.
     """
 
     due: str
@@ -82,7 +83,7 @@ class JudgedWord:
     verdict: str
     start: float  # seconds
     end: float
-    sentences: tuple[str, ...]  # on its errors
+    sentences: tuple[str, ...]  # on its errors; none where the verdict is "unheard"
     ratings: dict[str, float] = field(default_factory=dict)
 
 
@@ -93,6 +94,7 @@ class Recognized:
     ``surface`` or ``meaning`` is None where the model has no such output. ``differences`` and ``alignment``
     are then empty, as they are where a word's pronunciation is due and not known. ``words`` is empty where no
     prompt was given, ``ratings`` where the model has no rater too: what raters would give to the whole, 0 to 10.
+    ``notes`` say what limits the judgement of the prompt, as that most of it was not heard.
     """
 
     name: str  # file, or number in the list given
@@ -104,4 +106,5 @@ class Recognized:
     differences: tuple[Difference, ...]
     alignment: tuple[Step, ...] = ()
     words: tuple[JudgedWord, ...] = ()  # of the prompt
+    notes: tuple[str, ...] = ()
     ratings: dict[str, float] = field(default_factory=dict)

@@ -9,7 +9,7 @@ import l2dual
 from l2dual.errors import DataError
 from l2dual.files import YAML_BYTES, parse_yaml, user_cache
 from l2dual.inference.archive import BROKEN, unpacked
-from l2dual.inference.card import LANGUAGE
+from l2dual.text import LANGUAGES
 
 SHIPPED = Path(__file__).parent / "models"
 RECIPES = Path(l2dual.__file__).parents[1] / "egs2"
@@ -55,7 +55,7 @@ def usual(language: str) -> Path:
             continue
         if facts["language"] == language and len(facts["outputs"]) == 2:
             return archive
-    raise DataError(f"no {LANGUAGE[language]} model here: give --model, or train one with ./run_all.sh")
+    raise DataError(f"no {LANGUAGES[language]} model here: give --model, or train one with ./run_all.sh")
 
 
 @contextmanager

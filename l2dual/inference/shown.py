@@ -8,11 +8,11 @@ from dataclasses import asdict
 
 import numpy as np
 import soundfile
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from l2dual.inference.feedback import Feedback
 from l2dual.inference.result import JudgedSound, JudgedWord
 from l2dual.inference.tips import Tips
+from l2dual.pages import fill
 from l2dual.text.units import pad, width
 
 COLUMNS = 100  # of a terminal
@@ -35,7 +35,8 @@ def as_text(told: Feedback, tips: Tips) -> str:
     lines += _columns(told, tips)
     lines += [f"! {note}" for note in told.notes]
     lines += [ratings(told, tips)] * bool(told.ratings)
-    lines.append(phrases["errors"] if told.errors[0] else phrases["nothing"])
+    if not told.unheard:
+        lines.append(phrases["errors"] if told.errors[0] else phrases["nothing"])
     first, rest = told.errors
     for number, word in enumerate(first, 1):
         score = phrases["score"].format(score=round(100 * word.score)) + word_rating(word, tips)
@@ -62,35 +63,29 @@ def word_rating(word: JudgedWord, tips: Tips) -> str:
 
 def as_page(told: Feedback, tips: Tips, written: str, samples: np.ndarray, rate: int) -> str:
     """One HTML page with the recording (T,) in it; it needs no network."""
-    environment = Environment(
-        loader=PackageLoader("l2dual.inference", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
     def hear(word: JudgedWord) -> str:
         times = {"start": f"{word.start:.1f}", "end": f"{word.end:.1f}"}
         return tips.phrases["hear"].format(word=word.text, **times)
 
     first, rest = told.errors
-    return environment.get_template("feedback.html").render(
-        told=told,
-        phrases=tips.phrases,
-        written=written,
-        numbered=[*first, *rest],
-        first=len(first),
-        error=round(100 * told.limits.wrong),
-        unsure=round(100 * told.limits.unsure),
-        ratings=ratings(told, tips),
-        word_rating=lambda word: word_rating(word, tips),
-        symbol=tips.symbol,
-        heard=lambda sound: tips.symbol(_heard(sound)) if _heard(sound) else NOTHING,
-        hear=hear,
-        wave=waveform(samples),
-        audio=base64.b64encode(wav(samples, rate)).decode(),
-    )
+    content = {
+        "told": told,
+        "phrases": tips.phrases,
+        "written": written,
+        "numbered": [*first, *rest],
+        "first": len(first),
+        "error": round(100 * told.limits.wrong),
+        "unsure": round(100 * told.limits.unsure),
+        "ratings": ratings(told, tips),
+        "word_rating": lambda word: word_rating(word, tips),
+        "symbol": tips.symbol,
+        "heard": lambda sound: tips.symbol(_heard(sound)) if _heard(sound) else NOTHING,
+        "hear": hear,
+        "wave": waveform(samples),
+        "audio": base64.b64encode(wav(samples, rate)).decode(),
+    }
+    return fill("l2dual.inference", "feedback.html", content)
 
 
 def waveform(samples: np.ndarray) -> str:
@@ -112,7 +107,7 @@ def wav(samples: np.ndarray, rate: int) -> bytes:
 
 def _heard(sound: JudgedSound) -> str:
     """What stands in the line of what was said: where it is not sure, what was due."""
-    return sound.said if sound.verdict == "wrong" else sound.due
+    return sound.said if sound.verdict in ("wrong", "unheard") else sound.due
 
 
 def _columns(told: Feedback, tips: Tips) -> list[str]:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-from torchaudio.functional import forced_align
+from torchaudio.functional import forced_align, merge_tokens
 
 from l2dual.data.frames import Convolution
 from l2dual.data.tokens import WhisperTokenizer
@@ -59,35 +59,20 @@ def spans(
     if log_probs is None or not ids or len(ids) + _repeats(ids) > len(log_probs):
         return [Span(token, None, None, None) for token in tokens]
     path, scores = forced_align(log_probs[None], torch.tensor([ids], device=log_probs.device), blank=BLANK)
-    runs = _runs(path[0].tolist())
-    probabilities = scores[0].exp().tolist()
+    runs = merge_tokens(path[0], scores[0].exp(), blank=BLANK)
     found = []
-    for number, (token, (first, last)) in enumerate(zip(tokens, runs, strict=True)):
-        before = runs[number - 1][1] if number else -2 * REACH - 1
-        after = runs[number + 1][0] if number + 1 < len(runs) else len(log_probs) + 2 * REACH + 1
-        start = max(first - REACH, (before + 1 + first) / 2)
-        end = min(last + 1 + REACH, (last + 1 + after) / 2)
-        sure = sum(probabilities[first : last + 1]) / (last + 1 - first)
+    for number, (token, run) in enumerate(zip(tokens, runs, strict=True)):
+        before = runs[number - 1].end if number else -2 * REACH
+        after = runs[number + 1].start if number + 1 < len(runs) else len(log_probs) + 2 * REACH + 1
+        start = max(run.start - REACH, (before + run.start) / 2)
+        end = min(run.end + REACH, (run.end + after) / 2)
         begun, ended = (min(max(0.0, clock.start + frame * clock.step), most) for frame in (start, end))
-        found.append(Span(token, round(begun, 3), round(ended, 3), round(sure, 4)))
+        found.append(Span(token, round(begun, 3), round(ended, 3), round(run.score, 4)))
     return found
 
 
 def _repeats(ids: Sequence[int]) -> int:
     return sum(one == other for one, other in pairwise(ids))
-
-
-def _runs(path: list[int]) -> list[tuple[int, int]]:
-    """The first and the last frame of each token of a path."""
-    found: list[tuple[int, int]] = []
-    for frame, label in enumerate(path):
-        if label == BLANK:
-            continue
-        if frame and path[frame - 1] == label:
-            found[-1] = found[-1][0], frame
-        else:
-            found.append((frame, frame))
-    return found
 
 
 def letters(parts: Iterable[Span], token_type: str) -> tuple[Token, ...]:

@@ -38,7 +38,7 @@ class SearchOptions(BeamOptions):
         """Options read from YAML.
 
         Raises:
-            UsageError: an unknown key or mode, or a CTC weight outside 0 to 1.
+            UsageError: an unknown key or mode, a size below 1, or a weight outside its range.
         """
         unknown = set(config) - set(cls.__dataclass_fields__)
         if unknown:
@@ -47,6 +47,12 @@ class SearchOptions(BeamOptions):
         options = cls(**config)
         if options.mode not in MODES:
             raise UsageError(f"{where}: mode {options.mode}: use one of {', '.join(MODES)}")
+        for name, least in (("beam_size", 1), ("batch_size", 1), ("canonical_weight", 0)):
+            value = getattr(options, name)
+            if not isinstance(value, int | float) or value < least or (least and value != int(value)):
+                raise UsageError(f"{where}: {name} is {value!r}: give a {'whole ' * least}number of at least {least}")
+        if not isinstance(options.ctc_weight, Mapping):
+            raise UsageError(f"{where}: ctc_weight is {options.ctc_weight!r}: give {{surface: 0.7, meaning: 0.7}}")
         for output in OUTPUTS:
             if not 0 <= options.ctc_weight.get(output, -1) <= 1:
                 raise UsageError(f"{where}: ctc_weight of {output} must lie between 0 and 1")

@@ -7,15 +7,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from l2dual.errors import L2DualError, one_line, run
 from l2dual.files import atomic_write, read_yaml
+from l2dual.pages import fill
 from l2dual.recipe.definition import define, differences
 from l2dual.recipe.studies import DEFAULT, RUNS, options_of
 from l2dual.scoring.results import Results, read_results
-
-UNITS = {"char": "CER", "phone": "PER", "word": "WER"}
+from l2dual.text.units import RATES
 
 
 def main() -> None:
@@ -31,14 +29,7 @@ def main() -> None:
 def index(expdir: Path) -> str:
     """The page."""
     rows = [row for path in sorted(expdir.glob("*/study.yaml")) if (row := _described(path.parent))]
-    environment = Environment(
-        loader=PackageLoader("l2dual.recipe", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("index.html").render(studies=rows, default=DEFAULT)
+    return fill("l2dual.recipe", "index.html", {"studies": rows, "default": DEFAULT})
 
 
 def _described(directory: Path) -> dict | None:
@@ -74,7 +65,7 @@ def rates(results: Results) -> list[str]:
     for system in dict.fromkeys(each.system for each in results.meta.runs):
         scored = ((output, results.get("error_rate", system, output)) for output in results.meta.units)
         found = (
-            f"{output} {UNITS.get(rate.unit, rate.unit)} {100 * rate.value:.1f} %"
+            f"{output} {RATES.get(rate.unit, rate.unit)} {100 * rate.value:.1f} %"
             for output, rate in scored
             if rate and rate.value is not None
         )

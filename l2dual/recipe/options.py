@@ -156,8 +156,6 @@ ESPNET = {  # ESPnet's name: ours
     "asr_args": "train_args",
     "inference_config": "decode_config",
 }
-UNDERSTOOD = ESPNET | {"preset": "base"}  # the latter is our old name
-RENAMED = {"dial": "severity", "functional": "retrained"}  # old name: new name
 
 
 def parse(arguments: Iterable[str]) -> dict[str, str]:
@@ -185,12 +183,10 @@ def parse(arguments: Iterable[str]) -> dict[str, str]:
 
 def _known(option: str) -> str:
     name = option[2:].replace("-", "_")
-    if name in RENAMED:
-        raise UsageError(f"--{name} is now --{RENAMED[name]}")
-    name = UNDERSTOOD.get(name, name)
+    name = ESPNET.get(name, name)
     if name not in OPTIONS and name not in INSIDE:
         raise UsageError(
-            f"unknown option {option}: did you mean --{nearest(name, [*OPTIONS, *UNDERSTOOD])}? See --help"
+            f"unknown option {option}: did you mean --{nearest(name, [*OPTIONS, *ESPNET])}? See --help"
         )
     return name
 

@@ -55,9 +55,7 @@ def choose(given: dict[str, str], language: str) -> Study:
     Raises:
         UsageError: an unknown study, options that do not fit, or another study of that name.
     """
-    expdir = Path(given.get("expdir") or OPTIONS["expdir"].default)
-    if expdir.is_relative_to(Path.cwd()):
-        expdir = expdir.relative_to(Path.cwd())  # a recipe that is copied with its experiments names its own
+    expdir = Path(_one_form(given.get("expdir") or OPTIONS["expdir"].default))
     name = given.get("study", "")
     known = name in names(expdir)
     base = name if known else given.get("base") or DEFAULT
@@ -71,7 +69,7 @@ def choose(given: dict[str, str], language: str) -> Study:
     if given.get("corpus", start["corpus"]) != start["corpus"]:  # nothing of the base's data fits
         base, start = given["corpus"], _defaults() | {"corpus": given["corpus"]}
     options = start | given | {"expdir": str(expdir)}
-    options["db"] = options["db"] or os.environ.get(options["corpus"].upper(), "")  # of db.sh
+    options["db"] = _one_form(options["db"] or os.environ.get(options["corpus"].upper(), ""))  # of db.sh
     old, new = define(start, language), define(options, language)
     if known and (found := differences(old, new)):
         raise _refused(name, found, f"give them with --base {name} instead, which makes a study of its own")
@@ -90,6 +88,14 @@ def names(expdir: Path) -> list[str]:
     """The studies of a recipe: of files, then of ``expdir``."""
     made = (path.parent.name for path in sorted(expdir.glob("*/study.yaml")))
     return list(dict.fromkeys([*(path.stem for path in sorted(FILES.glob("*.yaml"))), *made]))
+
+
+def _one_form(path: str) -> str:
+    """A path, however it was written: absolute, or below the recipe, which may be copied with what it holds."""
+    if not path:
+        return path
+    whole = Path(os.path.abspath(path))
+    return str(whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole)
 
 
 def _unknown(name: str, expdir: Path) -> UsageError:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from l2dual.data.datadir import ASSUMPTIONS, DataDir, convention_of
 from l2dual.errors import DataError
+from l2dual.pages import fill
 from l2dual.report import hypotheses, plots, sharing, tables
 from l2dual.report.budget import budget
 from l2dual.report.claims import answer, beside, claims
@@ -146,12 +145,4 @@ def test_set(study: StudyResults) -> str:
 
 def render(template: str, content: dict) -> str:
     """Fill a template of this package."""
-    environment = Environment(
-        loader=PackageLoader("l2dual.report", "."),
-        autoescape=template.endswith(".html"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "points": points, "ends": ends}
-    return environment.get_template(template).render(content)
+    return fill("l2dual.report", template, content, {"percent": percent, "points": points, "ends": ends})

@@ -35,7 +35,7 @@ def read_kept(directory: Path) -> StudyResults:
 
 
 def write_results_md(root: Path) -> list[Path]:
-    """Write RESULTS.md of each recipe in ``root`` and over all of them, SHARING.md, and the plots that they show.
+    """Write RESULTS.md of each recipe in ``root`` and over all, SHARING.md, and the plots in docs that they show.
 
     Raises:
         DataError: no recipe with a kept study ``MAIN``.
@@ -45,14 +45,12 @@ def write_results_md(root: Path) -> list[Path]:
         raise DataError(f"{root}: no */results/{MAIN}: keep a study (python -m l2dual.bin.records keep)")
     kept = [_kept(recipe / "results") for recipe in recipes]
     studies, arms = [of[MAIN] for of in kept], sections_of(kept)
-    picture = over_all(kept, arms)
+    picture, plot = over_all(kept, arms), plots.cross_talk(studies, "")
     first = [of[FIRST] for of in kept if FIRST in of]
     rows, before = claims(studies), claims(first) if len(first) == len(studies) else []
     written, views = [], []
     for index, (recipe, study) in enumerate(zip(recipes, studies, strict=True)):
         views.append(view(study, "", []))
-        if views[-1]["talk"]:
-            write_text(recipe / PLOT, views[-1]["talk"].raw)
         written += write_sharing_md(recipe, kept[index], arms[index], picture)
         longer = [name for arm in arms[index] for name in length.longer(arm, list(kept[index]))]  # in SHARING.md
         listed = {name: one for name, one in kept[index].items() if name not in (MAIN, *arms[index], *longer)}
@@ -65,6 +63,7 @@ def write_results_md(root: Path) -> list[Path]:
         ]
         content = {
             "study": views[-1],
+            "plot": plot,
             "others": others,
             "duals": list(dict.fromkeys(head.text for _, table in others for head, _ in table.rows)),
             "arms": next((name for name in arms[index] if name != MAIN), None),
@@ -74,12 +73,11 @@ def write_results_md(root: Path) -> list[Path]:
             "commits": sorted({run.commit for run in study.results.meta.runs}),
         }
         written.append(write_text(recipe / "RESULTS.md", render("results.md.jinja", content)))
-    plot = plots.cross_talk(studies, "")
     for name, figure in ((PLOT, plot), (PICTURE, picture)):
         if figure:
             write_text(root.parent / "docs" / name, figure.raw)
     names = [recipe.name for recipe in recipes]
-    over = {"studies": views, "findings": rows, "recipes": names, "plot": plot, "limits": limits_over(views)}
+    over = {"studies": views, "findings": rows, "recipes": names, "plot": plot}
     over["before"] = [[one.verdict for one in of] for _, of in before]
     return [*written, write_text(root / "RESULTS.md", render("results_both.md.jinja", over))]
 
@@ -88,13 +86,6 @@ def _kept(directory: Path) -> dict[str, StudyResults]:
     """Every kept study by name."""
     paths = sorted(path.parent for path in directory.glob(f"*/{records.REFERENCES}{records.SUFFIX}"))
     return {path.name: read_kept(path) for path in paths}
-
-
-def limits_over(views: list[dict]) -> list[str]:
-    """The limits of all studies; one that some of them have begins with its language."""
-    of_all = set.intersection(*(set(view["limits"]) for view in views))
-    said = (item if item in of_all else f"{view['name']}: {item}" for view in views for item in view["limits"])
-    return list(dict.fromkeys(said))
 
 
 def _dual_row(study: StudyResults) -> tables.Table:

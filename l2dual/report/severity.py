@@ -14,6 +14,7 @@ from l2dual.files import atomic_write
 from l2dual.report.plots import STYLE
 from l2dual.simulate import MODULES
 from l2dual.simulate.severity import SETTINGS
+from l2dual.text import LANGUAGES
 
 PAGE, PLOT = Path("docs/simulator.md"), Path("docs/severity.svg")
 PLACE = re.compile(r"(?<=<!-- severity -->\n).*?(?=<!-- end -->)", re.DOTALL)
@@ -65,7 +66,7 @@ def plot(found: dict, path: Path) -> None:
                 heights = [float(bars[name][share]) for name in names]
                 axes.bar(names, heights, bottom=bottom, color=colour, label=share, ec="white")
                 bottom = [low + height for low, height in zip(bottom, heights, strict=True)]
-            axes.set_title({"en": "L2 English", "ko": "L2 Korean"}[language])
+            axes.set_title(f"L2 {LANGUAGES[language]}")
             axes.set_ylabel("% of utterances")
             axes.tick_params(axis="x", labelsize=8)
         figure.legend(

@@ -7,9 +7,9 @@ from pathlib import Path
 from l2dual.analysis.kinds import KINDS, Analysis, read_analysis
 from l2dual.scoring.results import Record, Results, Run, read_results
 from l2dual.systems import OUTPUTS, System, reference
+from l2dual.text import LANGUAGES
+from l2dual.text.units import RATES
 
-LANGUAGE = {"en": "English", "ko": "Korean"}
-RATE = {"char": "CER", "word": "WER", "phone": "PER"}
 SURFACE = {  # by convention and language
     ("heard", "en"): "English letters, respelled where the learner erred",
     ("heard", "ko"): "Hangul, respelled where the learner erred",
@@ -30,7 +30,7 @@ class StudyResults:
     @property
     def name(self) -> str:
         """The language, as "English"."""
-        return LANGUAGE.get(self.results.meta.language, self.results.meta.language)
+        return LANGUAGES.get(self.results.meta.language, self.results.meta.language)
 
     @property
     def written(self) -> str:
@@ -86,7 +86,7 @@ class StudyResults:
 
     def unit(self, output: str) -> str:
         """CER or PER: what an output's error rate is."""
-        return RATE[self.results.meta.units[output][0]]
+        return RATES[self.results.meta.units[output][0]]
 
 
 def read_study(exp: Path) -> StudyResults:

@@ -1,6 +1,6 @@
 """branch: the outputs share the first blocks, and each has blocks of its own above them.
 
-At depth 0 they share nothing: two encoders. At the encoder's own depth they share all: `do_shared`.
+At depth 0 they share nothing: two encoders. At the encoder's own depth they share all: `do`.
 """
 
 import copy

@@ -1,7 +1,7 @@
 """pull: one encoder whose last block all outputs read; how hard each output's loss pulls on it.
 
 The decoder and the CTC of an output learn as ever. Only the gradient that its loss sends into the
-encoder is multiplied, by 0 (the output reads without pulling) to 1 (`do_shared`).
+encoder is multiplied, by 0 (the output reads without pulling) to 1 (`do`).
 """
 
 from collections.abc import Mapping

@@ -7,6 +7,7 @@ from l2dual.errors import UsageError
 
 TOKEN_TYPES = ("char", "jamo", "bpe", "phn", "word", "whisper")
 BLANK, UNKNOWN, SOS_EOS = "<blank>", "<unk>", "<sos/eos>"  # of every token list
+LANGUAGES = {"en": "English", "ko": "Korean"}
 MODULES = {"en": "english", "ko": "korean"}
 
 

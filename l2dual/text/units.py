@@ -9,6 +9,7 @@ import unicodedata
 from rapidfuzz.distance import Levenshtein
 
 NORMALIZER = "NFC, lower case, single spaces"
+RATES = {"char": "CER", "word": "WER", "phone": "PER"}
 NAMES = {"char": "characters", "word": "words", "phone": "phones"}
 EDIT = 1 << 20  # what an edit costs against a substitution's extra 1
 CHARACTER = re.compile("<unk>|.", re.DOTALL)

@@ -71,7 +71,7 @@ def test_encoder_outputs(data, runs):
 
 
 def test_new_decoders_are_alike_whatever_the_encoder(runs, tmp_path):
-    small = make_run(tmp_path / "do_small", "do", 1)
+    small = make_run(tmp_path / "do_slight", "do", 1)
     config = yaml.safe_load((small / "config.yaml").read_text())
     config["decoder_conf"]["num_blocks"] = 1
     (small / "config.yaml").write_text(yaml.safe_dump(config))

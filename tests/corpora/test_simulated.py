@@ -51,6 +51,10 @@ def test_stage_1_writes_data_directories(sizes, tmp_path):
     (tmp_path / "data/train").mkdir(parents=True)
     (tmp_path / "data/train/old").touch()
     (tmp_path / "data/notes").touch()
+    refused = python_m(*command)
+    assert refused.returncode == 1 and "data/train: exists, and is no finished work" in refused.stderr
+    assert (tmp_path / "data/train/old").exists()
+    (tmp_path / "data/train/corpus.yaml").touch()  # as an earlier call leaves it
     done = python_m(*command)
     assert done.returncode == 0
     assert sorted(p.name for p in (tmp_path / "data").iterdir()) == ["audio", "notes", "test", "train", "valid"]

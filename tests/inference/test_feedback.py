@@ -12,10 +12,11 @@ import soundfile
 
 from l2dual.data.tokens import build_tokenizer
 from l2dual.errors import DataError, UsageError
-from l2dual.inference.feedback import Evidence, chance, give_feedback, said_words
+from l2dual.inference.feedback import Evidence, chance, checked, give_feedback, said_words
 from l2dual.inference.shown import as_json, as_page, as_text
 from l2dual.inference.timing import Clock
 from l2dual.inference.tips import Tips
+from l2dual.text.cleaning import plain
 from l2dual.text.phones import PHONES
 
 RATE = 16000
@@ -114,7 +115,15 @@ def test_letters_belong_to_their_words():
 
 def test_another_text_than_was_said():
     told = give_feedback(evidence(*SINK), "where does your father work", Tips("en"))
-    assert told.errors == ([], []) and "check that the text" in told.notes[0]
+    assert told.errors == ([], []) and told.unheard and "check that the text" in told.notes[0]
+    assert {each.verdict for word in told.words for each in (word, *word.sounds)} == {"unheard"}
+    page, lines = as_page(told, Tips("en"), "en", np.zeros(RATE), RATE), as_text(told, Tips("en"))
+    assert "No certain error" not in page + lines and "[" not in lines and 'class="said"' not in page
+
+
+@pytest.mark.parametrize("text", ["7", "50%", "3.5", "1,000,000"])
+def test_a_number_is_in_any_language(text):
+    assert checked(text, evidence(*SINK)) == plain(text)
 
 
 def test_a_word_that_no_dictionary_has():
@@ -125,7 +134,8 @@ def test_a_word_that_no_dictionary_has():
 @pytest.mark.parametrize(
     "heard, prompt, error, why",
     [
-        (evidence(*SINK), " .. ", UsageError, "--text is empty: give the text"),
+        (evidence(*SINK), " .. ", UsageError, "the text is empty: give the text"),
+        (evidence(*SINK), "It costs $5", UsageError, "how '.' was to be said: write it in words"),
         (evidence(*SINK), "나는 그렇게 생각해", UsageError, "is not English, the model's language"),
         (evidence("ko", "heard", "네", ["네"]), "I think so", UsageError, "is not Korean, the model's language"),
         (evidence("en", "heard", "so", LETTERS), "so " * 9, DataError, "a.wav: the prompt is too long for the rec"),

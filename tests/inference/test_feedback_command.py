@@ -36,7 +36,7 @@ def test_feedback_in_three_forms(command, folder):
     "text, error, why",
     [
         (" ", UsageError, "--text is empty"),
-        ("!?", UsageError, "--text is empty"),
+        ("!?", UsageError, "the text is empty"),
         ("떡을 먹어요", UsageError, "is not English, the model's language"),
         ("cab " * 40, DataError, "recording.wav: the prompt is too long for the recording"),
         ("zebra", DataError, "recording.wav: the prompt can't be scored: the model does not know e, r"),

@@ -49,6 +49,13 @@ def test_a_recording_in_any_form_is_the_same(model, folder):
     assert [one.name for one in others] == ["1", "2"]
 
 
+def test_unsigned_samples_are_centred(folder):
+    samples, _ = soundfile.read("recording.wav", dtype="int16")
+    eight = (samples // 256 + 128).astype(np.uint8)
+    one, other = (listening.listen((each, RATE), RATE).samples for each in (samples, eight))
+    assert np.abs(one - other).max() < 0.01
+
+
 def test_tokens_are_the_text_and_have_times(model, folder):
     found = model("recording.wav", n_best=3)
     for said in (found.surface, found.meaning):
@@ -125,7 +132,10 @@ def test_bad_options(archive):
 
 BAD = {
     "empty": (np.zeros(0), RATE, "no samples"),
-    "silent": (np.zeros(RATE), RATE, "silence"),
+    "silent": (np.zeros(RATE), RATE, "nothing but zeros"),
+    "channels first": (np.stack([noise(), noise()]), RATE, r"an array \(2, \d+\)"),
+    "of another scale": (20000 * noise(), RATE, "where 1 is full scale"),
+    "without a rate": (noise(), 0, "a sampling rate of 0 Hz"),
     "quiet": (0.002 * noise(), RATE, "silence"),
     "8 kHz": (noise(1.0, 8000), 8000, "sampled at 8000 Hz, the model needs 16000"),
     "short": (noise(0.03), RATE, "0.03 s long, too short"),

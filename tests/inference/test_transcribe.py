@@ -87,6 +87,14 @@ def test_each_recording_has_a_file(command, folder, kind):
     assert one.replace("in/", "") == other.replace("in/", "") and len(one) > 20
 
 
+def test_a_file_is_not_written_over_that_of_another(command, folder):
+    (folder / "in").mkdir()
+    shutil.copy("recording.wav", "recording~2.wav")
+    shutil.copy("recording.wav", "in/recording.wav")
+    command("--model MODEL --out out recording.wav in recording~2.wav")
+    assert sorted(path.stem for path in Path("out").iterdir()) == ["recording", "recording~2", "recording~3"]
+
+
 def test_a_textgrid_is_of_one_recording(command, folder):
     assert command("--model MODEL --format textgrid recording.wav")[0].startswith("File type")
     with pytest.raises(UsageError, match="give --out DIR"):

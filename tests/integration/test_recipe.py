@@ -39,6 +39,11 @@ def finished(request, checkout) -> tuple[Checkout, str, str]:
     return checkout, request.param, checkout.run(request.param, *TINY, **python).stdout
 
 
+def once_is_enough(language: str) -> None:
+    if language == "ko":
+        pytest.skip("once is enough")
+
+
 def snapshot(recipe: Path) -> dict[str, tuple[int, int]]:
     files = (path for path in recipe.rglob("*") if path.is_file() and path.name != ".run")
     return {str(p): (p.stat().st_mtime_ns, p.stat().st_size) for p in files}
@@ -93,6 +98,7 @@ def test_results_have_a_record_for_each_system_output_unit_and_bin(finished):
 
 def test_the_benchmark_writes_its_page(finished, tmp_path):
     checkout, language, _ = finished
+    once_is_enough(language)
     page = tmp_path / "performance.md"
     shutil.copy(ROOT / "docs/performance.md", page)
     exp = checkout.recipe(language) / "exp/tiny"
@@ -128,8 +134,7 @@ def test_a_second_run_changes_nothing(finished):
 
 def test_a_copied_tree_is_finished_too_and_trains_in_the_copy(finished, tmp_path):
     checkout, language, _ = finished
-    if language == "ko":
-        pytest.skip("once is enough")
+    once_is_enough(language)
     shutil.copytree(checkout.root, tmp_path / "copy", symlinks=True)
     copy = copy_of(checkout)
     copy.root = tmp_path / "copy"
@@ -148,8 +153,7 @@ def test_a_copied_tree_is_finished_too_and_trains_in_the_copy(finished, tmp_path
 
 def test_a_changed_option_redoes_what_depends_on_it_and_no_more(finished):
     checkout, language, _ = finished
-    if language == "ko":
-        pytest.skip("once is enough")
+    once_is_enough(language)
     recipe = checkout.recipe(language)
     config = recipe / "conf" / "decode.yaml"  # a recipe's own comes before the shared one
     config.parent.mkdir(exist_ok=True)
@@ -169,6 +173,7 @@ def test_a_changed_option_redoes_what_depends_on_it_and_no_more(finished):
 
 def test_an_interrupted_stage_leaves_nothing_half_made_and_is_made_again(finished):
     checkout, language, _ = finished
+    once_is_enough(language)
     recipe = checkout.recipe(language)
     dump = recipe / "dump/simulated_tiny_heard"
     stamp = dump / ".valid.stamp"
@@ -183,6 +188,7 @@ def test_an_interrupted_stage_leaves_nothing_half_made_and_is_made_again(finishe
 
 def test_two_runs_at_once_of_one_study_are_refused(finished):
     checkout, language, _ = finished
+    once_is_enough(language)
     recipe = checkout.recipe(language)
     before = snapshot(recipe / "exp")
     with (recipe / "exp/tiny/.run").open() as claim:
@@ -226,6 +232,7 @@ def test_other_options_run_through(finished, options):
 
 def test_an_l1_is_left_out_of_training(finished):
     checkout, language, _ = finished
+    once_is_enough(language)
     l1, options = "japanese", (*TINY, "--stop_stage", "4", "--leave_out_l1")
     done = checkout.run(language, *options, l1)
     dump = checkout.recipe(language) / "dump/simulated_tiny_heard_without-japanese"
@@ -238,8 +245,7 @@ def test_an_l1_is_left_out_of_training(finished):
 
 def test_what_is_trained_is_tested_on_other_data(finished):
     checkout, language, _ = finished
-    if language == "ko":
-        pytest.skip("once is enough")
+    once_is_enough(language)
     recipe = checkout.recipe(language)
     other, options = "dump/simulated_tiny_heard_double", (*TINY, "--test_data")
     refused = checkout.run(language, "--stage", "9", *options, other, check=False)
@@ -295,8 +301,7 @@ def table_of(recipe: Path, *texts: str, splits=("train", "valid", "test"), name=
 @pytest.mark.parametrize("texts, scored", [(["meaning"], "meaning"), (["surface", "canonical"], "surface")])
 def test_a_table_to_test_on_is_scored_as_far_as_it_can_be(finished, texts, scored):
     checkout, language, _ = finished
-    if language == "ko":
-        pytest.skip("once is enough")
+    once_is_enough(language)
     recipe = checkout.recipe(language)
     table = table_of(recipe, *texts, splits=("test",), name=f"only-{scored}")
     done = checkout.run(language, "--corpus", "table", "--db", str(table), "--stop_stage", "4")
@@ -315,8 +320,7 @@ def test_a_table_to_test_on_is_scored_as_far_as_it_can_be(finished, texts, score
 
 def test_a_corpus_without_a_surface(finished):
     checkout, language, _ = finished
-    if language == "ko":
-        pytest.skip("once is enough")
+    once_is_enough(language)
     recipe = checkout.recipe(language)
     table = table_of(recipe, "meaning")
     mine = ("--corpus", "table", "--db", str(table), "--train_config", "tiny")

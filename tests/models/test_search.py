@@ -14,6 +14,9 @@ from l2dual.models.search import DualDecoder, SearchOptions
         ({"ctc_weight": {"surface": 0.3, "meaning": -0.1}}, "ctc_weight of meaning"),
         ({"ctc_weight": {"surface": 0.3}}, "ctc_weight of meaning must lie between 0 and 1"),
         ({"ctc_weight": {"surface": 1.3, "meaning": 0}}, "ctc_weight of surface"),
+        ({"ctc_weight": 0.5}, "ctc_weight is 0.5: give {surface: 0.7, meaning: 0.7}"),
+        ({"beam_size": 0}, "decode.yaml: beam_size is 0: give a whole number of at least 1"),
+        ({"batch_size": "8"}, "batch_size is '8': give a whole number"),
         ({"mode": "greedy"}, "decode.yaml: mode greedy: use one of beam, greedy_ctc"),
     ],
 )

@@ -215,6 +215,14 @@ def test_a_missing_input_names_the_stage_that_makes_it(tmp_path, path, stage):
     )
 
 
+def test_what_is_to_be_trained_first_is_trained_without_test_data(tmp_path):
+    begun = "number=9 L2DUAL_COMMAND='./run.sh --test_data dump/x --stage 9 --seeds 1'; trap 'ended $?' EXIT"
+    done = bash(tmp_path, f"{begun}; job out exp/s/do.seed1/trained -- true; launch x direct")
+    assert done.stderr.splitlines()[1].endswith("Run ./run.sh --seeds 1 --stage 8")
+    done = bash(tmp_path, f"{begun}; job out -- false; launch x direct")
+    assert done.stderr.splitlines()[-1].endswith("then run ./run.sh --test_data dump/x --seeds 1 --stage 9")
+
+
 def test_a_listing_counts_by_names_sizes_and_times(tmp_path):
     (tmp_path / "db/a").mkdir(parents=True)
     (tmp_path / "db/a/x.wav").write_bytes(b"1")

@@ -50,10 +50,10 @@ def made(study, run: str = "do.seed1") -> None:
     [
         ("", "mini"),
         ("--study tiny", "tiny"),
-        ("--preset measure", "measure"),
+        ("--base measure", "measure"),
         ("--severity paper --seeds 2 --nj 7 --stage 9", "mini"),
         ("--severity double", "mini_double"),
-        ("--preset measure --severity double", "measure_double"),
+        ("--base measure --severity double", "measure_double"),
         ("--study sharing_ctc", "sharing_ctc"),
         ("--study sharing --seeds 1", "sharing"),
         ("--losses ctc", "mini_ctc"),
@@ -99,6 +99,13 @@ def test_every_setting_of_data_has_directories_of_its_own():
     assert Stages(call("--train_config", "transformer")).dump == Path("dump/simulated_mini_heard")
 
 
+def test_a_path_has_one_form(recipe, tmp_path):
+    for place in ("my.csv", "./my.csv", f"{recipe}/my.csv", "../l2_en/my.csv"):
+        assert call("--corpus", "table", "--db", place).options["db"] == "my.csv"
+    for end in ("", "/", "/."):
+        assert call("--corpus", "table", "--db", f"../../conf{end}").options["db"] == f"{tmp_path}/conf"
+
+
 def test_data_of_two_files_with_one_name_lie_apart():
     one, two = (call("--study", name, "--corpus", "table", "--db", f"{place}my.csv") for name, place in
                 (("one", ""), ("two", "other/")))  # fmt: skip
@@ -118,7 +125,7 @@ def test_data_of_two_files_with_one_name_lie_apart():
         ("--study tiny --train_args=--max_epoch=9", "study tiny is another: max_epoch is 4, not 9"),
         ("--study tinny", "no study 'tinny': did you mean tiny? There are measure, measure_pronounced, mini,"),
         ("--study tinny --seeds 2", "A new name needs an option of data or training"),
-        ("--preset huge", "no study 'huge': did you mean"),
+        ("--base huge", "no study 'huge': did you mean"),
         ("--study a/b --severity double", "--study 'a/b' can be no directory"),
         ("--corpus pansori", "corpus pansori is in ko: run it in egs2/l2_ko"),
         ("--corpus l2arctic --surface_convention heard", "provides its surface as pronounced, not heard"),
@@ -154,7 +161,6 @@ def test_what_is_no_study_is_refused(words, fault):
         ("--test_data dump/x", "then add --stage 9"),
         ("--test_data valid", "then add --stage 9"),
         ("--losses ctc", "--losses ctc makes so_surface and so_surface_ctconly one training: name one of them"),
-        ("--systems 'so_surface so_surface_ctc'", "makes so_surface and so_surface_ctc one training"),
         ("--test_data test --stage 9", "is a directory of dump, as dump/TAG, or valid, not test"),
     ],
 )

@@ -11,7 +11,7 @@ from l2dual.analysis.kinds import Analysis, Cosine, Similarity
 from l2dual.data.datadir import DataDir
 from l2dual.report import arms, records, sharing
 from l2dual.report.page import page, page_over
-from l2dual.report.results_md import limits_over, write_results_md
+from l2dual.report.results_md import write_results_md
 from l2dual.report.sharing_md import over_all
 from l2dual.report.study import StudyResults, read_study
 from tests.report.test_report import Checker, make_study, similarity
@@ -116,8 +116,3 @@ def test_the_picture_is_of_the_study_that_both_recipes_have(study):
     one, both = (over_all(kept[:number], [dict.fromkeys(of) for of in kept[:number]]) for number in (1, 2))
     assert one.text.count("English") == 1 and both.text.count("English") == 2
     assert over_all([{}], [{}]) is None
-
-
-def test_a_limit_of_one_language_names_it():
-    views = [{"name": "English", "limits": ["a", "b"]}, {"name": "Korean", "limits": ["a", "c"]}]
-    assert limits_over(views) == ["a", "English: b", "Korean: c"]

@@ -148,7 +148,7 @@ def test_the_primary_outcome_alone_has_p_values_adjusted_over_the_outputs(result
     assert {record.measure for record in tested} == {"cross_talk"} and len(tested) == 2
     assert [r.p_holm for r in tested] == stats.holm([r.p for r in tested])
     rng = np.random.default_rng(5)
-    beside = [make_run(data, rng, "do_equal", seed, 0.1, 0.02) for seed in (1, 2, 3)]
+    beside = [make_run(data, rng, "do_branch3", seed, 0.1, 0.02) for seed in (1, 2, 3)]
     more = [r for r in outcomes(gather(data, [*runs, *beside]), MADE_BY).records if r.p is not None]
     assert len(more) == 4 and all(r.p_holm <= min(2 * r.p, 1) for r in more)
     assert [(r.p, r.p_holm) for r in more if r.system == "do"] == [(r.p, r.p_holm) for r in tested]

@@ -42,12 +42,15 @@ tell() { # tell NAME: what the last jobs of that name printed
 
 ended() { # ended STATUS: where the recipe failed or was stopped, and how it goes on
     (($1)) && [[ -n ${number} ]] || return 0
-    local how=failed remedy="Fix the error, then run" again=${L2DUAL_COMMAND} from=${number}
+    local how=failed remedy="Fix the error, then run" again=${L2DUAL_COMMAND} from=${number} option without=(stage)
     case $1 in
         10[1-9] | 110) remedy="Run" from=$(($1 - 100)) ;; # l2dual.recipe.jobs: an input of that stage is missing
         129 | 130 | 143) how="was stopped" remedy="To go on, run" ;;
     esac
-    while [[ ${again} =~ ^(.*)\ --stage[\ =][0-9]+(.*)$ ]]; do again=${BASH_REMATCH[1]}${BASH_REMATCH[2]}; done
+    ((from > 8)) || without+=(test_data) # which is for trained models
+    for option in "${without[@]}"; do
+        while [[ ${again} =~ ^(.*)\ --${option}[\ =][^\ ]+(.*)$ ]]; do again=${BASH_REMATCH[1]}${BASH_REMATCH[2]}; done
+    done
     echo "l2dual: stage ${number} ${how}. Finished work is kept. ${remedy} ${again} --stage ${from}" >&2
     ((from != 8 || number != 8)) || echo "l2dual: or resume one training alone by its ${exp}/RUN/run.sh" >&2
 }

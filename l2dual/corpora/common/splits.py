@@ -124,7 +124,7 @@ def hold_out(
     if len(speakers) < 2:
         raise DataError(
             f"{len(speakers)} speaker(s) in train, but train and valid need one each: "
-            "get the whole corpus"
+            "add speakers, or name utterances of `valid`"
         )
     number = max(1, round(share * len(speakers)))
     held_out = set(random.Random(seed).sample(speakers, number))
