@@ -63,7 +63,7 @@ def _clear(out: Path) -> None:
     """Remove what an earlier call wrote to ``out``; whatever else is there stays, and is an error."""
     there = [out / name for name in (*SPLITS, "audio") if (out / name).exists()]
     if there and not any((path / "corpus.yaml").is_file() for path in there):
-        raise UsageError(f"{there[0]}: exists, and is no finished work of this command: remove it, or give another --out")
+        raise UsageError(f"{there[0]}: exists, and this command has not made it: remove it, or give another --out")
     for path in there:
         shutil.rmtree(path)
 
