@@ -167,7 +167,7 @@ def _draw_arms(axes, study: StudyResults, found: dict[str, tuple[float, float]])
     for arm, place in found.items():
         mark, color = {"SO": ("s", SINGLE), study.dual: ("o", DUAL)}.get(arm, ("D", INK))
         axes.plot(*place, mark, color=color, ms=6)
-    axes.margins(0.3, 0.2)
+    axes.margins(0.4, 0.2)
     axes.autoscale_view()
     taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in axes.transData.transform(list(found.values())) * POINTS]
     for arm, place in found.items():
