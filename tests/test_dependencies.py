@@ -45,6 +45,7 @@ def imported(folder):
     return {canonical(known[top][0]) for top in tops}
 
 
+@pytest.mark.slow
 def test_what_is_imported_is_declared():
     assert imported("l2dual") - declared("kokoro") == set()
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from l2dual.analysis.kinds import Analysis, AnalysisMeta, Cosine
 from l2dual.errors import DataError
 from l2dual.files import write_text
 from l2dual.report import length, plots, real, records, tables
@@ -14,6 +15,7 @@ from l2dual.report.study import StudyResults, read_analyses
 from l2dual.scoring.outcomes import gather, outcomes
 
 MAIN = "measure"  # the study that a recipe's RESULTS.md is about; one line for each other
+FACTS = ("corpus", "language", "convention")
 FIRST = "measure_heard"  # its first models, with other weights and another optimizer
 PLOT, PICTURE = "cross_talk.svg", "sharing.svg"  # in docs
 
@@ -31,7 +33,9 @@ def read_kept(directory: Path) -> StudyResults:
         outcomes(gather(kept.data, kept.having(name).scored(name)), made) if kept.having(name).runs else None
         for name in ("decode_half", "decode_ctc")
     ]
-    return StudyResults(results, read_analyses(directory), *beside)
+    cosines = [Cosine(**one) for record in kept.runs.values() for one in record["gradients"]]
+    meta = AnalysisMeta("gradients", *(kept.data.info[key] for key in FACTS), "", "", {}, **made)
+    return StudyResults(results, {"gradients": Analysis(meta, cosines)} | read_analyses(directory), *beside)
 
 
 def write_results_md(root: Path) -> list[Path]:

@@ -114,6 +114,7 @@ def test_outputs_of_one_path_are_measured_once(runs, directory, arm):
         assert (surface is meaning) == (arm in SHARED)
 
 
+@pytest.mark.slow
 def test_subspaces_need_states_that_both_read(runs, data):
     records = overlaps(data, list(runs.values()), QUICK)
     assert {record.system for record in records if record.value is not None} == set(SHARED)

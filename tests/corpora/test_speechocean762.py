@@ -288,6 +288,7 @@ REAL = Path(__file__).parents[3] / "shared" / "corpora" / "speechocean762"
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no copy of the corpus beside the repository")
+@pytest.mark.slow
 def test_the_corpus_itself():
     utterances, info = prepare(REAL, REQUEST)
     splits = by_split(utterances)

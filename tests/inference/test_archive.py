@@ -115,6 +115,7 @@ def test_a_frozen_encoder_is_packed_with_it(tmp_path, folder):
         assert "pretrained/model.safetensors" in opened.namelist()
 
 
+@pytest.mark.slow
 def test_another_version_or_architecture_is_refused(archive, tmp_path):
     path = tmp_path / "other.zip"
     refused(changed(archive, path, meta_yaml=yaml_of(archive, "meta.yaml", format=9)), "in another form than that of")

@@ -94,6 +94,7 @@ def voice():
     return listening.listen((sound.samples, sound.rate), RATE).samples
 
 
+@pytest.mark.slow
 def test_what_is_long_is_cut_at_pauses(model, voice):
     pause = np.zeros(3 * RATE, np.float32)
     number = int(25 * RATE / len(voice))

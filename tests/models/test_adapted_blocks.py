@@ -127,6 +127,7 @@ def test_lower_layers_are_had_without_the_upper_blocks(weights, batch):
     assert len(some) == 2 and all(torch.equal(one, other) for one, other in zip(some, every, strict=False))
 
 
+@pytest.mark.slow
 def test_more_than_thirty_seconds_pass_in_whispers_pieces(model):
     speech = torch.randn(2, 16000 * 61, generator=torch.Generator().manual_seed(3)) / 10
     given = speech, torch.tensor([16000 * 61, 32000])
@@ -168,6 +169,7 @@ def run(tmp_path, weights, adapted, vocabulary):
     return exp, model
 
 
+@pytest.mark.slow
 def test_it_is_packed_and_opens_elsewhere(run, tmp_path, monkeypatch):
     exp, model = run
     speech = noise(1.5) * np.linspace(0, 3, int(1.5 * RATE))

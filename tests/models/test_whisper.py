@@ -211,6 +211,7 @@ def test_whisper_as_it_comes(weights, noise, language, monkeypatch):
     assert found == " ".join(expected.split())
 
 
+@pytest.mark.slow
 def test_a_text_that_whisper_doubts_is_drawn_again(weights, noise, monkeypatch):
     by_rules = ZeroShot(str(weights), beam_size=1)
     drawn = by_rules(noise)
@@ -219,6 +220,7 @@ def test_a_text_that_whisper_doubts_is_drawn_again(weights, noise, monkeypatch):
     assert by_rules(noise) != drawn
 
 
+@pytest.mark.slow
 def test_whisper_as_a_command(weights, tmp_path, monkeypatch):
     wave = tmp_path / "a.wav"
     soundfile.write(wave, 0.1 * np.random.default_rng(0).standard_normal(8000), 16000)

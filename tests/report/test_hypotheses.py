@@ -215,6 +215,7 @@ def drawn(rng, effect):
     ]
 
 
+@pytest.mark.slow
 def test_a_planted_effect_is_found_and_none_where_there_is_none():
     """A slope's error over five seeds is 1 / sqrt(10 * 5) points; with half a point a block its t is noncentral."""
     rng = np.random.default_rng(1)

@@ -351,6 +351,7 @@ def test_terminal_ends_with_about_ten_lines(folder, korean):
     assert f"report: {folder}/exp/report.html" in said and "hypotheses: " in said and "models: " in said
 
 
+@pytest.mark.slow
 def test_results_md_is_one_screen(folder, tmp_path, monkeypatch):
     from l2dual.bin.records import main as records_main
     from l2dual.report import records

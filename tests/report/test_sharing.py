@@ -71,6 +71,7 @@ def test_entanglement_that_orders_the_arms(study):
     assert sharing.entanglement(StudyResults(study.results, few), "x") is None
 
 
+@pytest.mark.slow
 def test_a_kept_study_has_its_own_page(folder, tmp_path):
     for run in ("so_surface.seed1", "so_meaning.seed1", "do.seed1"):
         shutil.copytree(folder / f"exp/{run}/decode", folder / f"exp/{run}/decode_ctc")
@@ -97,6 +98,7 @@ def test_a_kept_study_has_its_own_page(folder, tmp_path):
     assert "Study `sharing`" in short and "(SHARING.md)" in short and "| `sharing` |" not in short
 
 
+@pytest.mark.slow
 def test_the_page_shows_it_where_arms_share_in_unlike_ways(folder, tmp_path):
     html = page(folder / "exp", folder / "test")
     checker = Checker()

@@ -229,6 +229,7 @@ def test_heard_wants_the_text_that_was_said():
         heard("학교에 가요", canonical("학교에 와요"))
 
 
+@pytest.mark.slow
 def test_random_substitution_errs_at_the_same_sounds_with_another_letter():
     n_errors = n_unlike = n_elsewhere = 0
     for number, text in enumerate(sentences(0)[:400]):

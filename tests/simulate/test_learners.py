@@ -39,6 +39,7 @@ def samples(utterances) -> list[bytes]:
     return [utterance.audio.read_bytes() for utterance in utterances]
 
 
+@pytest.mark.slow
 def test_the_number_of_jobs_changes_nothing(preset, tmp_path):
     one, facts = make(preset, tmp_path, nj=1)
     audio = samples(one)
@@ -46,12 +47,14 @@ def test_the_number_of_jobs_changes_nothing(preset, tmp_path):
     assert one == two and facts == again and audio == samples(two)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_corpus(preset, tmp_path):
     one, _ = make(preset, tmp_path / "one")
     two, _ = make(preset, tmp_path / "two", seed=2)
     assert [u.meaning for u in one] != [u.meaning for u in two]
 
 
+@pytest.mark.slow
 def test_both_conventions_describe_the_same_audio(preset, tmp_path):
     heard, facts = make(preset, tmp_path / "heard")
     pronounced, other = make(preset, tmp_path / "pronounced", convention="pronounced")
@@ -113,6 +116,7 @@ def test_korean(preset, tmp_path):
     assert any(u.surface != u.meaning for u in utterances)
 
 
+@pytest.mark.slow
 def test_severity_changes_the_errors_and_nothing_else(preset, tmp_path):
     severities = ("none", "half", "triple")
     made = {name: make(preset, tmp_path / name, severity=name)[0] for name in severities}

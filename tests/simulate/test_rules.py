@@ -68,6 +68,7 @@ def test_one_name_is_one_change(tmp_path):
         ("ko", "d'a", "th'a", True),
     ],
 )
+@pytest.mark.slow
 def test_the_gate_tells_what_can_be_heard(voice, plain, changed, heard):
     def spectrum(phonemes, pitch):
         return audible.log_mel(*espeak.say_phonemes(phonemes, voice, 120, pitch))

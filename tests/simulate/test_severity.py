@@ -26,6 +26,7 @@ def preset() -> dict:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.slow
 def test_paper_meets_the_bins_of_table_1(language, preset):
     paper = load_severity(language, "espeak", "paper")
     found = fit_severity.obtained(language, "espeak", preset, paper)

