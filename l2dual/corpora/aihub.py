@@ -10,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from l2dual.corpora import Request
@@ -70,6 +71,15 @@ class FieldMap:
         for key in ("fields", "values", "splits"):
             if not isinstance(content.get(key, {}), dict):
                 raise UsageError(f"{file}: `{key}` must hold `name: value` lines")
+        for key in ("fields", "splits"):
+            content[key] = {str(name): str(value) for name, value in content.get(key, {}).items()}
+        for name, replaced in content.get("values", {}).items():
+            if not isinstance(replaced, dict) or not all(type(x) in (str, int) for x in chain(*replaced.items())):
+                raise UsageError(f"{file}: values: {name}: give `found: written` lines; quote yes, no, dates")
+            content["values"][name] = {str(found): str(written) for found, written in replaced.items()}
+        for key in ("labels", "audio"):
+            if not isinstance(content[key], str) or content[key].startswith("/"):
+                raise UsageError(f"{file}: `{key}` must be a pattern below --db, not {content[key]!r}")
         for name in REQUIRED:
             if name not in content["fields"]:
                 raise UsageError(f"{file}: `fields` has no `{name}`: add its path in the labels")
@@ -81,7 +91,9 @@ class FieldMap:
                 raise UsageError(f"{file}: splits: {folder}: `{split}` is none of {SPLITS}")
         try:
             clean = tuple((re.compile(old), new) for old, new in content.pop("clean", []))
-        except (re.error, ValueError, TypeError) as error:
+            for pattern, new in clean:
+                re.compile(f"{pattern.pattern}|").sub(new, "")  # or an error of the replacement
+        except (re.error, ValueError, TypeError, IndexError) as error:
             raise UsageError(f"{file}: clean: {error}: give [pattern, replacement]") from None
         return cls(file=file, clean=clean, **content)
 

@@ -69,7 +69,8 @@ class Tables:
     @classmethod
     def load(cls, path: Path, split: str, request: Request) -> "Tables":
         texts = {name: f"text.{name}" for name in own.TEXTS if (path / f"text.{name}").is_file()}
-        if "meaning" not in texts and (path / "text").is_file():
+        surface_alone = texts.keys() == {"surface", "canonical"}  # then l2dual writes the surface as text, for Kaldi
+        if "meaning" not in texts and not surface_alone and (path / "text").is_file():
             texts["meaning"] = "text"
         if texts:
             own.check_truth(texts, request, path, "text.canonical")

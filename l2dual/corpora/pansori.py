@@ -98,6 +98,7 @@ def read_talk(transcript: Path, left_out: Counter[str]) -> list[Utterance]:
                     canonical=None,
                     l1="korean",
                     facts=facts,
+                    written=text,
                 )
             )
     left_out["no text"] += sum(whole(path.stem) not in listed for path in files(folder, "*.flac"))

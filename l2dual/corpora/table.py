@@ -130,7 +130,7 @@ def preview(
         print(f"  {line}")
     try:
         check_columns(sheet, request)
-        if utterances:
+        if utterances and not faults:
             settled, info = own.finish(utterances, [], request, path)
             print(f"splits: {info['splits']['method']}: {split_counts(settled)}")
             for line in edits.report(settled, request.surface_unit):

@@ -56,7 +56,7 @@ def filter_data(
             elif float(seconds) > max_seconds:
                 dropped[utt] = f"longer than {max_seconds:g} s"
     if left_out_l1:
-        dropped |= drop_l1(data, left_out_l1, train)
+        dropped |= drop_l1(data, left_out_l1, train, required=path.name.removesuffix(".tmp") != "valid")
     kept = data.subset(set(data["wav.scp"]) - set(dropped))
     return Filtered(kept, dropped, [finding for finding in found if finding.fix == REPAIRED])
 
@@ -68,10 +68,10 @@ def left_out_audio(path: Path) -> dict[str, str]:
     return {utt: f"{Finding('audio', 'wav.scp').reason}: {why}" for utt, why in reasons.items()}
 
 
-def drop_l1(data: DataDir, left_out: str, train: bool) -> dict[str, str]:
-    """The reason for each utterance that goes when an L1 is left out of training."""
+def drop_l1(data: DataDir, left_out: str, train: bool, required: bool) -> dict[str, str]:
+    """The reason for each utterance that goes when an L1 is left out of training; it may be ``required`` there."""
     l1s = data["utt2l1"]
-    if left_out not in l1s.values():
+    if required and left_out not in l1s.values():
         there = ", ".join(sorted(set(l1s.values()))) or "none"
         raise DataError(f"{data.path}/utt2l1: nobody has first language {left_out}: use {there}")
     reason = f"first language {left_out}, left out" if train else f"first language not {left_out}"

@@ -74,6 +74,12 @@ def fix(directory: Directory, findings: list[Finding], most: int | None) -> Iter
             "(or go on: stage 4 repairs and drops the same)"
         )
     data, dropped = repair(directory, findings)
+    stuck = [f for f in findings if f.check == "prefix" and f.utterance in data["wav.scp"]]  # their new name is taken
+    yield from (f"left, since the name with its speaker is taken: {one.describe(path)}" for one in stuck)
+    findings = [one for one in findings if one not in stuck]
+    if all(finding.fix == LEFT for finding in findings):
+        yield f"{path}: nothing to repair"
+        return
     backup = back_up(path)
     data.write(path)
     if directory.speakers is not None:

@@ -19,6 +19,8 @@ class Utterance:
     ``audio`` is a file, or a command (`CMD |`) where the user allows it. ``meaning`` is None
     where only ``surface`` and ``canonical`` are known.
 
+    ``written`` is the meaning with its case and punctuation, by which it is pronounced; empty where unknown.
+
     ``segment``: start and end in seconds, of a longer recording. ``facts``: more that is known of
     it, by name: ``age``, ``gender``, ``level``, ...; each becomes a table ``utt2<name>``.
     """
@@ -33,3 +35,4 @@ class Utterance:
     l1: str = "unknown"
     segment: tuple[float, float] | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    written: str = field(default="", compare=False)

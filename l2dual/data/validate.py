@@ -221,12 +221,13 @@ def _clean(text: str, number: int, name: str) -> tuple[str, Row, list[str]]:
     value = value.strip()
     spaced = value if name == "wav.scp" else " ".join(value.split())  # a path is as it is
     whole = spaced if name == "wav.scp" else unicodedata.normalize("NFC", spaced)
+    named = unicodedata.normalize("NFC", utt)
     failed = {
         "control": bare != text,
         "spaces": f"{utt} {spaced}" != bare and bool(value),
-        "nfc": whole != spaced,
+        "nfc": (named, whole) != (utt, spaced),
     }
-    return utt, Row(number, whole), [check for check, fails in failed.items() if fails]
+    return named, Row(number, whole), [check for check, fails in failed.items() if fails]
 
 
 def _bare(char: str) -> str:

@@ -10,7 +10,8 @@ import numpy as np
 from l2dual.errors import DataError
 from l2dual.simulate import phonology
 
-PUNCTUATION = re.compile(r"""[.,!?…~:;"“”‘()]""")
+PUNCTUATION = re.compile(r"""[.,!?…~:;"“”‘()–—-]""")
+QUOTED = re.compile(r"‘([^‘’]*)’(?!\w)")
 LETTERS = {"en": ("a to z and '", re.compile("[a-z' ]")), "ko": ("Hangul", re.compile("[가-힣 ]"))}
 
 
@@ -38,7 +39,7 @@ def read_prompts(path: Path, language: str, seed: int) -> list[str]:
 
 def clean(line: str) -> str:
     """``line`` in NFC and lower case, with single spaces and without punctuation."""
-    text = unicodedata.normalize("NFC", line).lower().replace("’", "'")
+    text = QUOTED.sub(r" \1 ", unicodedata.normalize("NFC", line)).lower().replace("’", "'")
     return " ".join(PUNCTUATION.sub(" ", text).split())
 
 

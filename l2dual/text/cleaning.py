@@ -6,7 +6,7 @@ import unicodedata
 MARKS = re.compile(
     r"[^\w\s'%./]"  # all but letters, digits, spaces and the signs that are spoken or join
     r"|_"
-    r"|(?<!\w)'|'(?!\w)"  # a quote; within a word (don't) it stays
+    r"|(?<![^\W가-힣])'|'(?![^\W가-힣])"  # a quote; within a word (don't) it stays
     r"|(?<!\d)[./]|[./](?!\d)"  # a full stop, a slash; within a number (3.5, 1/3) they stay
 )
 THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")  # 1,000 is one number

@@ -114,7 +114,7 @@ def _entries(word: str) -> Iterator[list[str]]:
 
 
 def _listed(word: str) -> list[list[str]]:
-    for form in (word, word.strip("'")):
+    for form in (word, word.strip("'"), f"{word}." if "." in word else word):
         ours = [_ours()[form].split()] if form in _ours() else []
         if found := [*ours, *_entries(form)]:
             return found

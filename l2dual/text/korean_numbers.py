@@ -19,7 +19,8 @@ MOST_DIGITS = 16  # of a number; a longer one is read digit by digit
 
 NUMBER = re.compile(
     r"(?P<telephone>\d+(?:-\d+)+)|(?P<clock>\d{1,2}:\d{2})(?!\d)|(?P<fraction>\d+/\d+)"
-    r"|(?P<date>\d+[·‧]\d+)|(?P<decimal>[\d,]*\d\.\d+)|(?P<whole>\d[\d,]*)(?P<after>\s*[가-힣]*)"
+    r"|(?P<date>\d+[·‧]\d+)|(?P<decimal>(?:\d{1,3}(?:,\d{3})+|\d+)\.\d+)"
+    r"|(?P<ordinal>(?<=제)\d+)|(?P<whole>\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?P<after>\s*[가-힣]*)"
 )
 DATE = re.compile(r"(?<![\d-])(\d{4})[-./](\d{1,2})[-./](\d{1,2})(?![\d-])")
 OF_DATES = ("월", "일", "시", "분", "초")  # 05분 is 오분, where 05 elsewhere is 공오
@@ -49,7 +50,7 @@ def with_units(text: str) -> str:
     text = re.sub(r"(?<![\w-])[-−](?=\d)", "마이너스 ", text)
     units = sorted(_data()["units"], key=len, reverse=True)
     pattern = rf"(?<=\d)\s?({'|'.join(map(re.escape, units))})(?![A-Za-z])"
-    text = re.sub(r"\$\s?(\d[\d,.]*\d|\d)", r"\1$", text)
+    text = re.sub(r"([$₩€£])\s?(\d[\d,.]*\d|\d)", r"\2\1", text)
     return re.sub(pattern, lambda unit: _data()["units"][unit[1]], text)
 
 
@@ -68,6 +69,8 @@ def _read(found: re.Match) -> tuple[str, ...]:
         month, day = re.split("[·‧]", number)
         read = _digits if len(month) == 1 else _whole  # 6·25 육이오, 12·12 십이십이
         return (read(month) + read(day),)
+    if kind == "ordinal":  # 제3장 제삼장
+        return (_whole(number),)
     if kind == "decimal":
         whole, fraction = number.split(".")
         return (f"{_whole(whole)}점{_digits(fraction)}",)

@@ -261,6 +261,10 @@ def test_a_fact_that_some_labels_lack_is_unknown_there(set505):
         ({"clean": [["(", ""]]}, "clean: "),
         ({"clean": ["x"]}, "clean: "),
         ({"splits": {"Training": "training"}}, "`training` is none of"),
+        ({"values": {"l1": "english"}}, "values: l1: give `found: written` lines"),
+        ({"values": {"l1": {True: "x"}}}, "values: l1: give"),
+        ({"audio": "/data/*.wav"}, "`audio` must be a pattern below --db"),
+        ({"clean": [["a", r"\2"]]}, "clean: "),
         ({"language": "en"}, "for language en, but the recipe's is ko"),
         (
             {"fields": {"speaker": "a", "meaning": "a", "surface": "a", "dur": "a"}},
@@ -274,6 +278,10 @@ def test_a_wrong_map_is_one_line(set505, own_map, changes, fault):
         prepare(set505, replace(REQUEST, field_map=path))
     assert str(caught.value).startswith(f"{path}: ") and fault in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_values_may_be_numbers(own_map):
+    assert FieldMap.load(own_map(FIELD_MAPS["505"], values={"l1": {1: "english"}})).values["l1"] == {"1": "english"}
 
 
 def break_json(db):

@@ -86,6 +86,14 @@ def test_reads_what_l2dual_writes(example, tmp_path):
     assert sorted(again, key=lambda u: u.id) == utterances
 
 
+def test_a_surface_that_l2dual_writes_is_no_meaning(example, tmp_path):
+    utterances, info = prepare(example, REQUEST)
+    some = [replace(u, meaning=None, split="test", canonical=u.surface) for u in utterances]
+    write_datadir(tmp_path / "data/test", some, info)
+    again, _ = prepare(tmp_path / "data", REQUEST)
+    assert {u.meaning for u in again} == {None}
+
+
 @pytest.mark.parametrize(
     "file, old, new, message",
     [

@@ -144,6 +144,7 @@ def test_korean_pronunciation(write):
     "request_, meaning, said",
     [
         (KOREAN, "맛있는 밥", ["마신는 밥", "마딘는 밥"]),
+        (KOREAN, "12:30! UN에서", ["열뚜시 삼십뿐 유에네서"]),  # pronounced as it is written
         (KOREAN, "우리의 시계", ["우리의 시계", "우리에 시게"]),
         (BY_DICTIONARY, "the idea", ["DH AH0 AY0 D IY1 AH0", "DH IY AY D IY AH"]),
         (BY_DICTIONARY, "either", ["IY DH ER", "ay dh er"]),
@@ -183,7 +184,10 @@ def test_dev_is_valid_and_valid_may_be_missing(write):
         (HEADER, changed(2, 1, ""), "own.csv, line 4: speaker is empty; fill it in"),
         (HEADER, changed(2, 2, " "), "own.csv, line 4: meaning is empty; fill it in"),
         (HEADER, changed(2, 3, ""), "own.csv, line 4: surface is empty; fill it in"),
-        (HEADER, changed(3, 3, "yes, sir"), "own.csv, line 5: 5 values for 4 columns; quote"),
+        (HEADER, changed(3, 3, "yes, sir"), "own.csv, line 5: 5 values for 4 columns, with 'sir'; quote"),
+        ([*HEADER, ""], [[*r, "x" * (r is ROWS[3])] for r in ROWS], "line 5: a nameless column, with 'x'; quote"),
+        (HEADER, changed(3, 2, "it costs $5"), "own.csv, line 5: meaning has '.', which is said as a word"),
+        (HEADER, changed(3, 3, "yes <noise>"), "own.csv, line 5: surface has '<noise>', a tag and no word"),
         (HEADER, changed(3, 3, '"yes" sir'), "own.csv, line 5: .*; correct the quotation marks"),
         (HEADER, changed(3, 1, "s2"), "own.csv, line 5: id s2-a is that of .*own.csv, line 4 too; give"),
         ([*HEADER[:3], "canonical"], ROWS, "own.csv: canonical without surface"),

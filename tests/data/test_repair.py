@@ -1,5 +1,6 @@
 """Repair: what is safe is mended, what is not is dropped or refused, and a copy is kept."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,25 @@ def test_a_new_name_is_not_that_of_another_utterance(good):
     directory, found = validate(good)
     data, dropped = repair(directory, found)
     assert not dropped and len(data["wav.scp"]) == 32 and "02" in data["wav.scp"]
+
+
+def test_a_name_that_can_not_be_repaired_is_left(good):
+    for file in filter(Path.is_file, good.iterdir()):
+        whole(file, lambda c: c.replace(b"s1-02 ", b"02 ").replace(b"s1-03 ", b"s1-02 "))
+    assert command(good, "--fix").returncode == 0
+    again = command(good, "--fix")
+    assert "left, since the name with its speaker is taken" in again.stdout and "nothing to repair" in again.stdout
+    assert not good.with_name("train.backup2").exists()
+
+
+def test_ids_in_parts_are_written_whole(good):
+    parts = unicodedata.normalize("NFD", "가")
+    for file in filter(Path.is_file, good.iterdir()):
+        name = parts if file.name == "wav.scp" else "가"
+        whole(file, lambda c, name=name: c.replace(b"s1-02 ", f"s1-{name} ".encode()))
+    directory, found = validate(good)
+    data, dropped = repair(directory, found)
+    assert not dropped and "s1-가" in data["wav.scp"] and "nfc" in {one.check for one in found}
 
 
 def test_fix_leaves_alone_what_a_stage_made(good):

@@ -13,6 +13,7 @@ from l2dual.text.cleaning import plain
         ("1,2,3", "1 2 3"),
         ("pro\u00adnounce", "pronounce"),
         ("“학교에,” 갔어요.", "학교에 갔어요"),
+        ("‘밥’이라고, '아'와 '어'를", "밥 이라고 아 와 어 를"),
         ("...", ""),
     ],
 )

@@ -69,8 +69,7 @@ def assume_surface(utterances: list[Utterance], language: str, convention: str) 
     pronounce = pronunciation(language).pronounce
     assumed = []
     for number, utterance in enumerate(utterances, 1):
-        meaning = utterance.meaning
-        surface = meaning if convention == "heard" else pronounce(meaning)
+        surface = utterance.meaning if convention == "heard" else pronounce(utterance.written or utterance.meaning)
         assumed.append(replace(utterance, surface=surface, canonical=surface))
         if number % 1000 == 0:
             print(f"progress: pronounced {number} of {len(utterances)} texts", flush=True)

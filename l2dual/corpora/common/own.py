@@ -26,6 +26,8 @@ SPLITS = {  # as users name them
 PIPES = "write its output to an audio file and name that (Kaldi directories: or --allow_pipes true)"
 LISTED = 20  # faults that one error names
 LONGEST = 255  # bytes of an id, with its speaker
+TAG = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
+SPOKEN = re.compile("[&$£€¥₩°℃℉㎏㎞㎝㎜㎡㎖]")  # signs that would go with the punctuation
 EXCEL = {"#NAME?", "#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!"}
 
 
@@ -63,7 +65,7 @@ def make_all(entries: Iterable[Entry], request: Request) -> tuple[list[Utterance
             if first != entry.where:
                 found.append(f"id {utterance.id} is that of {first} too; give different ids")
             written = speakers.setdefault(utterance.speaker, entry.row["speaker"])
-            if written != entry.row["speaker"]:
+            if disk.whole(written) != disk.whole(entry.row["speaker"]):
                 found.append(f"speakers {written!r} and {entry.row['speaker']!r} get one id; rename one")
         if found:
             faults += [f"{entry.where}: {fault}" for fault in found]
@@ -113,6 +115,10 @@ def check_text(name: str, text: str, request: Request) -> Iterator[str]:
                     "words and use the convention `heard`"
                 )
                 return
+    elif tag := TAG.search(text):
+        yield f"{name} has '{tag[0]}', a tag and no word; remove it, or write what was said"
+    elif sign := SPOKEN.search(text):
+        yield f"{name} has '{sign[0]}', which is said as a word; write the word"
     elif not plain(text):
         yield f"{name} '{text}' has no words; fill it in or remove the utterance"
     elif edits.IPA.search(text):
@@ -139,6 +145,7 @@ def make(entry: Entry, request: Request) -> Utterance:
         l1=row.get("l1") or "unknown",
         segment=segment(row.get("start", ""), row.get("end", "")),
         facts={name: row[name] for name in FACTS if row.get(name)},
+        written=row.get("meaning", ""),
         **texts,
     )
 
@@ -244,19 +251,19 @@ def add_canonical(
     done, faults = [], []
     for utterance in utterances:
         try:
-            canonical = due(utterance.meaning, utterance.surface, request)
+            canonical = due(utterance, request)
             done.append(replace(utterance, canonical=canonical))
         except DataError as error:
             faults.append(f"utterance {utterance.id}: {error}")
     return done, faults
 
 
-def due(meaning: str, surface: str, request: Request) -> str:
+def due(utterance: Utterance, request: Request) -> str:
     """The surface without errors: the meaning under `heard`, else the pronunciation of it that is
     right and nearest to what was said."""
     if request.convention == "heard":
-        return meaning
-    form = pronunciation(request.language).nearest(meaning, surface)
+        return utterance.meaning
+    form = pronunciation(request.language).nearest(utterance.written, utterance.surface)
     return arpabet(form) if request.surface_unit == "phone" else form
 
 

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import zip_longest
 from pathlib import Path
 
 from l2dual.errors import DataError, UsageError
@@ -88,7 +89,7 @@ def read(path: Path, language: str = "en", columns: Mapping[str, str] | None = N
         if isinstance(cells, str):
             rows.append(SheetRow(line, {}, cells))
         elif any(clean(cell) for cell in cells):
-            rows.append(make_row(line, cells, places, len(header)))
+            rows.append(make_row(line, cells, places, header))
             if joined:
                 notes.append(f"line {line}: a value holds a line break; it is read as a space")
             if any('"' in cell for cell in cells):
@@ -209,7 +210,7 @@ def join_lines(lines: list[str], separator: str) -> tuple[list[str] | str, int]:
             fault = "a quotation mark is not closed; double it within a value, or close it"
             continue
         if any(line.count(separator) >= len(cells) - 1 for line in lines[1:count]):
-            return f"a quotation mark is not closed: the value runs on to line {count} of it", 1
+            return f"a value runs on for {count} lines: write it in one, or close its quotation mark", 1
         return cells, count
     return fault, 1
 
@@ -258,12 +259,13 @@ def find_columns(
     return places, extra
 
 
-def make_row(line: int, cells: list[str], places: dict[str, int], width: int) -> SheetRow:
+def make_row(line: int, cells: list[str], places: dict[str, int], header: list[str]) -> SheetRow:
     """A row by our names; empty values at its end may be missing or too many."""
-    if any(clean(cell) for cell in cells[width:]):
-        fault = f"{len(cells)} values for {width} columns; quote values that hold the separator"
-        return SheetRow(line, {}, fault)
-    cells = cells + [""] * (width - len(cells))
+    nameless = [cell for name, cell in zip_longest(header, cells) if not name and clean(cell or "")]
+    if nameless:
+        where = f"{len(cells)} values for {len(header)} columns" if len(cells) > len(header) else "a nameless column"
+        return SheetRow(line, {}, f"{where}, with '{clean(nameless[0])}'; quote values that hold the separator")
+    cells = cells + [""] * (len(header) - len(cells))
     values = {name: clean(cells[place]) for name, place in places.items()}
     if "audio" in places:  # a file's name may have two spaces
         values["audio"] = cells[places["audio"]].strip()
