@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 started=${SECONDS}
 
-expdir=''
+expdir='' test_data='' stop_stage=12
 checked=$(PYTHONPATH=. python3 -m l2dual.recipe.options "$@") # sets expdir; needs no set-up
 eval "${checked}"
 if [[ ${expdir} == /* ]]; then
@@ -31,6 +31,8 @@ for recipe in "${running[@]}"; do wait "${recipe}" || status=$?; done
 
 # shellcheck source=tools/activate.sh
 . tools/activate.sh
+if [[ -n ${test_data} ]] || ((stop_stage < 10)); then exit 0; fi # no results on the test set
+
 exps=()
 for language in en ko; do
     # shellcheck source=egs2/TEMPLATE/l2dual1/db.sh

@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from l2dual.errors import run
+from l2dual.errors import UsageError, run
 from l2dual.files import write_text
 from l2dual.report.plots import Figure, panels
 from l2dual.report.sharing import LOOKS
@@ -25,7 +25,11 @@ def main() -> None:
     parser.add_argument("lines", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    figure = draw(curves(json.loads(args.lines.read_text(encoding="utf-8"))))
+    text = args.lines.read_text(encoding="utf-8")
+    found = curves(json.loads(text) if text.startswith("[") else list(map(json.loads, text.splitlines())))
+    if not found:
+        raise UsageError(f"{args.lines}: no run of conf/grid/budgets.yaml in it")
+    figure = draw(found)
     write_text(args.out, figure.raw)
     print(f"![{figure.text}]({args.out.name})")
 

@@ -7,12 +7,13 @@ The YAML file maps a name to its ``system`` and to what it changes in the traini
 unless given; ``half: true`` also trains and scores half the budget. A line of the results holds the
 changes, the steps, the CPU seconds of the training (without start-up) and, for each search (greedy CTC, or
 joint at a CTC weight), percent of character errors of each output: of all tokens, at the learner's and at
-the others. Runs that the results file has are not made again.
+the others. Runs that the results file has are not made again; a run that was stopped begins anew.
 """
 
 import argparse
 import json
 import logging
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -59,8 +60,10 @@ def main() -> None:
 def record(args: argparse.Namespace, name: str, changes: dict) -> None:
     """Train one setting, and half its budget if it says ``half: true``; write what they score."""
     exp = args.expdir / name
-    kept = {"name": name, "changes": dict(changes)}
+    language = DataDir.load(args.data / "valid").info["language"]
+    kept = {"language": language, "name": name, "changes": dict(changes)}
     half = changes.pop("half", False)
+    shutil.rmtree(exp, ignore_errors=True)  # of a call that was stopped, or with other settings
     begin(args, exp, changes)
     options = ["--config", str(exp / "train.yaml"), "--output_dir", str(exp), "--resume", "true"]
     facts = [kept | train(options) | rates(args, exp)]

@@ -65,12 +65,13 @@ def _samples(recording: Recording) -> tuple[np.ndarray, int]:
     samples, rate = np.asarray(recording[0]), recording[1]
     if not rate > 0:
         raise Unusable(f"a sampling rate of {rate} Hz", "give the rate in Hz")
-    shape, kind = samples.shape, samples.dtype
-    if kind.kind in "iu":
-        zero, full = (0, np.iinfo(kind).max) if kind.kind == "i" else (np.iinfo(kind).max / 2, np.iinfo(kind).max / 2)
-        samples = (samples - zero) / full
+    shape, form = samples.shape, samples.dtype
+    if form.kind == "i":
+        samples = samples / np.iinfo(form).max
+    elif form.kind == "u":
+        samples = samples / (np.iinfo(form).max / 2) - 1
     if samples.ndim not in (1, 2) or samples.dtype.kind != "f" or (samples.ndim == 2 and 0 < shape[0] < shape[1]):
-        raise Unusable(f"an array {shape} of {kind}", "give samples (T,) or (T, C)")
+        raise Unusable(f"an array {shape} of {form}", "give samples (T,) or (T, C)")
     samples = np.atleast_2d(samples.astype(np.float32).T).T
     _check_length(len(samples) / rate)
     check(Sound(samples, rate, ("ARRAY", "")))

@@ -24,6 +24,7 @@ PUBLISHED = ("speechocean762", "l2arctic", "ksponspeech", "pansori")  # one corp
 SIMULATED = ("simulate", "severity", "errors", "engine", "prompts")
 DEFINING = [name for name, option in OPTIONS.items() if option.defines]
 BY_CONTENT = ("simulate", "train_config", "train_args")  # what they name is in the definition
+USUAL_STACK = 2  # of the heads over Whisper's layers
 USUAL_WINDOWS = {"n_fft": 512, "hop_length": 160, "center": False}  # of conf/train/*.yaml
 
 Definition = dict[str, Any]
@@ -279,17 +280,19 @@ def dump_tag(definition: Definition, formatted: str) -> str:
 def frames_tag(config: Mapping) -> str:
     """How an encoder shortens speech, where that is not the usual: conv2d after windows of 10 ms."""
     front, encoder = config.get("frontend_conf") or {}, config.get("encoder_conf") or {}
-    parts = []
+    parts, usual = [], "conv2d"
     if "pretrained" in (config.get("frontend"), config.get("encoder")):
         pretrained = front if config.get("frontend") == "pretrained" else encoder
         parts += [stem(str(pretrained.get("path", "pretrained"))), *([str(front["stack"])] if "stack" in front else [])]
+        usual = "linear"
     elif config.get("frontend", "default") != "default":
         parts.append(f"{config['frontend']}-{digest(yaml.safe_dump(front))}")
     else:
         windows = {key: front.get(key) for key in USUAL_WINDOWS}
         if windows != USUAL_WINDOWS:
             parts.append(f"windows-{digest(yaml.safe_dump(windows))}")
-    layer = encoder.get("input_layer", "conv2d")
-    if layer not in ("conv2d", "linear") or (layer == "linear" and not parts):
+    if (layer := encoder.get("input_layer", usual)) != usual:
         parts.append(str(layer))
+    stacks = {head["stack"] for head in (encoder.get("heads") or {}).values() if "stack" in head}
+    parts += [f"stack{stack}" for stack in sorted(stacks - {USUAL_STACK})]
     return "-".join(parts)

@@ -32,6 +32,7 @@ from pathlib import Path
 from l2dual.errors import DataError, run
 
 NO_RESULT = {"--nj", "--ngpu", "--num_nodes", "--num_threads"}  # options that change none
+STAMPED = 3  # lines of a stamp: command and inputs, inputs, what OUT counts as
 SHARED = ("data/", "dump/")  # what several studies use
 STAGES = {  # where a file lies: the stage that makes it; the first that fits
     r"data/.*_sp[\d.-]+(/.*)?": 2,
@@ -61,7 +62,8 @@ fi
 rm -rf {stamp} {old}  # the stamp goes first: without one, OUT is made again
 if [[ -e {out} ]]; then mv {out} {old}; fi
 mv {tmp} {out}
-printf '%s\\n' {line} {inputs} "${{counts_as}}" > {stamp}
+printf '%s\\n' {line} {inputs} "${{counts_as}}" > {stamp}.tmp
+mv {stamp}.tmp {stamp}
 rm -rf {old}
 """
 
@@ -153,7 +155,9 @@ def without_options(command: list[str], options: set[str]) -> list[str]:
     """A command without some options and their values."""
     named = [index for index, word in enumerate(command) if word in options]
     dropped = {*named, *(index + 1 for index in named)}
-    return [word for index, word in enumerate(command) if index not in dropped]
+    return [
+        word for index, word in enumerate(command) if index not in dropped and word.partition("=")[0] not in options
+    ]
 
 
 def digest(words: Iterable[str]) -> str:
@@ -173,8 +177,8 @@ def signature(inputs: Iterable[str]) -> str:
 def counts_as(name: str) -> str:
     """What one input counts as."""
     stamp, (kind, _, path) = stamp_of(name), name.partition(":")
-    if stamp.is_file():
-        return stamp.read_text().splitlines()[-1]
+    if stamp.is_file() and len(lines := stamp.read_text().splitlines()) == STAMPED:
+        return lines[-1]
     if kind == "listing" and os.path.exists(path):
         return digest(_state(file, os.path.relpath(file, path)) for file in _files(path))
     if kind == "recordings" and os.path.exists(path):

@@ -87,11 +87,7 @@ def bash(variables: Mapping[str, object]) -> str:
 
 # Checks --------------------------------------------------------------------------------------------
 def check(study: Study) -> None:
-    """Refuse options that do not fit together, before anything is made.
-
-    Raises:
-        UsageError: names the option, and what to do.
-    """
+    """Refuse options that do not fit together, before anything is made: UsageError names one, and what to do."""
     options = study.options
     first, last = int(options["stage"]), int(options["stop_stage"])
     if not 1 <= first <= last <= 12:
@@ -115,8 +111,10 @@ def check(study: Study) -> None:
         _check_twins(options)
     if options["test_data"]:
         _check_test_data(study)
-    if stem(options["decode_config"]) == CTC_ALONE and last > 10:
-        raise UsageError(f"--decode_config {options['decode_config']} is for stages 9 and 10: add --stop_stage 10")
+    by_ctc = stem(options["decode_config"]) == CTC_ALONE
+    alone = "budgets" if options["budgets"] == "half" else "decode_config" if by_ctc else ""
+    if alone and last > 10:
+        raise UsageError(f"--{alone} {options[alone]} is for stages 8 to 10: add --stop_stage 10")
 
 
 def _check_system(name: str) -> None:

@@ -1,5 +1,7 @@
 """Whether models have finished learning: a budget is enough when doubling it changes little."""
 
+from statistics import mean
+
 from l2dual.report.study import StudyResults, percent
 
 ENOUGH = 0.05  # of a single-output system's error; what doubling a budget may take from it
@@ -13,9 +15,10 @@ def budget(study: StudyResults) -> str:
     for name, system in study.systems.items():
         for output in system.outputs if system.single else ():
             half, whole = (one.get("error_rate", name, output) for one in (study.half, study.results))
-            if half and whole and half.value and whole.value is not None:
-                said = f"{name} has {percent(half.value)} % errors; with all, {percent(whole.value)} %"
-                falls[1 - whole.value / half.value] = said
+            seeds = half.per_seed.keys() & whole.per_seed.keys() if half and whole else ()
+            if seeds and (before := mean(half.per_seed[seed] for seed in seeds)):
+                after = mean(whole.per_seed[seed] for seed in seeds)
+                falls[1 - after / before] = f"{name} has {percent(before)} % errors; with all, {percent(after)} %"
     if not falls:
         return "Budget: not checked (no single-output system has both budgets)."
     most = max(falls)

@@ -1,5 +1,6 @@
 """The best arm by docs/protocol.md, chosen on development data: the lowest error of those that cost little more."""
 
+from math import isfinite
 from statistics import mean
 
 from l2dual.report.arms import arms
@@ -34,6 +35,8 @@ def choice(studies: list[StudyResults]) -> list[str]:
         if all(costs[name] <= most for name, most in MOST.items()) and arm != do:
             cheap.append(arm)
         times = f"parameters x {costs['parameters']:.2f}, training time x {costs['train_seconds']:.2f}"
+        if not all(map(isfinite, costs.values())):
+            times = "cost not known"
         lines.append(f"{arm}: summed error rates {number(sums[arm])} %, {times}{' (too costly)' if dear else ''}")
     best = min(cheap, key=sums.__getitem__, default="none")
     return [*lines, f"best arm by docs/protocol.md, seeds {' '.join(seeds)}: {best}"]

@@ -85,7 +85,7 @@ def _places(study: StudyResults) -> list[tuple[str, str]]:
 
 def _cell(sides: list[StudyResults], system: str | None, output: str, measure: str) -> Cell:
     """A number of a system, or of the single-output ones."""
-    texts, below = [], ""
+    texts, below, seeds = [], "", None
     for study in sides:
         name = system or study.baseline(output)
         if measure == "cross_talk":
@@ -93,7 +93,8 @@ def _cell(sides: list[StudyResults], system: str | None, output: str, measure: s
             below = below or (ends(found.interval) if found else "")
         else:
             found = study.rate(measure, name, output) if name else None
-        value = found.value if found else None
+        seeds = seeds or (found and found.per_seed.keys())
+        value = found.value if found and found.per_seed.keys() == seeds else None  # of the same seeds
         texts.append(points(value) if measure == "cross_talk" else percent(value))
     return Cell(texts[0] + "".join(f" ({text})" for text in texts[1:] if text != "–"), below)
 

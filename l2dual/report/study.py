@@ -99,13 +99,15 @@ def read_study(exp: Path) -> StudyResults:
     names, data = {run.name for run in results.meta.runs}, results.meta.data
     found = read_analyses(exp).items()
     ours = {what: one for what, one in found if one.meta.runs.keys() <= names and one.meta.data == data}
-    return StudyResults(results, ours, read_beside(exp, "half"), read_beside(exp, "ctc"))
+    return StudyResults(results, ours, read_beside(exp, "half", results), read_beside(exp, "ctc", results))
 
 
-def read_beside(exp: Path, what: str) -> Results | None:
-    """The results of ``half`` the training budget, or by ``ctc`` alone, if they were scored."""
+def read_beside(exp: Path, what: str, results: Results) -> Results | None:
+    """The results of ``half`` the training budget, or by ``ctc`` alone, if they were scored of these models."""
     file = exp / f"results_{what}.json"
-    return read_results(file) if file.is_file() else None
+    found = read_results(file) if file.is_file() else None
+    commits = {run.name: run.commit for run in results.meta.runs}
+    return found if found and all(commits.get(run.name) == run.commit for run in found.meta.runs) else None
 
 
 def read_analyses(directory: Path) -> dict[str, Analysis]:

@@ -27,7 +27,8 @@ def summary(paths: list[Path]) -> str:
 
 def _half(path: Path) -> Results | None:
     """The results of half the budget, if ``path`` has those of the whole by the usual search."""
-    return read_beside(path.parent, "half") if path.name.startswith("results.json") else None
+    usual = path.name.startswith("results.json")
+    return read_beside(path.parent, "half", read_results(path)) if usual else None
 
 
 def _row(study: StudyResults, system: str) -> tuple[str, ...]:
@@ -65,5 +66,5 @@ def _next(studies: list[StudyResults]) -> str:
             return "./run.sh --study mini (enough data to learn from; half an hour)"
         return "train on more data or use a pretrained encoder (docs/encoders.md)"
     if min(len({run.seed for run in study.results.meta.runs}) for study in studies) < 3:
-        return './run.sh --seeds "1 2 3" (intervals need 3 seeds)'
+        return 'the same call with --seeds "1 2 3" (intervals need 3 seeds)'
     return "open the report"

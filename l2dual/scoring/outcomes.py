@@ -79,7 +79,7 @@ def gather(data: DataDir, scored: list[Scored]) -> Comparison:
 
     Raises:
         DataError: no run; runs that may not be compared: other training data, configuration,
-            search or budget, other utterances, the same system and seed twice.
+            search or budget, other models of one name, other utterances, the same system and seed twice.
     """
     if not scored:
         raise DataError("no run to compare: name the scores of one at least")
@@ -89,8 +89,15 @@ def gather(data: DataDir, scored: list[Scored]) -> Comparison:
         texts = " and ".join(outputs_of(data.info))
         raise DataError(f"{data.path}: has {texts} only, which {names} does not write: nothing to score")
     utts, first, runs = sorted(data["utt2spk"]), scored[0].run, {}
+    models: dict[str, Run] = {}  # the first run of each system
     for one in scored:
         run = one.run
+        sister = models.setdefault(run.system, run)
+        if (run.sharing, run.blocks) != (sister.sharing, sister.blocks):
+            raise DataError(
+                f"{run.decode_dir}: {run.system} is another model than in {sister.decode_dir}: "
+                "its file in conf/systems was changed: train all seeds anew, or give it another name"
+            )
         for key, value in _settings(first).items():
             if _settings(run)[key] != value:
                 raise DataError(

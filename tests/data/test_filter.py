@@ -155,4 +155,4 @@ def test_an_l1_is_left_out_of_training_and_alone_in_the_test(tmp_path):
     with pytest.raises(DataError, match="language thai: use japanese, korean"):
         filter_data(path, True, 0.3, 20, 25, "thai")
     path = path.rename(path.with_name("valid"))
-    assert len(filter_data(path, True, 0.3, 20, 25, "thai").kept["wav.scp"]) == 3  # nobody of it is to be left out
+    assert len(filter_data(path, True, 0.3, 20, 25, "thai")[0]["wav.scp"]) == 3  # nobody of it is to be left out

@@ -177,7 +177,9 @@ def test_development_data_and_another_search_have_results_of_their_own():
     config = str(ROOT / "conf/decode_ctc.yaml")
     of = Stages(choose({"decode_config": config}, "en")).variables()
     assert of["decoded"]["whole"] == "decode_ctc" and of["suffixes"] == {"whole": "_ctc", "half": "_ctc_half"}
-    with pytest.raises(UsageError, match="decode_ctc.yaml is for stages 9 and 10: add --stop_stage 10"):
+    with pytest.raises(UsageError, match="--budgets half is for stages 8 to 10: add --stop_stage 10"):
+        check(choose({"budgets": "half"}, "en"))
+    with pytest.raises(UsageError, match="decode_ctc.yaml is for stages 8 to 10: add --stop_stage 10"):
         check(choose({"decode_config": config}, "en"))
 
 

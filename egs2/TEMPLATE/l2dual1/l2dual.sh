@@ -156,7 +156,7 @@ unset L2DUAL_CORES
                 --train_args="${train_args}" --system "${system_files[${system}]}" --seed "${run##*.seed}" \
                 --data "${feats}" --stats "${exp}/stats" "${types[@]}" "${losses[@]}" --num_threads "${num_threads}" --out @OUT@
         done
-        launch configure "${train_cmd}" --set_aside
+        launch configure "${train_cmd}" --set_aside --ignore train_args --ignore train_config # the file is an input
         for run in "${runs[@]}"; do job "${run}/trained" "${run}" -- source "${run}/run.sh" "${options[@]}"; done
         L2DUAL_CORES=${cores} launch train "${launcher}"
         for run in "${halves[@]}"; do
@@ -195,9 +195,10 @@ unset L2DUAL_CORES
             job "${results}/results${suffixes[${budget}]}.json" "${scores[@]}" "${also[@]}" "${test_set}" \
                 "${code}"/{scoring/{outcomes,results,stats},systems}.py -- \
                 python -m l2dual.bin.results "${scores[@]}" --data "${test_set}" --also "${also[@]}" --out @OUT@
+            name=${results#"${exp}"} # a log for each file, so that what is up to date is told as well
+            launch "results${name//\//_}${suffixes[${budget}]}" "${decode_cmd}"
+            tell "results${name//\//_}${suffixes[${budget}]}"
         done
-        launch results "${decode_cmd}"
-        tell results
         for run in "${rated[@]}"; do
             job "${run}/rater" "${run}/trained" "${feats}"/{train,valid,test} \
                 "${code}"/inference/{clues,pronunciation,rater,rater_making,rater_training}.py -- \
