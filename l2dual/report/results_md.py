@@ -1,6 +1,6 @@
 """RESULTS.md of each recipe and over both, from the kept studies in egs2/*/results."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from l2dual.analysis.kinds import Analysis, AnalysisMeta, Cosine
@@ -33,7 +33,9 @@ def read_kept(directory: Path) -> StudyResults:
         outcomes(gather(kept.data, kept.having(name).scored(name)), made) if kept.having(name).runs else None
         for name in ("decode_half", "decode_ctc")
     ]
-    cosines = [Cosine(**one) for record in kept.runs.values() for one in record["gradients"]]
+    names = [field.name for field in fields(Cosine)]  # older records have more
+    logged = (one for record in kept.runs.values() for one in record["gradients"])
+    cosines = [Cosine(**{name: one[name] for name in names if name in one}) for one in logged]
     meta = AnalysisMeta("gradients", *(kept.data.info[key] for key in FACTS), "", "", {}, **made)
     return StudyResults(results, {"gradients": Analysis(meta, cosines)} | read_analyses(directory), *beside)
 
