@@ -33,7 +33,7 @@ def main() -> None:
 
     data = DataDir.load(args.data)
     if args.out.exists() and not (args.out / "corpus.yaml").is_file():
-        raise UsageError(f"{args.out}: exists, and this command has not made it: remove it, or give another --out")
+        raise UsageError(f"{args.out}: exists without corpus.yaml: remove it, or give another --out")
     shutil.rmtree(args.out, ignore_errors=True)
     device = "cuda" if args.ngpu > 0 else "cpu"
     cache_features(data, conf, args.out, args.nj, device)

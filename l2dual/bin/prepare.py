@@ -48,7 +48,7 @@ def main() -> None:
     corpus, db, assume = args.pop("corpus"), args.pop("db"), args.pop("assume_surface")
     request = corpora.Request(**args | {"columns": parse_columns(args["columns"])})
     corpora.check(corpus, request)
-    _clear(request.out)
+    _clear(request.out, corpus == "simulated")
     try:
         utterances, info = corpora.module(corpus).prepare(db, request)
     except DataError as error:
@@ -59,13 +59,14 @@ def main() -> None:
         print(line)
 
 
-def _clear(out: Path) -> None:
-    """Remove what an earlier call wrote to ``out``; whatever else is there stays, and is an error."""
-    there = [out / name for name in (*SPLITS, "audio") if (out / name).exists()]
-    if there and not any((path / "corpus.yaml").is_file() for path in there):
-        raise UsageError(f"{there[0]}: exists, and this command has not made it: remove it, or give another --out")
+def _clear(out: Path, audio: bool) -> None:
+    """Remove the splits that an earlier call wrote to ``out``, and the ``audio`` of simulated ones."""
+    there = [out / name for name in SPLITS if (out / name).exists()]
     for path in there:
-        shutil.rmtree(path)
+        if not (path / "corpus.yaml").is_file():
+            raise UsageError(f"{path}: exists without corpus.yaml: remove it, or give another --out")
+    for path in [*there, *([out / "audio"] if audio else [])]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 if __name__ == "__main__":

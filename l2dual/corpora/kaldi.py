@@ -16,6 +16,7 @@ from l2dual.corpora.common.kaldi_table import read_keyed
 from l2dual.data.datadir import UNKNOWN
 from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError
+from l2dual.files import read_yaml
 
 LANGUAGES = ("en", "ko")
 CONVENTIONS = ("heard", "pronounced")
@@ -69,7 +70,8 @@ class Tables:
     @classmethod
     def load(cls, path: Path, split: str, request: Request) -> "Tables":
         texts = {name: f"text.{name}" for name in own.TEXTS if (path / f"text.{name}").is_file()}
-        surface_alone = texts.keys() == {"surface", "canonical"}  # then l2dual writes the surface as text, for Kaldi
+        info = path / "corpus.yaml"  # where it says so, text is the surface, for Kaldi's readers
+        surface_alone = info.is_file() and read_yaml(info).get("meaning") == "none"
         if "meaning" not in texts and not surface_alone and (path / "text").is_file():
             texts["meaning"] = "text"
         if texts:

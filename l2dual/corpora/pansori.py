@@ -15,7 +15,7 @@ from l2dual.corpora.common import splits
 from l2dual.corpora.common.disk import as_on_disk, files, whole
 from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError
-from l2dual.text.cleaning import plain
+from l2dual.text.cleaning import plain, spoken
 
 LANGUAGES = ("ko",)
 CONVENTIONS = ("pronounced", "heard")
@@ -98,7 +98,7 @@ def read_talk(transcript: Path, left_out: Counter[str]) -> list[Utterance]:
                     canonical=None,
                     l1="korean",
                     facts=facts,
-                    written=text,
+                    written=spoken(text),
                 )
             )
     left_out["no text"] += sum(whole(path.stem) not in listed for path in files(folder, "*.flac"))

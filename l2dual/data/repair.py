@@ -74,8 +74,9 @@ def fix(directory: Directory, findings: list[Finding], most: int | None) -> Iter
             "(or go on: stage 4 repairs and drops the same)"
         )
     data, dropped = repair(directory, findings)
-    stuck = [f for f in findings if f.check == "prefix" and f.utterance in data["wav.scp"]]  # their new name is taken
-    yield from (f"left, since the name with its speaker is taken: {one.describe(path)}" for one in stuck)
+    stuck = [f for f in findings if f.check == "prefix" and f.utterance in data["wav.scp"]]
+    yield from (f"left, since no new name is free and valid: {one.describe(path)}" for one in stuck[:most])
+    yield from rest(stuck, most, "left: prefix: ")
     findings = [one for one in findings if one not in stuck]
     if all(finding.fix == LEFT for finding in findings):
         yield f"{path}: nothing to repair"

@@ -27,7 +27,7 @@ from l2dual.inference.result import JudgedSound, JudgedWord
 from l2dual.inference.timing import Clock, Span
 from l2dual.inference.tips import Tips
 from l2dual.text import BLANK, LANGUAGES, SOS_EOS, UNKNOWN, english, korean
-from l2dual.text.cleaning import plain
+from l2dual.text.cleaning import SPOKEN, plain
 from l2dual.text.hangul import decompose
 from l2dual.text.phones import ERROR
 from l2dual.text.units import align, normalize
@@ -41,7 +41,7 @@ HEARD = 0.5  # of the text's sounds: where fewer are likely, another text was sa
 READING = 2.0  # by how much a less usual pronunciation must fit better, in natural logarithms
 WEAK = ("IH", "UH", "EH")  # what a weak vowel (AX) may be as well
 LONGEST = 30.0  # seconds of a recording
-SPOKEN = re.compile(r"[&@#+=×÷±$£€¥₩]")  # signs that are words
+SIGNS = re.compile(rf"{SPOKEN.pattern}|[@#+=×÷±]")
 SCRIPTS = {"en": re.compile(r"[A-Za-zÀ-ɏ]"), "ko": re.compile("[가-힣]")}
 
 
@@ -193,7 +193,7 @@ def checked(prompt: str | None, heard: Evidence) -> str:
     text = plain(prompt)
     if not text:
         raise UsageError("the text is empty: give the text that was to be said, or none")
-    if sign := SPOKEN.search(prompt):
+    if sign := SIGNS.search(prompt):
         raise UsageError(f"'{prompt}': nobody knows how '{sign[0]}' was to be said: write it in words")
     letters = "".join(filter(str.isalpha, text))
     if len(SCRIPTS[heard.language].findall(letters)) * 2 < len(letters):

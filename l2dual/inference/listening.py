@@ -69,7 +69,7 @@ def _samples(recording: Recording) -> tuple[np.ndarray, int]:
     if form.kind == "i":
         samples = samples / np.iinfo(form).max
     elif form.kind == "u":
-        samples = samples / (np.iinfo(form).max / 2) - 1
+        samples = samples / 2 ** (8 * form.itemsize - 1) - 1
     if samples.ndim not in (1, 2) or samples.dtype.kind != "f" or (samples.ndim == 2 and 0 < shape[0] < shape[1]):
         raise Unusable(f"an array {shape} of {form}", "give samples (T,) or (T, C)")
     samples = np.atleast_2d(samples.astype(np.float32).T).T

@@ -6,6 +6,7 @@ their definitions are equal. Names of directories are made of what differs from 
 """
 
 import hashlib
+import os
 import re
 import shlex
 from collections.abc import Container, Mapping
@@ -164,6 +165,7 @@ def _value(text: str) -> Any:
 def differences(old: Definition, new: Definition) -> list[str]:
     """What two definitions differ in, as "severity is paper, not double"."""
     old, new = (_flat({k: v for k, v in each.items() if k not in BY_CONTENT}) for each in (old, new))
+    old, new = (each | {"db": one_form(str(each.get("db", "")))} for each in (old, new))
     found = []
     for name in dict.fromkeys([*old, *new]):
         before, after = (str(each.get(name, "")) for each in (old, new))
@@ -172,6 +174,14 @@ def differences(old: Definition, new: Definition) -> list[str]:
             change = change if before else f"is unset, not {after}"
             found.append(f"{name.removeprefix('model.')} {change}")
     return found
+
+
+def one_form(path: str) -> str:
+    """A path, however it was written: absolute, or below the recipe, which may be copied with what it holds."""
+    if not path:
+        return path
+    whole = Path(os.path.abspath(path))
+    return str(whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole)
 
 
 def _flat(content: Mapping, prefix: str = "") -> dict[str, Any]:
@@ -280,19 +290,20 @@ def dump_tag(definition: Definition, formatted: str) -> str:
 def frames_tag(config: Mapping) -> str:
     """How an encoder shortens speech, where that is not the usual: conv2d after windows of 10 ms."""
     front, encoder = config.get("frontend_conf") or {}, config.get("encoder_conf") or {}
-    parts, usual = [], "conv2d"
-    if "pretrained" in (config.get("frontend"), config.get("encoder")):
-        pretrained = front if config.get("frontend") == "pretrained" else encoder
-        parts += [stem(str(pretrained.get("path", "pretrained"))), *([str(front["stack"])] if "stack" in front else [])]
-        usual = "linear"
+    parts = []
+    pretrained = "pretrained" in (config.get("frontend"), config.get("encoder"))
+    if pretrained:
+        weights = front if config.get("frontend") == "pretrained" else encoder
+        parts += [stem(str(weights.get("path", "pretrained"))), *([str(front["stack"])] if "stack" in front else [])]
     elif config.get("frontend", "default") != "default":
         parts.append(f"{config['frontend']}-{digest(yaml.safe_dump(front))}")
     else:
         windows = {key: front.get(key) for key in USUAL_WINDOWS}
         if windows != USUAL_WINDOWS:
             parts.append(f"windows-{digest(yaml.safe_dump(windows))}")
-    if (layer := encoder.get("input_layer", usual)) != usual:
-        parts.append(str(layer))
-    stacks = {head["stack"] for head in (encoder.get("heads") or {}).values() if "stack" in head}
+    layer = encoder.get("input_layer", "linear" if config.get("encoder") in ("layered", "pretrained") else "conv2d")
+    usual = {"linear"} if pretrained else {"conv2d", "linear"} if parts else {"conv2d"}
+    parts += [] if layer in usual else [str(layer)]
+    stacks = {head["stack"] for head in (encoder.get("heads") or {}).values() if "stack" in (head or {})}
     parts += [f"stack{stack}" for stack in sorted(stacks - {USUAL_STACK})]
     return "-".join(parts)

@@ -155,9 +155,7 @@ def without_options(command: list[str], options: set[str]) -> list[str]:
     """A command without some options and their values."""
     named = [index for index, word in enumerate(command) if word in options]
     dropped = {*named, *(index + 1 for index in named)}
-    return [
-        word for index, word in enumerate(command) if index not in dropped and word.partition("=")[0] not in options
-    ]
+    return [word for index, word in enumerate(command) if index not in dropped]
 
 
 def digest(words: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ from l2dual.recipe.definition import (
     Definition,
     define,
     differences,
+    one_form,
     stem,
     variant,
 )
@@ -55,7 +56,7 @@ def choose(given: dict[str, str], language: str) -> Study:
     Raises:
         UsageError: an unknown study, options that do not fit, or another study of that name.
     """
-    expdir = Path(_one_form(given.get("expdir") or OPTIONS["expdir"].default))
+    expdir = Path(one_form(given.get("expdir") or OPTIONS["expdir"].default))
     name = given.get("study", "")
     known = name in names(expdir)
     base = name if known else given.get("base") or DEFAULT
@@ -69,12 +70,12 @@ def choose(given: dict[str, str], language: str) -> Study:
     if given.get("corpus", start["corpus"]) != start["corpus"]:  # nothing of the base's data fits
         base, start = given["corpus"], _defaults() | {"corpus": given["corpus"]}
     options = start | given | {"expdir": str(expdir)}
-    options["db"] = _one_form(options["db"] or os.environ.get(options["corpus"].upper(), ""))  # of db.sh
+    options["db"] = one_form(options["db"] or os.environ.get(options["corpus"].upper(), ""))  # of db.sh
     old, new = define(start, language), define(options, language)
     if known and (found := differences(old, new)):
         raise _refused(name, found, f"give them with --base {name} instead, which makes a study of its own")
     name = name or _free(variant(base, old, new, given), new, language, expdir)
-    _check_record(Path(expdir, name), new)
+    options |= _recorded(Path(expdir, name), new)
     changes = [
         f"{key} {new[key] or options[key]}"
         for key in DEFINING
@@ -88,14 +89,6 @@ def names(expdir: Path) -> list[str]:
     """The studies of a recipe: of files, then of ``expdir``."""
     made = (path.parent.name for path in sorted(expdir.glob("*/study.yaml")))
     return list(dict.fromkeys([*(path.stem for path in sorted(FILES.glob("*.yaml"))), *made]))
-
-
-def _one_form(path: str) -> str:
-    """A path, however it was written: absolute, or below the recipe, which may be copied with what it holds."""
-    if not path:
-        return path
-    whole = Path(os.path.abspath(path))
-    return str(whole.relative_to(Path.cwd()) if whole.is_relative_to(Path.cwd()) else whole)
 
 
 def _unknown(name: str, expdir: Path) -> UsageError:
@@ -144,13 +137,16 @@ def _refused(name: str, found: list[str], remedy: str) -> UsageError:
     return UsageError(f"study {name} is another: {', '.join(found[:3])}{more}: {remedy}")
 
 
-def _check_record(directory: Path, new: Definition) -> None:
+def _recorded(directory: Path, new: Definition) -> dict[str, str]:
+    """How a study with runs was written, where it may be in several ways; UsageError if it is another than ``new``."""
     record = directory / "study.yaml"
     if not (record.is_file() and any(directory.glob(RUNS))):
-        return
-    if found := differences(read_yaml(record).get("definition", {}), new):
+        return {}
+    content = read_yaml(record)
+    if found := differences(content.get("definition", {}), new):
         remedy = "restore that, or give this one a new name (--study NAME)"
         raise _refused(directory.name, found, remedy)
+    return {name: content["options"][name] for name in ("train_args", "train_config") if name in content["options"]}
 
 
 def record(study: Study, command: str) -> None:

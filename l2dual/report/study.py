@@ -107,7 +107,7 @@ def read_beside(exp: Path, what: str, results: Results) -> Results | None:
     file = exp / f"results_{what}.json"
     found = read_results(file) if file.is_file() else None
     commits = {run.name: run.commit for run in results.meta.runs}
-    return found if found and all(commits.get(run.name) == run.commit for run in found.meta.runs) else None
+    return found if found and all(commits.get(run.name, run.commit) == run.commit for run in found.meta.runs) else None
 
 
 def read_analyses(directory: Path) -> dict[str, Analysis]:

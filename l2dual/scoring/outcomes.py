@@ -92,18 +92,18 @@ def gather(data: DataDir, scored: list[Scored]) -> Comparison:
     models: dict[str, Run] = {}  # the first run of each system
     for one in scored:
         run = one.run
-        sister = models.setdefault(run.system, run)
-        if (run.sharing, run.blocks) != (sister.sharing, sister.blocks):
-            raise DataError(
-                f"{run.decode_dir}: {run.system} is another model than in {sister.decode_dir}: "
-                "its file in conf/systems was changed: train all seeds anew, or give it another name"
-            )
         for key, value in _settings(first).items():
             if _settings(run)[key] != value:
                 raise DataError(
                     f"{run.decode_dir}: {key} is {_settings(run)[key]}, of {first.decode_dir} it is "
                     f"{value}: compare runs on the same data and settings only"
                 )
+        sister = models.setdefault(run.system, run)
+        if (run.sharing, run.blocks) != (sister.sharing, sister.blocks):
+            raise DataError(
+                f"{run.decode_dir}: {run.system} is another model than in {sister.decode_dir}: "
+                "its file in conf/systems was changed: train all seeds anew, or give it another name"
+            )
         if (run.system, run.seed) in runs:
             raise DataError(f"{run.decode_dir}: {run.system} with seed {run.seed} is a duplicate: keep one")
         if one.utts != utts:

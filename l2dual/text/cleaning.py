@@ -10,6 +10,8 @@ MARKS = re.compile(
     r"|(?<!\d)[./]|[./](?!\d)"  # a full stop, a slash; within a number (3.5, 1/3) they stay
 )
 THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")  # 1,000 is one number
+ENDS = re.compile(r"[!?…()\[\]\"“”]|(?<!\d)[,;:]|[,;:](?!\d)|(?<=[a-z가-힣])\.(?=[A-Z가-힣])")
+SPOKEN = re.compile("[&$£€¥₩°℃℉㎏㎞㎝㎜㎡㎖]")  # signs that are words, and would go with the punctuation
 APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´", "'"))
 
 
@@ -18,6 +20,13 @@ def plain(text: str) -> str:
     text = unicodedata.normalize("NFC", text).translate(APOSTROPHES)
     text = "".join(char for char in text if unicodedata.category(char) != "Cf")  # soft hyphens
     return " ".join(MARKS.sub(" ", THOUSANDS.sub("", text)).lower().split())
+
+
+def spoken(text: str) -> str:
+    """Return ``text`` as a pronunciation takes it: case and punctuation as written, a space wherever words end."""
+    text = unicodedata.normalize("NFC", text).translate(APOSTROPHES)
+    text = "".join(char for char in text if unicodedata.category(char) != "Cf")
+    return " ".join(ENDS.sub(r"\g<0> ", text).split())
 
 
 def prompt(text: str) -> str:

@@ -20,7 +20,7 @@ MOST_DIGITS = 16  # of a number; a longer one is read digit by digit
 NUMBER = re.compile(
     r"(?P<telephone>\d+(?:-\d+)+)|(?P<clock>\d{1,2}:\d{2})(?!\d)|(?P<fraction>\d+/\d+)"
     r"|(?P<date>\d+[·‧]\d+)|(?P<decimal>(?:\d{1,3}(?:,\d{3})+|\d+)\.\d+)"
-    r"|(?P<ordinal>(?<=제)\d+)|(?P<whole>\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?P<after>\s*[가-힣]*)"
+    r"|(?P<ordinal>(?<=(?<![가-힣])제)(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+))|(?P<whole>\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?P<after>\s*[가-힣]*)"
 )
 DATE = re.compile(r"(?<![\d-])(\d{4})[-./](\d{1,2})[-./](\d{1,2})(?![\d-])")
 OF_DATES = ("월", "일", "시", "분", "초")  # 05분 is 오분, where 05 elsewhere is 공오

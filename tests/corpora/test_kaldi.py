@@ -90,8 +90,12 @@ def test_a_surface_that_l2dual_writes_is_no_meaning(example, tmp_path):
     utterances, info = prepare(example, REQUEST)
     some = [replace(u, meaning=None, split="test", canonical=u.surface) for u in utterances]
     write_datadir(tmp_path / "data/test", some, info)
+    (tmp_path / "data/test/corpus.yaml").write_text("meaning: none")
     again, _ = prepare(tmp_path / "data", REQUEST)
     assert {u.meaning for u in again} == {None}
+    (tmp_path / "data/test/corpus.yaml").unlink()  # a user's own: text is the meaning
+    again, _ = prepare(tmp_path / "data", REQUEST)
+    assert {u.meaning for u in again} == {u.surface for u in utterances}
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_stage_1_writes_data_directories(sizes, tmp_path):
     (tmp_path / "data/train/old").touch()
     (tmp_path / "data/notes").touch()
     refused = python_m(*command)
-    assert refused.returncode == 1 and "data/train: exists, and this command has not made it" in refused.stderr
+    assert refused.returncode == 1 and "data/train: exists without corpus.yaml: remove it" in refused.stderr
     assert (tmp_path / "data/train/old").exists()
     (tmp_path / "data/train/corpus.yaml").touch()  # as an earlier call leaves it
     done = python_m(*command)

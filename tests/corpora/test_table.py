@@ -186,6 +186,7 @@ def test_dev_is_valid_and_valid_may_be_missing(write):
         (HEADER, changed(2, 3, ""), "own.csv, line 4: surface is empty; fill it in"),
         (HEADER, changed(3, 3, "yes, sir"), "own.csv, line 5: 5 values for 4 columns, with 'sir'; quote"),
         ([*HEADER, ""], [[*r, "x" * (r is ROWS[3])] for r in ROWS], "line 5: a nameless column, with 'x'; quote"),
+        ([*HEADER[:3], "", "surface"], [[*r[:3], "", *r[3:], "x"] for r in ROWS], "line 2: 6 values for 5 columns"),
         (HEADER, changed(3, 2, "it costs $5"), "own.csv, line 5: meaning has '.', which is said as a word"),
         (HEADER, changed(3, 3, "yes <noise>"), "own.csv, line 5: surface has '<noise>', a tag and no word"),
         (HEADER, changed(3, 3, '"yes" sir'), "own.csv, line 5: .*; correct the quotation marks"),

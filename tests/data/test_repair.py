@@ -62,7 +62,7 @@ def test_a_name_that_can_not_be_repaired_is_left(good):
         whole(file, lambda c: c.replace(b"s1-02 ", b"02 ").replace(b"s1-03 ", b"s1-02 "))
     assert command(good, "--fix").returncode == 0
     again = command(good, "--fix")
-    assert "left, since the name with its speaker is taken" in again.stdout and "nothing to repair" in again.stdout
+    assert "left, since no new name is free and valid" in again.stdout and "nothing to repair" in again.stdout
     assert not good.with_name("train.backup2").exists()
 
 

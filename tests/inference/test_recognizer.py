@@ -134,6 +134,7 @@ def test_bad_options(archive):
 BAD = {
     "empty": (np.zeros(0), RATE, "no samples"),
     "silent": (np.zeros(RATE), RATE, "nothing but zeros"),
+    "silent, of 8 bits": (np.full(RATE, 128, np.uint8), RATE, "nothing but zeros"),
     "channels first": (np.stack([noise(), noise()]), RATE, r"an array \(2, \d+\)"),
     "of another scale": (20000 * noise(), RATE, "where 1 is full scale"),
     "without a rate": (noise(), 0, "a sampling rate of 0 Hz"),

@@ -137,6 +137,7 @@ def test_jobs_end_with_a_run_that_is_killed_and_hold_its_lock_until_then(tmp_pat
 def test_jobs_that_outlive_their_launcher_hold_the_lock(tmp_path, run):
     process, pids = run
     keeper = int(Path(f"/proc/{pids[0]}/stat").read_text().rpartition(") ")[2].split()[1])
+    os.killpg(process.pid, signal.SIGSTOP)  # so that the launcher can't end its jobs meanwhile
     os.kill(keeper, signal.SIGKILL)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from l2dual.text.cleaning import plain
+from l2dual.text.cleaning import plain, spoken
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,16 @@ from l2dual.text.cleaning import plain
 def test_plain_text(written, expected):
     assert plain(written) == expected
     assert plain(expected) == expected
+
+
+@pytest.mark.parametrize(
+    "written, expected",
+    [
+        ("Stop!Now: yes", "Stop! Now: yes"),
+        ("hello.World, at 12:30", "hello. World, at 12:30"),
+        ("don`t 1,000 U.S. 3.5", "don't 1,000 U.S. 3.5"),
+        ("학교에,갔어요.그래", "학교에, 갔어요. 그래"),
+    ],
+)
+def test_words_end_where_they_are_pronounced(written, expected):
+    assert spoken(written) == expected

@@ -49,7 +49,7 @@ ended() { # ended STATUS: where the recipe failed or was stopped, and how it goe
     esac
     ((from > 8)) || without+=(test_data) # which is for trained models
     for option in "${without[@]}"; do
-        while [[ ${again} =~ ^(.*)\ --${option}[\ =][^\ ]+(.*)$ ]]; do again=${BASH_REMATCH[1]}${BASH_REMATCH[2]}; done
+        while [[ ${again} =~ ^(.*)\ --${option}[\ =](\\.|[^\ ])+(.*)$ ]]; do again=${BASH_REMATCH[1]}${BASH_REMATCH[3]}; done
     done
     echo "l2dual: stage ${number} ${how}. Finished work is kept. ${remedy} ${again} --stage ${from}" >&2
     ((from != 8 || number != 8)) || echo "l2dual: or resume one training alone by its ${exp}/RUN/run.sh" >&2
@@ -156,7 +156,7 @@ unset L2DUAL_CORES
                 --train_args="${train_args}" --system "${system_files[${system}]}" --seed "${run##*.seed}" \
                 --data "${feats}" --stats "${exp}/stats" "${types[@]}" "${losses[@]}" --num_threads "${num_threads}" --out @OUT@
         done
-        launch configure "${train_cmd}" --set_aside --ignore train_args --ignore train_config # the file is an input
+        launch configure "${train_cmd}" --set_aside
         for run in "${runs[@]}"; do job "${run}/trained" "${run}" -- source "${run}/run.sh" "${options[@]}"; done
         L2DUAL_CORES=${cores} launch train "${launcher}"
         for run in "${halves[@]}"; do

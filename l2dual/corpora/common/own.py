@@ -12,7 +12,7 @@ from l2dual.data.recording import is_pipe
 from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError
 from l2dual.text import pronunciation
-from l2dual.text.cleaning import plain
+from l2dual.text.cleaning import SPOKEN, plain, spoken
 from l2dual.text.phones import ERROR, PHONES
 from l2dual.text.phones import plain as plain_phone
 
@@ -26,8 +26,7 @@ SPLITS = {  # as users name them
 PIPES = "write its output to an audio file and name that (Kaldi directories: or --allow_pipes true)"
 LISTED = 20  # faults that one error names
 LONGEST = 255  # bytes of an id, with its speaker
-TAG = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
-SPOKEN = re.compile("[&$£€¥₩°℃℉㎏㎞㎝㎜㎡㎖]")  # signs that would go with the punctuation
+TAG = re.compile(r"<\w[^<>]*>|\[\w[^\[\]]*\]")
 EXCEL = {"#NAME?", "#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!"}
 
 
@@ -145,7 +144,7 @@ def make(entry: Entry, request: Request) -> Utterance:
         l1=row.get("l1") or "unknown",
         segment=segment(row.get("start", ""), row.get("end", "")),
         facts={name: row[name] for name in FACTS if row.get(name)},
-        written=row.get("meaning", ""),
+        written=spoken(row.get("meaning", "")),
         **texts,
     )
 

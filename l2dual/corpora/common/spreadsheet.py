@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from itertools import zip_longest
 from pathlib import Path
 
 from l2dual.errors import DataError, UsageError
@@ -97,7 +96,8 @@ def read(path: Path, language: str = "en", columns: Mapping[str, str] | None = N
     if quotes and separator == "\t":
         more = ", ..." if len(quotes) > 5 else ""
         notes.append(f"quotation marks are read as text: line {', '.join(quotes[:5])}{more}")
-    empty = [name for name in places if rows and not any(row.values.get(name) for row in rows)]
+    right = [row for row in rows if not row.fault]
+    empty = [name for name in places if right and not any(row.values.get(name) for row in right)]
     for name in empty:
         place = places.pop(name)
         notes.append(f"column '{header[place]}' is empty: ignored")
@@ -261,10 +261,11 @@ def find_columns(
 
 def make_row(line: int, cells: list[str], places: dict[str, int], header: list[str]) -> SheetRow:
     """A row by our names; empty values at its end may be missing or too many."""
-    nameless = [cell for name, cell in zip_longest(header, cells) if not name and clean(cell or "")]
+    named = max(i for i, name in enumerate(header) if name) + 1  # before it, one without name is pandas' index
+    nameless = list(filter(None, map(clean, cells[named:])))
     if nameless:
         where = f"{len(cells)} values for {len(header)} columns" if len(cells) > len(header) else "a nameless column"
-        return SheetRow(line, {}, f"{where}, with '{clean(nameless[0])}'; quote values that hold the separator")
+        return SheetRow(line, {}, f"{where}, with '{nameless[0]}'; quote values that hold the separator")
     cells = cells + [""] * (len(header) - len(cells))
     values = {name: clean(cells[place]) for name, place in places.items()}
     if "audio" in places:  # a file's name may have two spaces
