@@ -341,7 +341,7 @@ def test_a_cancelled_training_stops_the_recipe_which_then_resumes(slurm, recipes
     [result] = results
     assert result.returncode == 1
     assert re.search(r"failed: exp/tiny/log/train.1.log \(Slurm \d+_1: CANCELLED", result.stderr)
-    again = "./run.sh --study tiny --systems do --seeds 2 --stop_stage 8 --stage 8"
+    again = "cmd_backend=slurm ./run.sh --study tiny --systems do --seeds 2 --stop_stage 8 --stage 8"
     assert f"l2dual: stage 8 failed. Finished work is kept. Fix the error, then run {again}" in result.stderr
     assert not [line for line in slurm.queue() if "train" in line]
     result = recipes.run("en", *options, "--stage", "8")

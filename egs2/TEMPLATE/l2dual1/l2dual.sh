@@ -51,9 +51,11 @@ ended() { # ended STATUS: where the recipe failed or was stopped, and how it goe
     for option in "${without[@]}"; do
         while [[ ${again} =~ ^(.*)\ --${option}[\ =](\\.|[^\ ])+(.*)$ ]]; do again=${BASH_REMATCH[1]}${BASH_REMATCH[3]}; done
     done
-    echo "l2dual: stage ${number} ${how}. Finished work is kept. ${remedy} ${again} --stage ${from}" >&2
+    echo "l2dual: stage ${number} ${how}. Finished work is kept. ${remedy} ${backend}${again} --stage ${from}" >&2
     ((from != 8 || number != 8)) || echo "l2dual: or resume one training alone by its ${exp}/RUN/run.sh" >&2
 }
+
+backend=${cmd_backend:+cmd_backend=${cmd_backend} } # if the user gave one
 
 set -a
 . ./path.sh
