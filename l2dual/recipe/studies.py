@@ -146,7 +146,8 @@ def _recorded(directory: Path, new: Definition) -> dict[str, str]:
     if found := differences(content.get("definition", {}), new):
         remedy = "restore that, or give this one a new name (--study NAME)"
         raise _refused(directory.name, found, remedy)
-    return {name: content["options"][name] for name in ("train_args", "train_config") if name in content["options"]}
+    written = content.get("options", {})
+    return {name: written[name] for name in ("train_args", "train_config") if name in written}
 
 
 def record(study: Study, command: str) -> None:
