@@ -48,6 +48,7 @@ def test_help_and_misspelt_commands():
     assert wrong.stderr == "l2dual: error: no command 'valdate': did you mean validate? See l2dual --help\n"
 
 
+@pytest.mark.slow
 def test_help_comes_at_once():
     """No --help imports what takes seconds; all in one process, since what one imports, the next would have."""
     code = """

@@ -30,8 +30,9 @@ def by_epochs(studies: list[StudyResults]) -> Lengths:
         for study in studies:
             results = study.results if share == 1 else study.half
             epochs = study.dual and study.runs_of(study.dual)[0].epochs
-            if epochs and results:
-                found.setdefault(epochs / share, replace(study, results=results, half=None))
+            one = replace(study, results=results, half=None) if results else study
+            if epochs and results and one.dual:  # half a budget may have single outputs alone
+                found.setdefault(epochs / share, one)
     return dict(sorted(found.items()))
 
 

@@ -76,6 +76,7 @@ def test_two_dual_systems_are_not_set_beside():
     assert pairs == within | across
 
 
+@pytest.mark.slow
 def test_one_decoder_under_two_names(data, runs, tmp_path):
     """A dual system whose decoders are equal, on equal targets: the same representation."""
     twin = make_run(tmp_path / "twin", "do", 1)

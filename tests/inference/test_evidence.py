@@ -48,6 +48,7 @@ def test_a_prompt_gives_judged_words(recognizer, root):
         model([speech], prompt="cab")
 
 
+@pytest.mark.slow
 def test_models_and_recordings_without_feedback(recognizer, root):
     with pytest.raises(UsageError, match="the model has no CTC on the surface"):
         evidence(recognizer("so_meaning"), noise(1.0), with_meaning=False)

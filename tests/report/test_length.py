@@ -40,6 +40,13 @@ def test_a_whole_training_wins_over_half_of_a_longer_one(lengths):
     assert talks == {2: 0.09, 4: 0.07, 8: 0.025} and list(lengths) == [2, 4, 8]
 
 
+def test_half_a_budget_of_single_outputs_alone_is_no_length(folder):
+    whole = trained(read_study(folder / "exp").results, 4, 7)
+    runs = [run for run in whole.meta.runs if len(run.outputs) == 1]
+    half = replace(whole, meta=replace(whole.meta, runs=runs), records=[r for r in whole.records if r.system != "do"])
+    assert list(length.by_epochs([StudyResults(whole, half=half)])) == [4]
+
+
 def test_table_and_figure_say_it(lengths):
     table = length.table(lengths)
     assert table.columns[:3] == ["surface: SO, CER %", "surface: do", "surface: cross-talk"]

@@ -197,6 +197,7 @@ def test_a_corpus_without_surface(tmp_path):
     assert "what was pronounced (not known here)" in html
 
 
+@pytest.mark.slow
 def test_names_are_text(tmp_path):
     name = "do_$\\foo$<b>&"
     folder = make_study(tmp_path / "dump", systems=("so_surface", "so_meaning", name))

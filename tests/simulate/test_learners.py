@@ -184,6 +184,7 @@ def test_noise_has_power_one_and_the_slope_asked_for(slope):
     assert np.log2(low / high) / 4 == pytest.approx(slope, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_noise_stands_at_the_snr_asked_for(preset, tmp_path):
     clean, _ = make(preset | {"snr": [90, 90]}, tmp_path / "clean")
     noisy, _ = make(preset | {"snr": [10, 10]}, tmp_path / "noisy")
