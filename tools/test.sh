@@ -3,7 +3,7 @@
 #
 # Usage: tools/test.sh [--fast] [-k EXPRESSION] [-x] ...
 #
-# --fast runs the unit tests alone: 80 seconds on two cores.
+# --fast runs the quick unit tests alone: a minute on two cores.
 
 set -euo pipefail
 
