@@ -17,16 +17,18 @@ APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼ`´", "'"))
 
 def plain(text: str) -> str:
     """Return ``text`` in NFC and lower case, without punctuation, with single spaces."""
-    text = unicodedata.normalize("NFC", text).translate(APOSTROPHES)
-    text = "".join(char for char in text if unicodedata.category(char) != "Cf")  # soft hyphens
-    return " ".join(MARKS.sub(" ", THOUSANDS.sub("", text)).lower().split())
+    return " ".join(MARKS.sub(" ", THOUSANDS.sub("", _letters(text))).lower().split())
 
 
 def spoken(text: str) -> str:
     """Return ``text`` as a pronunciation takes it: case and punctuation as written, a space wherever words end."""
+    return " ".join(ENDS.sub(r"\g<0> ", _letters(text)).split())
+
+
+def _letters(text: str) -> str:
+    """``text`` in NFC, with one kind of apostrophe and without soft hyphens and other signs that nobody sees."""
     text = unicodedata.normalize("NFC", text).translate(APOSTROPHES)
-    text = "".join(char for char in text if unicodedata.category(char) != "Cf")
-    return " ".join(ENDS.sub(r"\g<0> ", text).split())
+    return "".join(char for char in text if unicodedata.category(char) != "Cf")
 
 
 def prompt(text: str) -> str:

@@ -197,9 +197,9 @@ unset L2DUAL_CORES
             job "${results}/results${suffixes[${budget}]}.json" "${scores[@]}" "${also[@]}" "${test_set}" \
                 "${code}"/{scoring/{outcomes,results,stats},systems}.py -- \
                 python -m l2dual.bin.results "${scores[@]}" --data "${test_set}" --also "${also[@]}" --out @OUT@
-            name=${results#"${exp}"} # a log for each file, so that what is up to date is told as well
-            launch "results${name//\//_}${suffixes[${budget}]}" "${decode_cmd}"
-            tell "results${name//\//_}${suffixes[${budget}]}"
+            name=results${results#"${exp}"}${suffixes[${budget}]} # each results file has its own log
+            launch "${name//\//_}" "${decode_cmd}"
+            tell "${name//\//_}"
         done
         for run in "${rated[@]}"; do
             job "${run}/rater" "${run}/trained" "${feats}"/{train,valid,test} \
