@@ -33,16 +33,16 @@ def main() -> None:
     options = SearchOptions.from_config(read_yaml(args.config), str(args.config))
     data = DataDir.load(args.data)
     check_rate(args.exp, data.info.get("sampling_rate", RATE))
-    canonical = canonical_of(args.exp) if options.guided else None
-    decoder = DualDecoder(load_model(args.exp).to(device), options, canonical)
-    to_text = {output: tokens_to_text_of(args.exp, output) for output in decoder.model.outputs}
-    hypotheses: dict[str, dict[str, str]] = {output: {} for output in decoder.model.outputs}
+    model = load_model(args.exp).to(device)
+    decoder = DualDecoder(model, options, canonical_of(args.exp) if options.guides(model) else None)
+    to_text = {output: tokens_to_text_of(args.exp, output) for output in model.outputs}
+    hypotheses: dict[str, dict[str, str]] = {output: {} for output in model.outputs}
     start = time.monotonic()
     for utts, speech, lengths in batches(data, options.batch_size):
         for output, tokens in decoder(speech.to(device), lengths.to(device)).items():
             for utt, sequence in zip(utts, tokens, strict=True):
                 hypotheses[output][utt] = to_text[output](sequence)
-        done = len(hypotheses[decoder.model.outputs[0]])
+        done = len(hypotheses[model.outputs[0]])
         print(f"progress: decoded {done} of {len(data['wav.scp'])} utterances", flush=True)
     seconds = time.monotonic() - start
     audio = sum(float(duration) for duration in data["utt2dur"].values())

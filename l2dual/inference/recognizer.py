@@ -92,7 +92,7 @@ class DualSpeech2Text:
         with open_model(str(model)) as directory:
             loaded, config, about = load_model(directory), config_of(directory), run_facts(directory)
             search = SearchOptions.from_config(search_options(directory) | options, "options")
-            canonical = canonical_of(directory) if search.guided else None
+            canonical = canonical_of(directory) if search.guides(loaded) else None
             if not about.keys() >= {"language", "convention"}:
                 raise DataError(f"{directory}/run.yaml: lacks language or convention: pack the run again (stage 12)")
             getattr(loaded.frontend, "upstream", None)  # a frozen encoder is read when it is first asked for

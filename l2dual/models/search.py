@@ -23,7 +23,8 @@ class SearchOptions(BeamOptions):
     ``ctc_weight`` per output is the CTC's share of a hypothesis's score
     (Watanabe et al. 2017, eq. 14); where a model has no CTC on an output, attention scores alone.
     ``guided``: the surface is searched with the canonical tokens of the best meaning as its prior
-    (:mod:`l2dual.models.guide`), in place of a decoder. ``canonical_weight`` is then the weight of the
+    (:mod:`l2dual.models.guide`), in place of a decoder; a system that lacks a CTC on the surface, or a meaning,
+    is searched without. ``canonical_weight`` is then the weight of the
     surface's CTC in the score of a meaning: of the log likelihood of the meaning's canonical tokens.
     """
 
@@ -58,6 +59,10 @@ class SearchOptions(BeamOptions):
                 raise UsageError(f"{where}: ctc_weight of {output} must lie between 0 and 1")
         return options
 
+    def guides(self, model: L2DualModel) -> bool:
+        """Whether the surface of a model is searched with the meaning's tokens as its prior."""
+        return self.guided and "surface" in model.ctcs and "meaning" in model.outputs
+
 
 class DualDecoder:
     """The searches of one model.
@@ -65,7 +70,7 @@ class DualDecoder:
     Args:
         model: in evaluation mode.
         options: of the searches.
-        canonical: tokens of a meaning -> the surface's tokens that it calls for, where the search is guided.
+        canonical: tokens of a meaning -> the surface's tokens that it calls for, if the options guide the model.
 
     Raises:
         UsageError: a search that the model has no part for.
@@ -80,8 +85,6 @@ class DualDecoder:
         self.model = model
         self.options = options
         self.canonical = canonical
-        if options.guided and ("surface" not in model.ctcs or "meaning" not in model.outputs):
-            raise UsageError("guided: true: needs a system with a CTC on the surface, and a meaning")
         self.ids = {token: number for number, token in enumerate(model.token_lists.get("surface", []))}
         self.searches = {output: self._search(output) for output in model.outputs}
 
@@ -110,7 +113,7 @@ class DualDecoder:
     @torch.inference_mode()
     def search(self, encoded: Encoded, n_best: int = 1) -> dict[str, list[list[Hypothesis]]]:
         """As :meth:`nbest`, of what the model's ``encode`` gave."""
-        if self.options.guided:
+        if self.options.guides(self.model):
             return self._guided(encoded, n_best)
         return {output: one(*encoded.of(output), n_best) for output, one in self.searches.items()}
 

@@ -44,6 +44,7 @@ from l2dual.training.runs import merge
 VALID = "valid"
 SPLITS = ("train", VALID, "test")
 RUN = re.compile(r"(\w[\w-]*)\.seed(\d+)")  # the name of a run: system, seed
+WHISPER = "../../.tools/whisper-base"  # a baseline, where the model rests on none
 CTC_ALONE = "decode_ctc"  # of conf: its results stand beside those of the joint search
 OF_DATA = [option.name for option in GROUPS["data"] if option.defines] + ["simulated"]
 SUFFIXES = {"whole": "", "half": "_half"}  # of what is made with the checkpoint of a budget
@@ -379,7 +380,8 @@ class Stages:
             "budgets": list(dict.fromkeys(options["budgets"].split())),
             "suffixes": {budget: f"{alone}{suffix}" for budget, suffix in SUFFIXES.items()},
             "dictionary": str(self._has_dictionary()).lower(),
-            "zero_shot": list(filter(Path.is_file, [results / "zero_shot/text.meaning"])),
+            "zero_shot": int(options["zero_shot"]),
+            "zero_shot_weights": (self.definition["model"].get("frontend_conf") or {}).get("path", WHISPER),
             "analyses": [] if options["test_data"] else self._analyses(),
             "fit_on": {"retrained": "train", "probes": "valid"},
             "decode_gpu": int(gpu == "true"),

@@ -30,17 +30,19 @@ from l2dual.recipe.options import OPTIONS, nearest, parse
 DEFAULT = "mini"
 FILES = Path("studies")
 RUNS = "*.seed*"  # directories of a study
-OF_A_STUDY = (*DEFINING, "systems", "seeds")
+IN_ITS_FILE = ("decode_config", "zero_shot")  # which a call may change
+OF_A_STUDY = (*DEFINING, "systems", "seeds", *IN_ITS_FILE)
 
 
 @dataclass(frozen=True)
 class Study:
-    """The study of one call. ``options``: all of them, also those that no study has."""
+    """The study of one call. ``options``: all of them, also those that no study has; ``recorded``: its own."""
 
     name: str
     language: str
     base: str
     options: dict[str, str]
+    recorded: dict[str, str]
     definition: Definition
     said: str  # what it is, in one line
 
@@ -76,13 +78,14 @@ def choose(given: dict[str, str], language: str) -> Study:
         raise _refused(name, found, f"give them with --base {name} instead, which makes a study of its own")
     name = name or _free(variant(base, old, new, given), new, language, expdir)
     options |= _recorded(Path(expdir, name), new)
+    recorded = {key: (start if key in IN_ITS_FILE else options)[key] for key in OF_A_STUDY}
     changes = [
         f"{key} {new[key] or options[key]}"
         for key in DEFINING
         if key in given and new[key] != old[key] and key != "corpus"
     ]
     said = f": {base}, but with {', '.join(changes)}" if changes else "" if name == base else f": {base}"
-    return Study(name, language, base, options, new, f"study {name} ({Path(expdir, name)}){said}")
+    return Study(name, language, base, options, recorded, new, f"study {name} ({Path(expdir, name)}){said}")
 
 
 def names(expdir: Path) -> list[str]:
@@ -157,7 +160,7 @@ def record(study: Study, command: str) -> None:
         UsageError: a run that is under way would have them changed.
     """
     defaults = _defaults()
-    options = {key: study.options[key] for key in OF_A_STUDY if study.options[key] != defaults[key]}
+    options = {key: value for key, value in study.recorded.items() if value != defaults[key]}
     about = {"study": study.name, "language": study.language, "base": study.base, "options": options}
     files = {"study.yaml": about | {"definition": study.definition}}
     if study.options["train_args"]:

@@ -7,7 +7,6 @@ import pytest
 import torch
 from espnet2.asr.ctc import CTC
 
-from l2dual.errors import UsageError
 from l2dual.models.beam import BeamOptions, BeamSearch
 from l2dual.models.guide import Channel, Guide, likelihoods
 from l2dual.models.search import DualDecoder, SearchOptions
@@ -102,8 +101,12 @@ def test_a_guided_search_asks_what_the_meaning_calls_for(build_model, batch):
     found = decoder(batch["speech"], batch["speech_lengths"])
     assert found == {"surface": [["a"]] * 3, "meaning": [some[0].tokens for some in plain]}
     assert asked == [some[0].tokens for some in plain]
-    with pytest.raises(UsageError, match="guided: true: needs a system with a CTC on the surface"):
-        DualDecoder(build_model("so_meaning"), SearchOptions(guided=True), canonical)
+
+
+@pytest.mark.parametrize("system", ["so_surface", "so_meaning"])
+def test_a_single_output_is_searched_as_without_a_guide(build_model, batch, system):
+    model, speech = build_model(system).eval(), (batch["speech"], batch["speech_lengths"])
+    assert DualDecoder(model, SearchOptions(guided=True))(*speech) == DualDecoder(model, SearchOptions())(*speech)
 
 
 def test_the_surface_has_a_say_in_the_choice_of_the_meaning(build_model, batch):

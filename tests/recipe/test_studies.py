@@ -298,17 +298,26 @@ def test_variables_come_through_bash_as_they_are():
     assert done.stdout == "it's $(touch x)|3|x y||*|'|a\nb|" and not done.stderr
 
 
-def test_adapters_are_an_option_of_the_study():
-    """What is cached ends below the blocks that are trained; stage 11 asks how the outputs agree on these."""
-    frozen, adapted = (call("--study", f"speechocean762_{name}", "--db", ".") for name in ("whisper", "adapted"))
-    definition.check_train_args(adapted.options["train_args"])
-    assert Stages(adapted).variables()["dictionary"] == "true" and Stages(call()).variables()["dictionary"] == "false"
-    for study, rank, layers, analyses in ((frozen, None, [3, 4, 5, 6], []), (adapted, 16, [3, 4], ["gradients"])):
+def test_over_whisper_blocks_with_adapters_are_trained_and_whisper_is_a_baseline():
+    """What is cached ends below these blocks; stage 11 asks how the outputs agree on their adapters."""
+    adapted = call("--study", "speechocean762_whisper", "--db", ".")
+    frozen = ["--train_args", "--encoder_conf rank=null --encoder_conf layers=4 --frontend_conf layers=[3,4,5,6]"]
+    frozen = call("--base", "speechocean762_whisper", "--db", ".", *frozen)
+    for study, layers, analyses in ((adapted, [3, 4], ["gradients"]), (frozen, [3, 4, 5, 6], [])):
         study.definition["model"]["frontend_conf"]["path"] = "weights"
         made = Stages(study).variables()
         assert json.loads(made["frontend_conf"])["layers"] == layers and made["analyses"] == analyses
-        assert study.definition["model"]["encoder_conf"].get("rank") == rank
-        assert study.definition["model"]["batch_bins"] == 600_000 * len(layers)  # as many seconds
+        assert made["dictionary"] == "true" and (made["zero_shot"], made["zero_shot_weights"]) == (200, "weights")
+        assert made["decode_config"] == Path("../../conf/decode_guided.yaml")
+    assert Stages(call()).variables()["dictionary"] == "false"
+
+
+def test_a_search_of_one_call_is_not_that_of_the_study():
+    """A study's file may name its search; a call takes another for itself, and none is kept of it."""
+    given = {"study": "speechocean762_whisper", "db": ".", "decode_config": "../../conf/decode.yaml", "zero_shot": "0"}
+    chosen = choose(given, "en")
+    assert chosen.options["decode_config"] == "../../conf/decode.yaml" and chosen.options["zero_shot"] == "0"
+    assert chosen.recorded["decode_config"] == "../../conf/decode_guided.yaml" and chosen.recorded["zero_shot"] == "200"
 
 
 def test_the_index_lists_studies_and_what_differs(capsys):

@@ -217,10 +217,17 @@ unset L2DUAL_CORES
         if [[ ${dictionary} == true ]]; then
             budget=half
             if [[ " ${budgets[*]} " == *" whole "* ]]; then budget=whole; fi
+            if ((zero_shot)); then # EXP/zero_shot: it goes on where it was stopped
+                job "${results}/zero_shot/done" "${test_set}" "listing:${zero_shot_weights}" "${code}/models/zero_shot.py" -- \
+                    python -m l2dual.bin.zero_shot --path "${zero_shot_weights}" --data "${test_set}" --utts "${zero_shot}" \
+                    --out "${results}/zero_shot"
+                launch zero_shot "${decode_cmd} --num_threads ${num_threads}"
+            fi
             decodings=("${exp}"/*.seed*[0-9]/"${decoded[${budget}]}/${test_split}") # with those of earlier calls
-            job "${results}/baselines${suffixes[${budget}]}.json" "${decodings[@]}" "${zero_shot[@]}" "${test_set}" \
+            baseline=("${results}"/zero_shot/*.meaning) # if there is one
+            job "${results}/baselines${suffixes[${budget}]}.json" "${decodings[@]}" "${baseline[@]}" "${test_set}" \
                 "${code}"/{bin/baselines,text/english}.py -- \
-                python -m l2dual.bin.baselines "${decodings[@]}" "${zero_shot[@]/#/--zero_shot=}" --data "${test_set}" --out @OUT@
+                python -m l2dual.bin.baselines "${decodings[@]}" "${baseline[@]/#/--zero_shot=}" --data "${test_set}" --out @OUT@
             launch baselines "${decode_cmd}"
             tell baselines
         fi
