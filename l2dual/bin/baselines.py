@@ -18,13 +18,12 @@ import numpy as np
 from l2dual.data.datadir import DataDir, outputs_of, read_table
 from l2dual.errors import DataError, run
 from l2dual.files import atomic_write
-from l2dual.scoring.agreement import Agreement, error_rates, written
+from l2dual.scoring.agreement import WHISPER, Agreement, error_rates, written
 from l2dual.scoring.score import count_errors
 from l2dual.text.english import recognized
 from l2dual.text.units import align
 
 Texts = Mapping[str, str]  # by utterance
-WHISPER = "Whisper as it comes"
 
 
 def main() -> None:

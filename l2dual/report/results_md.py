@@ -60,8 +60,7 @@ def write_results_md(root: Path) -> list[Path]:
         written += write_sharing_md(recipe, kept[index], arms[index], picture)
         longer = [name for arm in arms[index] for name in length.longer(arm, list(kept[index]))]  # in SHARING.md
         listed = {name: one for name, one in kept[index].items() if name not in (MAIN, *arms[index], *longer)}
-        found = {name: real.table(recipe / "results" / name, one) for name, one in listed.items()}
-        spoken = {name: one for name, one in found.items() if one}
+        spoken = {name: (recipe / "results" / name, one) for name, one in listed.items() if _recorded(one)}
         others = [
             (name, _dual_row(one))
             for name, one in listed.items()
@@ -73,7 +72,7 @@ def write_results_md(root: Path) -> list[Path]:
             "others": others,
             "duals": list(dict.fromkeys(head.text for _, table in others for head, _ in table.rows)),
             "arms": next((name for name in arms[index] if name != MAIN), None),
-            "real": spoken,
+            "real": real.table(spoken),
             "longest": next((length.longest(length.lengths_of(name, kept[index])) for name in arms[index]), ""),
             "names": " ".join(study.systems),
             "commits": sorted({run.commit for run in study.results.meta.runs}),
@@ -92,6 +91,11 @@ def _kept(directory: Path) -> dict[str, StudyResults]:
     """Every kept study by name."""
     paths = sorted(path.parent for path in directory.glob(f"*/{records.REFERENCES}{records.SUFFIX}"))
     return {path.name: read_kept(path) for path in paths}
+
+
+def _recorded(study: StudyResults) -> bool:
+    """Whether people spoke a study's speech."""
+    return study.results.meta.corpus != "simulated"
 
 
 def _dual_row(study: StudyResults) -> tables.Table:

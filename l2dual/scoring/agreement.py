@@ -20,6 +20,7 @@ from l2dual.scoring.measures import DETECTION
 ERROR = 1.0  # a mean mark of this or less, of 2
 MARKED = 0.5  # a mean mark below it is an error to the corpus's annotation
 DRAWS = 2000
+WHISPER = "Whisper as it comes"  # the baseline, by name
 WORD_SCORES = {"accuracy": "words", "stress": "word_stress", "total": "word_total"}  # names in utt2scores
 COUNTS = ("TR", "FA", "FR", "TA")
 SHOWN = ("precision", "recall", "f1", "false_acceptance_rate", "false_rejection_rate")

@@ -34,14 +34,18 @@ def test_a_row_for_each_system(study, tmp_path):
     (tmp_path / "baselines.json").write_text(json.dumps([dict(zip(keys, one, strict=True)) for one in RATES]))
     keys = "system", "group", "measure", "value", "interval"
     (tmp_path / "agreement.json").write_text(json.dumps([dict(zip(keys, one, strict=True)) for one in SCORES]))
-    table = real.table(tmp_path, study)
-    assert "1240 utterances" in table.about and "Whisper: 200 of them" in table.about
-    found = {head.text: [f"{cell.text} {cell.below}".strip() for cell in cells] for head, cells in table.rows}
-    assert found["Whisper as it comes"] == ["30.5 [23.3, 38.1]", "–", "–", "–", "–", "–", "–"]
-    assert found["so_surface"][:3] == ["–", "25.0", "–"] and found["so_surface"][-1] == "3"
-    assert found["do"][:5] == ["20.0 [18.0, 22.0]", "18.0 [16.0, 20.0]", "–", "0.72 [0.60, 0.78]", "0.65"]
-    assert len(table.columns) == len(found["do"])
+    table = real.table({"one": (tmp_path, study)})
+    assert "1240 utterances; Whisper’s are 200 of them" in table.about
+    found = {
+        ", ".join(filter(None, (head.text, head.below))): [f"{cell.text} {cell.below}".strip() for cell in cells]
+        for head, cells in table.rows
+    }
+    assert found["Whisper as it comes"] == ["30.5 [23.3, 38.1]"] * 2 + ["–"] * 6
+    assert found["so_surface, `one`"][:4] == ["–", "–", "25.0", "–"] and found["so_surface, `one`"][-1] == "3"
+    rates = ["20.0 [18.0, 22.0]", "19.0 [16.0, 22.0]", "18.0 [16.0, 20.0]", "–"]
+    assert found["do, `one`"][:6] == [*rates, "0.72 [0.60, 0.78]", "0.65"]
+    assert len(table.columns) == len(found["do, `one`"])
 
 
 def test_nothing_was_measured(study, tmp_path):
-    assert real.table(tmp_path, study) is None
+    assert real.table({"one": (tmp_path, study)}) is None
