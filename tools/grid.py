@@ -30,6 +30,7 @@ from l2dual.models.beam import GreedyCTC
 from l2dual.models.dual import L2DualModel
 from l2dual.models.search import DualDecoder, SearchOptions
 from l2dual.scoring.score import COPIED, COUNTS, ERRORS, run_of, score, units_of
+from l2dual.systems import OUTPUTS
 from l2dual.training.load import load_model, tokens_to_text_of
 from l2dual.training.runs import merge, write_yaml
 from l2dual.training.task import L2DualTask
@@ -61,7 +62,7 @@ def record(args: argparse.Namespace, name: str, changes: dict) -> None:
     """Train one setting, and half its budget if it says ``half: true``; write what they score."""
     exp = args.expdir / name
     language = DataDir.load(args.data / "valid").info["language"]
-    kept = {"language": language, "name": name, "changes": dict(changes)}
+    kept = {"language": language, "train_config": args.base.stem, "name": name, "changes": dict(changes)}
     half = changes.pop("half", False)
     shutil.rmtree(exp, ignore_errors=True)  # of a call that was stopped, or with other settings
     begin(args, exp, changes)
@@ -79,13 +80,13 @@ def begin(args: argparse.Namespace, exp: Path, changes: dict) -> None:
     system, seed = changes.pop("system"), changes.pop("seed", 1)
     own = exp.with_suffix(".yaml")
     write_yaml(own, merge(read_yaml(ROOT / f"conf/systems/{system}.yaml"), changes))
-    tokens = next((args.data / "tokens").glob("joint_*"))
-    kind = tokens.name.removeprefix("joint_")
+    tokens: list[object] = []
+    for output in OUTPUTS:
+        directory = next(path for name in (output, "joint") for path in (args.data / "tokens").glob(f"{name}_*"))
+        tokens += [f"--{output}_tokens", directory, f"--{output}_token_type", directory.name.split("_", 1)[1]]
     call(
         configure.main, "--train_config", args.base, "--system", own, "--seed", seed,
-        "--data", args.data, "--stats", args.stats, "--surface_tokens", tokens,
-        "--meaning_tokens", tokens, "--surface_token_type", kind, "--meaning_token_type", kind,
-        "--out", exp,
+        "--data", args.data, "--stats", args.stats, *tokens, "--out", exp,
     )  # fmt: skip
 
 
