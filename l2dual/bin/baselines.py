@@ -2,16 +2,17 @@
 
     python -m l2dual.bin.baselines exp/STUDY/*.seed*/decode/test --data dump/TAG/test --out exp/STUDY/baselines.json
 
-For English with a surface in phones. Error rates are means over the seeds of a system, with 95 % intervals by
+For speech of people. Error rates are means over the seeds of a system, with 95 % intervals by
 a bootstrap over speakers: docs/rating.md.
 """
 
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,9 +20,9 @@ from l2dual.data.datadir import DataDir, outputs_of, read_table
 from l2dual.errors import DataError, run
 from l2dual.files import atomic_write
 from l2dual.scoring.agreement import WHISPER, Agreement, error_rates, written
-from l2dual.scoring.score import count_errors
+from l2dual.scoring.score import ERRORS, count_errors, units_of
 from l2dual.text.english import recognized
-from l2dual.text.units import align
+from l2dual.text.units import RATES, align, normalize
 
 Texts = Mapping[str, str]  # by utterance
 
@@ -56,44 +57,65 @@ def by_system(decoded: list[Path]) -> dict[str, list[dict[str, Texts]]]:
 
 def measured(data: DataDir, systems: Mapping[str, list[dict[str, Texts]]], zero_shot: Path | None) -> list[dict]:
     """Error rates of Whisper, and of the systems, also on Whisper's utterances alone where these are fewer."""
-    from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
+    known, phones = outputs_of(data.info), units_of(data.info, "surface") == ("phone",)
+    spoken = phones and "surface" in known and data.info["language"] == "en"
+    found: list[dict] = []
 
-    words = EnglishTextNormalizer({})
-    found = []
+    def add(system: str, measure: str, seeds: Sequence[Texts], utts: Iterable[str] = ()) -> None:
+        output = "meaning" if measure.startswith("meaning") else "surface"
+        rate = Rate.of(output, data.info)
+        some = [{utt: texts[utt] for utt in utts or texts} for texts in seeds]
+        about: dict = {"system": system, "measure": f"{measure}, {rate.name}"}
+        about |= {"utterances": len(some[0]), "seeds": len(seeds)}
+        found.append(about | asdict(rates(data, some, data[f"text.{output}"], rate)))
 
-    def add(system: str, measure: str, seeds: list[Texts], plain: Callable[[str], str] = str) -> None:
-        due = data["text.meaning" if measure.startswith("meaning") else "text.surface"]
-        about = {"system": system, "measure": measure, "utterances": len(seeds[0]), "seeds": len(seeds)}
-        found.append(about | asdict(rates(data, seeds, due, plain)))
-
-    known = outputs_of(data.info)
     whisper = read_table(zero_shot) if zero_shot and "meaning" in known else {}
     if whisper:
         if lost := sorted(whisper.keys() - data["text.meaning"].keys()):
             raise DataError(f"{zero_shot}: {lost[0]} is not in {data.path}: run l2dual.bin.zero_shot on this test set")
-        add(WHISPER, "meaning, WER", [whisper], words)
+        add(WHISPER, "meaning", [whisper])
     for system, seeds in systems.items():
         meanings = [seed["meaning"] for seed in seeds if "meaning" in seed]
         if meanings and "meaning" in known:
-            add(system, "meaning, WER", meanings, words)
+            add(system, "meaning", meanings)
             if whisper and len(whisper) < len(meanings[0]):
-                some = [{utt: texts[utt] for utt in whisper} for texts in meanings]
-                add(system, "meaning, WER, Whisper's utterances", some, words)
+                add(system, "meaning of Whisper's utterances", meanings, whisper)
         if "surface" in seeds[0] and "surface" in known:
-            add(system, "surface, PER", [seed["surface"] for seed in seeds])
-        if meanings and "surface" in known:
-            spoken = [{utt: recognized(text) for utt, text in texts.items()} for texts in meanings]
-            add(system, "phones of the meaning, PER", spoken)
+            add(system, "surface", [seed["surface"] for seed in seeds])
+        if meanings and spoken:
+            phones_of = [{utt: recognized(text) for utt, text in texts.items()} for texts in meanings]
+            add(system, "phones of the meaning", phones_of)
     return found
 
 
-def rates(data: DataDir, seeds: list[Texts], references: Texts, plain: Callable[[str], str]) -> Agreement:
-    """Error rate of the texts of several seeds, after ``plain`` has normalized them."""
-    utts = list(seeds[0])
+class Rate(NamedTuple):
+    """An error rate: its name, its unit, and how texts are normalized."""
+
+    name: str
+    unit: str
+    plain: Callable[[str], str]
+
+    @classmethod
+    def of(cls, output: str, info: Mapping) -> "Rate":
+        """The meaning's by Whisper's normalizers: of words in English, of characters in Korean."""
+        unit = units_of(info, output)[0]
+        if output == "surface":
+            return cls(RATES[unit], unit, normalize)
+        from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
+
+        if info["language"] == "en":
+            return cls("WER", "word", EnglishTextNormalizer({}))
+        basic = BasicTextNormalizer()
+        return cls("CER", "char", lambda text: normalize(basic(text)))
+
+
+def rates(data: DataDir, seeds: Sequence[Texts], references: Texts, rate: Rate) -> Agreement:
+    """Error rate of the texts of several seeds."""
+    utts, plain = list(seeds[0]), rate.plain
     due = {utt: plain(references[utt]) for utt in utts}
-    counts = [[count_errors(align(due[utt], plain(texts[utt]), "word")) for utt in utts] for texts in seeds]
-    errors = [[sum(one[kind] for kind in ("substitutions", "deletions", "insertions")) for one in of] for of in counts]
-    sizes = np.array([len(due[utt].split()) for utt in utts])
+    counts = [[count_errors(align(due[utt], plain(texts[utt]), rate.unit)) for utt in utts] for texts in seeds]
+    errors = [[sum(one[kind] for kind in ERRORS) for one in of] for of in counts]
+    sizes = np.array([one["n_ref"] for one in counts[0]])
     return error_rates(np.array(errors), sizes, np.array([data["utt2spk"][utt] for utt in utts]))
 
 

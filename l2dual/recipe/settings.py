@@ -379,7 +379,7 @@ class Stages:
             "test_feats": feats,
             "budgets": list(dict.fromkeys(options["budgets"].split())),
             "suffixes": {budget: f"{alone}{suffix}" for budget, suffix in SUFFIXES.items()},
-            "dictionary": str(self._has_dictionary()).lower(),
+            "baselines": str(self._has_dictionary() or options["zero_shot"] != "0").lower(),
             "zero_shot": int(options["zero_shot"]),
             "zero_shot_weights": (self.definition["model"].get("frontend_conf") or {}).get("path", WHISPER),
             "analyses": [] if options["test_data"] else self._analyses(),

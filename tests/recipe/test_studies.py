@@ -307,9 +307,9 @@ def test_over_whisper_blocks_with_adapters_are_trained_and_whisper_is_a_baseline
         study.definition["model"]["frontend_conf"]["path"] = "weights"
         made = Stages(study).variables()
         assert json.loads(made["frontend_conf"])["layers"] == layers and made["analyses"] == analyses
-        assert made["dictionary"] == "true" and (made["zero_shot"], made["zero_shot_weights"]) == (200, "weights")
+        assert made["baselines"] == "true" and (made["zero_shot"], made["zero_shot_weights"]) == (200, "weights")
         assert made["decode_config"] == Path("../../conf/decode_guided.yaml")
-    assert Stages(call()).variables()["dictionary"] == "false"
+    assert Stages(call()).variables()["baselines"] == "false"
 
 
 def test_a_search_of_one_call_is_not_that_of_the_study():

@@ -12,7 +12,7 @@ RATES = [
     ("Whisper as it comes", "meaning, WER", 200, 1, 0.305, (0.233, 0.381)),
     ("so_surface", "surface, PER", 1240, 3, 0.25, None),
     ("do", "meaning, WER", 1240, 3, 0.2, (0.18, 0.22)),
-    ("do", "meaning, WER, Whisper's utterances", 200, 3, 0.19, (0.16, 0.22)),
+    ("do", "meaning of Whisper's utterances, WER", 200, 3, 0.19, (0.16, 0.22)),
     ("do", "surface, PER", 1240, 3, 0.18, (0.16, 0.2)),
     ("do", "phones of the meaning, PER", 1240, 3, None, None),
 ]

@@ -60,7 +60,7 @@ def test_the_table(data, monkeypatch, capsys):
     assert {name: (row["utterances"], row["seeds"], f"{100 * row['value']:.1f}") for name, row in rows.items()} == {
         (baselines.WHISPER, "meaning, WER"): (1, 1, "50.0"),  # without capitals and full stops
         ("do", "meaning, WER"): (3, 2, "8.3"),
-        ("do", "meaning, WER, Whisper's utterances"): (1, 2, "25.0"),
+        ("do", "meaning of Whisper's utterances, WER"): (1, 2, "25.0"),
         ("do", "surface, PER"): (3, 2, "2.8"),
         ("do", "phones of the meaning, PER"): (3, 2, "19.4"),  # TH for S three times, and once N for S
         ("so_surface", "surface, PER"): (3, 1, "27.8"),
@@ -74,6 +74,20 @@ def test_a_test_set_without_a_surface_has_the_meaning_alone(data, monkeypatch):
     facts.write_text(facts.read_text() + "surface: none\n")
     (data / "test/text.surface").unlink()
     assert [*call(monkeypatch, data, folder)] == [("do", "meaning, WER")]
+
+
+def test_korean_has_characters(data, monkeypatch):
+    facts = data / "test/corpus.yaml"
+    facts.write_text(facts.read_text().replace("language: en", "language: ko") + "surface: none\n")
+    write_table(data / "test/text.meaning", {f"s{n}-1": "안녕 하세요" for n in range(3)})
+    folder = decoded(data, "so_meaning.seed1", meaning=["안녕 하세요", "안녕 하세오", "안녕하세요"])
+    write_table(data / "text.meaning", {"s1-1": "안녕, 하세요!"})
+    rows = call(monkeypatch, data, folder, "--zero_shot", data / "text.meaning")
+    assert {name: f"{100 * row['value']:.1f}" for name, row in rows.items()} == {
+        (baselines.WHISPER, "meaning, CER"): "0.0",
+        ("so_meaning", "meaning, CER"): "11.1",  # 2 of 18
+        ("so_meaning", "meaning of Whisper's utterances, CER"): "16.7",
+    }
 
 
 def test_nothing_is_decoded(data, monkeypatch):

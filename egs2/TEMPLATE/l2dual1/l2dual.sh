@@ -214,7 +214,7 @@ unset L2DUAL_CORES
             launch agreement "${decode_cmd}"
             tell agreement
         fi
-        if [[ ${dictionary} == true ]]; then
+        if [[ ${baselines} == true ]]; then
             budget=half
             if [[ " ${budgets[*]} " == *" whole "* ]]; then budget=whole; fi
             if ((zero_shot)); then # EXP/zero_shot: it goes on where it was stopped
