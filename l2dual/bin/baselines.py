@@ -45,10 +45,10 @@ def main() -> None:
 
 def by_system(decoded: list[Path]) -> dict[str, list[dict[str, Texts]]]:
     """The texts of each output, of each seed of a system."""
-    found = defaultdict(list)
+    found: dict[str, list[dict[str, Texts]]] = defaultdict(list)
     for folder in decoded:
         files = {output: folder / f"text.{output}" for output in ("meaning", "surface")}
-        texts = {output: read_table(file) for output, file in files.items() if file.is_file()}
+        texts: dict[str, Texts] = {output: read_table(file) for output, file in files.items() if file.is_file()}
         if not texts:
             raise DataError(f"{folder}: has no text.meaning and no text.surface: decode first (stage 9)")
         found[folder.resolve().parents[1].name.rpartition(".seed")[0]].append(texts)
