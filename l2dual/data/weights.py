@@ -1,7 +1,7 @@
 """A pretrained model's files, in Hugging Face's format: what they say of it, and its weights."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +121,28 @@ def pretrained_config(path: str, download: bool = False) -> Any:
         return AutoConfig.from_pretrained(file.parent)
     except (OSError, ValueError, UsageError) as error:
         raise UsageError(f"{file}: {str(error).splitlines()[0]}: get the model again") from error
+
+
+def check_last_layer(config: Mapping) -> None:
+    """Refuse a training whose decoder, Whisper's, would read another layer than the last of its encoder.
+
+    Raises:
+        UsageError: names the layers.
+    """
+    front, conf = config.get("frontend_conf") or {}, config.get("encoder_conf") or {}
+    heads, weights = conf.get("heads") or {}, config["model_conf"]["loss_weights"]
+    reads = any(own["attention"] > 0 and output not in heads for output, own in weights.items())
+    kinds = tuple(config.get(part) for part in ("frontend", "encoder", "decoder"))
+    if kinds != ("pretrained", "layered", "whisper") or conf.get("rank") is not None or not reads:
+        return
+    layers = front.get("layers", "last")
+    named = layers[-1] if isinstance(layers, list) and layers else layers
+    last = pretrained_config(front.get("path", ""), front.get("download", False)).num_hidden_layers
+    if named not in ("last", "all", last):
+        raise UsageError(
+            f"frontend_conf: layers: {layers}: Whisper's decoder reads the last one named, and must read the last "
+            f"of the model, which has layers 0 to {last}: name {last} last, or give encoder_conf a rank"
+        )
 
 
 def read_json(file: Path) -> dict:

@@ -96,6 +96,15 @@ def test_a_search_ends_where_whisper_has_no_more_places(decoder, vocabulary):
     assert len(best.tokens) <= decoder.longest == 21
 
 
+@pytest.mark.parametrize("layers", [(1, 2), (3, 1)])
+def test_another_layer_than_the_last_is_refused(model, layers):
+    with pytest.raises(UsageError, match="must read the last .* has layers 0 to 3: name 3 last") as error:
+        model(layers=layers)
+    assert "\n" not in str(error.value)
+    assert not model("so_surface_ctconly", layers=layers).decoders
+    assert model(layers=layers, rank=0).encoder.adapted
+
+
 def test_gradients_reach_the_adapters_and_nothing_frozen(model, spoken):
     model = model()
     frozen = model.decoders["meaning"].embed[0].weight.clone()

@@ -311,6 +311,20 @@ def test_adapters_are_an_option_of_the_study():
         assert study.definition["model"]["batch_bins"] == 600_000 * len(layers)  # as many seconds
 
 
+def test_layers_of_another_whisper_are_refused_before_anything_is_made():
+    study = call("--study", "speechocean762_whisper", "--db", ".", "--systems", "do_split")
+    study.definition["model"]["frontend_conf"]["path"] = "."
+    sizes = dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads", "decoder_layers", "vocab_size"), 12)
+    sizes |= {"model_type": "whisper", "d_model": 768, "encoder_ffn_dim": 3072, "decoder_ffn_dim": 3072}
+    for layers in (6, 12):
+        Path("config.json").write_text(json.dumps(sizes | {"encoder_layers": layers}))
+        if layers == 12:
+            with pytest.raises(UsageError, match="which has layers 0 to 12: name 12 last"):
+                settings.check_training(study)
+        else:
+            settings.check_training(study)
+
+
 def test_the_index_lists_studies_and_what_differs(capsys):
     made(choose(DOUBLE, "en"))
     page = index(Path("exp"))
