@@ -15,6 +15,7 @@ from espnet2.text.token_id_converter import TokenIDConverter
 from espnet2.text.word_tokenizer import WordTokenizer
 
 from l2dual.data.datadir import read_table
+from l2dual.data.weights import model_folder, read_tokenizer
 from l2dual.errors import DataError, UsageError
 from l2dual.files import atomic_write
 from l2dual.text import BLANK, SOS_EOS, UNKNOWN
@@ -40,10 +41,16 @@ class WhisperTokenizer(AbsTokenizer):
 
     Args:
         path: a tokenizer.json in Hugging Face's format.
+
+    Raises:
+        DataError: it is none.
     """
 
     def __init__(self, path: str):
-        self.subwords = tokenizers.Tokenizer.from_file(path)
+        try:
+            self.subwords = tokenizers.Tokenizer.from_file(path)
+        except Exception as error:  # tokenizers raises no other kind
+            raise DataError(f"{path}: not a tokenizer ({str(error).splitlines()[0]}): get or make it again") from error
 
     def text2tokens(self, line: str) -> list[str]:
         """Subwords of ``line``, their bytes as letters."""
@@ -104,6 +111,7 @@ def write_tokens(
 
     Raises:
         DataError: a text is no table, or the vocabulary asked for is larger than the texts allow.
+        UsageError: ``whisper`` has no tokenizer that fits its weights.
     """
     lines = [line for text in texts for line in read_table(text).values()]
     out.mkdir(parents=True, exist_ok=True)
@@ -111,7 +119,9 @@ def write_tokens(
     if token_type == "bpe":
         model = _train_sentencepiece(lines, out, nbpe)
     if token_type == "whisper":
-        model = _choose_subwords(lines, out, whisper)
+        if whisper is None:
+            raise UsageError("whisper tokens need its weights: give a train_config with decoder: whisper, or --whisper")
+        model = _choose_subwords(lines, out, model_folder(str(whisper)))
     tokenizer = build_tokenizer(token_type, model)
     counts = Counter(token for line in lines for token in tokenizer.text2tokens(line))
     if token_type == "whisper":
@@ -144,12 +154,10 @@ def _train_sentencepiece(lines: Sequence[str], out: Path, nbpe: int | None) -> s
     return str(out / "bpe.model")
 
 
-def _choose_subwords(lines: Sequence[str], out: Path, whisper: Path | None) -> str:
+def _choose_subwords(lines: Sequence[str], out: Path, folder: Path) -> str:
     """Write ``out``/bpe.model, Whisper's tokenizer with no other bytes than those of ``lines``."""
-    source = (whisper or Path()) / "tokenizer.json"
-    if not source.is_file():
-        raise UsageError(f"{source}: no such file: run tools/get_whisper_base.py, or name the weights' directory")
-    content = json.loads(source.read_text(encoding="utf-8"))
+    content = read_tokenizer(folder)
+    WhisperTokenizer(str(folder / "tokenizer.json"))  # is whole
     letters = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     used = {letter for line in lines for letter in letters.pre_tokenize_str(f" {line}")[0][0]}
     model = content["model"]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
 FILES = ["config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors", "model-*-of-*.safetensors"]
+SUBWORDS, KNOWN = 51865, ("Ġthe", 264)  # vocabulary of the multilingual Whispers to large-v2, and a token of it
 KINDS = ("whisper", "wav2vec2", "hubert", "wavlm")
 
 
@@ -153,6 +154,27 @@ def read_json(file: Path) -> dict:
         raise UsageError(f"{file}: not JSON ({error}): get the model again") from error
     if not isinstance(content, dict):
         raise UsageError(f"{file}: holds no object: get the model again")
+    return content
+
+
+def read_tokenizer(folder: Path) -> dict:
+    """The tokenizer.json beside the weights of a multilingual Whisper.
+
+    Raises:
+        UsageError: there is none, it is broken, or it or the weights are of another model.
+    """
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file: run tools/get_whisper_base.py, or give the directory of the weights")
+    config, content = pretrained_config(str(folder)), read_json(file)
+    model = content.get("model")
+    ids = model.get("vocab") if isinstance(model, dict) and "merges" in model else None
+    fits = isinstance(ids, dict) and ids.get(KNOWN[0]) == KNOWN[1]
+    if config.model_type != "whisper" or config.vocab_size != SUBWORDS or not fits:
+        raise UsageError(
+            f"{folder}: weights or tokenizer.json are not those of a multilingual Whisper, tiny to large-v2, "
+            f"which has {SUBWORDS} tokens: give such a model"
+        )
     return content
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from l2dual.data.tokens import build_tokenizer, tokens_to_text, write_tokens
-from l2dual.errors import DataError
+from l2dual.errors import DataError, UsageError
 
 TEXTS = {
     "char": ["i sink so", "기무치 먹어요"],
@@ -71,3 +71,9 @@ def test_a_vocabulary_larger_than_the_text_allows_is_named(tmp_path):
         write_tokens([tmp_path / "text"], "bpe", tmp_path / "out", 500)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out/tokens.txt").exists()
+
+
+def test_whispers_tokens_need_its_weights(tmp_path):
+    (tmp_path / "text").write_text("u i sink so\n")
+    with pytest.raises(UsageError, match="give a train_config with decoder: whisper"):
+        write_tokens([tmp_path / "text"], "whisper", tmp_path / "out")

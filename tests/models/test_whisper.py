@@ -11,9 +11,9 @@ from transformers import WhisperFeatureExtractor, WhisperModel
 
 from l2dual.bin import zero_shot as zero_shot_command
 from l2dual.data.datadir import read_table, write_datadir
-from l2dual.data.tokens import build_tokenizer, tokens_to_text
+from l2dual.data.tokens import build_tokenizer, tokens_to_text, write_tokens
 from l2dual.data.utterance import Utterance
-from l2dual.errors import DataError, UsageError
+from l2dual.errors import DataError, L2DualError, UsageError
 from l2dual.models import zero_shot
 from l2dual.models.beam import BeamOptions, BeamSearch
 from l2dual.models.scorers import CachedSteps, decoder_steps
@@ -181,8 +181,55 @@ def test_what_does_not_fit_is_refused(weights, vocabulary, tmp_path):
     with pytest.raises(UsageError, match=r"its weights lack decoder\.layers\.2\.self_attn\."):
         make(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
-    with pytest.raises(UsageError, match=r"tokenizer.json: no such file: .* run tools/get_whisper_base.py"):
+    with pytest.raises(UsageError, match=r"tokenizer.json: no such file: run tools/get_whisper_base.py"):
         make(tmp_path)
+
+
+def _english(path):
+    save_weights(path, vocab_size=51864)
+
+
+def _large(path):
+    save_weights(path, vocab_size=51866)
+
+
+def _foreign(path):
+    (path / "tokenizer.json").write_text('{"model": {"type": "Unigram", "vocab": [["a", 0.0]]}}')
+
+
+def _truncated(path):
+    file = path / "tokenizer.json"
+    file.write_bytes(file.read_bytes()[:-200])
+
+
+def _incomplete(path):
+    file = path / "tokenizer.json"
+    content = json.loads(file.read_text("utf-8"))
+    content["model"]["merges"] = "none"
+    file.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "spoil, fault",
+    [
+        (_english, "not those of a multilingual Whisper"),
+        (_large, "not those of a multilingual Whisper"),
+        (_foreign, "not those of a multilingual Whisper"),
+        (_truncated, r"tokenizer.json: not JSON \(.*\): get the model again"),
+        (_incomplete, r"tokenizer.json: not a tokenizer \(.*\): get or make it again"),
+    ],
+)
+def test_what_is_no_tokenizer_of_the_weights_is_one_line(tmp_path, spoil, fault):
+    """In stage 5, and where Whisper transcribes as it comes."""
+    spoil(save_weights(tmp_path))
+    (tmp_path / "text").write_text(f"u1 {TEXT}\n")
+    for read in (
+        lambda: write_tokens([tmp_path / "text"], "whisper", tmp_path / "out", whisper=tmp_path),
+        lambda: ZeroShot(str(tmp_path)),
+    ):
+        with pytest.raises(L2DualError, match=fault) as error:
+            read()
+        assert "\n" not in str(error.value) and not (tmp_path / "out/tokens.txt").exists()
 
 
 def test_a_text_that_whisper_can_not_write_is_refused(decoder):
