@@ -72,11 +72,9 @@ class ZeroShot:
 
     @torch.inference_mode()
     def __call__(self, samples: torch.Tensor) -> str:
-        """The text of samples (T,) at 16 kHz; what is longer than 30 s passes in pieces."""
-        texts = []
-        for piece in samples.split(SECONDS * RATE):
-            given = self.features(piece.numpy(), sampling_rate=RATE, return_tensors="pt")["input_features"]
-            torch.manual_seed(0)
-            [ids] = self.whisper.generate(given, language=self.language, task="transcribe", **RULES)
-            texts.append(self.subwords.decode([number for number in ids.tolist() if number < END]))
-        return " ".join(" ".join(texts).split())
+        """The text of samples (T,) at 16 kHz, at most `SECONDS` of them."""
+        given = self.features(samples.numpy(), sampling_rate=RATE, return_tensors="pt")["input_features"]
+        torch.manual_seed(0)
+        [ids] = self.whisper.generate(given, language=self.language, task="transcribe", **RULES)
+        text = self.subwords.decode([number for number in ids.tolist() if number < END])
+        return " ".join(text.split())

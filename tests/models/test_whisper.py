@@ -11,16 +11,18 @@ from transformers import WhisperFeatureExtractor, WhisperModel
 
 from l2dual.bin import zero_shot as zero_shot_command
 from l2dual.data.datadir import read_table, write_datadir
+from l2dual.data.recording import read
 from l2dual.data.tokens import build_tokenizer, tokens_to_text, write_tokens
 from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError, L2DualError, UsageError
+from l2dual.inference.listening import listen
 from l2dual.models import zero_shot
 from l2dual.models.beam import BeamOptions, BeamSearch
 from l2dual.models.scorers import CachedSteps, decoder_steps
 from l2dual.models.search import DualDecoder, SearchOptions
 from l2dual.models.whisper_decoder import END, START, WhisperDecoder, prompt_of
 from l2dual.models.zero_shot import ZeroShot
-from tests.conftest import SURFACE_TOKENS
+from tests.conftest import ROOT, SURFACE_TOKENS
 from tests.models.conftest import TEXT, WIDTH, save_tokenizer, save_weights
 
 
@@ -223,12 +225,12 @@ def test_what_is_no_tokenizer_of_the_weights_is_one_line(tmp_path, spoil, fault)
     """In stage 5, and where Whisper transcribes as it comes."""
     spoil(save_weights(tmp_path))
     (tmp_path / "text").write_text(f"u1 {TEXT}\n")
-    for read in (
+    for call in (
         lambda: write_tokens([tmp_path / "text"], "whisper", tmp_path / "out", whisper=tmp_path),
         lambda: ZeroShot(str(tmp_path)),
     ):
         with pytest.raises(L2DualError, match=fault) as error:
-            read()
+            call()
         assert "\n" not in str(error.value) and not (tmp_path / "out/tokens.txt").exists()
 
 
@@ -303,3 +305,24 @@ def test_whisper_as_a_command(weights, tmp_path, monkeypatch):
         call(prepared("slow", 8000), "other")
     with pytest.raises(UsageError, match="config.json"):
         call(data, "third", "--path", str(tmp_path))
+
+
+@pytest.mark.slow
+def test_whisper_takes_long_speech_by_what_lies_between_pauses(weights, tmp_path, monkeypatch):
+    sound = read(str(ROOT / "docs/corpora/examples/audio/mina.opus"))
+    voice = listen((sound.samples, sound.rate), 16000).samples
+    once, pause = np.append(voice, np.zeros(32000, np.float32)), 16000
+    number = 1 + 32 * 16000 // len(once)
+    wave = tmp_path / "long.wav"
+    soundfile.write(wave, np.tile(once, number), 16000)
+    info = {"corpus": "x", "language": "en", "convention": "heard", "surface_unit": "char", "meaning_unit": "char"}
+    utterance = Utterance("s1-1", "test", "s1", wave, "so", "so", "so", l1="mandarin")
+    write_datadir(tmp_path / "test", [utterance], info | {"sampling_rate": 16000})
+    heard = []
+    monkeypatch.setattr(ZeroShot, "__call__", lambda self, piece: heard.append(piece) or f"{len(heard)}")
+    command = ["zero_shot", "--path", weights, "--data", tmp_path / "test", "--out", tmp_path / "out"]
+    monkeypatch.setattr("sys.argv", list(map(str, command)))
+    zero_shot_command.main()
+    assert len(heard) >= number and all(len(piece) < len(voice) + pause for piece in heard)
+    expected = " ".join(str(n + 1) for n in range(len(heard)))
+    assert read_table(tmp_path / "out/text.meaning") == {"s1-1": expected}
