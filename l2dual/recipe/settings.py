@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from l2dual.corpora import CORPORA, facts
+from l2dual.data.frames import at_rate
 from l2dual.data.weights import check_last_layer
 from l2dual.errors import UsageError, run
 from l2dual.files import atomic_write, read_yaml
@@ -196,6 +197,7 @@ def check_training(study: Study) -> None:
     """Refuse what can't be trained so, before anything is made: UsageError names the option, or the system's file."""
     if not int(study.options["stage"]) <= 8 <= int(study.options["stop_stage"]):
         return
+    at_rate(study.definition["model"], int(study.options["fs"]))
     with redirect_stderr(io.StringIO()):  # ESPnet's words on packages that it would like
         if study.options["train_args"]:
             check_train_args(study.options["train_args"])

@@ -325,6 +325,12 @@ def test_layers_of_another_whisper_are_refused_before_anything_is_made():
             settings.check_training(study)
 
 
+def test_a_rate_that_a_pretrained_encoder_does_not_take_is_refused_before_anything_is_made():
+    with pytest.raises(UsageError, match="takes 16000 Hz: .* recordings at 16000 Hz and --fs 16000"):
+        settings.check_training(call("--train_config", "whisper_base", "--fs", "8000"))
+    settings.check_training(call("--fs", "8000"))
+
+
 def test_the_index_lists_studies_and_what_differs(capsys):
     made(choose(DOUBLE, "en"))
     page = index(Path("exp"))
