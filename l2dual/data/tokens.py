@@ -3,7 +3,7 @@
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import sentencepiece
@@ -19,6 +19,8 @@ from l2dual.data.weights import model_folder, read_tokenizer
 from l2dual.errors import DataError, UsageError
 from l2dual.files import atomic_write
 from l2dual.text import BLANK, SOS_EOS, UNKNOWN
+
+SPACE = "Ġ"  # in Whisper's subwords
 
 
 class JamoTokenizer(CharTokenizer):
@@ -158,8 +160,7 @@ def _choose_subwords(lines: Sequence[str], out: Path, folder: Path) -> str:
     """Write ``out``/bpe.model, Whisper's tokenizer with no other bytes than those of ``lines``."""
     content = read_tokenizer(folder)
     WhisperTokenizer(str(folder / "tokenizer.json"))  # is whole
-    letters = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    used = {letter for line in lines for letter in letters.pre_tokenize_str(f" {line}")[0][0]}
+    used = {letter for line in lines for letter in _bytes(f" {line}")}
     model = content["model"]
     model["vocab"] = {token: number for token, number in model["vocab"].items() if used.issuperset(token)}
     pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]
@@ -170,6 +171,28 @@ def _choose_subwords(lines: Sequence[str], out: Path, folder: Path) -> str:
     with atomic_write(out / "bpe.model") as stream:
         json.dump(content, stream, ensure_ascii=False)
     return str(out / "bpe.model")
+
+
+def unwritten(tokens: Iterable[str]) -> Callable[[str], list[str]]:
+    """What of a text a token list can't write: letters; or, by a list of phones or words, those."""
+    known = set(tokens)
+    if "<space>" in known or any("▁" in token for token in known):
+        alphabet = {" ", *"".join(token for token in known if not token.startswith("<") or token == "<")}
+        return lambda text: sorted(_letters(text, alphabet) - alphabet)
+    if SPACE in known:
+        return lambda text: sorted(letter for letter in set(text) if not known.issuperset(_bytes(letter)))
+    return lambda text: sorted(set(text.split()) - known)
+
+
+def _letters(text: str, alphabet: set[str]) -> set[str]:
+    """Those of ``text``; of Hangul the jamo, unless the alphabet has all its syllables."""
+    return set(text if alphabet.issuperset(text) else unicodedata.normalize("NFD", text))
+
+
+def _bytes(text: str) -> str:
+    """Bytes as the letters that Whisper's subwords have for them."""
+    letters = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return letters.pre_tokenize_str(text)[0][0]
 
 
 def tokens_to_text(tokens: Sequence[str], token_type: str) -> str:

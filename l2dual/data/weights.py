@@ -70,6 +70,11 @@ class WhisperConfig:
         return self.d_model
 
     @property
+    def most_subwords(self) -> int:
+        """Subwords that a text can have, behind a prompt of four: start, language, task, no timestamps."""
+        return self.max_target_positions - 4
+
+    @property
     def num_hidden_layers(self) -> int:
         """Blocks of the encoder."""
         return self.encoder_layers

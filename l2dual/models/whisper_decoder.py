@@ -87,7 +87,7 @@ class WhisperDecoder(TransformerDecoder):
                 positional_dropout_rate=0.0,
             )
         self.prompt = tuple(range(vocab_size, vocab_size + len(prompt)))
-        self.longest = config.max_target_positions - len(prompt)
+        self.longest = config.most_subwords + 1
         self._take(Weights(folder, "decoder"), config, rows, prompt)
         freeze(self)
         adapt(self.decoders, rank)
@@ -131,7 +131,7 @@ class WhisperDecoder(TransformerDecoder):
         if ys_in_pad.size(1) > self.longest:
             raise DataError(
                 f"a text of {ys_in_pad.size(1) - 1} subwords: Whisper writes at most {self.longest - 1}: "
-                "cut the recording (--max_seconds 30)"
+                "correct it, or leave it out by a lower --max_seconds"
             )
         prompt = torch.tensor(self.prompt, device=ys_in_pad.device).expand(len(ys_in_pad), -1)
         x = self.embed(torch.cat((prompt, ys_in_pad), 1))

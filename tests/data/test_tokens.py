@@ -2,7 +2,7 @@
 
 import pytest
 
-from l2dual.data.tokens import build_tokenizer, tokens_to_text, write_tokens
+from l2dual.data.tokens import build_tokenizer, tokens_to_text, unwritten, write_tokens
 from l2dual.errors import DataError, UsageError
 
 TEXTS = {
@@ -11,6 +11,13 @@ TEXTS = {
     "word": ["i sink so", "i see"],
     "phn": ["AY S IH NG K <err>", "S OW"],
     "bpe": ["i sink so", "i think so too", "so i think it sank", "기무치 먹어요"],
+}
+LACKING = {  # a text, and what of it the list of TEXTS has not
+    "char": ("i zink", "z"),
+    "jamo": ("먼 i", "\u11ab"),
+    "word": ("i zink", "zink"),
+    "phn": ("AY Z", "Z"),
+    "bpe": ("i zink", "z"),
 }
 
 
@@ -39,6 +46,12 @@ def test_a_text_comes_back_from_its_tokens(tokens):
         pieces = tokenizer.text2tokens(text)
         assert set(pieces) <= set(found)
         assert tokens_to_text(pieces, kind) == text
+
+
+def test_what_a_list_can_not_write_is_named(tokens):
+    kind, found, _ = tokens
+    lacks, (text, lacking) = unwritten(found), LACKING[kind]
+    assert lacks(text) == [lacking] and not any(map(lacks, TEXTS[kind]))
 
 
 @pytest.mark.parametrize(

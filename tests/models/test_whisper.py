@@ -9,11 +9,13 @@ import torch
 from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor, WhisperModel
 
+from l2dual.bin import token_list
 from l2dual.bin import zero_shot as zero_shot_command
 from l2dual.data.datadir import read_table, write_datadir
 from l2dual.data.recording import read
 from l2dual.data.tokens import build_tokenizer, tokens_to_text, write_tokens
 from l2dual.data.utterance import Utterance
+from l2dual.data.validate import Options, validate
 from l2dual.errors import DataError, L2DualError, UsageError
 from l2dual.inference.listening import listen
 from l2dual.models import zero_shot
@@ -24,6 +26,8 @@ from l2dual.models.whisper_decoder import END, START, WhisperDecoder, prompt_of
 from l2dual.models.zero_shot import ZeroShot
 from tests.conftest import ROOT, SURFACE_TOKENS
 from tests.models.conftest import TEXT, WIDTH, save_tokenizer, save_weights
+
+INFO = {"corpus": "x", "language": "en", "convention": "heard", "surface_unit": "char", "meaning_unit": "char"}
 
 
 @pytest.fixture
@@ -42,6 +46,36 @@ def test_the_vocabulary_writes_all_words_in_the_texts_letters(tokens, vocabulary
     assert set(vocabulary) == {*"Ġthea", "Ġt", "he", "Ġa", "te", "Ġthe", "<blank>", "<unk>", "<sos/eos>"}
     assert tokens_to_text(tokenizer.text2tokens("heat"), "whisper") == "heat"
     assert "<unk>" in tokenizer.text2tokens("zoo")
+
+
+def test_texts_are_compared_with_whispers_bytes(tokens, tmp_path):
+    texts = {"s1-1": "heat the tea", "s1-2": "zoo", "s1-3": "thé"}
+    utts = [Utterance(utt, "test", "s1", tmp_path / "a.wav", "a", text, "a", l1="fr") for utt, text in texts.items()]
+    write_datadir(tmp_path / "test", utts, INFO)
+    _, found = validate(tmp_path / "test", Options(tokens={"meaning": tokens / "tokens.txt"}, audio=False))
+    named = {finding.utterance: finding.detail for finding in found if finding.check == "tokens"}
+    assert named == {"s1-2": "o z", "s1-3": "é"}
+
+
+def test_stage_5_names_texts_that_whisper_can_not_write(weights, tmp_path, monkeypatch, capsys):
+    def call(**texts):
+        command = ["token_list", "--token_type", "whisper", "--whisper", weights, "--out", tmp_path / "out"]
+        for split, text in {"text": TEXT, **texts}.items():
+            (tmp_path / split).write_text(f"u1 {TEXT}\nu2 {text}\nu3 {text}\n")
+            command += [f"--{split}", tmp_path / split]
+        monkeypatch.setattr("sys.argv", list(map(str, command)))
+        token_list.main()
+        return capsys.readouterr().out.splitlines()[1:]
+
+    assert call(valid=TEXT, test=TEXT) == []
+    found = call(valid="thé", test=f"{'the ' * 21}zoo")
+    assert len(found) == 2 and found[0].endswith("valid, utterance u2 (and 1 more): in no training text, "
+                                                 "so it counts as <unk>: é")  # fmt: skip
+    for split in ("text", "valid"):
+        assert call(**{split: "the " * 20}) == []
+        with pytest.raises(DataError, match=f"{split}, utterance u2: 21 subwords, and Whisper writes at most 20: corr"):
+            call(**{split: "the " * 21})
+        capsys.readouterr()
 
 
 @pytest.mark.parametrize("language, token", [("en", 50259), ("ko", 50264)])
@@ -236,7 +270,7 @@ def test_what_is_no_tokenizer_of_the_weights_is_one_line(tmp_path, spoil, fault)
 
 def test_a_text_that_whisper_can_not_write_is_refused(decoder):
     text = torch.full((1, 22), 3)
-    with pytest.raises(DataError, match="21 subwords: Whisper writes at most 20: cut the recording"):
+    with pytest.raises(DataError, match="21 subwords: Whisper writes at most 20: correct it"):
         decoder(torch.randn(1, 9, WIDTH), torch.tensor([9]), text, torch.tensor([22]))
 
 
@@ -282,11 +316,10 @@ def test_a_text_that_whisper_doubts_is_drawn_again(weights, noise, monkeypatch):
 def test_whisper_as_a_command(weights, tmp_path, monkeypatch):
     wave = tmp_path / "a.wav"
     soundfile.write(wave, 0.1 * np.random.default_rng(0).standard_normal(8000), 16000)
-    info = {"corpus": "x", "language": "en", "convention": "heard", "surface_unit": "char", "meaning_unit": "char"}
 
     def prepared(name, rate):
         utts = [Utterance(f"s1-{n}", "test", "s1", wave, "so", "so", "so", l1="mandarin") for n in range(3)]
-        write_datadir(tmp_path / name, utts, info | {"sampling_rate": rate})
+        write_datadir(tmp_path / name, utts, INFO | {"sampling_rate": rate})
         return tmp_path / name
 
     def call(data, out, *words):
@@ -315,9 +348,8 @@ def test_whisper_takes_long_speech_by_what_lies_between_pauses(weights, tmp_path
     number = 1 + 32 * 16000 // len(once)
     wave = tmp_path / "long.wav"
     soundfile.write(wave, np.tile(once, number), 16000)
-    info = {"corpus": "x", "language": "en", "convention": "heard", "surface_unit": "char", "meaning_unit": "char"}
     utterance = Utterance("s1-1", "test", "s1", wave, "so", "so", "so", l1="mandarin")
-    write_datadir(tmp_path / "test", [utterance], info | {"sampling_rate": 16000})
+    write_datadir(tmp_path / "test", [utterance], INFO | {"sampling_rate": 16000})
     heard = []
     monkeypatch.setattr(ZeroShot, "__call__", lambda self, piece: heard.append(piece) or f"{len(heard)}")
     command = ["zero_shot", "--path", weights, "--data", tmp_path / "test", "--out", tmp_path / "out"]
