@@ -18,7 +18,7 @@ from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
 from l2dual.training.runs import write_yaml
 
-METHOD = "transformers' generate, beam 5, retries"
+METHOD = "transformers' generate, beam 5, retries; more than 30 s cut at silence"
 
 
 def main() -> None:
@@ -40,7 +40,8 @@ def main() -> None:
     import torch
 
     from l2dual.data.speech import reader
-    from l2dual.models.zero_shot import ZeroShot
+    from l2dual.inference.listening import pieces
+    from l2dual.models.zero_shot import SECONDS, ZeroShot
 
     found = read_table(file) if file.is_file() else {}
     drawn = np.random.default_rng(args.seed).permutation(sorted(data["wav.scp"]))[: args.utts].tolist()
@@ -50,7 +51,8 @@ def main() -> None:
             samples = read(utt)
             if samples.ndim > 1:
                 raise UsageError(f"{args.data}: has cached states: give the dump/TAG/test that they were made from")
-            found[utt] = whisper(torch.from_numpy(samples))
+            cuts = pieces(samples, RATE, SECONDS)
+            found[utt] = " ".join(filter(None, (whisper(torch.from_numpy(samples[a:b])) for a, b in cuts)))
             write_table(file, found)
     print(f"{args.out}: {len(found)} utterances, drawn with seed {args.seed}")
 

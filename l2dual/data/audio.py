@@ -15,6 +15,7 @@ import soundfile
 import soxr
 
 from l2dual.data.datadir import UNKNOWN, DataDir, write_table
+from l2dual.data.frames import RATE
 from l2dual.data.recording import (
     MATRIX,
     Part,
@@ -58,7 +59,7 @@ def convert(sound: Sound, rate: int, speed: float, segment: Part | None) -> np.n
     if found < rate:
         raise Unusable(
             f"sampled at {found} Hz, the recipe needs {rate}",
-            f"replace it, or run with --fs {found}",
+            f"replace it, or run with --fs {found} (not with a pretrained encoder, which takes {RATE})",
         )
     mono = part_of(sound.samples, found, segment).mean(axis=1)
     if found * speed != rate:

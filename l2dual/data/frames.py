@@ -129,7 +129,7 @@ def at_rate(config: Mapping, rate: int) -> dict:
         name = "a pretrained encoder" if pretrained else f"frontend {config['frontend']}"
         raise UsageError(
             f"the data are sampled at {rate} Hz, but {name} takes {own} Hz: choose a train_config "
-            "whose front-end follows the data (as conf/train/real.yaml), or other recordings"
+            f"whose front-end follows the data (as conf/train/real.yaml), or recordings at {own} Hz and --fs {own}"
         )
     for name, value in {"n_fft": 512, "win_length": None, "hop_length": 128}.items():
         value = conf.get(name, value)

@@ -3,7 +3,7 @@
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import sentencepiece
@@ -15,9 +15,12 @@ from espnet2.text.token_id_converter import TokenIDConverter
 from espnet2.text.word_tokenizer import WordTokenizer
 
 from l2dual.data.datadir import read_table
+from l2dual.data.weights import model_folder, read_tokenizer
 from l2dual.errors import DataError, UsageError
 from l2dual.files import atomic_write
 from l2dual.text import BLANK, SOS_EOS, UNKNOWN
+
+SPACE = "Ġ"  # in Whisper's subwords
 
 
 class JamoTokenizer(CharTokenizer):
@@ -40,10 +43,16 @@ class WhisperTokenizer(AbsTokenizer):
 
     Args:
         path: a tokenizer.json in Hugging Face's format.
+
+    Raises:
+        DataError: it is none.
     """
 
     def __init__(self, path: str):
-        self.subwords = tokenizers.Tokenizer.from_file(path)
+        try:
+            self.subwords = tokenizers.Tokenizer.from_file(path)
+        except Exception as error:  # tokenizers raises no other kind
+            raise DataError(f"{path}: not a tokenizer ({str(error).splitlines()[0]}): get or make it again") from error
 
     def text2tokens(self, line: str) -> list[str]:
         """Subwords of ``line``, their bytes as letters."""
@@ -104,6 +113,7 @@ def write_tokens(
 
     Raises:
         DataError: a text is no table, or the vocabulary asked for is larger than the texts allow.
+        UsageError: ``whisper`` has no tokenizer that fits its weights.
     """
     lines = [line for text in texts for line in read_table(text).values()]
     out.mkdir(parents=True, exist_ok=True)
@@ -111,7 +121,9 @@ def write_tokens(
     if token_type == "bpe":
         model = _train_sentencepiece(lines, out, nbpe)
     if token_type == "whisper":
-        model = _choose_subwords(lines, out, whisper)
+        if whisper is None:
+            raise UsageError("whisper tokens need its weights: give a train_config with decoder: whisper, or --whisper")
+        model = _choose_subwords(lines, out, model_folder(str(whisper)))
     tokenizer = build_tokenizer(token_type, model)
     counts = Counter(token for line in lines for token in tokenizer.text2tokens(line))
     if token_type == "whisper":
@@ -144,14 +156,11 @@ def _train_sentencepiece(lines: Sequence[str], out: Path, nbpe: int | None) -> s
     return str(out / "bpe.model")
 
 
-def _choose_subwords(lines: Sequence[str], out: Path, whisper: Path | None) -> str:
+def _choose_subwords(lines: Sequence[str], out: Path, folder: Path) -> str:
     """Write ``out``/bpe.model, Whisper's tokenizer with no other bytes than those of ``lines``."""
-    source = (whisper or Path()) / "tokenizer.json"
-    if not source.is_file():
-        raise UsageError(f"{source}: no such file: run tools/get_whisper_base.py, or name the weights' directory")
-    content = json.loads(source.read_text(encoding="utf-8"))
-    letters = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    used = {letter for line in lines for letter in letters.pre_tokenize_str(f" {line}")[0][0]}
+    content = read_tokenizer(folder)
+    WhisperTokenizer(str(folder / "tokenizer.json"))  # is whole
+    used = {letter for line in lines for letter in _bytes(f" {line}")}
     model = content["model"]
     model["vocab"] = {token: number for token, number in model["vocab"].items() if used.issuperset(token)}
     pairs = [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]
@@ -162,6 +171,28 @@ def _choose_subwords(lines: Sequence[str], out: Path, whisper: Path | None) -> s
     with atomic_write(out / "bpe.model") as stream:
         json.dump(content, stream, ensure_ascii=False)
     return str(out / "bpe.model")
+
+
+def unwritten(tokens: Iterable[str]) -> Callable[[str], list[str]]:
+    """What of a text a token list can't write: letters; or, by a list of phones or words, those."""
+    known = set(tokens)
+    if "<space>" in known or any("▁" in token for token in known):
+        alphabet = {" ", *"".join(token for token in known if not token.startswith("<") or token == "<")}
+        return lambda text: sorted(_letters(text, alphabet) - alphabet)
+    if SPACE in known:
+        return lambda text: sorted(letter for letter in set(text) if not known.issuperset(_bytes(letter)))
+    return lambda text: sorted(set(text.split()) - known)
+
+
+def _letters(text: str, alphabet: set[str]) -> set[str]:
+    """Those of ``text``; of Hangul the jamo, unless the alphabet has all its syllables."""
+    return set(text if alphabet.issuperset(text) else unicodedata.normalize("NFD", text))
+
+
+def _bytes(text: str) -> str:
+    """Bytes as the letters that Whisper's subwords have for them."""
+    letters = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return letters.pre_tokenize_str(text)[0][0]
 
 
 def tokens_to_text(tokens: Sequence[str], token_type: str) -> str:

@@ -425,19 +425,14 @@ def letters(text: str, unit: str) -> list[str]:
 
 
 def _outside(directory: Directory, output: str, path: Path) -> Iterator[Finding]:
-    """Compare a text with a token list: by phones or words, or else by letters."""
+    """Compare a text with a token list."""
+    from l2dual.data.tokens import unwritten  # takes a while
+
     try:
-        tokens = set(read_text(Path(path)).split("\n"))
+        lacking = unwritten(read_text(Path(path)).split("\n"))
     except (OSError, DataError) as error:
         raise UsageError(f"{path}: no readable token list: {error}: correct --tokens") from error
-    by_letters = "<space>" in tokens or any("▁" in token for token in tokens)
-    alphabet = set("".join(t for t in tokens if not t.startswith("<") or t == "<")) | {" "}
     name = f"text.{output}"
     for utt, row in directory.values(name):
-        if by_letters:
-            text = row.value if alphabet.issuperset(row.value) else letters(row.value, "char")
-            lacks = sorted(set(text) - alphabet)
-        else:
-            lacks = sorted(set(row.value.split()) - tokens)
-        if lacks:
+        if lacks := lacking(row.value):
             yield Finding("tokens", name, row.line, utt, " ".join(lacks))

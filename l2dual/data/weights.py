@@ -1,7 +1,8 @@
 """A pretrained model's files, in Hugging Face's format: what they say of it, and its weights."""
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 FILES = ["config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors", "model-*-of-*.safetensors"]
+SUBWORDS, KNOWN = 51865, ("Ġthe", 264)  # vocabulary of the multilingual Whispers to large-v2, and a token of it
 KINDS = ("whisper", "wav2vec2", "hubert", "wavlm")
 
 
@@ -69,6 +71,11 @@ class WhisperConfig:
         return self.d_model
 
     @property
+    def most_subwords(self) -> int:
+        """Subwords that a text can have, behind a prompt of four: start, language, task, no timestamps."""
+        return self.max_target_positions - 4
+
+    @property
     def num_hidden_layers(self) -> int:
         """Blocks of the encoder."""
         return self.encoder_layers
@@ -123,6 +130,28 @@ def pretrained_config(path: str, download: bool = False) -> Any:
         raise UsageError(f"{file}: {str(error).splitlines()[0]}: get the model again") from error
 
 
+def check_last_layer(config: Mapping) -> None:
+    """Refuse a training whose decoder, Whisper's, would read another layer than the last of its encoder.
+
+    Raises:
+        UsageError: names the layers.
+    """
+    front, conf = config.get("frontend_conf") or {}, config.get("encoder_conf") or {}
+    heads, weights = conf.get("heads") or {}, config["model_conf"]["loss_weights"]
+    reads = any(own["attention"] > 0 and output not in heads for output, own in weights.items())
+    kinds = tuple(config.get(part) for part in ("frontend", "encoder", "decoder"))
+    if kinds != ("pretrained", "layered", "whisper") or conf.get("rank") is not None or not reads:
+        return
+    layers = front.get("layers", "last")
+    named = layers[-1] if isinstance(layers, list) and layers else layers
+    last = pretrained_config(front.get("path", ""), front.get("download", False)).num_hidden_layers
+    if named not in ("last", "all", last):
+        raise UsageError(
+            f"frontend_conf: layers: {layers}: Whisper's decoder reads the last one named, and must read the last "
+            f"of the model, which has layers 0 to {last}: name {last} last, or give encoder_conf a rank"
+        )
+
+
 def read_json(file: Path) -> dict:
     """A JSON file that holds an object; UsageError if it does not."""
     try:
@@ -131,6 +160,27 @@ def read_json(file: Path) -> dict:
         raise UsageError(f"{file}: not JSON ({error}): get the model again") from error
     if not isinstance(content, dict):
         raise UsageError(f"{file}: holds no object: get the model again")
+    return content
+
+
+def read_tokenizer(folder: Path) -> dict:
+    """The tokenizer.json beside the weights of a multilingual Whisper.
+
+    Raises:
+        UsageError: there is none, it is broken, or it or the weights are of another model.
+    """
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file: run tools/get_whisper_base.py, or give the directory of the weights")
+    config, content = pretrained_config(str(folder)), read_json(file)
+    model = content.get("model")
+    ids = model.get("vocab") if isinstance(model, dict) and "merges" in model else None
+    fits = isinstance(ids, dict) and ids.get(KNOWN[0]) == KNOWN[1]
+    if config.model_type != "whisper" or config.vocab_size != SUBWORDS or not fits:
+        raise UsageError(
+            f"{folder}: weights or tokenizer.json are not those of a multilingual Whisper, tiny to large-v2, "
+            f"which has {SUBWORDS} tokens: give such a model"
+        )
     return content
 
 
@@ -183,3 +233,11 @@ class Weights:
         if tensor.dtype not in (torch.float32, torch.float16, torch.bfloat16):
             raise UsageError(f"{self.folder}: {name} is of {tensor.dtype}: get weights of 16 or 32 bits")
         return tensor.float()
+
+    def fingerprint(self) -> str:
+        """What tells the whole model, of 16 or 32 bits, from others of its shape: its blocks' first rows."""
+        digest = hashlib.sha256()
+        for name in sorted(self._files, key=lambda name: name.removeprefix("model.")):
+            if ".layers." in name and name.endswith(".weight"):
+                digest.update(self._files[name].get_slice(name)[:1].half().numpy().tobytes())
+        return digest.hexdigest()[:16]

@@ -95,17 +95,17 @@ def _check_length(seconds: float | None) -> None:
         raise Unusable(f"{seconds / 60:.0f} minutes long", f"cut it into parts of {LONGEST // 60} minutes at most")
 
 
-def pieces(samples: np.ndarray, rate: int) -> tuple[tuple[int, int], ...]:
+def pieces(samples: np.ndarray, rate: int, longest: float = ALONE) -> tuple[tuple[int, int], ...]:
     """Where to cut speech (T,), so that every piece can be recognized at once: first sample and end of each.
 
-    A short recording is one piece. A long one is cut where silero-vad hears no voice, and what has none
-    is left out.
+    A recording of ``longest`` seconds is one piece. A longer one is cut where silero-vad hears no voice, and
+    what has none is left out.
     """
-    if len(samples) <= ALONE * rate:
+    if len(samples) <= longest * rate:
         return ((0, len(samples)),)
     found: list[list[int]] = []
-    for start, end in _voices(samples, rate):
-        near = found and end - found[-1][0] <= ALONE * rate
+    for start, end in _voices(samples, rate, longest):
+        near = found and end - found[-1][0] <= longest * rate
         if near and start - found[-1][1] < rate:  # a shorter pause is within a sentence
             found[-1][1] = end
         else:
@@ -113,13 +113,13 @@ def pieces(samples: np.ndarray, rate: int) -> tuple[tuple[int, int], ...]:
     return tuple((start, end) for start, end in found)
 
 
-def _voices(samples: np.ndarray, rate: int) -> Sequence[tuple[int, int]]:
-    """Stretches of voice, each shorter than `ALONE`: first sample and end."""
+def _voices(samples: np.ndarray, rate: int, longest: float) -> Sequence[tuple[int, int]]:
+    """Stretches of voice, each shorter than ``longest`` seconds: first sample and end."""
     import torch
     from silero_vad import get_speech_timestamps
 
     wave = samples if rate == RATE else soxr.resample(samples, rate, RATE)
-    options = {"max_speech_duration_s": ALONE - 1, "speech_pad_ms": 200, "min_silence_duration_ms": 300}
+    options = {"max_speech_duration_s": longest - 1, "speech_pad_ms": 200, "min_silence_duration_ms": 300}
     found = get_speech_timestamps(torch.from_numpy(wave), _detector(), sampling_rate=RATE, **options)
     scale = rate / RATE
     return [(int(one["start"] * scale), min(len(samples), int(one["end"] * scale))) for one in found]

@@ -20,6 +20,7 @@ import yaml
 import l2dual
 from l2dual.data.datadir import read_info
 from l2dual.data.frames import rate_of
+from l2dual.data.weights import Weights
 from l2dual.errors import DataError
 from l2dual.files import atomic_write, read_yaml
 from l2dual.inference.card import agreements, card, figures
@@ -39,13 +40,13 @@ def pack(exp: Path, out: Path, search: Mapping | None = None) -> None:
 
     Weights are halved to 16 bits, which changed no hypothesis where it was measured (docs/transcribe.md);
     statistics and pretrained encoders are not. A pretrained encoder that a tool has fetched
-    (tools/get_whisper_base.py) is named, not packed.
+    (tools/get_whisper_base.py) is named, with what tells it from others of its shape, and not packed.
 
     Raises:
         DataError: it is not trained, or a part of it is missing or does not fit.
     """
     model = load_model(exp)  # an archive must hold a model that loads
-    config, files = _portable(exp)
+    config, files, named = _portable(exp)
     facts = read_yaml(exp / "run.yaml")
     results = exp.parent / "results.json"
     found = figures(results, facts["system"]) if results.is_file() else []
@@ -56,7 +57,7 @@ def pack(exp: Path, out: Path, search: Mapping | None = None) -> None:
         facts["ratings"] = agreements(agreement, facts["system"])
     facts["parameters"] = sum(one.numel() for one in model.parameters())
     texts = {
-        "meta.yaml": _dump(_meta()),
+        "meta.yaml": _dump(_meta() | {"pretrained": named}),
         "config.yaml": _dump(config),
         "run.yaml": _dump(facts),
         "README.md": card(facts),
@@ -74,23 +75,25 @@ def pack(exp: Path, out: Path, search: Mapping | None = None) -> None:
                 archive.write(file, f"{FOLDER}/{file.name}")
 
 
-def _portable(exp: Path) -> tuple[dict, dict[str, Path]]:
-    """A run's configuration with the archive's names of files, and the file of each name."""
+def _portable(exp: Path) -> tuple[dict, dict[str, Path], dict[str, str]]:
+    """A run's configuration with the archive's names of files, the file of each name, and what tells a
+    pretrained encoder that is named alone."""
     config = deepcopy(read_yaml(exp / "config.yaml"))
-    files: dict[str, Path] = {}
+    files, named = dict[str, Path](), dict[str, str]()
     for place, key, file in named_files(config):
         found = of_recipe(file, exp)
         if found is None:
             raise DataError(f"{file}: no such file, which {exp / 'config.yaml'} names: work in the recipe's directory")
         if (found / FETCHED).is_file():
             place[key] = found.resolve().name
+            named[place[key]] = Weights(found, "encoder").fingerprint()
             continue
         name = NAMES.get(key, f"{key.removesuffix('_bpemodel')}.bpe.model")
         place[key] = name
         files |= dict(_files_of(found, name))
     for key in ("config", "output_dir"):
         config[key] = None  # of the machine that it was trained on
-    return config, files
+    return config, files, named
 
 
 def _files_of(file: Path, name: str) -> Iterator[tuple[str, Path]]:

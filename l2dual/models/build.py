@@ -12,6 +12,7 @@ import torch
 from espnet2.asr.ctc import CTC
 from espnet2.torch_utils.initialize import initialize
 
+from l2dual.data.weights import check_last_layer
 from l2dual.errors import UsageError
 from l2dual.models.dual import L2DualModel
 from l2dual.sharing import share
@@ -94,6 +95,7 @@ def build_model(args: argparse.Namespace) -> L2DualModel:
         frontend_class = class_of("frontend", args.frontend)
         frontend = build("frontend", lambda: frontend_class(**args.frontend_conf))
         input_size = frontend.output_size()
+    check_last_layer(vars(args))
     encoder_class = class_of("encoder", args.encoder)
     encoder_conf = dict(args.encoder_conf)
     if args.encoder == "layered":

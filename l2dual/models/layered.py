@@ -1,6 +1,6 @@
 """What each output reads of the layers of a pretrained encoder: the last as it is, or its own mix of all.
 
-A decoder that comes with the encoder (`decoder: whisper`) reads the states that it was trained on.
+A decoder that comes with the encoder (`decoder: whisper`) reads the last layer, on which it was trained.
 A CTC reads a learned mix of the layers (Yang et al. 2021, "SUPERB", Interspeech), fewer frames a
 second, and blocks above them. The outputs share the front-end's frozen layers; and, where there are any,
 the adapters of the blocks above those.

@@ -1,6 +1,5 @@
 """Whisper's decoder (Radford et al. 2023), frozen, with low-rank adapters."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from espnet2.asr.decoder.transformer_decoder import TransformerDecoder
 from espnet2.legacy.nets.pytorch_backend.nets_utils import make_pad_mask
 from espnet2.legacy.nets.pytorch_backend.transformer.mask import subsequent_mask
 
-from l2dual.data.weights import Weights, WhisperConfig, model_folder, pretrained_config
+from l2dual.data.weights import Weights, WhisperConfig, model_folder, pretrained_config, read_tokenizer
 from l2dual.errors import DataError, UsageError
 from l2dual.models.adapters import adapt, freeze
 from l2dual.models.whisper import Undrawn
@@ -17,7 +16,6 @@ from l2dual.models.whisper import Undrawn
 LANGUAGES = {"en": 50259, "ko": 50264}  # of the multilingual models, as all numbers here
 FIRST, TRANSCRIBE = 50258, 50359
 START, END = 50363, 50257  # no timestamps, behind which the text starts; end of text
-SIZE, KNOWN = 51865, ("Ġthe", 264)  # vocabulary of the multilingual models to large-v2, and a token of it
 NEVER = -100.0  # score of the tokens that Whisper has not: blank and unknown
 PARTS = {  # names in an ESPnet layer: in one of Whisper's
     **{
@@ -77,7 +75,7 @@ class WhisperDecoder(TransformerDecoder):
                 f"{encoder_output_size}: take both from one model"
             )
         folder = model_folder(path, download)
-        rows = torch.tensor(whisper_ids(folder, tokens, config.vocab_size))
+        rows = torch.tensor(whisper_ids(folder, tokens))
         with Undrawn():
             super().__init__(
                 vocab_size,
@@ -89,7 +87,7 @@ class WhisperDecoder(TransformerDecoder):
                 positional_dropout_rate=0.0,
             )
         self.prompt = tuple(range(vocab_size, vocab_size + len(prompt)))
-        self.longest = config.max_target_positions - len(prompt)
+        self.longest = config.most_subwords + 1
         self._take(Weights(folder, "decoder"), config, rows, prompt)
         freeze(self)
         adapt(self.decoders, rank)
@@ -133,7 +131,7 @@ class WhisperDecoder(TransformerDecoder):
         if ys_in_pad.size(1) > self.longest:
             raise DataError(
                 f"a text of {ys_in_pad.size(1) - 1} subwords: Whisper writes at most {self.longest - 1}: "
-                "cut the recording (--max_seconds 30)"
+                "correct it, or leave it out by a lower --max_seconds"
             )
         prompt = torch.tensor(self.prompt, device=ys_in_pad.device).expand(len(ys_in_pad), -1)
         x = self.embed(torch.cat((prompt, ys_in_pad), 1))
@@ -176,24 +174,19 @@ def prompt_of(language: str) -> tuple[int, ...]:
     return FIRST, LANGUAGES[language], TRANSCRIBE
 
 
-def whisper_ids(folder: Path, tokens: Sequence[str], size: int) -> list[int]:
+def whisper_ids(folder: Path, tokens: Sequence[str]) -> list[int]:
     """Whisper's id of each token, the end's for sos/eos, -1 for blank and unknown.
 
     Raises:
-        UsageError: no tokenizer, or one of another model than the ``tokens`` or the ``size``.
+        UsageError: see :func:`read_tokenizer`; or the ``tokens`` are no subwords of Whisper.
     """
-    file = folder / "tokenizer.json"
-    if not file.is_file():
-        raise UsageError(f"{file}: no such file: Whisper's decoder needs its tokenizer: run tools/get_whisper_base.py")
-    ids = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
-    if size != SIZE or ids.get(KNOWN[0]) != KNOWN[1]:
-        raise UsageError(
-            f"{folder}: weights or tokenizer.json are not those of a multilingual Whisper, tiny to large-v2, "
-            f"which has {SIZE} tokens: give such a model"
-        )
+    ids = read_tokenizer(folder)["model"]["vocab"]
     strange = [token for token in tokens[2:-1] if token not in ids]
     if strange:
-        raise UsageError(f"{file}: has no token {strange[0]}: give --meaning_token_type whisper, and run stage 5 again")
+        raise UsageError(
+            f"{folder / 'tokenizer.json'}: has no token {strange[0]}: give --meaning_token_type whisper, and run "
+            "stage 5 again"
+        )
     return [-1, -1, *(ids[token] for token in tokens[2:-1]), END]
 
 

@@ -1,16 +1,14 @@
 """Whisper as it comes: the transcription that a user would have without l2dual."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 from transformers import GenerationConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from l2dual.data.frames import RATE
-from l2dual.data.weights import pretrained_config
-from l2dual.errors import UsageError
+from l2dual.data.tokens import WhisperTokenizer
+from l2dual.data.weights import Weights, model_folder, read_tokenizer
 from l2dual.models.whisper_decoder import END, START, prompt_of
 
 SECONDS = 30  # of audio that Whisper was trained on; shorter audio is padded to it
@@ -37,16 +35,16 @@ class ZeroShot:
         beam_size: of the search; retries are drawn.
 
     Raises:
-        UsageError: no weights of a Whisper there, or no tokenizer.
+        L2DualError: no weights of a multilingual Whisper there, no tokenizer, or broken ones.
     """
 
     def __init__(self, path: str, language: str = "en", beam_size: int = 5):
         set_verbosity_error()  # not of what transformers' own code does
         disable_progress_bar()
-        tokenizer = Path(path) / "tokenizer.json"
-        if pretrained_config(path).model_type != "whisper" or not tokenizer.is_file():
-            raise UsageError(f"{path}: not Whisper with its tokenizer.json: run python tools/get_whisper_base.py")
-        self.subwords = Tokenizer.from_file(str(tokenizer))
+        folder = model_folder(path)
+        read_tokenizer(folder)
+        Weights(folder, "decoder")
+        self.subwords = WhisperTokenizer(str(folder / "tokenizer.json")).subwords
         self.features = WhisperFeatureExtractor.from_pretrained(path, local_files_only=True)
         self.whisper = WhisperForConditionalGeneration.from_pretrained(path, local_files_only=True).eval()
         start, spoken, task = prompt_of(language)
@@ -74,11 +72,9 @@ class ZeroShot:
 
     @torch.inference_mode()
     def __call__(self, samples: torch.Tensor) -> str:
-        """The text of samples (T,) at 16 kHz; what is longer than 30 s passes in pieces."""
-        texts = []
-        for piece in samples.split(SECONDS * RATE):
-            given = self.features(piece.numpy(), sampling_rate=RATE, return_tensors="pt")["input_features"]
-            torch.manual_seed(0)
-            [ids] = self.whisper.generate(given, language=self.language, task="transcribe", **RULES)
-            texts.append(self.subwords.decode([number for number in ids.tolist() if number < END]))
-        return " ".join(" ".join(texts).split())
+        """The text of samples (T,) at 16 kHz, at most `SECONDS` of them."""
+        given = self.features(samples.numpy(), sampling_rate=RATE, return_tensors="pt")["input_features"]
+        torch.manual_seed(0)
+        [ids] = self.whisper.generate(given, language=self.language, task="transcribe", **RULES)
+        text = self.subwords.decode([number for number in ids.tolist() if number < END])
+        return " ".join(text.split())

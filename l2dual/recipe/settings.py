@@ -20,6 +20,8 @@ from typing import Any
 import yaml
 
 from l2dual.corpora import CORPORA, facts
+from l2dual.data.frames import at_rate
+from l2dual.data.weights import check_last_layer
 from l2dual.errors import UsageError, run
 from l2dual.files import atomic_write, read_yaml
 from l2dual.recipe import studies
@@ -176,11 +178,7 @@ def _check_test_data(study: Study) -> None:
 
 
 def check_gpus(options: Mapping[str, str]) -> None:
-    """Refuse GPUs that this machine has not, where jobs that need them run on it.
-
-    Raises:
-        UsageError: too few.
-    """
+    """Refuse GPUs that this machine has not, where jobs that need them run on it: UsageError says how many it has."""
     first, last = int(options["stage"]), int(options["stop_stage"])
     asked = []
     if first <= 9 and last >= 7:
@@ -197,20 +195,20 @@ def check_gpus(options: Mapping[str, str]) -> None:
 
 
 def check_training(study: Study) -> None:
-    """Refuse --train_args, and systems whose outputs can't share the encoder as they say, before anything is made.
-
-    Raises:
-        UsageError: names the option, or the system's file.
-    """
+    """Refuse what can't be trained so, before anything is made: UsageError names the option, or the system's file."""
     if not int(study.options["stage"]) <= 8 <= int(study.options["stop_stage"]):
         return
+    at_rate(study.definition["model"], int(study.options["fs"]))
     with redirect_stderr(io.StringIO()):  # ESPnet's words on packages that it would like
         if study.options["train_args"]:
             check_train_args(study.options["train_args"])
         for path in (conf("systems", name) for name in study.options["systems"].split()):
-            config = merge(study.definition["model"], read_options(path))
+            config = merge(study.definition["model"], read_options(path, study.options["losses"]))
             runs = (study.directory / f"{path.stem}.seed{seed}" for seed in study.options["seeds"].split())
-            if config.get("sharing") and not all((run / "trained").exists() for run in runs):
+            if all((run / "trained").exists() for run in runs):
+                continue
+            check_last_layer(config)
+            if config.get("sharing"):
                 from l2dual.models import build  # takes seconds
                 build.check_sharing(path, config)
 

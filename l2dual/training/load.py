@@ -13,6 +13,7 @@ import torch
 import l2dual
 from l2dual.data.frames import at_rate
 from l2dual.data.tokens import TextToIds, tokens_to_text
+from l2dual.data.weights import Weights
 from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml, user_cache
 from l2dual.models.build import build_model
@@ -183,6 +184,7 @@ class _Archive(NamedTuple):
     root: Path
     model_file: Path
     config: Path
+    pretrained: dict  # the fingerprint of an encoder that it names and does not hold
 
 
 def is_model(path: Path) -> bool:
@@ -212,7 +214,8 @@ def _archive(path: str | Path) -> _Archive | None:
             f"{path}: packed by l2dual {meta.get('l2dual')} in another form than that of {l2dual.__version__}: "
             "pack the run again (stage 12), or use that version"
         )
-    return _Archive(root, model_file, config)
+    named = meta.get("pretrained")  # older archives have none
+    return _Archive(root, model_file, config, named if isinstance(named, dict) else {})
 
 
 def _below(root: Path, name: str) -> Path | None:
@@ -235,8 +238,10 @@ def _train_args(exp_dir: str | Path) -> argparse.Namespace:
             stage = 7 if name == "stats_file" else 5
             remedy = f"run stage {stage}, or work in the recipe's directory"
             if archive:
-                remedy = f"get it by tools/get_{file.replace('-', '_')}.py" if name == "path" else "pack it again"
+                remedy = _get(file) if name == "path" else "pack it again"
             raise DataError(f"{file}: no such file, which {config} names: {remedy}")
+        if archive and file in archive.pretrained and archive.pretrained[file] != _fingerprint(found):
+            raise DataError(f"{found}: not the weights that {config} was trained on: move it away, and {_get(file)}")
         place[name] = str(found)
     return argparse.Namespace(**{"sharing": {}} | args)
 
@@ -245,6 +250,15 @@ def _train_args(exp_dir: str | Path) -> argparse.Namespace:
 def _read(config: Path, changed: int) -> dict:
     """A run's configuration, which may have 28,000 tokens: they take half a second."""
     return read_yaml(config)
+
+
+@lru_cache
+def _fingerprint(folder: Path) -> str:
+    return Weights(folder, "encoder").fingerprint()
+
+
+def _get(name: str) -> str:
+    return f"get it by tools/get_{name.replace('-', '_')}.py"
 
 
 def fetched(name: str) -> Path | None:

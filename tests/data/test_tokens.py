@@ -2,8 +2,8 @@
 
 import pytest
 
-from l2dual.data.tokens import build_tokenizer, tokens_to_text, write_tokens
-from l2dual.errors import DataError
+from l2dual.data.tokens import build_tokenizer, tokens_to_text, unwritten, write_tokens
+from l2dual.errors import DataError, UsageError
 
 TEXTS = {
     "char": ["i sink so", "기무치 먹어요"],
@@ -11,6 +11,13 @@ TEXTS = {
     "word": ["i sink so", "i see"],
     "phn": ["AY S IH NG K <err>", "S OW"],
     "bpe": ["i sink so", "i think so too", "so i think it sank", "기무치 먹어요"],
+}
+LACKING = {  # a text, and what of it the list of TEXTS has not
+    "char": ("i zink", "z"),
+    "jamo": ("먼 i", "\u11ab"),
+    "word": ("i zink", "zink"),
+    "phn": ("AY Z", "Z"),
+    "bpe": ("i zink", "z"),
 }
 
 
@@ -39,6 +46,12 @@ def test_a_text_comes_back_from_its_tokens(tokens):
         pieces = tokenizer.text2tokens(text)
         assert set(pieces) <= set(found)
         assert tokens_to_text(pieces, kind) == text
+
+
+def test_what_a_list_can_not_write_is_named(tokens):
+    kind, found, _ = tokens
+    lacks, (text, lacking) = unwritten(found), LACKING[kind]
+    assert lacks(text) == [lacking] and not any(map(lacks, TEXTS[kind]))
 
 
 @pytest.mark.parametrize(
@@ -71,3 +84,9 @@ def test_a_vocabulary_larger_than_the_text_allows_is_named(tmp_path):
         write_tokens([tmp_path / "text"], "bpe", tmp_path / "out", 500)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out/tokens.txt").exists()
+
+
+def test_whispers_tokens_need_its_weights(tmp_path):
+    (tmp_path / "text").write_text("u i sink so\n")
+    with pytest.raises(UsageError, match="give a train_config with decoder: whisper"):
+        write_tokens([tmp_path / "text"], "whisper", tmp_path / "out")

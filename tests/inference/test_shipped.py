@@ -1,5 +1,7 @@
 """The model and the recordings that l2dual brings, by the commands that README shows first."""
 
+import json
+import lzma
 import re
 import shlex
 import subprocess
@@ -7,6 +9,7 @@ import sys
 
 import pytest
 
+from l2dual import DualSpeech2Text
 from l2dual.__main__ import main
 from l2dual.training.load import fetched
 
@@ -46,6 +49,15 @@ def test_readme_shows_what_transcribe_prints(root):
     assert heavy == "set()"
     shown = re.search(r"^    meaning .*?\n\n", readme, re.MULTILINE | re.DOTALL)[0]
     assert [line.strip() for line in shown.splitlines()[:-1]] == [line.strip() for line in said.splitlines()[1:]]
+
+
+@pytest.mark.parametrize("name, utt", [("thought", "9631-096310012"), ("division", "0461-004610290")])
+def test_the_model_transcribes_as_its_run_did(root, name, utt):
+    """The recordings are utterances of the test set, whose hypotheses are kept."""
+    file = root / "egs2/l2_en/results/speechocean762_adapted/do_split.seed2.json.xz"
+    kept = json.loads(lzma.decompress(file.read_bytes()))["hypotheses"]["decode_guided"]["test"]
+    found = DualSpeech2Text.from_pretrained("english")(root / f"docs/recordings/{name}.opus")
+    assert {output: getattr(found, output).text for output in kept} == {output: kept[output][utt] for output in kept}
 
 
 def test_readme_shows_the_page_of_feedback(commands, tmp_path):

@@ -1,21 +1,25 @@
 """Whisper's last blocks with adapters, under both outputs, on small random weights in the published format."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 from l2dual import DualSpeech2Text
 from l2dual.errors import DataError, UsageError
 from l2dual.files import read_yaml
 from l2dual.inference.packing import pack
 from l2dual.models.pretrained import PretrainedFrontend, Upstream
-from l2dual.training.load import load_model
+from l2dual.training.load import _fingerprint, load_model
 from tests.conftest import select
 from tests.models.conftest import WIDTH
 from tests.recordings import noise
 from tests.systems import RATE, make_run
 
+FILE = "model.safetensors"
 SYSTEMS = ("so_surface_ctconly", "so_meaning_attention", "do_split")
 
 
@@ -183,6 +187,32 @@ def test_it_is_packed_and_opens_elsewhere(run, tmp_path, monkeypatch):
         torch.testing.assert_close(packed.model.get_parameter(name), parameter, atol=1e-3, rtol=1e-3)
     [(log_probs, states)] = packed.frames((speech, RATE)).values()
     assert log_probs.shape == (37, 7) and states.shape == (37, 8 + WIDTH)  # the rater's clues: surface, and meaning
+
+
+@pytest.mark.slow
+def test_the_weights_that_it_names_are_those_of_its_training(run, weights, tmp_path, monkeypatch):
+    """Of 32 bits or of 16, and no others of their shape."""
+    exp, _ = run
+    cache = tmp_path / "cache/whisper-nano"
+    shutil.copytree(weights, cache)
+    (cache / "source.json").write_text("{}")
+    monkeypatch.setenv("L2DUAL_CACHE", str(cache.parent))
+    config = exp / "config.yaml"
+    config.write_text(config.read_text().replace(str(weights), str(cache)))
+    pack(exp, tmp_path / "model.zip")
+    opened = DualSpeech2Text.from_pretrained(tmp_path / "model.zip")
+
+    def save(change):
+        _fingerprint.cache_clear()
+        save_file({name: change(value) for name, value in load_file(weights / FILE).items()}, cache / FILE)
+
+    save(torch.Tensor.half)
+    again = DualSpeech2Text.from_pretrained(tmp_path / "model.zip")
+    assert again((noise(1.0), RATE)).meaning.text == opened((noise(1.0), RATE)).meaning.text
+    save(lambda value: value * 1.01)
+    with pytest.raises(DataError, match="whisper-nano: not the weights that .*model.zip.* was trained on: .*") as error:
+        DualSpeech2Text.from_pretrained(tmp_path / "model.zip")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

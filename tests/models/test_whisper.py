@@ -9,19 +9,25 @@ import torch
 from tokenizers import Tokenizer
 from transformers import WhisperFeatureExtractor, WhisperModel
 
+from l2dual.bin import token_list
 from l2dual.bin import zero_shot as zero_shot_command
 from l2dual.data.datadir import read_table, write_datadir
-from l2dual.data.tokens import build_tokenizer, tokens_to_text
+from l2dual.data.recording import read
+from l2dual.data.tokens import build_tokenizer, tokens_to_text, write_tokens
 from l2dual.data.utterance import Utterance
-from l2dual.errors import DataError, UsageError
+from l2dual.data.validate import Options, validate
+from l2dual.errors import DataError, L2DualError, UsageError
+from l2dual.inference.listening import listen
 from l2dual.models import zero_shot
 from l2dual.models.beam import BeamOptions, BeamSearch
 from l2dual.models.scorers import CachedSteps, decoder_steps
 from l2dual.models.search import DualDecoder, SearchOptions
 from l2dual.models.whisper_decoder import END, START, WhisperDecoder, prompt_of
 from l2dual.models.zero_shot import ZeroShot
-from tests.conftest import SURFACE_TOKENS
+from tests.conftest import ROOT, SURFACE_TOKENS
 from tests.models.conftest import TEXT, WIDTH, save_tokenizer, save_weights
+
+INFO = {"corpus": "x", "language": "en", "convention": "heard", "surface_unit": "char", "meaning_unit": "char"}
 
 
 @pytest.fixture
@@ -40,6 +46,36 @@ def test_the_vocabulary_writes_all_words_in_the_texts_letters(tokens, vocabulary
     assert set(vocabulary) == {*"Ġthea", "Ġt", "he", "Ġa", "te", "Ġthe", "<blank>", "<unk>", "<sos/eos>"}
     assert tokens_to_text(tokenizer.text2tokens("heat"), "whisper") == "heat"
     assert "<unk>" in tokenizer.text2tokens("zoo")
+
+
+def test_texts_are_compared_with_whispers_bytes(tokens, tmp_path):
+    texts = {"s1-1": "heat the tea", "s1-2": "zoo", "s1-3": "thé"}
+    utts = [Utterance(utt, "test", "s1", tmp_path / "a.wav", "a", text, "a", l1="fr") for utt, text in texts.items()]
+    write_datadir(tmp_path / "test", utts, INFO)
+    _, found = validate(tmp_path / "test", Options(tokens={"meaning": tokens / "tokens.txt"}, audio=False))
+    named = {finding.utterance: finding.detail for finding in found if finding.check == "tokens"}
+    assert named == {"s1-2": "o z", "s1-3": "é"}
+
+
+def test_stage_5_names_texts_that_whisper_can_not_write(weights, tmp_path, monkeypatch, capsys):
+    def call(**texts):
+        command = ["token_list", "--token_type", "whisper", "--whisper", weights, "--out", tmp_path / "out"]
+        for split, text in {"text": TEXT, **texts}.items():
+            (tmp_path / split).write_text(f"u1 {TEXT}\nu2 {text}\nu3 {text}\n")
+            command += [f"--{split}", tmp_path / split]
+        monkeypatch.setattr("sys.argv", list(map(str, command)))
+        token_list.main()
+        return capsys.readouterr().out.splitlines()[1:]
+
+    assert call(valid=TEXT, test=TEXT) == []
+    found = call(valid="thé", test=f"{'the ' * 21}zoo")
+    assert len(found) == 2 and found[0].endswith("valid, utterance u2 (and 1 more): in no training text, "
+                                                 "so it counts as <unk>: é")  # fmt: skip
+    for split in ("text", "valid"):
+        assert call(**{split: "the " * 20}) == []
+        with pytest.raises(DataError, match=f"{split}, utterance u2: 21 subwords, and Whisper writes at most 20: corr"):
+            call(**{split: "the " * 21})
+        capsys.readouterr()
 
 
 @pytest.mark.parametrize("language, token", [("en", 50259), ("ko", 50264)])
@@ -94,6 +130,15 @@ def test_a_search_ends_where_whisper_has_no_more_places(decoder, vocabulary):
     search = BeamSearch(decoder, None, vocabulary, 0.0, BeamOptions(beam_size=2))
     [[best]] = search(torch.randn(1, 60, WIDTH), torch.tensor([60]))
     assert len(best.tokens) <= decoder.longest == 21
+
+
+@pytest.mark.parametrize("layers", [(1, 2), (3, 1)])
+def test_another_layer_than_the_last_is_refused(model, layers):
+    with pytest.raises(UsageError, match="must read the last .* has layers 0 to 3: name 3 last") as error:
+        model(layers=layers)
+    assert "\n" not in str(error.value)
+    assert not model("so_surface_ctconly", layers=layers).decoders
+    assert model(layers=layers, rank=0).encoder.adapted
 
 
 def test_gradients_reach_the_adapters_and_nothing_frozen(model, spoken):
@@ -172,13 +217,60 @@ def test_what_does_not_fit_is_refused(weights, vocabulary, tmp_path):
     with pytest.raises(UsageError, match=r"its weights lack decoder\.layers\.2\.self_attn\."):
         make(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
-    with pytest.raises(UsageError, match=r"tokenizer.json: no such file: .* run tools/get_whisper_base.py"):
+    with pytest.raises(UsageError, match=r"tokenizer.json: no such file: run tools/get_whisper_base.py"):
         make(tmp_path)
+
+
+def _english(path):
+    save_weights(path, vocab_size=51864)
+
+
+def _large(path):
+    save_weights(path, vocab_size=51866)
+
+
+def _foreign(path):
+    (path / "tokenizer.json").write_text('{"model": {"type": "Unigram", "vocab": [["a", 0.0]]}}')
+
+
+def _truncated(path):
+    file = path / "tokenizer.json"
+    file.write_bytes(file.read_bytes()[:-200])
+
+
+def _incomplete(path):
+    file = path / "tokenizer.json"
+    content = json.loads(file.read_text("utf-8"))
+    content["model"]["merges"] = "none"
+    file.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "spoil, fault",
+    [
+        (_english, "not those of a multilingual Whisper"),
+        (_large, "not those of a multilingual Whisper"),
+        (_foreign, "not those of a multilingual Whisper"),
+        (_truncated, r"tokenizer.json: not JSON \(.*\): get the model again"),
+        (_incomplete, r"tokenizer.json: not a tokenizer \(.*\): get or make it again"),
+    ],
+)
+def test_what_is_no_tokenizer_of_the_weights_is_one_line(tmp_path, spoil, fault):
+    """In stage 5, and where Whisper transcribes as it comes."""
+    spoil(save_weights(tmp_path))
+    (tmp_path / "text").write_text(f"u1 {TEXT}\n")
+    for call in (
+        lambda: write_tokens([tmp_path / "text"], "whisper", tmp_path / "out", whisper=tmp_path),
+        lambda: ZeroShot(str(tmp_path)),
+    ):
+        with pytest.raises(L2DualError, match=fault) as error:
+            call()
+        assert "\n" not in str(error.value) and not (tmp_path / "out/tokens.txt").exists()
 
 
 def test_a_text_that_whisper_can_not_write_is_refused(decoder):
     text = torch.full((1, 22), 3)
-    with pytest.raises(DataError, match="21 subwords: Whisper writes at most 20: cut the recording"):
+    with pytest.raises(DataError, match="21 subwords: Whisper writes at most 20: correct it"):
         decoder(torch.randn(1, 9, WIDTH), torch.tensor([9]), text, torch.tensor([22]))
 
 
@@ -224,11 +316,10 @@ def test_a_text_that_whisper_doubts_is_drawn_again(weights, noise, monkeypatch):
 def test_whisper_as_a_command(weights, tmp_path, monkeypatch):
     wave = tmp_path / "a.wav"
     soundfile.write(wave, 0.1 * np.random.default_rng(0).standard_normal(8000), 16000)
-    info = {"corpus": "x", "language": "en", "convention": "heard", "surface_unit": "char", "meaning_unit": "char"}
 
     def prepared(name, rate):
         utts = [Utterance(f"s1-{n}", "test", "s1", wave, "so", "so", "so", l1="mandarin") for n in range(3)]
-        write_datadir(tmp_path / name, utts, info | {"sampling_rate": rate})
+        write_datadir(tmp_path / name, utts, INFO | {"sampling_rate": rate})
         return tmp_path / name
 
     def call(data, out, *words):
@@ -247,3 +338,23 @@ def test_whisper_as_a_command(weights, tmp_path, monkeypatch):
         call(prepared("slow", 8000), "other")
     with pytest.raises(UsageError, match="config.json"):
         call(data, "third", "--path", str(tmp_path))
+
+
+@pytest.mark.slow
+def test_whisper_takes_long_speech_by_what_lies_between_pauses(weights, tmp_path, monkeypatch):
+    sound = read(str(ROOT / "docs/corpora/examples/audio/mina.opus"))
+    voice = listen((sound.samples, sound.rate), 16000).samples
+    once, pause = np.append(voice, np.zeros(32000, np.float32)), 16000
+    number = 1 + 32 * 16000 // len(once)
+    wave = tmp_path / "long.wav"
+    soundfile.write(wave, np.tile(once, number), 16000)
+    utterance = Utterance("s1-1", "test", "s1", wave, "so", "so", "so", l1="mandarin")
+    write_datadir(tmp_path / "test", [utterance], INFO | {"sampling_rate": 16000})
+    heard = []
+    monkeypatch.setattr(ZeroShot, "__call__", lambda self, piece: heard.append(piece) or f"{len(heard)}")
+    command = ["zero_shot", "--path", weights, "--data", tmp_path / "test", "--out", tmp_path / "out"]
+    monkeypatch.setattr("sys.argv", list(map(str, command)))
+    zero_shot_command.main()
+    assert len(heard) >= number and all(len(piece) < len(voice) + pause for piece in heard)
+    expected = " ".join(str(n + 1) for n in range(len(heard)))
+    assert read_table(tmp_path / "out/text.meaning") == {"s1-1": expected}

@@ -320,6 +320,26 @@ def test_a_search_of_one_call_is_not_that_of_the_study():
     assert chosen.recorded["decode_config"] == "../../conf/decode_guided.yaml" and chosen.recorded["zero_shot"] == "200"
 
 
+def test_layers_of_another_whisper_are_refused_before_anything_is_made():
+    study = call("--study", "speechocean762_whisper", "--db", ".", "--systems", "do_split")
+    study.definition["model"]["frontend_conf"]["path"] = "."
+    sizes = dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads", "decoder_layers", "vocab_size"), 12)
+    sizes |= {"model_type": "whisper", "d_model": 768, "encoder_ffn_dim": 3072, "decoder_ffn_dim": 3072}
+    for layers in (6, 12):
+        Path("config.json").write_text(json.dumps(sizes | {"encoder_layers": layers}))
+        if layers == 12:
+            with pytest.raises(UsageError, match="which has layers 0 to 12: name 12 last"):
+                settings.check_training(study)
+        else:
+            settings.check_training(study)
+
+
+def test_a_rate_that_a_pretrained_encoder_does_not_take_is_refused_before_anything_is_made():
+    with pytest.raises(UsageError, match="takes 16000 Hz: .* recordings at 16000 Hz and --fs 16000"):
+        settings.check_training(call("--train_config", "whisper_base", "--fs", "8000"))
+    settings.check_training(call("--fs", "8000"))
+
+
 def test_the_index_lists_studies_and_what_differs(capsys):
     made(choose(DOUBLE, "en"))
     page = index(Path("exp"))

@@ -110,11 +110,15 @@ unset L2DUAL_CORES
         tell filter
     fi
 
-    if stage 5 "Make token lists"; then # dump/TAG/train -> dump/TAG/tokens/OUTPUT_TYPE
+    if stage 5 "Make token lists"; then # dump/TAG/train -> dump/TAG/tokens/OUTPUT_TYPE, with which other texts are compared
         for output in "${texts[@]}"; do
             if [[ ${joint} == true ]]; then lists=("${texts[@]}"); else lists=("${output}"); fi
+            others=()
+            for split in "${splits[@]}"; do
+                if [[ ${split} != train ]]; then others+=("${lists[@]/#/--${split}=${dump}/${split}/text.}"); fi
+            done
             job "${tokens[${output}]}" "${dump}/train" -- \
-                python -m l2dual.bin.token_list "${lists[@]/#/--text=${dump}/train/text.}" \
+                python -m l2dual.bin.token_list "${lists[@]/#/--text=${dump}/train/text.}" "${others[@]}" \
                 --token_type "${token_types[${output}]}" --nbpe "${nbpe}" "${whisper[@]}" --out @OUT@
             if [[ ${joint} == true ]]; then break; fi
         done
