@@ -191,8 +191,8 @@ else
 fi
 "${python}" tools/check_env.py
 say "getting Whisper base, on which the English model rests (290 MB)"
-"${python}" tools/get_whisper_base.py >> "${log}" 2>&1 \
-    || say "that failed (${log}); all else works; later: tools/get_whisper_base.py"
+"${python}" -m l2dual.bin.get_whisper >> "${log}" 2>&1 \
+    || say "that failed (${log}); all else works; later: l2dual get_whisper"
 fingerprint > "${stamp}"
 rm -f "${unfinished}"
 say "done"

@@ -171,7 +171,7 @@ def read_tokenizer(folder: Path) -> dict:
     """
     file = folder / "tokenizer.json"
     if not file.is_file():
-        raise UsageError(f"{file}: no such file: run tools/get_whisper_base.py, or give the directory of the weights")
+        raise UsageError(f"{file}: no such file: run l2dual get_whisper, or give the directory of the weights")
     config, content = pretrained_config(str(folder)), read_json(file)
     model = content.get("model")
     ids = model.get("vocab") if isinstance(model, dict) and "merges" in model else None

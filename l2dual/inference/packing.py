@@ -8,6 +8,7 @@ import io
 import re
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -18,9 +19,9 @@ import torch
 import yaml
 
 import l2dual
-from l2dual.data.datadir import read_info
+from l2dual.data.datadir import DataDir
 from l2dual.data.frames import rate_of
-from l2dual.data.weights import Weights
+from l2dual.data.weights import Weights, read_json
 from l2dual.errors import DataError
 from l2dual.files import atomic_write, read_yaml
 from l2dual.inference.card import agreements, card, figures
@@ -32,6 +33,7 @@ FETCHED = "source.json"  # of a pretrained encoder that a tool can fetch again: 
 PRETRAINED = ("config.json", "preprocessor_config.json", "model.safetensors")  # what a pretrained encoder needs
 TOKENIZER = "tokenizer.json"  # and what Whisper's decoder needs
 PLACE = re.compile(r"(?<![^\s=])/(\\.|[^\s=\\])*/(?=\S)")  # before the name in an absolute path, as bash quotes it
+SYNTHESIZED = "none is needed: a synthesizer spoke them"
 SAID = ("data", "train_config", "command")  # of run.yaml, where paths may be those of one machine
 
 
@@ -40,24 +42,24 @@ def pack(exp: Path, out: Path, search: Mapping | None = None) -> None:
 
     Weights are halved to 16 bits, which changed no hypothesis where it was measured (docs/transcribe.md);
     statistics and pretrained encoders are not. A pretrained encoder that a tool has fetched
-    (tools/get_whisper_base.py) is named, with what tells it from others of its shape, and not packed.
+    (`l2dual get_whisper`) is named, with what tells it from others of its shape, and not packed.
 
     Raises:
         DataError: it is not trained, or a part of it is missing or does not fit.
     """
     model = load_model(exp)  # an archive must hold a model that loads
-    config, files, named = _portable(exp)
+    config, files, fingerprints, sources = _portable(exp)
     facts = read_yaml(exp / "run.yaml")
     results = exp.parent / "results.json"
     found = figures(results, facts["system"]) if results.is_file() else []
-    facts |= {"figures": found, "licence": _licence(facts, exp), "rate": rate_of(config)}
+    facts |= {"figures": found, "rate": rate_of(config), "rests_on": sources} | _data(facts, exp)
     facts |= {key: PLACE.sub("", facts[key]) for key in SAID}
     agreement = exp.parent / "agreement.json"
     if agreement.is_file() and (exp / FOLDER / FACTS).is_file():
         facts["ratings"] = agreements(agreement, facts["system"])
     facts["parameters"] = sum(one.numel() for one in model.parameters())
     texts = {
-        "meta.yaml": _dump(_meta() | {"pretrained": named}),
+        "meta.yaml": _dump(_meta() | {"pretrained": fingerprints}),
         "config.yaml": _dump(config),
         "run.yaml": _dump(facts),
         "README.md": card(facts),
@@ -75,25 +77,25 @@ def pack(exp: Path, out: Path, search: Mapping | None = None) -> None:
                 archive.write(file, f"{FOLDER}/{file.name}")
 
 
-def _portable(exp: Path) -> tuple[dict, dict[str, Path], dict[str, str]]:
-    """A run's configuration with the archive's names of files, the file of each name, and what tells a
-    pretrained encoder that is named alone."""
+def _portable(exp: Path) -> tuple[dict, dict[str, Path], dict[str, str], dict[str, dict]]:
+    """A run's configuration with the archive's names of files; the file of each name; and, of each pretrained
+    encoder that is named alone, its fingerprint, and where it comes from."""
     config = deepcopy(read_yaml(exp / "config.yaml"))
-    files, named = dict[str, Path](), dict[str, str]()
+    files, fingerprints, sources = dict[str, Path](), dict[str, str](), dict[str, dict]()
     for place, key, file in named_files(config):
         found = of_recipe(file, exp)
         if found is None:
             raise DataError(f"{file}: no such file, which {exp / 'config.yaml'} names: work in the recipe's directory")
         if (found / FETCHED).is_file():
-            place[key] = found.resolve().name
-            named[place[key]] = Weights(found, "encoder").fingerprint()
+            name = place[key] = found.resolve().name
+            fingerprints[name], sources[name] = Weights(found, "encoder").fingerprint(), read_json(found / FETCHED)
             continue
         name = NAMES.get(key, f"{key.removesuffix('_bpemodel')}.bpe.model")
         place[key] = name
         files |= dict(_files_of(found, name))
     for key in ("config", "output_dir"):
         config[key] = None  # of the machine that it was trained on
-    return config, files, named
+    return config, files, fingerprints, sources
 
 
 def _files_of(file: Path, name: str) -> Iterator[tuple[str, Path]]:
@@ -132,12 +134,17 @@ def _meta() -> dict:
     }
 
 
-def _licence(facts: dict, exp: Path) -> str | None:
-    """The licence of the data that a run was trained on; None where they are gone or do not say."""
-    if facts["corpus"] == "simulated":
-        return "none is needed: a synthesizer spoke them"
-    data = of_recipe(f"{facts['data']}/train", exp)
-    return read_info(data).get("licence") if data else None
+def _data(facts: dict, exp: Path) -> dict:
+    """Of the data that a run was trained on: the licence (None where they are gone or do not say), and how many
+    speakers of each first language and group."""
+    found = of_recipe(f"{facts['data']}/train", exp)
+    if not found:
+        return {"licence": SYNTHESIZED if facts["corpus"] == "simulated" else None, "speakers": []}
+    data = DataDir.load(found)
+    licence = SYNTHESIZED if facts["corpus"] == "simulated" else data.info.get("licence")
+    kinds = (data.tables.get(f"utt2{kind}", {}) for kind in ("l1", "group"))
+    speakers = [{data["utt2spk"][utt]: of[utt] for utt in data["utt2spk"] if utt in of} for of in kinds]
+    return {"licence": licence, "speakers": [dict(Counter(of.values())) for of in speakers]}
 
 
 def _dump(content: dict) -> str:

@@ -24,6 +24,7 @@ from l2dual.text.english import recognized
 
 FORMAT = 1  # of an archive; another one is of another version
 SEARCH = "decode.yaml"  # of an archive: the options of its search
+GET = "get it by l2dual get_whisper"
 TOKEN_LISTS = {f"{output}_token_list" for output in OUTPUTS}  # long, and nobody changes one
 CHECKPOINT = "valid.acc.ave.pth"  # by the usual best_model_criterion
 
@@ -238,10 +239,10 @@ def _train_args(exp_dir: str | Path) -> argparse.Namespace:
             stage = 7 if name == "stats_file" else 5
             remedy = f"run stage {stage}, or work in the recipe's directory"
             if archive:
-                remedy = _get(file) if name == "path" else "pack it again"
+                remedy = GET if name == "path" else "pack it again"
             raise DataError(f"{file}: no such file, which {config} names: {remedy}")
         if archive and file in archive.pretrained and archive.pretrained[file] != _fingerprint(found):
-            raise DataError(f"{found}: not the weights that {config} was trained on: move it away, and {_get(file)}")
+            raise DataError(f"{found}: not the weights that {config} was trained on: move it away, and {GET}")
         place[name] = str(found)
     return argparse.Namespace(**{"sharing": {}} | args)
 
@@ -257,13 +258,9 @@ def _fingerprint(folder: Path) -> str:
     return Weights(folder, "encoder").fingerprint()
 
 
-def _get(name: str) -> str:
-    return f"get it by tools/get_{name.replace('-', '_')}.py"
-
-
 def fetched(name: str) -> Path | None:
-    """A pretrained encoder that a tool has fetched, as tools/get_whisper_base.py does, or that lies in the
-    user's cache; None if it is not there."""
+    """A pretrained encoder that `l2dual get_whisper` has fetched, or that lies in the user's cache; None if it
+    is not there."""
     if not re.fullmatch(r"\w[\w.-]*", name):  # an archive says it, which anyone may have made
         return None
     places = (Path(l2dual.__file__).parents[1] / ".tools" / name, user_cache() / name)

@@ -77,6 +77,7 @@ def test_figures_are_of_the_study(run, tmp_path):
     interval = [0.1, 0.2]
     records = [{"measure": "error_rate", "system": "do", "output": "surface", "unit": "char", "value": 0.151}]
     records[0]["interval"] = interval
+    records.append(records[0] | {"measure": "learner_error_rate", "value": 0.8})
     facts = yaml.safe_load((run / "run.yaml").read_text())
     one = {"name": "do.seed1", "trained_on": "d", "decode_config": None, "decode_dir": "x"}
     names = "system seed outputs label order baselines train_config commit command".split()
@@ -88,7 +89,9 @@ def test_figures_are_of_the_study(run, tmp_path):
     (study / "results.json").write_text(json.dumps({"meta": meta, "records": records}))
     pack(study / "do.seed1", tmp_path / "model.zip")
     with zipfile.ZipFile(tmp_path / "model.zip") as opened:
-        assert "- surface CER 15.1 % [10.0, 20.0], on 7 utterances of noise" in opened.read("README.md").decode()
+        card = opened.read("README.md").decode()
+    assert "- surface CER 15.1 % [10.0, 20.0], on 7 utterances of noise" in card
+    assert "- surface CER at learner's tokens 80.0 % [10.0, 20.0], on 7" in card
 
 
 @pytest.mark.slow

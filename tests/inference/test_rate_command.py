@@ -13,7 +13,7 @@ from l2dual import DualSpeech2Text
 from l2dual.bin import agreement, rate
 from l2dual.data.datadir import write_table
 from l2dual.errors import DataError, UsageError
-from l2dual.inference.card import RATED
+from l2dual.inference.card import OF_GROUPS, RATED
 from l2dual.inference.packing import pack
 from l2dual.inference.rater import Raters
 from l2dual.inference.shelf import facts_of
@@ -75,7 +75,8 @@ def test_packed_and_used(rated, monkeypatch, tmp_path):
     pack(rated, archive)
     with zipfile.ZipFile(archive) as packed:
         assert "- utterance total PCC " in packed.read("README.md").decode()
-    assert [one["measure"] for one in facts_of(archive)["ratings"]] == [*RATED]
+    told = [(one["group"], one["measure"]) for one in facts_of(archive)["ratings"]]
+    assert told == [("all", one) for one in RATED] + [(group, one) for group in ("adult", "child") for one in OF_GROUPS]
     model = DualSpeech2Text.from_pretrained(archive)
     assert isinstance(model.raters, Raters) and model.raters.facts["speakers"] == 6
     frames = model.frames(soundfile.read(rated.parent / "test/s00-0.wav", dtype="float32"))

@@ -15,7 +15,7 @@ from l2dual.training.load import fetched
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(fetched("whisper-base") is None, reason="tools/get_whisper_base.py has not been run"),
+    pytest.mark.skipif(fetched("whisper-base") is None, reason="l2dual get_whisper has not been run"),
 ]
 HEAVY = (
     "'transformers', 'torch._dynamo.utils', 'librosa', 'numba', 'scipy', 'pandas', 'sklearn', 'sympy', 'espnet2.tasks'"
@@ -54,7 +54,7 @@ def test_readme_shows_what_transcribe_prints(root):
 @pytest.mark.parametrize("name, utt", [("thought", "9631-096310012"), ("division", "0461-004610290")])
 def test_the_model_transcribes_as_its_run_did(root, name, utt):
     """The recordings are utterances of the test set, whose hypotheses are kept."""
-    file = root / "egs2/l2_en/results/speechocean762_adapted/do_split.seed2.json.xz"
+    file = root / "egs2/l2_en/results/speechocean762_whisper/do_split.seed2.json.xz"
     kept = json.loads(lzma.decompress(file.read_bytes()))["hypotheses"]["decode_guided"]["test"]
     found = DualSpeech2Text.from_pretrained("english")(root / f"docs/recordings/{name}.opus")
     assert {output: getattr(found, output).text for output in kept} == {output: kept[output][utt] for output in kept}

@@ -217,7 +217,7 @@ def test_what_does_not_fit_is_refused(weights, vocabulary, tmp_path):
     with pytest.raises(UsageError, match=r"its weights lack decoder\.layers\.2\.self_attn\."):
         make(tmp_path)
     (tmp_path / "tokenizer.json").unlink()
-    with pytest.raises(UsageError, match=r"tokenizer.json: no such file: run tools/get_whisper_base.py"):
+    with pytest.raises(UsageError, match=r"tokenizer.json: no such file: run l2dual get_whisper"):
         make(tmp_path)
 
 

