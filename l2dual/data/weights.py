@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FILES = ["config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors", "model-*-of-*.safetensors"]
 SUBWORDS, KNOWN = 51865, ("Ġthe", 264)  # vocabulary of the multilingual Whispers to large-v2, and a token of it
+SPELLINGS = "normalizer.json"  # British words and American ones, as Whisper's normalizer compares texts
 KINDS = ("whisper", "wav2vec2", "hubert", "wavlm")
 
 

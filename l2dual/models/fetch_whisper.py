@@ -25,6 +25,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
+from l2dual.data.weights import SPELLINGS
 from l2dual.errors import UsageError
 
 MODEL = "openai/whisper-base"
@@ -35,7 +36,6 @@ TEXTS = {  # of SOURCE, with their hashes
     "assets/multilingual.tiktoken": "b34b360dbb493e781e479794586d661700670d65564001f23024971d1f2fa126",
     "normalizers/english.json": "6607f948be9824d2e1b2fa2223cd94c06c45afa4e05ea0e3d5e1f2bdffde2465",
 }
-SPELLINGS = "normalizer.json"  # as Hugging Face calls it
 SOURCES = {"model": MODEL, "licence": "MIT", "packages": [*PACKAGES, SOURCE], "sha256": [SHA256, *TEXTS.values()]}
 WHISPER_BASE = dict(
     d_model=512,
