@@ -4,7 +4,6 @@ eval "$(python -m l2dual.recipe.settings start --language en OPTION...)"      be
 eval "$(python -m l2dual.recipe.settings prepared --language en OPTION...)"   after stage 1
 """
 
-import io
 import itertools
 import json
 import os
@@ -13,7 +12,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,6 @@ from l2dual.recipe import studies
 from l2dual.recipe.definition import (
     SIMULATED,
     Definition,
-    check_train_args,
     clean,
     conf,
     data_tag,
@@ -38,8 +35,8 @@ from l2dual.recipe.definition import (
 )
 from l2dual.recipe.options import GROUPS, OPTIONS, asks_for_help, bash_help, parse
 from l2dual.recipe.studies import Study
+from l2dual.recipe.trainings import check_training
 from l2dual.systems import OUTPUTS, read_options, read_system
-from l2dual.training.runs import merge
 
 VALID = "valid"
 SPLITS = ("train", VALID, "test")
@@ -193,25 +190,6 @@ def check_gpus(options: Mapping[str, str]) -> None:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise UsageError(f"--{name} {options[name]}: {done.stderr.strip().rpartition(': ')[2]}")
-
-
-def check_training(study: Study) -> None:
-    """Refuse --train_args, and systems whose outputs can't share the encoder as they say, before anything is made.
-
-    Raises:
-        UsageError: names the option, or the system's file.
-    """
-    if not int(study.options["stage"]) <= 8 <= int(study.options["stop_stage"]):
-        return
-    with redirect_stderr(io.StringIO()):  # ESPnet's words on packages that it would like
-        if study.options["train_args"]:
-            check_train_args(study.options["train_args"])
-        for path in (conf("systems", name) for name in study.options["systems"].split()):
-            config = merge(study.definition["model"], read_options(path))
-            runs = (study.directory / f"{path.stem}.seed{seed}" for seed in study.options["seeds"].split())
-            if config.get("sharing") and not all((run / "trained").exists() for run in runs):
-                from l2dual.models import build  # takes seconds
-                build.check_sharing(path, config)
 
 
 # Variables -----------------------------------------------------------------------------------------
