@@ -363,6 +363,7 @@ def test_the_index_lists_studies_and_what_differs(capsys):
     assert index(Path("exp")) == page and "exp/mini: not in index.html: " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_gpus_are_asked_for_only_where_jobs_use_them(monkeypatch):
     monkeypatch.setenv("cuda_cmd", "local.py")
     monkeypatch.setenv("decode_cmd", "local.py")
