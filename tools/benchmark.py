@@ -4,7 +4,7 @@
     tools/benchmark.sh [--exp egs2/l2_en/exp/mini]     under 15 minutes of one core
 
 EXP is a finished study with so_surface, so_meaning and do. Times are CPU seconds. What is compared runs in
-turns; a ratio is the median over the turns.
+turns; a ratio is the median over the turns. --only replaces the rows of some parts and keeps the others.
 """
 
 import argparse
@@ -41,12 +41,13 @@ from l2dual.data.speech import batches
 from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
 from l2dual.models.search import DualDecoder, SearchOptions
+from l2dual.report.records import load_study
 from l2dual.scoring.outcomes import gather, outcomes
-from l2dual.scoring.score import read_scored
 from l2dual.training.load import load_model, text_to_ids
 from l2dual.training.runs import commit, made_by_command
 
 ROOT = Path(__file__).resolve().parents[1]
+KEPT = ROOT / "egs2/l2_en/results/sharing"  # a study with enough seeds for intervals
 SYSTEMS = ("so_surface", "so_meaning", "do")
 USAGES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
@@ -64,7 +65,7 @@ class Row(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--exp", type=Path, default=ROOT / "egs2/l2_en/exp/mini")
-    parser.add_argument("--only", nargs="*", default=list(PARTS), choices=PARTS, help="parts to measure (all)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to measure (all)")
     parser.add_argument("--page", type=Path, default=ROOT / "docs/performance.md", help="to write the table into")
     args = parser.parse_args()
     exp, page = args.exp.resolve(), args.page.resolve()
@@ -74,11 +75,12 @@ def main() -> None:
     os.chdir(exp.parents[1])  # paths of a study are relative to its recipe
     torch.set_num_threads(1)
     rows: list[Row] = []
-    for name in args.only:
+    for name in args.only or PARTS:
         print(f"measuring: {name}", file=sys.stderr)
         rows += PARTS[name](exp)
-    rows.append(Row("peak memory of this benchmark", peak_memory(), None, "MB"))
-    write(rows, exp, page)
+    if not args.only:
+        rows.append(Row("peak memory of this benchmark", peak_memory(), None, "MB"))
+    write(rows, exp, page, keep=bool(args.only))
 
 
 def cpu(call: Callable[[], object]) -> float:
@@ -288,11 +290,15 @@ def one_analysis(what: str, exp: Path, runs: list[Path], folder: Path) -> None:
     stage_11.main()
 
 
-def statistics_of(exp: Path) -> Iterator[Row]:
-    """All records of a comparison, each with an interval from 10,000 bootstrap samples."""
-    scores = [read_scored(exp / f"{system}.seed1" / "decode" / "score") for system in SYSTEMS]
-    study = gather(data_of(exp, "test"), scores)
-    yield Row("all intervals of a study", cpu(lambda: outcomes(study, made_by_command("results"))), 5.0, "s")
+def statistics_of(_: Path) -> Iterator[Row]:
+    """What stage 10 works out of scored runs; each interval is from 10,000 bootstrap samples."""
+    kept, found = load_study(KEPT), []
+    scored = kept.scored()
+    used = cpu(lambda: found.append(outcomes(gather(kept.data, scored), made_by_command("results"))))
+    intervals = sum(record.interval is not None for record in found[0].records)
+    if not intervals:
+        raise UsageError(f"{KEPT}: gives no interval: keep a study of three seeds or more there")
+    yield Row("all intervals of a study", used, 5.0, "s", f"{intervals}, of the {len(scored)} runs of {KEPT.name}")
 
 
 def starting(_: Path) -> Iterator[Row]:
@@ -315,23 +321,36 @@ def peak_memory() -> float:
     return max(resource.getrusage(kind).ru_maxrss for kind in USAGES) / 1024
 
 
-def write(rows: list[Row], exp: Path, page: Path) -> None:
-    """The table of a page, and its numbers beside it as JSON."""
+def write(rows: list[Row], exp: Path, page: Path, keep: bool) -> None:
+    """The table of a page, and its numbers beside it as JSON; ``keep`` the rows that were not measured."""
     made = {"commit": commit(), "study": f"{exp.parents[1].name}/exp/{exp.name}", "torch": torch.__version__}
     made |= {"processor": processor(), "date": time.strftime("%Y-%m-%d")}
-    content = made | {"rows": [row._asdict() for row in rows]}
-    page.with_suffix(".json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    content, file = made | {"rows": [row._asdict() for row in rows]}, page.with_suffix(".json")
+    if keep:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        measured = {row.what: row._asdict() | made for row in rows}
+        content["rows"] = list(({row["what"]: row for row in content["rows"]} | measured).values())
+    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    table = table_of(content["rows"])
+    text = page.read_text(encoding="utf-8")
+    text = re.sub(r"(?s)(<!-- table -->\n).*(<!-- end -->)", lambda found: f"{found[1]}{table}\n{found[2]}", text)
+    anew = [f"{row['what']}: {origin(row)}" for row in content["rows"] if "commit" in row]
+    where = "; ".join([origin(content), *anew])
+    page.write_text(re.sub(r"(?m)^Last run: .*$", lambda _: f"Last run: {where}.", text), encoding="utf-8")
+    print(table)
+
+
+def table_of(rows: list[dict]) -> str:
     lines = ["| | measured | goal |", "| --- | ---: | ---: |"]
-    for row in rows:
+    for row in (Row(*(content[field] for field in Row._fields)) for content in rows):
         name = f"{row.what} ({row.note})" if row.note else row.what
         goal = "" if row.goal is None else f"{row.goal:g} {row.unit}".strip()
         lines.append(f"| {name} | {row.value:.3g} {row.unit}".rstrip() + f" | {goal} |")
-    table = "\n".join(lines)
-    text = page.read_text(encoding="utf-8")
-    text = re.sub(r"(?s)(<!-- table -->\n).*(<!-- end -->)", lambda found: f"{found[1]}{table}\n{found[2]}", text)
-    where = f"commit {made['commit']}, {made['processor']}, {made['date']}, study `{made['study']}`"
-    page.write_text(re.sub(r"(?m)^Last run: .*$", lambda _: f"Last run: {where}.", text), encoding="utf-8")
-    print(table)
+    return "\n".join(lines)
+
+
+def origin(made: dict) -> str:
+    return f"commit {made['commit']}, {made['processor']}, {made['date']}, study `{made['study']}`"
 
 
 def processor() -> str:

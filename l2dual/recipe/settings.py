@@ -4,7 +4,6 @@ eval "$(python -m l2dual.recipe.settings start --language en OPTION...)"      be
 eval "$(python -m l2dual.recipe.settings prepared --language en OPTION...)"   after stage 1
 """
 
-import io
 import itertools
 import json
 import os
@@ -13,22 +12,18 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from l2dual.corpora import CORPORA, facts
-from l2dual.data.frames import at_rate
-from l2dual.data.weights import check_last_layer
 from l2dual.errors import UsageError, run
 from l2dual.files import atomic_write, read_yaml
 from l2dual.recipe import studies
 from l2dual.recipe.definition import (
     SIMULATED,
     Definition,
-    check_train_args,
     clean,
     conf,
     data_tag,
@@ -40,8 +35,8 @@ from l2dual.recipe.definition import (
 )
 from l2dual.recipe.options import GROUPS, OPTIONS, asks_for_help, bash_help, parse
 from l2dual.recipe.studies import Study
+from l2dual.recipe.trainings import check_training
 from l2dual.systems import OUTPUTS, read_options, read_system
-from l2dual.training.runs import merge
 
 VALID = "valid"
 SPLITS = ("train", VALID, "test")
@@ -192,25 +187,6 @@ def check_gpus(options: Mapping[str, str]) -> None:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise UsageError(f"--{name} {options[name]}: {done.stderr.strip().rpartition(': ')[2]}")
-
-
-def check_training(study: Study) -> None:
-    """Refuse what can't be trained so, before anything is made: UsageError names the option, or the system's file."""
-    if not int(study.options["stage"]) <= 8 <= int(study.options["stop_stage"]):
-        return
-    at_rate(study.definition["model"], int(study.options["fs"]))
-    with redirect_stderr(io.StringIO()):  # ESPnet's words on packages that it would like
-        if study.options["train_args"]:
-            check_train_args(study.options["train_args"])
-        for path in (conf("systems", name) for name in study.options["systems"].split()):
-            config = merge(study.definition["model"], read_options(path, study.options["losses"]))
-            runs = (study.directory / f"{path.stem}.seed{seed}" for seed in study.options["seeds"].split())
-            if all((run / "trained").exists() for run in runs):
-                continue
-            check_last_layer(config)
-            if config.get("sharing"):
-                from l2dual.models import build  # takes seconds
-                build.check_sharing(path, config)
 
 
 # Variables -----------------------------------------------------------------------------------------

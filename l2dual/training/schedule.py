@@ -9,9 +9,8 @@ from espnet2.schedulers.abs_scheduler import AbsBatchStepScheduler
 from torch.optim.lr_scheduler import LRScheduler
 
 from l2dual.errors import UsageError
+from l2dual.training.checks import DECAY, NAME, WARMUP_STEPS, check_schedule
 from l2dual.training.espnet import scheduler_classes
-
-NAME = "wsd"  # in a training's YAML
 
 
 class WarmupStableDecay(LRScheduler, AbsBatchStepScheduler):
@@ -26,12 +25,8 @@ class WarmupStableDecay(LRScheduler, AbsBatchStepScheduler):
         decay: share of the training in which the rate falls, between 0 and 1.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, warmup_steps: int = 200, decay: float = 0.5):
-        if warmup_steps < 1 or not 0 < decay < 1:
-            raise UsageError(
-                f"scheduler_conf: warmup_steps {warmup_steps}, decay {decay}: give 1 step or more, "
-                "and a share between 0 and 1"
-            )
+    def __init__(self, optimizer: torch.optim.Optimizer, warmup_steps: int = WARMUP_STEPS, decay: float = DECAY):
+        check_schedule(warmup_steps, decay)
         self.warmup_steps = warmup_steps
         self.decay = decay
         self.steps = float("inf")
@@ -53,11 +48,6 @@ class WarmupStableDecay(LRScheduler, AbsBatchStepScheduler):
         left, falling = self.steps + 1 - step, self.steps * self.decay
         factor = max(left / falling, 0.0) if left < falling else min(step / self.warmup_steps, 1.0)
         return [factor * rate for rate in self.base_lrs]
-
-    def stable_epochs_of_half(self, max_epoch: int) -> int | None:
-        """Epochs before the decay of a training of half of ``max_epoch``; None if they are not whole."""
-        epochs = round(max_epoch / 2 * (1 - self.decay), 6)
-        return int(epochs) if max_epoch % 2 == 0 and epochs == int(epochs) else None
 
     def state_dict(self) -> dict:
         """The steps done: what else there is follows from the configuration."""

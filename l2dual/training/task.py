@@ -1,7 +1,6 @@
 """The ESPnet task: two texts, two tokenizers, one model."""
 
 import argparse
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,9 +22,9 @@ from l2dual.models.dual import L2DualModel
 from l2dual.systems import OUTPUTS, active_outputs
 from l2dual.text import TOKEN_TYPES
 from l2dual.training.batch import Preprocessor, collate
+from l2dual.training.checks import HALF_NEEDS, check_settings
 from l2dual.training.distributed import announce
-from l2dual.training.espnet import AbsTask, scheduler_classes
-from l2dual.training.schedule import NAME
+from l2dual.training.espnet import AbsTask
 from l2dual.training.trainer import HALF, L2DualTrainer
 
 
@@ -62,7 +61,7 @@ class L2DualTask(AbsTask):
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
         """Train in this process; one of several reports a user's error itself, as one line."""
-        check_scheduler(args)
+        check_settings(vars(args))
         if args.half:
             take_half(args)
         announce(args)
@@ -118,23 +117,12 @@ class L2DualTask(AbsTask):
         return build_model(args)
 
 
-def check_scheduler(args: argparse.Namespace) -> None:
-    """UsageError if a training names a scheduler, or options of it, that there are not."""
-    if args.scheduler is None:
-        return
-    if args.scheduler not in scheduler_classes:
-        raise UsageError(f"scheduler: unknown name '{args.scheduler}': use {NAME} or another of ESPnet's")
-    known = list(inspect.signature(scheduler_classes[args.scheduler]).parameters)[1:]
-    for option in args.scheduler_conf.keys() - set(known):
-        raise UsageError(f"scheduler_conf: unknown option '{option}': use {', '.join(known)}")
-
-
 def take_half(args: argparse.Namespace) -> None:
     """Let a training be that of half the epochs, begun by the whole one; UsageError if it is not."""
     half = Path(args.output_dir) / HALF
     if not (half / "checkpoint.pth").is_file():
         raise UsageError(
-            f"{half}: was not begun: train the whole budget first, by scheduler {NAME} with max_epoch / 2 and "
-            "(1 - decay) * max_epoch / 2 whole numbers, and without patience that ends it before"
+            f"{half}: was not begun: train the whole budget first, by {HALF_NEEDS}, "
+            "and without patience that ends it before"
         )
     args.output_dir, args.max_epoch = str(half), args.max_epoch // 2

@@ -13,6 +13,7 @@ from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from espnet2.train.reporter import aggregate
 
 from l2dual.errors import DataError, UsageError
+from l2dual.training.checks import stable_epochs_of_half
 from l2dual.training.distributed import watched
 from l2dual.training.espnet import Trainer, TrainerOptions
 from l2dual.training.schedule import WarmupStableDecay
@@ -65,7 +66,7 @@ class L2DualTrainer(Trainer):
             shown = f"{run_name(options.output_dir)} epoch {reporter.epoch} of {options.max_epoch}"
             print(f"progress: {shown}{cls.known}", flush=True)
             for schedule in schedules(kwargs["schedulers"]):
-                if schedule.stable_epochs_of_half(options.max_epoch) == reporter.epoch - 1:
+                if stable_epochs_of_half(options.max_epoch, schedule.decay) == reporter.epoch - 1:
                     begin_half(Path(options.output_dir))
         if super().train_one_epoch(
             model=model, iterator=iterator, reporter=reporter, options=options, **kwargs
@@ -99,8 +100,6 @@ class L2DualTrainer(Trainer):
 
 def fit(schedulers: Sequence, factory: AbsIterFactory, options: TrainerOptions) -> None:
     """Tell the schedules how many steps the training has; UsageError if it has none."""
-    if options.max_epoch < 1:
-        raise UsageError(f"max_epoch {options.max_epoch} trains nothing: give 1 or more")
     batches = len(factory.build_iter(1))
     if batches < options.accum_grad:
         raise UsageError(

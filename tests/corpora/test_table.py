@@ -63,6 +63,7 @@ def test_the_documented_example(root, tmp_path):
     assert segments["mina-0000050"] == "mina-0000050 0.050 1.330"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["lhotse", "datasets"])
 def test_other_toolkits_read_a_directory(root, tmp_path, monkeypatch, package):
     """The lines that the page gives, run on the example."""

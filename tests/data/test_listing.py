@@ -52,7 +52,10 @@ def test_a_report_is_a_summary_and_five_examples_of_a_kind(good):
     assert done.stdout.count("dropped: ") == 6 and "dropped: empty: and 7 more" in done.stdout
 
 
-@pytest.mark.parametrize("encoding", ["euc-kr", "iso-8859-1", "ascii"])
+@pytest.mark.parametrize(
+    "encoding",
+    [pytest.param("euc-kr", marks=pytest.mark.slow), pytest.param("iso-8859-1", marks=pytest.mark.slow), "ascii"],
+)
 def test_a_report_in_a_narrow_encoding(good, options, encoding):
     edit(good / "text.meaning", 24, value("나는 뷁 café 가요"))
     tokens = f"meaning={options.tokens['meaning']}"

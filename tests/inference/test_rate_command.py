@@ -20,6 +20,7 @@ from l2dual.inference.shelf import facts_of
 from tests.systems import make_data, make_run
 
 PHONES = "a b c a"
+pytestmark = pytest.mark.slow  # test_rater.py tests raters by themselves
 
 
 def call(command, monkeypatch, *words):

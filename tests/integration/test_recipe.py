@@ -19,7 +19,7 @@ import yaml
 
 from l2dual.data.datadir import DataDir
 from l2dual.scoring.results import read_results
-from tests.checkout import ROOT, TINY, Checkout
+from tests.checkout import TINY, Checkout
 
 BINS = {"all", "0", "1-3", "4-10", "11+"}
 
@@ -94,21 +94,6 @@ def test_results_have_a_record_for_each_system_output_unit_and_bin(finished):
     for run in results.meta.runs:
         assert run.seed == 1 and run.commit and run.train_config and run.parameters > 1000
         assert run.command.startswith("./run.sh") and run.train_seconds > 0
-
-
-def test_the_benchmark_writes_its_page(finished, tmp_path):
-    checkout, language, _ = finished
-    once_is_enough(language)
-    page = tmp_path / "performance.md"
-    shutil.copy(ROOT / "docs/performance.md", page)
-    exp = checkout.recipe(language) / "exp/tiny"
-    command = [ROOT / "tools/benchmark.sh", "--exp", exp, "--page", page, "--only", "statistics"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    rows = json.loads(page.with_suffix(".json").read_text())["rows"]
-    assert [row["what"] for row in rows] == ["all intervals of a study", "peak memory of this benchmark"]
-    assert 0 < rows[0]["value"] < 60 and f"study `l2_{language}/exp/tiny`" in page.read_text()
-    assert page.read_text().count("| all intervals of a study |") == 1
 
 
 def test_an_analysis_of_too_little_data_says_so(finished):

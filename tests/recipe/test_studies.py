@@ -291,6 +291,48 @@ def test_train_args_that_espnet_does_not_know_are_refused_before_anything_is_mad
     assert not Path("exp").exists()
 
 
+@pytest.mark.parametrize(
+    "words, fault",
+    [
+        (("--train_args", "--max_epoch 0"), "^../../conf/train/tiny.yaml --max_epoch 0: max_epoch 0 trains nothing"),
+        (("--train_args", "--scheduler_conf decay=1.5"), "warmup_steps 1, decay 1.5: give"),
+        (("--budgets", "half whole", "--train_args", "--max_epoch 5"), "max_epoch 5: half the budget needs"),
+        (("--train_config", "text.yaml"), "^text.yaml: scheduler_conf: warmup_steps is the text '2e2': write"),
+        (("--train_config", "wrong.yaml"), "^wrong.yaml: scheduler: unknown name 'wds': use wsd"),
+    ],
+)
+def test_trainings_that_cannot_be_are_refused_before_anything_is_made(monkeypatch, words, fault):
+    tiny = (ROOT / "conf/train/tiny.yaml").read_text()
+    Path("text.yaml").write_text(tiny.replace("warmup_steps: 1\n", "warmup_steps: 2e2\n"))
+    Path("wrong.yaml").write_text(tiny.replace("scheduler: wsd", "scheduler: wds"))
+    command = ["settings", "start", "--language", "en", "--base", "tiny", *words]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(UsageError, match=fault):
+        settings.main()
+    assert not Path("exp").exists()
+    monkeypatch.setattr(sys, "argv", [*command, "--stop_stage", "7"])  # which trains nothing
+    settings.main()
+
+
+def test_a_system_whose_own_settings_cannot_train_is_named(monkeypatch):
+    Path("conf/systems").mkdir(parents=True)
+    own = Path("conf/systems/mine.yaml")
+    own.write_text((ROOT / "conf/systems/so_surface.yaml").read_text() + "optim_conf: {lr: 1e-3}\n")
+    monkeypatch.setattr(sys, "argv", ["settings", "start", "--language", "en", "--study", "tiny", "--systems", "mine"])
+    with pytest.raises(UsageError, match="^conf/systems/mine.yaml: optim_conf: lr is the text '1e-3'"):
+        settings.main()
+
+
+def test_a_rate_that_never_falls_is_said(monkeypatch, capsys):
+    tiny = (ROOT / "conf/train/tiny.yaml").read_text()
+    Path("constant.yaml").write_text(tiny.replace("scheduler: wsd", "scheduler: null"))
+    for config, said in (("constant.yaml", ": the learning rate never falls: give scheduler: wsd\n"), ("tiny", "")):
+        words = ["start", "--language", "en", "--base", "tiny", "--train_config", config]
+        monkeypatch.setattr(sys, "argv", ["settings", *words])
+        settings.main()
+        assert capsys.readouterr().err == f"l2dual: warning: no scheduler{said}" * bool(said)
+
+
 def test_variables_come_through_bash_as_they_are():
     values = {"a": "it's $(touch x)", "b": ["x y", "", "*"], "c": {"k 1": "'", "k2": "a\nb"}}
     show = 'printf "%s|" "$a" "${#b[@]}" "${b[@]}" "${c[k 1]}" "${c[k2]}"'
@@ -350,6 +392,7 @@ def test_the_index_lists_studies_and_what_differs(capsys):
     assert index(Path("exp")) == page and "exp/mini: not in index.html: " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_gpus_are_asked_for_only_where_jobs_use_them(monkeypatch):
     monkeypatch.setenv("cuda_cmd", "local.py")
     monkeypatch.setenv("decode_cmd", "local.py")
