@@ -18,6 +18,7 @@ from l2dual.recipe.studies import choose, record
 from tests.checkout import ROOT
 
 DOUBLE = {"base": "tiny", "severity": "double"}
+FROZEN = "--encoder_conf rank=null --encoder_conf layers=4 --frontend_conf layers=[3,4,5,6]"
 
 
 @pytest.fixture(autouse=True)
@@ -343,8 +344,7 @@ def test_variables_come_through_bash_as_they_are():
 def test_over_whisper_blocks_with_adapters_are_trained_and_whisper_is_a_baseline():
     """What is cached ends below these blocks; stage 11 asks how the outputs agree on their adapters."""
     adapted = call("--study", "speechocean762_whisper", "--db", ".")
-    frozen = ["--train_args", "--encoder_conf rank=null --encoder_conf layers=4 --frontend_conf layers=[3,4,5,6]"]
-    frozen = call("--base", "speechocean762_whisper", "--db", ".", *frozen)
+    frozen = call("--base", "speechocean762_whisper", "--db", ".", "--train_args", FROZEN)
     for study, layers, analyses in ((adapted, [3, 4], ["gradients"]), (frozen, [3, 4, 5, 6], [])):
         study.definition["model"]["frontend_conf"]["path"] = "weights"
         made = Stages(study).variables()
@@ -363,7 +363,7 @@ def test_a_search_of_one_call_is_not_that_of_the_study():
 
 
 def test_layers_of_another_whisper_are_refused_before_anything_is_made():
-    study = call("--study", "speechocean762_whisper", "--db", ".", "--systems", "do_split")
+    study = call("--base", "speechocean762_whisper", "--db", ".", "--systems", "do_split", "--train_args", FROZEN)
     study.definition["model"]["frontend_conf"]["path"] = "."
     sizes = dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads", "decoder_layers", "vocab_size"), 12)
     sizes |= {"model_type": "whisper", "d_model": 768, "encoder_ffn_dim": 3072, "decoder_ffn_dim": 3072}
