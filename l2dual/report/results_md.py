@@ -73,6 +73,7 @@ def write_results_md(root: Path) -> list[Path]:
             "duals": list(dict.fromkeys(head.text for _, table in others for head, _ in table.rows)),
             "arms": next((name for name in arms[index] if name != MAIN), None),
             "real": real.table(spoken),
+            "spoken": {name: (list(one.systems), _seeds(one)) for name, (_, one) in spoken.items()},
             "longest": next((length.longest(length.lengths_of(name, kept[index])) for name in arms[index]), ""),
             "names": " ".join(study.systems),
             "commits": sorted({run.commit for run in study.results.meta.runs}),
@@ -91,6 +92,10 @@ def _kept(directory: Path) -> dict[str, StudyResults]:
     """Every kept study by name."""
     paths = sorted(path.parent for path in directory.glob(f"*/{records.REFERENCES}{records.SUFFIX}"))
     return {path.name: read_kept(path) for path in paths}
+
+
+def _seeds(study: StudyResults) -> list[int]:
+    return sorted({run.seed for run in study.results.meta.runs})
 
 
 def _recorded(study: StudyResults) -> bool:
