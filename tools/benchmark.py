@@ -326,7 +326,7 @@ def write(rows: list[Row], exp: Path, page: Path, keep: bool) -> None:
     made = {"commit": commit(), "study": f"{exp.parents[1].name}/exp/{exp.name}", "torch": torch.__version__}
     made |= {"processor": processor(), "date": time.strftime("%Y-%m-%d")}
     content, file = made | {"rows": [row._asdict() for row in rows]}, page.with_suffix(".json")
-    if keep:
+    if keep and file.is_file():
         content = json.loads(file.read_text(encoding="utf-8"))
         measured = {row.what: row._asdict() | made for row in rows}
         content["rows"] = list(({row["what"]: row for row in content["rows"]} | measured).values())

@@ -52,17 +52,21 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     done = args.out.read_text(encoding="utf-8").splitlines() if args.out.exists() else []
-    names = {json.loads(line)["name"] for line in done}
+    own = {"language": language_of(args), "train_config": args.base.stem}
+    names = {line["name"] for line in map(json.loads, done) if line.items() >= own.items()}
     for name, changes in read_yaml(args.settings).items():
         if name not in names:
             record(args, name, dict(changes))
 
 
+def language_of(args: argparse.Namespace) -> str:
+    return DataDir.load(args.data / "valid").info["language"]
+
+
 def record(args: argparse.Namespace, name: str, changes: dict) -> None:
     """Train one setting, and half its budget if it says ``half: true``; write what they score."""
-    exp = args.expdir / name
-    language = DataDir.load(args.data / "valid").info["language"]
-    kept = {"language": language, "train_config": args.base.stem, "name": name, "changes": dict(changes)}
+    exp = args.expdir / args.base.stem / name
+    kept = {"language": language_of(args), "train_config": args.base.stem, "name": name, "changes": dict(changes)}
     half = changes.pop("half", False)
     shutil.rmtree(exp, ignore_errors=True)  # of a call that was stopped, or with other settings
     begin(args, exp, changes)

@@ -17,7 +17,6 @@ from typing import NamedTuple
 import numpy as np
 
 from l2dual.data.datadir import DataDir, outputs_of, read_table
-from l2dual.data.weights import SPELLINGS, read_json
 from l2dual.errors import DataError, run
 from l2dual.files import atomic_write
 from l2dual.scoring.agreement import WHISPER, Agreement, error_rates, written
@@ -104,11 +103,9 @@ class Rate(NamedTuple):
             return cls(RATES[unit], unit, normalize)
         from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
 
-        from l2dual.training.load import fetched  # takes seconds, as the next
 
         if info["language"] == "en":
-            spellings = (fetched("whisper-base") or Path()) / SPELLINGS
-            return cls("WER", "word", EnglishTextNormalizer(read_json(spellings) if spellings.is_file() else {}))
+            return cls("WER", "word", EnglishTextNormalizer({}))  # without British spellings
         basic = BasicTextNormalizer()
         return cls("CER", "char", lambda text: normalize(basic(text)))
 

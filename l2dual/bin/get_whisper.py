@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 import l2dual
-from l2dual.errors import run
+from l2dual.errors import UsageError, run
 from l2dual.files import user_cache
 
 NAME = "whisper-base"
@@ -20,9 +20,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=place(), help="directory to make; default: %(default)s")
     args = parser.parse_args()
+    args.out = args.out.resolve()
     if (args.out / "tokenizer.json").is_file():
         print(f"{args.out}: there already")
         return
+    if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
+        raise UsageError(f"{args.out}: is there, and no Whisper: give a new directory")
     from l2dual.models.fetch_whisper import fetch  # takes seconds
 
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,8 @@ was stopped goes on where it was. DIR has text.meaning, and about.yaml: how it w
 """
 
 import argparse
+import hashlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from l2dual.bin import natural
 from l2dual.data.datadir import DataDir, read_table, write_table
 from l2dual.data.frames import RATE
+from l2dual.data.weights import Weights
 from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
 from l2dual.training.runs import write_yaml
@@ -36,14 +39,14 @@ def main() -> None:
             f"{args.data}: is at {rate} Hz, and Whisper takes {RATE} Hz: prepare the data with --fs {RATE}"
         )
     file = args.out / "text.meaning"
-    _check_made(args.out, {"method": METHOD, "path": str(Path(args.path).resolve()), "seed": args.seed})
+    weights = Weights(Path(args.path), "encoder").fingerprint()
+    found = begin(args.out, {"method": METHOD, "weights": weights, "data": digest(data), "seed": args.seed})
     import torch
 
     from l2dual.data.speech import reader
     from l2dual.inference.listening import pieces
     from l2dual.models.zero_shot import SECONDS, ZeroShot
 
-    found = read_table(file) if file.is_file() else {}
     drawn = np.random.default_rng(args.seed).permutation(sorted(data["wav.scp"]))[: args.utts].tolist()
     read, whisper = reader(data), ZeroShot(args.path, language=data.info["language"])
     for utt in drawn:
@@ -54,17 +57,25 @@ def main() -> None:
             cuts = pieces(samples, RATE, SECONDS)
             found[utt] = " ".join(filter(None, (whisper(torch.from_numpy(samples[a:b])) for a, b in cuts)))
             write_table(file, found)
+            print(f"progress: transcribed {len(found)} of {len(drawn)} utterances", flush=True)
     print(f"{args.out}: {len(found)} utterances, drawn with seed {args.seed}")
 
 
-def _check_made(out: Path, about: dict) -> None:
-    """UsageError if the texts in ``out`` were made otherwise; say there how they are made."""
-    file = out / "about.yaml"
-    made = read_yaml(file) if file.is_file() else None
-    if made != about and (out / "text.meaning").exists():
-        raise UsageError(f"{out}: its texts were made with {made or 'an earlier version'}: give another --out")
+def begin(out: Path, about: dict) -> dict[str, str]:
+    """The texts in ``out`` that were made as ``about`` says; others are set aside, as text.meaning.old."""
+    file, facts = out / "text.meaning", out / "about.yaml"
+    if file.is_file() and (not facts.is_file() or read_yaml(facts) != about):
+        print(f"{file}: made otherwise, or of other speech: now {file.name}.old", file=sys.stderr)
+        file.replace(file.with_name(f"{file.name}.old"))
     out.mkdir(parents=True, exist_ok=True)
-    write_yaml(file, about)
+    write_yaml(facts, about)
+    return read_table(file) if file.is_file() else {}
+
+
+def digest(data: DataDir) -> str:
+    """What tells a test set from others: its utterances and their lengths."""
+    lengths = data.tables.get("utt2dur", {})
+    return hashlib.sha256(repr([(utt, lengths.get(utt)) for utt in sorted(data["wav.scp"])]).encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

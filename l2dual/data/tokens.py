@@ -176,7 +176,8 @@ def _choose_subwords(lines: Sequence[str], out: Path, folder: Path) -> str:
 def unwritten(tokens: Iterable[str]) -> Callable[[str], list[str]]:
     """What of a text a token list can't write: letters; or, by a list of phones or words, those."""
     known = set(tokens)
-    if "<space>" in known or any("▁" in token for token in known):
+    letters = all(len(token) < 2 or token.startswith("<") for token in known)  # without a space: texts of one word
+    if "<space>" in known or letters or any("▁" in token for token in known):
         alphabet = {" ", *"".join(token for token in known if not token.startswith("<") or token == "<")}
         return lambda text: sorted(_letters(text, alphabet) - alphabet)
     if SPACE in known:

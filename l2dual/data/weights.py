@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 FILES = ["config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors", "model-*-of-*.safetensors"]
 SUBWORDS, KNOWN = 51865, ("Ġthe", 264)  # vocabulary of the multilingual Whispers to large-v2, and a token of it
-SPELLINGS = "normalizer.json"  # British words and American ones, as Whisper's normalizer compares texts
 KINDS = ("whisper", "wav2vec2", "hubert", "wavlm")
 
 
@@ -101,8 +100,8 @@ def model_folder(path: str, download: bool = False) -> Path:
             raise UsageError(f"{path}: no such directory, and not to be had of the hub ({reason})") from error
     if not (Path(path) / "config.json").is_file():
         raise UsageError(
-            f"{path}: no config.json: give the directory of a model in Hugging Face's format, "
-            "or its name on the hub with `download: true`"
+            f"{path}: no config.json: give the directory of a model in Hugging Face's format, or its name on the hub "
+            "with `download: true` (Whisper base: run l2dual get_whisper)"
         )
     return Path(path)
 

@@ -48,7 +48,7 @@ model with two outputs.
 ## Limits
 
 - Not for {not_for}: it errs, and more so at a learner's errors than elsewhere.
-- It was not tried on other speakers, first languages, rooms or spontaneous speech than those of its data.
+- It was tried on speech like that of its data only: not on other first languages, rooms or spontaneous speech.
 - It takes one speaker at a time, in a quiet room.
 - It takes speech sampled at {rate} Hz or more.
 {limits}"""
@@ -120,7 +120,8 @@ def card(facts: dict) -> str:
     lines = [f"- {told(one)}, on {one['utterances']} utterances of {one['corpus']}" for one in facts["figures"]]
     ratings = [f"- {agreed(one)}, on {one['utterances']} utterances" for one in facts.get("ratings", [])]
     ours = "Error rates are means over the seeds of the study, with 95 % intervals where there are.\n"
-    ours += f"Texts are compared in {NORMALIZER}. At *learner's tokens* the surface is not the meaning.\n\n"
+    ours += f"Texts are compared in {NORMALIZER}.\n"
+    ours += "*Learner's tokens* are those where the learner's surface is not the correct one.\n\n"
     simulated = facts["corpus"] == "simulated"
     return CARD.format(
         language=facts["language"],

@@ -140,10 +140,15 @@ def _data(facts: dict, exp: Path) -> dict:
     found = of_recipe(f"{facts['data']}/train", exp)
     if not found:
         return {"licence": SYNTHESIZED if facts["corpus"] == "simulated" else None, "speakers": []}
-    data = DataDir.load(found)
+    try:
+        data = DataDir.load(found)
+    except DataError:  # a part of it is gone
+        return {"licence": None, "speakers": []}
     licence = SYNTHESIZED if facts["corpus"] == "simulated" else data.info.get("licence")
     kinds = (data.tables.get(f"utt2{kind}", {}) for kind in ("l1", "group"))
-    speakers = [{data["utt2spk"][utt]: of[utt] for utt in data["utt2spk"] if utt in of} for of in kinds]
+    speeds = data.tables.get("utt2speed", {})  # a copy at another speed has another speaker
+    own = {utt: spk for utt, spk in data["utt2spk"].items() if speeds.get(utt, "1.0") == "1.0"}
+    speakers = [{spk: of[utt] for utt, spk in own.items() if utt in of} for of in kinds]
     return {"licence": licence, "speakers": [dict(Counter(of.values())) for of in speakers]}
 
 

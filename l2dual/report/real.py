@@ -19,34 +19,52 @@ def table(studies: Mapping[str, tuple[Path, StudyResults]]) -> Table | None:
     Args:
         studies: by name: where a study is kept, and its results.
     """
-    found: dict[tuple[str, str], dict[str, dict]] = {}  # by study and system: what was measured
-    for name, (directory, _) in studies.items():
-        for one in _read(directory / "baselines.json"):
-            own = "" if one["system"] == WHISPER else name
-            found.setdefault((own, one["system"]), {})[one["measure"]] = one
-        for one in _read(directory / "agreement.json"):
-            if one["group"] == "all" and one["measure"] in SCORES:
-                found.setdefault((name, one["system"]), {})[one["measure"]] = one
-    if not found:
+    rows = _measured({name: directory for name, (directory, _) in studies.items()})
+    there = {measure for row in rows.values() for measure in row}
+    rates = sorted(there - SCORES.keys(), key=lambda measure: RATES.index(_name(measure)))
+    scores = [measure for measure in SCORES if measure in there]
+    if not rates:
         return None
-    measured = {measure: one for row in found.values() for measure, one in row.items()}
-    rates = sorted(measured.keys() - SCORES, key=lambda measure: RATES.index(measure.rpartition(", ")[0]))
-    scores = [measure for measure in SCORES if measure in measured]
-    rows = []
-    for (name, system), row in found.items():
-        if system == WHISPER:
-            row |= {measure.replace(ALL, SOME): one for measure, one in row.items()}
-        runs = studies[name][1].runs_of(system) if name else []
+    lines, commits = [], set()
+    for (name, system), row in rows.items():
+        runs = studies[name][1].runs_of(system)
+        commits |= {run.commit for run in runs}
         cells = [_cell(row.get(measure), 100, 1) for measure in rates]
         cells += [_cell(row.get(measure), 1, 2) for measure in scores]
-        head = Cell(system, f"`{name}`" if name else "")
-        rows.append((head, [*cells, Cell(training_time(runs)), Cell(str(len(runs) or "–"))]))
-    utterances = [one["utterances"] for measure, one in measured.items() if measure in rates]
-    commits = {run.commit for name, system in found if name for run in studies[name][1].runs_of(system)}
-    about = f"{max(utterances)} utterances; Whisper’s are {min(utterances)} of them. 95 % intervals over speakers."
-    about += f" Commits: {', '.join(sorted(commits))}."
+        lines.append((Cell(system, f"`{name}`"), [*cells, Cell(training_time(runs)), Cell(str(len(runs) or "–"))]))
     columns = [*(f"{measure} %" for measure in rates), *(SCORES[measure] for measure in scores), "training", "seeds"]
-    return Table("Real speech", about, columns, rows)
+    about = f"{_utterances(rows)}. 95 % intervals over speakers. Commits: {', '.join(sorted(commits))}."
+    return Table("Real speech", about, columns, lines)
+
+
+def _measured(directories: Mapping[str, Path]) -> dict[tuple[str, str], dict[str, dict]]:
+    """By study and system: each measure's record. Whisper is there once for studies with one test set."""
+    rows: dict[tuple[str, str], dict[str, dict]] = {}
+    whispers: list[dict] = []
+    for name, directory in directories.items():
+        for one in _read(directory / "baselines.json"):
+            if one["system"] != WHISPER:
+                rows.setdefault((name, one["system"]), {})[one["measure"]] = one
+            elif one not in whispers:
+                whispers.append(one)
+                rows[name, WHISPER] = {one["measure"]: one, one["measure"].replace(ALL, SOME): one}
+        for one in _read(directory / "agreement.json"):
+            if one["group"] == "all" and one["measure"] in SCORES and (name, one["system"]) in rows:
+                rows[name, one["system"]][one["measure"]] = one
+    return rows
+
+
+def _utterances(rows: Mapping[tuple[str, str], Mapping[str, Mapping]]) -> str:
+    of_all = {one["utterances"] for (_, system), row in rows.items() if system != WHISPER
+              for measure, one in row.items() if _name(measure) in (ALL, "surface")}  # fmt: skip
+    whisper = {one["utterances"] for (_, system), row in rows.items() if system == WHISPER for one in row.values()}
+    said = " or ".join(map(str, sorted(of_all or whisper))) + " utterances"
+    return said + "".join(f"; Whisper’s are {number} of them" for number in sorted(whisper))
+
+
+def _name(measure: str) -> str:
+    """A measure of baselines.json without the name of its rate."""
+    return measure.rpartition(", ")[0]
 
 
 def _cell(one: dict | None, times: float, decimals: int) -> Cell:

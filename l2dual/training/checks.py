@@ -1,6 +1,6 @@
 """What is wrong with a training's settings, as far as they alone can say.
 
-It needs neither torch nor ESPnet, which take seconds, so that a recipe asks before its first stage.
+It needs neither torch nor ESPnet, which take seconds, but for ESPnet's schedulers.
 """
 
 import inspect
@@ -13,28 +13,30 @@ from l2dual.errors import UsageError
 NAME = "wsd"  # of our scheduler, in a training's YAML
 WARMUP_STEPS, DECAY = 200, 0.5  # where the YAML does not give them
 MAX_EPOCH = 40  # ESPnet's, likewise
+TEXTS = ("path", "fs")  # which may be written in digits
 HALF_NEEDS = f"scheduler {NAME} with max_epoch / 2 and (1 - decay) * max_epoch / 2 whole numbers"
 
 
 def check_settings(config: Mapping[str, Any]) -> None:
     """UsageError if a number is text, or the epochs, the rate or the schedule can't train."""
     for section in ("optim_conf", "scheduler_conf"):
-        if not isinstance(config.get(section, {}), Mapping):
+        unused = section == "scheduler_conf" and scheduler_of(config) is None
+        if not unused and not isinstance(config.get(section, {}), Mapping):
             raise UsageError(f"{section}: {config[section]!r}: give its options as `key: value` lines, or remove it")
     for section in (name for name in config if name.endswith("_conf")):
         for option, text in _numbers_as_text(config[section], section):
             raise UsageError(f"{option} is the text '{text}': write the number as 200, 2.0e+2 or 1.0e-3")
-    epochs, rate = config.get("max_epoch", MAX_EPOCH), config.get("optim_conf", {}).get("lr", 1.0)
+    epochs, rate = config.get("max_epoch", MAX_EPOCH), (config.get("optim_conf") or {}).get("lr", 1.0)
     if type(epochs) is not int or epochs < 1:
         raise UsageError(f"max_epoch {epochs} trains nothing: give a whole number, 1 or more")
     if not _is_number(rate) or rate <= 0:
         raise UsageError(f"optim_conf: lr is {rate}: give a number above 0")
-    _check_scheduler(scheduler_of(config), config.get("scheduler_conf", {}))
+    _check_scheduler(scheduler_of(config), config.get("scheduler_conf") or {})
 
 
 def check_half(config: Mapping[str, Any]) -> None:
     """UsageError if a training does not pass where half its budget begins to decay."""
-    epochs, decay = config.get("max_epoch", MAX_EPOCH), config.get("scheduler_conf", {}).get("decay", DECAY)
+    epochs, decay = config.get("max_epoch", MAX_EPOCH), (config.get("scheduler_conf") or {}).get("decay", DECAY)
     if scheduler_of(config) != NAME or stable_epochs_of_half(epochs, decay) is None:
         raise UsageError(
             f"half the budget needs {HALF_NEEDS}; here are {scheduler_of(config)}, max_epoch {epochs}, decay {decay}: "
@@ -86,16 +88,19 @@ def _numbers_as_text(value: object, name: str) -> Iterator[tuple[str, str]]:
     """Text that a number was meant by, as YAML reads 2e2, with the name of its option."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
+            if key in TEXTS:
+                continue
             yield from _numbers_as_text(inner, f"{name}: {key}")
     elif isinstance(value, list):
         for inner in value:
             yield from _numbers_as_text(inner, name)
     elif isinstance(value, str):
         try:
-            float(value)
+            number = float(value)
         except ValueError:
             return
-        yield name, value
+        if math.isfinite(number):
+            yield name, value
 
 
 def _is_number(value: object) -> bool:

@@ -54,6 +54,11 @@ def test_what_a_list_can_not_write_is_named(tokens):
     assert lacks(text) == [lacking] and not any(map(lacks, TEXTS[kind]))
 
 
+@pytest.mark.parametrize("letters, text, lacking", [("cat", "act", ""), ("cat", "cats", "s")])
+def test_a_list_of_texts_of_one_word_is_one_of_letters(letters, text, lacking):
+    assert unwritten(["<blank>", "<unk>", *letters, "<sos/eos>"])(text) == list(lacking)
+
+
 @pytest.mark.parametrize(
     "kind, tokens",
     [

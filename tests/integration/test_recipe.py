@@ -19,6 +19,7 @@ import yaml
 
 from l2dual.data.datadir import DataDir
 from l2dual.scoring.results import read_results
+from l2dual.training.load import fetched
 from tests.checkout import TINY, Checkout
 
 BINS = {"all", "0", "1-3", "4-10", "11+"}
@@ -213,6 +214,25 @@ def test_other_options_run_through(finished, options):
         assert run.decode_dir.endswith("do_paper.seed1/decode_half/test")
     unit = "phone" if ("pronounced" in options and language == "en") else "char"
     assert results.get("error_rate", "do_paper", "surface", unit=unit)
+
+
+@pytest.mark.skipif(fetched("whisper-base") is None, reason="l2dual get_whisper has not been run")
+def test_whisper_as_it_comes_stands_beside_the_systems(finished):
+    checkout, language, _ = finished
+    if language == "en":
+        pytest.skip("once is enough")
+    (checkout.root / ".tools").symlink_to(fetched("whisper-base").parent)
+    only = ("--stage", "10", "--stop_stage", "10", "--zero_shot")
+    printed = checkout.run(language, *TINY, *only, "2").stdout
+    assert re.search(r"\| Whisper as it comes \| meaning, CER \| 2 \| 1 \| \d", printed)
+    exp = checkout.recipe(language) / "exp/tiny"
+    texts = (exp / "zero_shot/text.meaning").read_text()
+    checkout.run(language, *TINY, *only, "3")  # goes on
+    measured = json.loads((exp / "baselines.json").read_text())
+    assert measured[0]["utterances"] == 3 and set(texts.splitlines()) < set(
+        (exp / "zero_shot/text.meaning").read_text().splitlines()
+    )
+    assert {"do", "so_meaning"} < {one["system"] for one in measured}
 
 
 def test_an_l1_is_left_out_of_training(finished):

@@ -15,10 +15,11 @@ from l2dual.recipe.index import index
 from l2dual.recipe.options import GROUPS, parse
 from l2dual.recipe.settings import Stages, bash, check, data_name, record_data
 from l2dual.recipe.studies import choose, record
+from l2dual.recipe.trainings import WHISPER, check_zero_shot
 from tests.checkout import ROOT
 
 DOUBLE = {"base": "tiny", "severity": "double"}
-FROZEN = "--encoder_conf rank=null --encoder_conf layers=4 --frontend_conf layers=[3,4,5,6]"
+FROZEN = "--encoder_conf rank=null --encoder_conf layers=4 --frontend_conf layers=[3,4,5,6] --batch_bins 2400000"
 
 
 @pytest.fixture(autouse=True)
@@ -349,9 +350,18 @@ def test_over_whisper_blocks_with_adapters_are_trained_and_whisper_is_a_baseline
         study.definition["model"]["frontend_conf"]["path"] = "weights"
         made = Stages(study).variables()
         assert json.loads(made["frontend_conf"])["layers"] == layers and made["analyses"] == analyses
-        assert made["baselines"] == "true" and (made["zero_shot"], made["zero_shot_weights"]) == (200, "weights")
+        assert made["baselines"] == "true" and (made["zero_shot"], made["zero_shot_weights"]) == (200, WHISPER)
+        assert study.definition["model"]["batch_bins"] == 600_000 * len(layers)  # as many seconds
         assert made["decode_config"] == Path("../../conf/decode_guided.yaml")
     assert Stages(call()).variables()["baselines"] == "false"
+
+
+def test_what_whisper_as_it_comes_needs_is_asked_for_before_anything_is_made():
+    for words, fault in ((["--fs", "8000"], "Whisper takes 16000 Hz, not --fs 8000"), ([], "run l2dual get_whisper")):
+        with pytest.raises(UsageError, match=fault):
+            check_zero_shot(call("--zero_shot", "20", *words))
+    check_zero_shot(call("--zero_shot", "20", "--stop_stage", "9"))
+    assert Stages(call("--zero_shot", "20", "--test_data", "valid")).variables()["zero_shot"] == 0
 
 
 def test_a_search_of_one_call_is_not_that_of_the_study():

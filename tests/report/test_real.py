@@ -29,22 +29,51 @@ def study(tmp_path_factory):
     return read_study(folder / "exp")
 
 
-def test_a_row_for_each_system(study, tmp_path):
-    keys = "system", "measure", "utterances", "seeds", "value", "interval"
-    (tmp_path / "baselines.json").write_text(json.dumps([dict(zip(keys, one, strict=True)) for one in RATES]))
-    keys = "system", "group", "measure", "value", "interval"
-    (tmp_path / "agreement.json").write_text(json.dumps([dict(zip(keys, one, strict=True)) for one in SCORES]))
-    table = real.table({"one": (tmp_path, study)})
-    assert "1240 utterances; Whisper’s are 200 of them" in table.about
-    found = {
-        ", ".join(filter(None, (head.text, head.below))): [f"{cell.text} {cell.below}".strip() for cell in cells]
+def write(folder, rates=(), scores=()):
+    folder.mkdir(exist_ok=True)
+    keys = {"baselines.json": ("system", "measure", "utterances", "seeds", "value", "interval"),
+            "agreement.json": ("system", "group", "measure", "value", "interval")}  # fmt: skip
+    for (name, of), records in zip(keys.items(), (rates, scores), strict=True):
+        if records:
+            (folder / name).write_text(json.dumps([dict(zip(of, one, strict=True)) for one in records]))
+    return folder
+
+
+def shown(table):
+    return {
+        f"{head.text}, {head.below}": [f"{cell.text} {cell.below}".strip() for cell in cells]
         for head, cells in table.rows
     }
-    assert found["Whisper as it comes"] == ["30.5 [23.3, 38.1]"] * 2 + ["–"] * 6
+
+
+def test_a_row_for_each_system(study, tmp_path):
+    table = real.table({"one": (write(tmp_path, RATES, SCORES), study)})
+    assert table.about.startswith("1240 utterances; Whisper’s are 200 of them. ")
+    found = shown(table)
+    assert found["Whisper as it comes, `one`"] == ["30.5 [23.3, 38.1]"] * 2 + ["–"] * 6
     assert found["so_surface, `one`"][:4] == ["–", "–", "25.0", "–"] and found["so_surface, `one`"][-1] == "3"
     rates = ["20.0 [18.0, 22.0]", "19.0 [16.0, 22.0]", "18.0 [16.0, 20.0]", "–"]
     assert found["do, `one`"][:6] == [*rates, "0.72 [0.60, 0.78]", "0.65"]
     assert len(table.columns) == len(found["do, `one`"])
+
+
+def test_studies_with_one_test_set_share_a_row_of_whisper(study, tmp_path):
+    other = ("Whisper as it comes", "meaning, WER", 200, 1, 0.4, (0.3, 0.5))
+    studies = {
+        "one": (write(tmp_path / "one", RATES), study),
+        "two": (write(tmp_path / "two", [RATES[0], RATES[2]]), study),
+        "three": (write(tmp_path / "three", [other, RATES[2]]), study),
+    }
+    names = [name for name in shown(real.table(studies)) if name.startswith("Whisper")]
+    assert names == ["Whisper as it comes, `one`", "Whisper as it comes, `three`"]
+
+
+def test_without_whisper_nothing_is_said_of_it(study, tmp_path):
+    assert real.table({"one": (write(tmp_path, [RATES[2]]), study)}).about.startswith("1240 utterances. 95 %")
+
+
+def test_scores_alone_are_no_table(study, tmp_path):
+    assert real.table({"one": (write(tmp_path, scores=SCORES), study)}) is None
 
 
 def test_nothing_was_measured(study, tmp_path):
