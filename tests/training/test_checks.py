@@ -30,7 +30,7 @@ TINY = read_yaml(ROOT / "conf/train/tiny.yaml")
         ("scheduler_conf: {decay: 1.0}", "decay 1.0: give 1 step or more, and a share between 0 and 1"),
         ("scheduler_conf: {decay: null}", "decay None: give"),
         ("scheduler_conf: {warmup: 5}", "scheduler_conf: unknown option 'warmup': use warmup_steps, decay"),
-        ("scheduler: wsd\nscheduler_conf:", "scheduler_conf: None: give its options as `key: value` lines, or remove it"),
+        ("scheduler: wsd\nscheduler_conf:", "scheduler_conf: None: give its options as `key: value` lines"),
         ("optim_conf: [1]", "optim_conf: [1]: give its options"),
         ("optim_conf: {lr: 0}", "optim_conf: lr is 0: give a number above 0"),
         ("optim_conf: {lr: fast}", "optim_conf: lr is fast: give"),
