@@ -9,7 +9,8 @@ from l2dual.report.tables import Cell, Table, training_time
 from l2dual.scoring.agreement import WHISPER, written
 
 ALL, SOME = "meaning", "meaning of Whisper's utterances"
-RATES = (ALL, SOME, "surface", "phones of the meaning")  # of baselines.json, each with the name of its rate
+RATED = "baselines.json"
+RATES = (ALL, SOME, "surface", "phones of the meaning")  # of RATED, each with the name of its rate
 SCORES = {"rater: phone PCC": "phone PCC", "rater: errors, f1": "error F1"}  # of agreement.json, by people's marks
 
 
@@ -42,7 +43,7 @@ def _measured(directories: Mapping[str, Path]) -> dict[tuple[str, str], dict[str
     rows: dict[tuple[str, str], dict[str, dict]] = {}
     whispers: list[dict] = []
     for name, directory in directories.items():
-        for one in _read(directory / "baselines.json"):
+        for one in _read(directory / RATED):
             if one["system"] != WHISPER:
                 rows.setdefault((name, one["system"]), {})[one["measure"]] = one
             elif one not in whispers:

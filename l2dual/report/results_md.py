@@ -60,7 +60,8 @@ def write_results_md(root: Path) -> list[Path]:
         written += write_sharing_md(recipe, kept[index], arms[index], picture)
         longer = [name for arm in arms[index] for name in length.longer(arm, list(kept[index]))]  # in SHARING.md
         listed = {name: one for name, one in kept[index].items() if name not in (MAIN, *arms[index], *longer)}
-        spoken = {name: (recipe / "results" / name, one) for name, one in listed.items() if _recorded(one)}
+        kept_in = {name: recipe / "results" / name for name in listed}
+        spoken = {name: (kept_in[name], one) for name, one in listed.items() if (kept_in[name] / real.RATED).is_file()}
         others = [
             (name, _dual_row(one))
             for name, one in listed.items()
@@ -96,11 +97,6 @@ def _kept(directory: Path) -> dict[str, StudyResults]:
 
 def _seeds(study: StudyResults) -> list[int]:
     return sorted({run.seed for run in study.results.meta.runs})
-
-
-def _recorded(study: StudyResults) -> bool:
-    """Whether people spoke a study's speech."""
-    return study.results.meta.corpus != "simulated"
 
 
 def _dual_row(study: StudyResults) -> tables.Table:

@@ -36,7 +36,8 @@ def built(weights):  # noqa: F811
                 kind = "xls-r" if "wav2vec2" in config[part]["path"] else "whisper"
                 config = merge(config, {part: {"path": weights(kind)}})
         if isinstance(config["frontend_conf"].get("layers"), list):  # of more blocks than there are
-            config = merge(config, {"frontend_conf": {"layers": "all"}})
+            below = [1, 2] if "rank" in config["encoder_conf"] else "all"
+            config = merge(config, {"frontend_conf": {"layers": below}})
         if "num_blocks" in config["encoder_conf"]:
             config = merge(config, {"encoder_conf": {"num_blocks": 1}})
         args = vars(L2DualTask.get_parser().parse_args([]))

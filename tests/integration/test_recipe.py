@@ -19,8 +19,8 @@ import yaml
 
 from l2dual.data.datadir import DataDir
 from l2dual.scoring.results import read_results
-from l2dual.training.load import fetched
 from tests.checkout import TINY, Checkout
+from tests.models.conftest import save_weights
 
 BINS = {"all", "0", "1-3", "4-10", "11+"}
 
@@ -216,12 +216,11 @@ def test_other_options_run_through(finished, options):
     assert results.get("error_rate", "do_paper", "surface", unit=unit)
 
 
-@pytest.mark.skipif(fetched("whisper-base") is None, reason="l2dual get_whisper has not been run")
 def test_whisper_as_it_comes_stands_beside_the_systems(finished):
     checkout, language, _ = finished
     if language == "en":
         pytest.skip("once is enough")
-    (checkout.root / ".tools").symlink_to(fetched("whisper-base").parent)
+    save_weights(checkout.root / ".tools/whisper-base")
     only = ("--stage", "10", "--stop_stage", "10", "--zero_shot")
     printed = checkout.run(language, *TINY, *only, "2").stdout
     assert re.search(r"\| Whisper as it comes \| meaning, CER \| 2 \| 1 \| \d", printed)

@@ -228,7 +228,7 @@ unset L2DUAL_CORES
                 launch zero_shot "${decode_cmd} --num_threads ${num_threads}"
             fi
             decodings=("${exp}"/*.seed*[0-9]/"${decoded[${budget}]}/${test_split}") # with those of earlier calls
-            baseline=("${results}"/zero_shot/*.meaning) # if there is one
+            baseline=("${results}"/zero_shot/*.meaning)
             job "${results}/baselines${suffixes[${budget}]}.json" "${decodings[@]}" "${baseline[@]}" "${test_set}" \
                 "${code}"/{bin/baselines,text/english}.py -- \
                 python -m l2dual.bin.baselines "${decodings[@]}" "${baseline[@]/#/--zero_shot=}" --data "${test_set}" --out @OUT@
