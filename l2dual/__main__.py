@@ -11,7 +11,7 @@ from l2dual import bin as commands
 from l2dual.errors import UsageError, run
 
 FILES = {path.stem: path for path in sorted(Path(commands.__file__).parent.glob("[a-z]*.py"))}
-FIRST = ("transcribe", "feedback", "models", "validate")  # what users call; recipes call the others
+FIRST = ("transcribe", "feedback", "models", "get_whisper", "validate")  # what users call; recipes call the others
 COMPLETION = {
     "bash": """_l2dual() {{
   local word=${{COMP_WORDS[COMP_CWORD]}}
