@@ -41,7 +41,8 @@ def test_a_mistake_in_yaml_says_what_it_is():
 def test_help_and_misspelt_commands():
     shown = l2dual("l2dual").stdout
     assert all(re.search(rf"\n  {name} +[A-Z].*\n +l2dual {name}", shown) for name in FILES)
-    assert re.findall(r"^  (\w+) ", shown, re.MULTILINE)[:4] == ["transcribe", "feedback", "models", "validate"]
+    named = ["transcribe", "feedback", "models", "get_whisper", "validate"]
+    assert re.findall(r"^  (\w+) ", shown, re.MULTILINE)[:5] == named
     assert l2dual("l2dual", "validate", "--help").stdout.startswith("usage: l2dual validate ")
     wrong = l2dual("l2dual", "valdate")
     assert (wrong.returncode, wrong.stdout) == (1, "")
