@@ -39,7 +39,7 @@ def curves(lines: list[dict]) -> dict[tuple[str, str], Points]:
     found: dict[tuple[str, str], Points] = defaultdict(dict)
     for line in lines:
         named = re.fullmatch(r"(surface|meaning)\.(\d+)(/half)?", line["name"])
-        if named:
+        if named and line["train_config"] == "mini":
             output, epochs, half = named[1], int(named[2]), bool(named[3])
             minutes = (line["of"] / 2 if half else line["seconds"]) / 60
             found[line["language"], output][epochs // (1 + half)] = (minutes, line[SEARCH][output]["cer"])
