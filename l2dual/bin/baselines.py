@@ -103,7 +103,6 @@ class Rate(NamedTuple):
             return cls(RATES[unit], unit, normalize)
         from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
 
-
         if info["language"] == "en":
             return cls("WER", "word", EnglishTextNormalizer({}))  # without British spellings
         basic = BasicTextNormalizer()
