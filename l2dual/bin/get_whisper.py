@@ -24,7 +24,8 @@ def main() -> None:
     if (args.out / "tokenizer.json").is_file():
         print(f"{args.out}: there already")
         return
-    if args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
+    whisper = (args.out / "config.json").is_file()  # of an older version
+    if args.out.exists() and not whisper and (not args.out.is_dir() or any(args.out.iterdir())):
         raise UsageError(f"{args.out}: is there, and no Whisper: give a new directory")
     from l2dual.models.fetch_whisper import fetch  # takes seconds
 

@@ -32,7 +32,7 @@ def main() -> None:
     if args.token_type == "whisper":
         check_lengths([*args.text, *args.valid], args.out / "bpe.model", args.whisper)
     for text in (*args.valid, *args.test):
-        warn(text, tokens)
+        warn(text, tokens, args.token_type in ("phn", "word"))
 
 
 def check_lengths(texts: Iterable[Path], tokenizer: Path, whisper: Path) -> None:
@@ -50,11 +50,11 @@ def check_lengths(texts: Iterable[Path], tokenizer: Path, whisper: Path) -> None
                 )
 
 
-def warn(text: Path, tokens: Iterable[str]) -> None:
+def warn(text: Path, tokens: Iterable[str], words: bool) -> None:
     """Name an utterance with something that no training text has."""
     from l2dual.data.tokens import unwritten
 
-    lacking = unwritten(tokens)
+    lacking = unwritten(tokens, words)
     found = {utt: lacks for utt, line in read_table(text).items() if (lacks := lacking(line))}
     for utt, lacks in list(found.items())[:1]:
         others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""

@@ -173,9 +173,14 @@ def _choose_subwords(lines: Sequence[str], out: Path, folder: Path) -> str:
     return str(out / "bpe.model")
 
 
-def unwritten(tokens: Iterable[str]) -> Callable[[str], list[str]]:
-    """What of a text a token list can't write: letters; or, by a list of phones or words, those."""
+def unwritten(tokens: Iterable[str], words: bool = False) -> Callable[[str], list[str]]:
+    """What of a text a token list can't write: letters; or, by a list of phones or words, those.
+
+    ``words``: it is known to be of phones or words. Else that is seen in its tokens.
+    """
     known = set(tokens)
+    if words:
+        return lambda text: sorted(set(text.split()) - known)
     letters = all(len(token) < 2 or token.startswith("<") for token in known)  # without a space: texts of one word
     if "<space>" in known or letters or any("▁" in token for token in known):
         alphabet = {" ", *"".join(token for token in known if not token.startswith("<") or token == "<")}

@@ -52,7 +52,7 @@ def pack(exp: Path, out: Path, search: Mapping | None = None) -> None:
     facts = read_yaml(exp / "run.yaml")
     results = exp.parent / "results.json"
     found = figures(results, facts["system"]) if results.is_file() else []
-    facts |= {"figures": found, "rate": rate_of(config), "rests_on": sources} | _data(facts, exp)
+    facts |= {"figures": found, "rate": rate_of(config), "rests_on": sources} | about_data(facts, exp)
     facts |= {key: PLACE.sub("", facts[key]) for key in SAID}
     agreement = exp.parent / "agreement.json"
     if agreement.is_file() and (exp / FOLDER / FACTS).is_file():
@@ -134,7 +134,7 @@ def _meta() -> dict:
     }
 
 
-def _data(facts: dict, exp: Path) -> dict:
+def about_data(facts: dict, exp: Path) -> dict:
     """Of the data that a run was trained on: the licence (None where they are gone or do not say), and how many
     speakers of each first language and group."""
     found = of_recipe(f"{facts['data']}/train", exp)
@@ -146,9 +146,12 @@ def _data(facts: dict, exp: Path) -> dict:
         return {"licence": None, "speakers": []}
     licence = SYNTHESIZED if facts["corpus"] == "simulated" else data.info.get("licence")
     kinds = (data.tables.get(f"utt2{kind}", {}) for kind in ("l1", "group"))
-    speeds = data.tables.get("utt2speed", {})  # a copy at another speed has another speaker
-    own = {utt: spk for utt, spk in data["utt2spk"].items() if speeds.get(utt, "1.0") == "1.0"}
-    speakers = [{spk: of[utt] for utt, spk in own.items() if utt in of} for of in kinds]
+    copies = [f"sp{factor}-" for factor in data.info.get("speed_factors", ())]  # they begin the speakers' names
+    names = {
+        spk: next((spk.removeprefix(one) for one in copies if spk.startswith(one)), spk)
+        for spk in data["utt2spk"].values()
+    }
+    speakers = [{names[spk]: of[utt] for utt, spk in data["utt2spk"].items() if utt in of} for of in kinds]
     return {"licence": licence, "speakers": [dict(Counter(of.values())) for of in speakers]}
 
 

@@ -356,7 +356,7 @@ class Stages:
             "suffixes": {budget: f"{alone}{suffix}" for budget, suffix in SUFFIXES.items()},
             "baselines": str(self._has_dictionary() or zero_shot > 0).lower(),
             "zero_shot": zero_shot,
-            "zero_shot_weights": whisper_of(self.definition["model"]),
+            "zero_shot_weights": whisper_of(self.definition["model"]) if zero_shot else "",
             "analyses": [] if options["test_data"] else self._analyses(),
             "fit_on": {"retrained": "train", "probes": "valid"},
             "decode_gpu": int(gpu == "true"),

@@ -31,9 +31,10 @@ def check_training(study: Study) -> None:
     files = [conf("systems", name) for name in options["systems"].split()]
     configs = {path: merge(model, read_options(path, options["losses"])) for path in files}
     at_rate(model, int(options["fs"]))
-    if model.get("frontend") == "pretrained":
-        front = model.get("frontend_conf") or {}
-        pretrained_config(str(front.get("path", "")), bool(front.get("download")))
+    for part in ("frontend", "encoder"):
+        if model.get(part) == "pretrained":
+            conf_of = model.get(f"{part}_conf") or {}
+            pretrained_config(str(conf_of.get("path", "")), bool(conf_of.get("download")))
     with redirect_stderr(io.StringIO()):  # ESPnet's words on packages that it would like
         if options["train_args"]:
             check_train_args(options["train_args"])
@@ -55,7 +56,8 @@ def check_training(study: Study) -> None:
 def check_zero_shot(study: Study) -> None:
     """UsageError if Whisper as it comes can't transcribe the test set, in stage 10."""
     options = study.options
-    if options["zero_shot"] != "0" and int(options["stage"]) <= 10 <= int(options["stop_stage"]):
+    scored = int(options["stage"]) <= 10 <= int(options["stop_stage"]) and not options["test_data"]
+    if scored and options["zero_shot"] != "0":
         if options["fs"] != str(RATE):
             raise UsageError(f"--zero_shot: Whisper takes {RATE} Hz, not --fs {options['fs']}: remove one of the two")
         read_tokenizer(Path(whisper_of(study.definition["model"])))

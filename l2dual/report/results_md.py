@@ -61,7 +61,11 @@ def write_results_md(root: Path) -> list[Path]:
         longer = [name for arm in arms[index] for name in length.longer(arm, list(kept[index]))]  # in SHARING.md
         listed = {name: one for name, one in kept[index].items() if name not in (MAIN, *arms[index], *longer)}
         kept_in = {name: recipe / "results" / name for name in listed}
-        spoken = {name: (kept_in[name], one) for name, one in listed.items() if (kept_in[name] / real.RATED).is_file()}
+        spoken = {
+            name: (kept_in[name], one)
+            for name, one in listed.items()
+            if one.results.meta.corpus != "simulated" and (kept_in[name] / real.RATED).is_file()
+        }
         others = [
             (name, _dual_row(one))
             for name, one in listed.items()

@@ -26,17 +26,18 @@ def check_settings(config: Mapping[str, Any]) -> None:
     for section in (name for name in config if name.endswith("_conf")):
         for option, text in _numbers_as_text(config[section], section):
             raise UsageError(f"{option} is the text '{text}': write the number as 200, 2.0e+2 or 1.0e-3")
-    epochs, rate = config.get("max_epoch", MAX_EPOCH), (config.get("optim_conf") or {}).get("lr", 1.0)
+    epochs, rate = config.get("max_epoch", MAX_EPOCH), config.get("optim_conf", {}).get("lr", 1.0)
     if type(epochs) is not int or epochs < 1:
         raise UsageError(f"max_epoch {epochs} trains nothing: give a whole number, 1 or more")
     if not _is_number(rate) or rate <= 0:
         raise UsageError(f"optim_conf: lr is {rate}: give a number above 0")
-    _check_scheduler(scheduler_of(config), config.get("scheduler_conf") or {})
+    _check_scheduler(scheduler_of(config), config.get("scheduler_conf", {}))
 
 
 def check_half(config: Mapping[str, Any]) -> None:
     """UsageError if a training does not pass where half its budget begins to decay."""
-    epochs, decay = config.get("max_epoch", MAX_EPOCH), (config.get("scheduler_conf") or {}).get("decay", DECAY)
+    conf = config.get("scheduler_conf", {}) if scheduler_of(config) == NAME else {}
+    epochs, decay = config.get("max_epoch", MAX_EPOCH), conf.get("decay", DECAY)
     if scheduler_of(config) != NAME or stable_epochs_of_half(epochs, decay) is None:
         raise UsageError(
             f"half the budget needs {HALF_NEEDS}; here are {scheduler_of(config)}, max_epoch {epochs}, decay {decay}: "

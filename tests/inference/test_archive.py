@@ -13,9 +13,12 @@ import yaml
 from espnet2.main_funcs.pack_funcs import unpack
 
 from l2dual import DualSpeech2Text
+from l2dual.data.datadir import DataDir, write_datadir
+from l2dual.data.speed import perturb_speed
+from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError
 from l2dual.inference.archive import unpacked
-from l2dual.inference.packing import pack
+from l2dual.inference.packing import about_data, pack
 from l2dual.inference.shelf import facts_of
 from l2dual.training.task import L2DualTask
 from tests.systems import make_run
@@ -174,3 +177,12 @@ def test_an_untrained_run_is_not_packed(tmp_path):
     with pytest.raises(DataError, match="no such checkpoint"):
         pack(run, tmp_path / "model.zip")
     assert not (tmp_path / "model.zip").exists()
+
+
+def test_a_copy_at_another_speed_is_no_other_speaker(run, tmp_path):
+    utterances = [Utterance(f"s{n}-1", "train", f"s{n}", tmp_path / "a.wav", *["so"] * 3, l1="thai") for n in range(3)]
+    write_datadir(tmp_path / "data/train", utterances, {"corpus": "x", "licence": "CC BY 4.0"})
+    data = perturb_speed(DataDir.load(tmp_path / "data/train"), [0.9, 1.0, 1.1])
+    data.write(tmp_path / "faster/train")
+    found = about_data({"corpus": "x", "data": str(tmp_path / "faster")}, run)
+    assert found == {"licence": "CC BY 4.0", "speakers": [{"thai": 3}, {}]}
