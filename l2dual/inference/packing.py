@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ import torch
 import yaml
 
 import l2dual
-from l2dual.data.datadir import DataDir
+from l2dual.data.datadir import DataDir, read_info
 from l2dual.data.frames import rate_of
 from l2dual.data.weights import Weights, read_json
 from l2dual.errors import DataError
@@ -138,13 +139,13 @@ def about_data(facts: dict, exp: Path) -> dict:
     """Of the data that a run was trained on: the licence (None where they are gone or do not say), and how many
     speakers of each first language and group."""
     found = of_recipe(f"{facts['data']}/train", exp)
-    if not found:
-        return {"licence": SYNTHESIZED if facts["corpus"] == "simulated" else None, "speakers": []}
-    try:
-        data = DataDir.load(found)
-    except DataError:  # a part of it is gone
-        return {"licence": None, "speakers": []}
-    licence = SYNTHESIZED if facts["corpus"] == "simulated" else data.info.get("licence")
+    licence = SYNTHESIZED if facts["corpus"] == "simulated" else read_info(found).get("licence") if found else None
+    data = None
+    if found:
+        with suppress(DataError):  # a part of it may be gone
+            data = DataDir.load(found)
+    if data is None:
+        return {"licence": licence, "speakers": []}
     kinds = (data.tables.get(f"utt2{kind}", {}) for kind in ("l1", "group"))
     copies = [f"sp{factor}-" for factor in data.info.get("speed_factors", ())]  # they begin the speakers' names
     names = {

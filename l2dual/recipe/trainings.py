@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from l2dual.data.frames import RATE, at_rate
-from l2dual.data.weights import check_last_layer, pretrained_config, read_tokenizer
+from l2dual.data.weights import check_last_layer, model_folder, pretrained_config, read_tokenizer
 from l2dual.errors import UsageError
 from l2dual.recipe.definition import check_train_args, conf
 from l2dual.recipe.studies import Study
@@ -33,8 +33,9 @@ def check_training(study: Study) -> None:
     at_rate(model, int(options["fs"]))
     for part in ("frontend", "encoder"):
         if model.get(part) == "pretrained":
-            conf_of = model.get(f"{part}_conf") or {}
-            pretrained_config(str(conf_of.get("path", "")), bool(conf_of.get("download")))
+            named = model.get(f"{part}_conf") or {}
+            if not named.get("download"):
+                model_folder(str(named.get("path", "")))
     with redirect_stderr(io.StringIO()):  # ESPnet's words on packages that it would like
         if options["train_args"]:
             check_train_args(options["train_args"])

@@ -186,3 +186,7 @@ def test_a_copy_at_another_speed_is_no_other_speaker(run, tmp_path):
     data.write(tmp_path / "faster/train")
     found = about_data({"corpus": "x", "data": str(tmp_path / "faster")}, run)
     assert found == {"licence": "CC BY 4.0", "speakers": [{"thai": 3}, {}]}
+    (tmp_path / "faster/train/utt2spk").unlink()  # cleaned up in part
+    assert about_data({"corpus": "x", "data": str(tmp_path / "faster")}, run) == found | {"speakers": []}
+    gone = about_data({"corpus": "x", "data": str(tmp_path / "gone")}, run)
+    assert gone == {"licence": None, "speakers": []}
