@@ -21,6 +21,7 @@ from l2dual.scoring.score import COUNTS, ERRORS, NOT_LEARNED, Scored, units_of
 from l2dual.systems import OUTPUTS
 from l2dual.text.units import NORMALIZER
 
+GUIDED, UNGUIDED = "decode_guided", "../../conf/decode.yaml"  # searches: of dual outputs alone, and of all systems
 OTHER_ALPHABET = "meaning is in {}s, the canonical text in {}s: no place in it is known to be a learner's"
 
 
@@ -254,8 +255,8 @@ def _described(study: Comparison, record: Record, quantity: Quantity) -> Record:
     n_clusters = len(np.unique(study.clusters[quantity.counted]))
     reason = stats.too_few(n_utts, n_clusters, len(values)) if values else _nothing(study, record)
     unlearned = _unlearned(study, record)
-    if unlearned and record.baseline:
-        reason = unlearned
+    if record.baseline:
+        reason = unlearned or _guided(study, record) or reason
     return replace(
         record,
         value=float(np.mean(list(values.values()))) if values else None,
@@ -285,6 +286,15 @@ def _unlearned(study: Comparison, record: Record) -> str | None:
                 why = scored.run.not_learned[record.output]
                 return f"{system} (seed {seed}) has not learned the {record.output}: {why}"
     return None
+
+
+def _guided(study: Comparison, record: Record) -> str | None:
+    """Say that a dual output was not searched as its baseline was, if so."""
+    runs = {scored.run.system: scored.run for scored in study.runs.values()}
+    ours, theirs = runs[record.system], runs[record.baseline or record.system]
+    if Path(ours.decode_config or "").stem != GUIDED or len(ours.outputs) == len(theirs.outputs):
+        return None
+    return f"{record.system} was searched with the guide, {record.baseline} without: give --decode_config {UNGUIDED}"
 
 
 def _error_counts(study: Comparison, record: Record) -> dict[str, list[int]] | None:

@@ -228,6 +228,17 @@ def test_what_has_not_been_learned_is_not_compared(data, runs):
     assert warning.startswith("No system has learned yet: 90% errors or more, or all hypotheses alike; try ")
 
 
+def test_what_the_guide_changes_is_not_laid_to_sharing(data, runs):
+    guided = [replace(one, run=replace(one.run, decode_config="../../conf/decode_guided.yaml")) for one in runs]
+    found = outcomes(gather(data, guided), MADE_BY)
+    record = found.get("cross_talk", "do", "surface", baseline="so_surface")
+    assert record.value is not None and record.interval is None and record.p is None
+    assert record.reason == (
+        "do was searched with the guide, so_surface without: give --decode_config ../../conf/decode.yaml"
+    )
+    assert found.get("error_rate", "do", "surface").interval
+
+
 def test_a_test_set_without_a_learners_error_is_named(tmp_path):
     rng = np.random.default_rng(4)
     texts = {utt: (meaning,) * 3 for utt, (*_, meaning) in make_texts(rng).items()}

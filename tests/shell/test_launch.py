@@ -78,10 +78,12 @@ def test_launchers_share_the_cores_that_they_are_given(tmp_path):
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         command = ["taskset", "-c", str(min(os.sched_getaffinity(0))), sys.executable, "-I", str(LOCAL)]
-        command += ["--num_threads", "2", "JOB=1:2", "JOB.log", "bash", "-c", script]
+        command += ["--progress", ".1", "--num_threads", "2", "JOB=1:2", "JOB.log", "bash", "-c", script]
         environment = os.environ | {"L2DUAL_CORES": str(tmp_path)}
-        launchers.append(subprocess.Popen(command, cwd=tmp_path / name, env=environment))
-    assert [launcher.wait(180) for launcher in launchers] == [0, 0]
+        launchers.append(subprocess.Popen(command, cwd=tmp_path / name, env=environment, stderr=subprocess.PIPE))
+    said = b"".join(launcher.communicate(timeout=180)[1] for launcher in launchers)
+    assert [launcher.returncode for launcher in launchers] == [0, 0]
+    assert b"(the other recipe has the cores)" in said
     assert (tmp_path / "times").read_text().split() == ["begins", "ends"] * 4
 
 

@@ -143,8 +143,10 @@ class Local(Launcher):
 
     def poll(self, jobs):
         for job in jobs:
-            if job.state == "waiting" and self.free and self.cores.take(job, self.options.num_threads):
-                self.run(job, self.free.pop(0))
+            if job.state == "waiting" and self.free:
+                job.note = "" if self.cores.take(job, self.options.num_threads) else "the other recipe has the cores"
+                if not job.note:
+                    self.run(job, self.free.pop(0))
         for job in jobs:
             status = self.processes[job].poll() if job.state == "running" else None
             if status is not None:
