@@ -113,7 +113,7 @@ def build_model(args: argparse.Namespace) -> L2DualModel:
         if loss_weights[output]["attention"] > 0:
             decoder_class = class_of("decoder", args.decoder)
             conf = dict(args.decoder_conf)
-            if args.decoder == "whisper":
+            if args.decoder == "whisper" and getattr(args, f"{output}_token_type") != "phn":
                 conf["tokens"] = token_lists[output]
             decoders[output] = build(
                 f"decoder.{output}",

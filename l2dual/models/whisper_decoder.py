@@ -1,4 +1,4 @@
-"""Whisper's decoder (Radford et al. 2023), frozen, with low-rank adapters."""
+"""Whisper's decoder (Radford et al. 2023), frozen with low-rank adapters, or fine-tuned."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,18 +32,19 @@ PARTS = {  # names in an ESPnet layer: in one of Whisper's
 
 
 class WhisperDecoder(TransformerDecoder):
-    """ESPnet's Transformer decoder with Whisper's weights; adapters are all that is trained.
+    """ESPnet's Transformer decoder with Whisper's weights.
 
-    A text starts behind the prompt that Whisper expects, and the vocabulary is a part of Whisper's:
-    timestamps, languages and what the training texts' alphabet can't write need no suppression.
+    A text starts behind the prompt that Whisper expects. The vocabulary is a part of Whisper's:
+    timestamps, languages and what the training texts' alphabet can't write need no suppression. Or it is
+    another, as phones: its embeddings and its output layer start at random and are trained.
 
     Args:
         vocab_size: number of ``tokens``.
         encoder_output_size: width of what it reads, Whisper's.
         path: directory of the weights and of their tokenizer.json, in Hugging Face's format.
-        rank: of the adapters.
+        rank: of the adapters, which alone are trained; None for none: all weights are trained.
         download: whether ``path`` may be a name on the Hugging Face hub.
-        tokens: the vocabulary; `l2dual.models.build` gives it.
+        tokens: the part of Whisper's vocabulary; None for another one. `l2dual.models.build` gives it.
         language: of the texts, ``en`` or ``ko``; stage 8 gives that of the data.
 
     Attributes:
@@ -60,9 +61,9 @@ class WhisperDecoder(TransformerDecoder):
         vocab_size: int,
         encoder_output_size: int,
         path: str = "",
-        rank: int = 16,
+        rank: int | None = 16,
         download: bool = False,
-        tokens: Sequence[str] = (),
+        tokens: Sequence[str] | None = None,
         language: str = "en",
     ):
         prompt = prompt_of(language)
@@ -75,7 +76,7 @@ class WhisperDecoder(TransformerDecoder):
                 f"{encoder_output_size}: take both from one model"
             )
         folder = model_folder(path, download)
-        rows = torch.tensor(whisper_ids(folder, tokens))
+        rows = None if tokens is None else torch.tensor(whisper_ids(folder, tokens))
         with Undrawn():
             super().__init__(
                 vocab_size,
@@ -89,18 +90,27 @@ class WhisperDecoder(TransformerDecoder):
         self.prompt = tuple(range(vocab_size, vocab_size + len(prompt)))
         self.longest = config.most_subwords + 1
         self._take(Weights(folder, "decoder"), config, rows, prompt)
-        freeze(self)
-        adapt(self.decoders, rank)
+        if rank is not None:
+            own = [] if rows is None else [self.embed, self.output_layer]
+            for part in (self.decoders, self.after_norm, *own):
+                freeze(part)
+            adapt(self.decoders, rank)
 
-    def _take(self, whisper: Weights, config: WhisperConfig, rows: torch.Tensor, prompt: tuple[int, ...]) -> None:
-        """Take Whisper's weights, and of its vocabulary the ``rows`` (V,) and those of the ``prompt``."""
+    def _take(
+        self, whisper: Weights, config: WhisperConfig, rows: torch.Tensor | None, prompt: tuple[int, ...]
+    ) -> None:
+        """Take Whisper's weights, and of its vocabulary the ``rows`` (V,), if any, and those of the ``prompt``."""
         table = whisper.get("embed_tokens.weight", (config.vocab_size, config.d_model))
         places = whisper.get("embed_positions.weight", (config.max_target_positions, config.d_model))
-        known = rows >= 0
-        out = table[rows.clamp(min=0)].masked_fill_(~known[:, None], 0.0)  # (V, D)
-        embedding = torch.nn.Embedding.from_pretrained(torch.cat((out[:-1], table[[START, *prompt]])))
+        if rows is None:
+            out = torch.randn(self.output_layer.weight.shape) * table.std()  # (V, D)
+            bias = torch.zeros(len(out))
+        else:
+            known = rows >= 0
+            out = table[rows.clamp(min=0)].masked_fill_(~known[:, None], 0.0)
+            bias = torch.zeros(len(out)).masked_fill(~known, NEVER)
+        embedding = torch.nn.Embedding.from_pretrained(torch.cat((out[:-1], table[[START, *prompt]])), freeze=False)
         self.embed = torch.nn.Sequential(embedding, Positions(places))
-        bias = torch.zeros(len(out)).masked_fill(~known, NEVER)
         state = {"embed.0.weight": embedding.weight, "output_layer.weight": out, "output_layer.bias": bias}
         for name, like in self.state_dict().items():
             if name.endswith(".linear_k.bias"):
@@ -184,8 +194,8 @@ def whisper_ids(folder: Path, tokens: Sequence[str]) -> list[int]:
     strange = [token for token in tokens[2:-1] if token not in ids]
     if strange:
         raise UsageError(
-            f"{folder / 'tokenizer.json'}: has no token {strange[0]}: give --meaning_token_type whisper, and run "
-            "stage 5 again"
+            f"{folder / 'tokenizer.json'}: has no token {strange[0]}: give the output the token type whisper, or a "
+            "surface phn, and run stage 5 again"
         )
     return [-1, -1, *(ids[token] for token in tokens[2:-1]), END]
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 
 from tests.checkout import ROOT, TINY, Checkout
+from tests.models.conftest import save_weights
 
 SCORED = ("--stop_stage", "10")
+SUBWORDS = ("--surface_token_type", "whisper", "--meaning_token_type", "whisper")
 
 
 @pytest.fixture(scope="module")
@@ -21,23 +22,15 @@ def two_epochs_of(checkout: Checkout, language: str, name: str) -> Path:
     config = yaml.safe_load((ROOT / f"conf/train/{name}.yaml").read_text(encoding="utf-8"))
     config |= {"max_epoch": 2, "keep_nbest_models": 1, "scheduler_conf": {"warmup_steps": 1, "decay": 0.5}}
     config["use_matplotlib"] = False  # curves: two thirds of the training's time
-    for part in ("frontend_conf", "encoder_conf"):
+    weights = checkout.root / "weights" / "whisper"
+    if not weights.exists():
+        save_weights(weights, positions=448)
+    for part in ("frontend_conf", "encoder_conf", "decoder_conf"):
         if "path" in config[part]:
-            config[part]["path"] = str(small_whisper(checkout.root / "weights" / "whisper"))
+            config[part]["path"] = str(weights)
     path = checkout.recipe(language) / "conf" / f"train_{name}_2.yaml"
     path.parent.mkdir(exist_ok=True)
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    return path
-
-
-def small_whisper(path: Path) -> Path:
-    if not path.exists():
-        sizes = dict(d_model=32, encoder_layers=2, decoder_layers=1, vocab_size=9)
-        sizes |= dict(encoder_ffn_dim=32, decoder_ffn_dim=32, pad_token_id=0, eos_token_id=0)
-        heads = dict(encoder_attention_heads=2, decoder_attention_heads=2)
-        model = WhisperModel(WhisperConfig(**sizes, **heads, decoder_start_token_id=0))
-        model.save_pretrained(path)
-        WhisperFeatureExtractor().save_pretrained(path)
     return path
 
 
@@ -46,17 +39,18 @@ def small_whisper(path: Path) -> Path:
     [
         ("en", "whisper_base", ("--cache_features", "true")),
         ("ko", "ssl", ("--cache_features", "true", *SCORED)),
-        ("en", "whisper_finetune", SCORED),
+        ("en", "whisper_finetune", (*SUBWORDS, *SCORED)),
+        ("en", "whisper_finetune", ("--surface_convention", "pronounced", *SUBWORDS[2:], *SCORED)),
         ("ko", "e_branchformer", SCORED),
         ("en", "transformer", SCORED),
     ],
 )
 def test_every_encoder_trains_and_decodes_through_the_recipe(checkout, language, config, options):
     chosen = two_epochs_of(checkout, language, config)
-    chosen_options = ("--systems", "do", "--train_config", str(chosen), "--expdir", "exp encoders")
-    checkout.run(language, *TINY, *chosen_options, *options)
+    exp = "exp in phones" if "pronounced" in options else "exp encoders"
+    checkout.run(language, *TINY, "--systems", "do", "--train_config", str(chosen), "--expdir", exp, *options)
     recipe = checkout.recipe(language)
-    [run] = recipe.glob(f"exp encoders/tiny*_train_{config}_2/do.seed1")
+    [run] = recipe.glob(f"{exp}/tiny*_train_{config}_2/do.seed1")
     assert (run / "decode/test/text.surface").stat().st_size > 0
     cached = list(recipe.glob("dump/*/cached_*/train/wav.scp"))
     assert cached or "--cache_features" not in options

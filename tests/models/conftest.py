@@ -23,11 +23,11 @@ def save_tokenizer(path, the=264):
     tokenizer.save(str(path / "tokenizer.json"))
 
 
-def save_weights(path, width=WIDTH, vocab_size=51865):
+def save_weights(path, width=WIDTH, vocab_size=51865, positions=24):
     torch.manual_seed(0)
     sizes = dict(d_model=width, encoder_layers=3, decoder_layers=2, vocab_size=vocab_size)
     sizes |= dict(encoder_attention_heads=2, decoder_attention_heads=2, pad_token_id=1)
-    sizes |= dict(encoder_ffn_dim=24, decoder_ffn_dim=24, max_target_positions=24)
+    sizes |= dict(encoder_ffn_dim=24, decoder_ffn_dim=24, max_target_positions=positions)
     sizes |= dict(bos_token_id=1, eos_token_id=1, decoder_start_token_id=1, init_std=0.3)
     WhisperModel(WhisperConfig(**sizes)).save_pretrained(path)
     WhisperFeatureExtractor().save_pretrained(path)

@@ -30,11 +30,12 @@ from tests.models.conftest import TEXT, WIDTH, save_tokenizer, save_weights
 INFO = {"corpus": "x", "language": "en", "convention": "heard", "surface_unit": "char", "meaning_unit": "char"}
 
 
-@pytest.fixture
-def decoder(weights, vocabulary):
-    """With adapters that change something."""
+@pytest.fixture(params=["subwords", "phones"])
+def decoder(weights, vocabulary, request):
+    """With adapters that change something; of Whisper's subwords, or of a vocabulary of its own."""
     torch.manual_seed(1)
-    decoder = WhisperDecoder(len(vocabulary), WIDTH, str(weights), rank=2, tokens=vocabulary).eval()
+    tokens = vocabulary if request.param == "subwords" else None
+    decoder = WhisperDecoder(len(vocabulary), WIDTH, str(weights), rank=2, tokens=tokens).eval()
     for parameter in decoder.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return decoder
@@ -126,7 +127,8 @@ def test_the_search_with_a_cache_scores_as_the_whole_forward(decoder, vocabulary
 
 
 def test_a_search_ends_where_whisper_has_no_more_places(decoder, vocabulary):
-    decoder.output_layer.bias[-1] = -100.0  # never the end
+    with torch.no_grad():
+        decoder.output_layer.bias[-1] = -100.0  # never the end
     search = BeamSearch(decoder, None, vocabulary, 0.0, BeamOptions(beam_size=2))
     [[best]] = search(torch.randn(1, 60, WIDTH), torch.tensor([60]))
     assert len(best.tokens) <= decoder.longest == 21
@@ -157,6 +159,32 @@ def test_gradients_reach_the_adapters_and_nothing_frozen(model, spoken):
     assert torch.equal(model.decoders["meaning"].embed[0].weight, frozen)
     trained = dict(model.decoders.named_parameters())
     assert trained and {name.rsplit(".", 1)[1] for name in trained} == {"up", "down"}
+
+
+@pytest.mark.parametrize("rank", [2, None])
+def test_a_surface_in_phones_has_a_vocabulary_of_its_own(build_model, weights, batch, rank):
+    """Behind Whisper's layers, which keep their weights or, without adapters, are trained too."""
+    model = build_model(
+        "so_surface",
+        frontend="waveform",
+        frontend_conf={},
+        normalize=None,
+        encoder="pretrained",
+        encoder_conf={"path": str(weights)},
+        decoder="whisper",
+        decoder_conf={"path": str(weights), "rank": rank},
+        surface_token_type="phn",
+    )
+    speech = {"speech": torch.randn(3, 16000), "speech_lengths": torch.tensor([16000, 16000, 12000])}
+    loss, _, _ = model(**batch | speech)
+    loss.backward()
+    reached = {name for name, parameter in model.decoders["surface"].named_parameters() if parameter.grad is not None}
+    own = {"embed.0.weight", "output_layer.weight", "output_layer.bias"}
+    assert own < reached and ("after_norm.weight" in reached) == (rank is None)
+    assert reached == {name.removeprefix("decoders.surface.") for name in model.state_dict() if "decoders." in name}
+    whisper = WhisperModel.from_pretrained(weights).decoder.layers[1].fc1.weight
+    layer = model.decoders["surface"].decoders[1].feed_forward.w_1
+    assert torch.equal(layer.weight, whisper)
 
 
 def test_a_checkpoint_holds_what_was_trained_and_gives_the_same_model(model, spoken):
@@ -203,7 +231,7 @@ def test_what_does_not_fit_is_refused(weights, vocabulary, tmp_path):
 
     with pytest.raises(UsageError, match="states of 16 values, and the encoder gives 8"):
         make(weights, 8)
-    with pytest.raises(UsageError, match="has no token xyz: give --meaning_token_type whisper"):
+    with pytest.raises(UsageError, match="has no token xyz: give the output the token type whisper"):
         make(weights, tokens=["<blank>", "<unk>", "xyz", "<sos/eos>"])
     with pytest.raises(UsageError, match="not those of a multilingual Whisper"):
         make(save_weights(tmp_path, vocab_size=51864))
