@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from praatio.utilities.textgrid_io import getTextgridAsStr
+
 from l2dual.errors import DataError
 from l2dual.inference.result import Recognized, Step, Token, Transcription
 from l2dual.text.units import pad, width
@@ -122,35 +124,21 @@ def as_textgrid(found: Recognized) -> str:
         for one in found.differences
         if one.start is not None and one.end is not None
     ]
-    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", *_span(0, found.seconds, "")]
-    lines += ["tiers? <exists>", f"size = {len(tiers)}", "item []:"]
-    for number, (name, parts) in enumerate(tiers.items(), 1):
-        intervals = _filled(parts, found.seconds)
-        lines += [f"    item [{number}]:", '        class = "IntervalTier"', f'        name = "{name}"']
-        lines += _span(0, found.seconds, "        ")
-        lines.append(f"        intervals: size = {len(intervals)}")
-        for place, one in enumerate(intervals, 1):
-            text = one.text.replace('"', '""')
-            lines += [f"        intervals [{place}]:", *_span(one.start, one.end, " " * 12)]
-            lines.append(f'            text = "{text}"')
-    return "\n".join(lines)
+    span = {"xmin": 0, "xmax": found.seconds}
+    kind = {"class": "IntervalTier"} | span
+    grid = span | {"tiers": [kind | {"name": name, "entries": _apart(parts)} for name, parts in tiers.items()]}
+    return getTextgridAsStr(grid, "long_textgrid", includeBlankSpaces=True)
 
 
-def _span(start: float, end: float, indent: str) -> list[str]:
-    return [f"{indent}xmin = {start:.3f}", f"{indent}xmax = {end:.3f}"]
-
-
-def _filled(parts: list[Timed], seconds: float) -> list[Timed]:
-    """Intervals from 0 to the end without gaps, those of no length left out."""
+def _apart(parts: list[Timed]) -> list[tuple[float, float, str]]:
+    """Start, end and text of intervals that do not overlap, those of no length left out."""
     found, now = [], 0.0
     for one in parts:
-        if round(one.end, 3) <= round(max(now, one.start), 3):
-            continue
-        if one.start > now:
-            found.append(Timed("", now, one.start))
-        found.append(Timed(one.text, max(now, one.start), one.end))
-        now = one.end
-    return [*found, Timed("", now, seconds)] if round(now, 3) < round(seconds, 3) else found
+        start, end = max(now, round(one.start, 3)), round(one.end, 3)
+        if end > start:
+            found.append((start, end, one.text))
+            now = end
+    return found
 
 
 def _joint(found: Recognized, output: str) -> str:
