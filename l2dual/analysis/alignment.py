@@ -1,14 +1,13 @@
 """Which frames a token of a text is spoken in, by the CTC of a trained system."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
-from torchaudio.functional import forced_align, merge_tokens
 
 from l2dual.analysis.activations import encoded
 from l2dual.data.datadir import DataDir
 from l2dual.errors import UsageError
+from l2dual.models.ctc_alignment import align
 from l2dual.models.dual import L2DualModel
 
 REACH = 2  # encoder frames (0.04 s each) on either side of where CTC emits a token
@@ -29,8 +28,7 @@ def align_texts(
     """Align the texts of an output, ``ids`` of each utterance, by Viterbi on its CTC.
 
     Returns:
-        Of each utterance that CTC can align: it needs a frame for each token, and one more
-        between two that are alike.
+        Of each utterance that CTC can align.
 
     Raises:
         UsageError: the model has no CTC on that output.
@@ -42,12 +40,8 @@ def align_texts(
         states, lengths = found_states.of(output)
         log_probs = model.ctcs[output].log_softmax(states).float().cpu()  # (B, T', V)
         for utt, frames, length in zip(utts, log_probs, lengths.tolist(), strict=True):
-            tokens = ids[utt]
-            repeats = sum(a == b for a, b in pairwise(tokens))
-            if 0 < len(tokens) <= length - repeats:
-                targets = torch.tensor([tokens])
-                path, scores = forced_align(frames[None, :length], targets, blank=0)
-                spans = merge_tokens(path[0], scores[0].exp())
+            spans = align(frames[:length], ids[utt])
+            if spans:
                 emitted = [(span.start, span.end - 1) for span in spans]
                 found[utt] = Aligned(length, widened(emitted, length))
     return found

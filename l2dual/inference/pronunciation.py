@@ -16,7 +16,8 @@ import torch
 from scipy.special import logsumexp
 
 from l2dual.errors import DataError
-from l2dual.inference.timing import BLANK, Clock, Span, spans
+from l2dual.inference.timing import Clock, Span, spans
+from l2dual.models.ctc_alignment import BLANK
 from l2dual.text.phones import ERROR
 
 NEVER = -np.inf

@@ -3,17 +3,15 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-from torchaudio.functional import forced_align, merge_tokens
 
 from l2dual.data.frames import Convolution
 from l2dual.data.tokens import WhisperTokenizer
 from l2dual.inference.result import Token
+from l2dual.models.ctc_alignment import align
 
-BLANK = 0
 REACH = 2  # frames that a token is heard before and after those where CTC writes it
 SYLLABLE = re.compile("[\u1100-\u1112][\u1161-\u1175][\u11a8-\u11c2]?|.", re.DOTALL)  # of letters, NFD
 
@@ -56,10 +54,9 @@ def spans(
         log_probs: of the output's CTC, (T', V); None where it has none.
         most: seconds at which the recording ends.
     """
-    if log_probs is None or not ids or len(ids) + _repeats(ids) > len(log_probs):
+    runs = None if log_probs is None else align(log_probs, ids)
+    if log_probs is None or runs is None:
         return [Span(token, None, None, None) for token in tokens]
-    path, scores = forced_align(log_probs[None], torch.tensor([ids], device=log_probs.device), blank=BLANK)
-    runs = merge_tokens(path[0], scores[0].exp(), blank=BLANK)
     found = []
     for number, (token, run) in enumerate(zip(tokens, runs, strict=True)):
         before = runs[number - 1].end if number else -2 * REACH
@@ -69,10 +66,6 @@ def spans(
         begun, ended = (min(max(0.0, clock.start + frame * clock.step), most) for frame in (start, end))
         found.append(Span(token, round(begun, 3), round(ended, 3), round(run.score, 4)))
     return found
-
-
-def _repeats(ids: Sequence[int]) -> int:
-    return sum(one == other for one, other in pairwise(ids))
 
 
 def letters(parts: Iterable[Span], token_type: str) -> tuple[Token, ...]:
