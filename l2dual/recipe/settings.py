@@ -35,7 +35,7 @@ from l2dual.recipe.definition import (
 )
 from l2dual.recipe.options import GROUPS, OPTIONS, asks_for_help, bash_help, parse
 from l2dual.recipe.studies import Study
-from l2dual.recipe.trainings import check_training, check_zero_shot, whisper_of
+from l2dual.recipe.trainings import check_search, check_training, check_zero_shot, whisper_of
 from l2dual.systems import OUTPUTS, read_options, read_system
 
 VALID = "valid"
@@ -64,6 +64,7 @@ def main() -> None:
         check_gpus(study.options)
         check_training(study)
         check_zero_shot(study)
+        check_search(study)
         studies.record(study, os.environ.get("L2DUAL_COMMAND", "./run.sh"))
         record_data(stages.data.name, study.definition)
     print(bash(variables))

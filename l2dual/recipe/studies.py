@@ -32,6 +32,7 @@ FILES = Path("studies")
 RUNS = "*.seed*"  # directories of a study
 IN_ITS_FILE = ("decode_config", "zero_shot")  # which a call may change
 OF_A_STUDY = (*DEFINING, "systems", "seeds", *IN_ITS_FILE)
+OF_A_MODEL = ("train_config", "train_args", "losses", "cache_features", "meaning_token_type", "systems")
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,11 @@ def choose(given: dict[str, str], language: str) -> Study:
     if name and not known and not given.keys() & {"base", *DEFINING}:
         raise _unknown(name, expdir)
     start = options_of(base, expdir)
-    if given.get("corpus", start["corpus"]) != start["corpus"]:  # nothing of the base's data fits
-        base, start = given["corpus"], _defaults() | {"corpus": given["corpus"]}
+    corpus = given.get("corpus", start["corpus"])
+    if corpus != start["corpus"]:  # nothing of the base's data fits
+        model = {option: start[option] for option in OF_A_MODEL} if "base" in given else {}
+        base = f"{corpus}_{base}" if model else corpus
+        start = _defaults() | model | {"corpus": corpus}
     options = start | given | {"expdir": str(expdir)}
     options["db"] = one_form(options["db"] or os.environ.get(options["corpus"].upper(), ""))  # of db.sh
     old, new = define(start, language), define(options, language)

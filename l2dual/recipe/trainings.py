@@ -10,6 +10,7 @@ from typing import Any
 from l2dual.data.frames import RATE, at_rate
 from l2dual.data.weights import check_last_layer, model_folder, pretrained_config, read_tokenizer
 from l2dual.errors import UsageError
+from l2dual.files import read_yaml
 from l2dual.recipe.definition import check_train_args, conf
 from l2dual.recipe.studies import Study
 from l2dual.systems import read_options
@@ -46,12 +47,35 @@ def check_training(study: Study) -> None:
             if all((run / "trained").exists() for run in runs):
                 continue
             check_last_layer(config)
+            _check_heads(path, config)
             if config.get("sharing"):
                 from l2dual.models import build  # takes seconds
 
                 build.check_sharing(path, config)
     if any(scheduler_of(config) is None for config in configs.values()):
         print(f"l2dual: warning: no scheduler: the learning rate never falls: give scheduler: {NAME}", file=sys.stderr)
+
+
+def _check_heads(system: Path, config: Mapping) -> None:
+    """UsageError if Whisper's decoder would read the states of a head, which are not Whisper's."""
+    weights = config["model_conf"]["loss_weights"]
+    for output in (config.get("encoder_conf") or {}).get("heads") or {} if config.get("decoder") == "whisper" else {}:
+        if weights.get(output, {}).get("attention"):
+            raise UsageError(
+                f"{system}: the {output} has a head in encoder_conf, which Whisper's decoder can't read: leave "
+                f"{system.stem} out of --systems, or add --train_args '--encoder_conf heads={{}}'"
+            )
+
+
+def check_search(study: Study) -> None:
+    """UsageError if the guided search can't be that of stage 9."""
+    options, file = study.options, Path(study.options["decode_config"])
+    if int(options["stage"]) <= 9 <= int(options["stop_stage"]) and file.is_file():
+        if read_yaml(file).get("guided") and study.definition["surface_token_type"] != "phn":
+            raise UsageError(
+                f"{file}: guided: true: the surface is not in phones: add --surface_convention pronounced, or "
+                "--decode_config ../../conf/decode.yaml"
+            )
 
 
 def check_zero_shot(study: Study) -> None:

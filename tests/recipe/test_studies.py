@@ -15,7 +15,7 @@ from l2dual.recipe.index import index
 from l2dual.recipe.options import GROUPS, parse
 from l2dual.recipe.settings import Stages, bash, check, data_name, record_data
 from l2dual.recipe.studies import choose, record
-from l2dual.recipe.trainings import WHISPER, check_zero_shot
+from l2dual.recipe.trainings import WHISPER, check_search, check_zero_shot
 from tests.checkout import ROOT
 
 DOUBLE = {"base": "tiny", "severity": "double"}
@@ -63,6 +63,7 @@ def made(study, run: str = "do.seed1") -> None:
         ("--base measure --surface_convention pronounced", "measure_pronounced"),
         ("--max_seconds 12", "mini_max_seconds12"),
         ("--corpus table --db my.csv", "table_my"),
+        ("--base whisper --corpus table --db my.csv", "table_whisper_my"),
         ("--corpus table --db my.csv --columns a=b", f"table_my_columns-{definition.digest('a=b')}"),
         ("--corpus speechocean762 --db other", "speechocean762_real"),
         ("--corpus l2arctic --db other", "l2arctic"),
@@ -99,6 +100,27 @@ def test_every_setting_of_data_has_directories_of_its_own():
         places.add(Stages(call("--train_config", config)).dump)
     assert len(places) == 1 + len(options) + 3 and Path("dump/simulated_mini_heard") in places
     assert Stages(call("--train_config", "transformer")).dump == Path("dump/simulated_mini_heard")
+
+
+def test_of_another_corpus_a_base_gives_the_model_alone():
+    study = call("--base", "whisper", "--corpus", "table", "--db", "my.csv", "--surface_convention", "heard")
+    assert Path(study.definition["train_config"]).stem == "whisper" and study.options["systems"].endswith("do_split")
+    kinds = [study.definition[f"{output}_token_type"] for output in ("surface", "meaning")]
+    assert kinds == ["char", "whisper"] and study.definition["cache_features"] == "true"
+    record(study, "./run.sh")
+    again = call("--study", study.name, "--stage", "9")
+    assert not definition.differences(again.definition, study.definition)
+    data = call("--base", "sharing", "--severity", "half", "--corpus", "l2arctic", "--db", "other").options
+    assert (data["severity"], data["simulate"], data["losses"]) == ("half", "mini", "fitted")
+
+
+def test_a_guide_needs_a_surface_in_phones():
+    own = ("--base", "whisper", "--corpus", "table", "--db", "my.csv", "--surface_convention", "heard")
+    guided = ("--decode_config", "../../conf/decode_guided.yaml")
+    with pytest.raises(UsageError, match="not in phones: add --surface_convention pronounced"):
+        check_search(call(*own, *guided))
+    check_search(call(*own[:-1], "pronounced", *guided))
+    check_search(call(*own, *guided, "--stop_stage", "8"))
 
 
 def test_a_path_has_one_form(recipe, tmp_path):
@@ -377,13 +399,16 @@ def test_layers_of_another_whisper_are_refused_before_anything_is_made():
     study.definition["model"]["frontend_conf"]["path"] = "."
     sizes = dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads", "decoder_layers", "vocab_size"), 12)
     sizes |= {"model_type": "whisper", "d_model": 768, "encoder_ffn_dim": 3072, "decoder_ffn_dim": 3072}
-    for layers in (6, 12):
+    for layers in (12, 6):
         Path("config.json").write_text(json.dumps(sizes | {"encoder_layers": layers}))
         if layers == 12:
             with pytest.raises(UsageError, match="which has layers 0 to 12: name 12 last"):
                 settings.check_training(study)
         else:
             settings.check_training(study)
+    study.options["systems"] = "do"
+    with pytest.raises(UsageError, match="do.yaml: the surface has a head .* leave do out of --systems, or add"):
+        settings.check_training(study)
 
 
 def test_a_rate_that_a_pretrained_encoder_does_not_take_is_refused_before_anything_is_made():
