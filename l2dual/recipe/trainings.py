@@ -63,7 +63,7 @@ def _check_heads(system: Path, config: Mapping) -> None:
         if weights.get(output, {}).get("attention"):
             raise UsageError(
                 f"{system}: the {output} has a head in encoder_conf, which Whisper's decoder can't read: leave "
-                f"{system.stem} out of --systems, or add --train_args '--encoder_conf heads={{}}'"
+                f"{system.stem} out of --systems, or add --train_args '--encoder_conf heads=null'"
             )
 
 

@@ -406,7 +406,10 @@ def test_layers_of_another_whisper_are_refused_before_anything_is_made():
                 settings.check_training(study)
         else:
             settings.check_training(study)
-    study.options["systems"] = "do"
+    whole = call("--base", "speechocean762_whisper", "--db", ".", "--train_args", f"{FROZEN} --encoder_conf heads=null")
+    whole.definition["model"]["frontend_conf"]["path"] = "."
+    study.options["systems"] = whole.options["systems"] = "do"
+    settings.check_training(whole)
     with pytest.raises(UsageError, match="do.yaml: the surface has a head .* leave do out of --systems, or add"):
         settings.check_training(study)
 
