@@ -97,23 +97,26 @@ def main() -> None:
     parser.add_argument("name", help="of the array")
     parser.add_argument("launcher", help="a command with options, as `local.py --num_threads 2`")
     parser.add_argument("--set_aside", action="store_true", help="keep what was there under another name")
+    parser.add_argument("--costs", default="", help="how long each job takes beside the others, as '1 1.5'")
     parser.add_argument("--ignore", action="append", default=[], help="an option of the jobs that changes no result")
     args = parser.parse_args()
     ignored = NO_RESULT | {f"--{name}" for name in args.ignore}
-    scripts, replaced, jobs = [], [], read_jobs(sys.stdin.buffer.read())
+    scripts, replaced, costs, jobs = [], [], [], read_jobs(sys.stdin.buffer.read())
     if any(job.out.startswith(SHARED) for job in jobs):
         hold(Path(SHARED[0], ".lock"))
-    for job in jobs:
+    for job, cost in zip(jobs, args.costs.split() or ["1"] * len(jobs), strict=True):
         inputs = signature(job.inputs)
         line = digest([*without_options(job.command, ignored), inputs])
         if is_made(job, line):
             print(f"{job.out}: up to date", flush=True)
             continue
         scripts.append(script(job, line, inputs))
+        costs.append(cost)
         replaced += [Path(job.out)] if os.path.exists(job.out) else []
     for path in replaced if args.set_aside else []:
         set_aside(path)
     if scripts:
+        os.environ["L2DUAL_COSTS"] = " ".join(costs)  # not every launcher asks
         launch(args.name, args.log, args.launcher, scripts)
 
 

@@ -313,18 +313,25 @@ class Stages:
         for one in runs:
             if runs.count(one) > 1:
                 raise UsageError(f"--systems and --seeds name {one} twice")
+        # two decoders first, so that no core waits at the end
+        in_turn = sorted(runs, key=lambda one: self.systems[_split(one)[0]].single)
         found = {path.parent for path in exp.glob(f"{studies.RUNS}/trained") if RUN.fullmatch(path.parent.name)}
         return {
             **self._cached(),
             "train_config": self.train_config,
             "stats": exp / "stats",
-            # two decoders first, so that no core waits at the end
-            "runs": sorted(runs, key=lambda one: self.systems[_split(one)[0]].single),
+            "runs": in_turn,
+            "costs": [self._cost(_split(one)[0]) for one in in_turn],
             "system_files": {name: conf("systems", name) for name in self.systems},
             "rated": list(filter(self._rated, runs)),
             "halves": runs if "half" in options["budgets"].split() else [],
             "trained": sorted({*runs, *found}, key=self._place),  # also those of earlier calls
         }
+
+    def _cost(self, system: str) -> float:
+        """The time of its training, in parts of that by CTC alone: measured on `mini`, where a decoder adds a quarter."""
+        weights = read_options(conf("systems", system), self.options["losses"])["model_conf"]["loss_weights"]
+        return 1 + sum(own["attention"] > 0 for own in weights.values()) / 4
 
     def _place(self, directory: Path) -> tuple:
         name, seed = _split(directory)

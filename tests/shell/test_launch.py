@@ -106,6 +106,8 @@ fcntl.flock(file, fcntl.LOCK_EX); print(flush=True); time.sleep(60)"""
     progress.jobs[0].state = "done"
     progress.clock(100.0)
     assert progress.to_go(100.0) == 400  # two more of 100 seconds, half a job at a time
+    progress.jobs[0].cost = 1.25
+    assert progress.to_go(100.0) == 320  # which are shorter
 
 
 def test_other_array_names_and_one_number(tmp_path):

@@ -38,6 +38,7 @@ class Job:
     state: str = "waiting"  # then running, then done, failed or lost (with its machine)
     note: str = ""  # what the system that runs it says of that
     id: str = ""  # its name there
+    cost: float = 1.0  # how long it takes, beside the others
     lost: int = 0  # how often its machine was lost
     said: str = ""
     said_at: float = 0.0
@@ -240,18 +241,19 @@ class Progress:
     def to_go(self, now):
         """Return the seconds until all jobs have ended, or None while no job tells how long one takes.
 
-        A job that waits takes as long as the last one that tells. If the launcher does not know how
-        many will run at a time, it is as many as have run until now.
+        A job that waits takes as long as the last one that tells, in parts of their costs. If the launcher
+        does not know how many will run at a time, it is as many as have run until now.
         """
         spent = {job: now - self.began[job] for job in self.jobs if job.state == "running"}
         left = {job: job.says_left(now) for job in spent}
         totals = self.took | {job: spent[job] + left[job] for job in spent if left[job] is not None}
         if not totals:
             return None
-        usual = totals[max(totals, key=lambda job: self.began[job])]
+        last = max(totals, key=lambda job: self.began[job])
+        usual = totals[last] / last.cost
         for job in self.jobs:
             if not job.ended and left.get(job) is None:
-                left[job] = max(0.0, usual - spent.get(job, 0.0))
+                left[job] = max(0.0, usual * job.cost - spent.get(job, 0.0))
         until_now = (sum(self.took.values()) + sum(spent.values())) / max(now - self.start, 1e-9)
         return max(0.0, *left.values(), sum(left.values()) / max(self.at_a_time() or until_now, 1e-9))
 
@@ -387,6 +389,8 @@ def main(launcher_class):
     try:
         options = parse_arguments(launcher_class, sys.argv[1:])
         jobs = expand_jobs(options.words)
+        for job, cost in zip(jobs, os.environ.pop("L2DUAL_COSTS", "").split()):
+            job.cost = float(cost)
         launcher = launcher_class(options)
         status = keep(launcher, jobs)
     except (UsageError, OSError) as error:

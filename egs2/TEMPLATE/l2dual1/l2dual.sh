@@ -164,7 +164,7 @@ unset L2DUAL_CORES
         done
         launch configure "${train_cmd}" --set_aside
         for run in "${runs[@]}"; do job "${run}/trained" "${run}" -- source "${run}/run.sh" "${options[@]}"; done
-        L2DUAL_CORES=${cores} launch train "${launcher}"
+        L2DUAL_CORES=${cores} launch train "${launcher}" --costs "${costs[*]}"
         for run in "${halves[@]}"; do
             job "${run}/half/trained" "${run}/trained" -- source "${run}/run.sh" "${options[@]}" --half true
         done
