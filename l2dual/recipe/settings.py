@@ -329,7 +329,7 @@ class Stages:
         }
 
     def _cost(self, system: str) -> float:
-        """The time of its training, in parts of that by CTC alone: measured on `mini`, where a decoder adds a quarter."""
+        """The time of its training, in parts of one by CTC alone; on `mini` a decoder adds a quarter."""
         weights = read_options(conf("systems", system), self.options["losses"])["model_conf"]["loss_weights"]
         return 1 + sum(own["attention"] > 0 for own in weights.values()) / 4
 

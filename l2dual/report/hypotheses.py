@@ -70,7 +70,9 @@ def verdicts(studies: list[StudyResults]) -> list[list[Verdict]]:
 
 
 def lines(found: list[Verdict]) -> list[str]:
-    """The verdicts of one study, a line each; one for both outputs where they lack the same."""
+    """The verdicts of one study, a line each: one for both outputs where they lack the same, one where all lack much."""
+    if all(one.verdict == OPEN and one.said.startswith("needs") for one in found):
+        return [f"H1 to H4: not decided: need {MIN_SEEDS} seeds, and systems as in the study sharing"]
     outputs: dict[Verdict, str] = {}
     for one in found:
         alike = replace(one, output="") if one.verdict == OPEN else one

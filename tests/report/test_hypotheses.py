@@ -145,7 +145,11 @@ def test_what_is_missing_is_named():
     assert said(few, "H1") == "H1 surface: not decided: needs 3 seeds, has 2 (+1.5 points per block)"
     assert said(few, "H4") == "H4 surface: not decided: needs 3 seeds, has 2"
     [of_study] = verdicts([few])
-    assert len(of_study) == 8 and "H3 surface, meaning: not decided: needs do_deep" in str(hypotheses.lines(of_study))
+    assert len(of_study) == 8 and hypotheses.lines(of_study) == [
+        "H1 to H4: not decided: need 3 seeds, and systems as in the study sharing"
+    ]
+    [of_study] = verdicts([study_of({"do": HARD, "do_branch1": HARD, "do_branch3": HARD})])
+    assert "H3 surface, meaning: not decided: needs do_deep" in str(hypotheses.lines(of_study))
     uneven = study_of({"do": [0.04, 0.08, 0.09], "do_branch2": [0.02, 0.04]}, seeds=2)
     assert "has 2" in said(uneven, "H1")
 

@@ -96,7 +96,7 @@ def test_a_kept_study_has_its_own_page(folder, tmp_path):
     assert not re.search(r"`do_branch2`: [^|]*\| \S+ \(", text)  # by CTC alone it has fewer seeds
     assert f"| `do`: both, matched | {both} |" in text and "speakers and seeds. In parentheses: by CTC alone." in text
     lines = [line for line in text.splitlines() if line.startswith("- H")]
-    assert len(lines) == 4 and "- H1 surface, meaning: not decided: needs 3 seeds, has 2 (" in lines[0]
+    assert lines == ["- H1 to H4: not decided: need 3 seeds, and systems as in the study sharing"]
     short = (tmp_path / "egs2/l2_en/RESULTS.md").read_text(encoding="utf-8")
     assert "Study `sharing`" in short and "(SHARING.md)" in short and "| `sharing` |" not in short
 
@@ -107,10 +107,10 @@ def test_the_page_shows_it_where_arms_share_in_unlike_ways(folder, tmp_path):
     checker = Checker()
     checker.feed(html)
     assert not checker.open and "#doses" in checker.links and {"doses", "sharing"} <= checker.ids
-    assert html.index("H1 surface, meaning: not decided: needs 3 seeds") < html.index("<nav")
+    assert html.index("H1 to H4: not decided: need 3 seeds") < html.index("<nav")
     assert "Cross-talk in points by what is shared" in html
     both = page_over([folder / "exp", folder / "exp"])
-    assert both.count("<h2>Sharing: English</h2>") == 2 and both.count("H1 surface, meaning: not decided") == 2
+    assert both.count("<h2>Sharing: English</h2>") == 2 and both.count("H1 to H4: not decided") == 2
     plain = make_study(tmp_path / "plain", ("so_surface", "so_meaning", "do", "do_deep"), (1,))
     assert sharing.sections([read_study(plain / "exp")], ["x"]) == [None]
     assert "how much is shared" not in page(plain / "exp", plain / "test")

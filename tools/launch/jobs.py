@@ -389,7 +389,7 @@ def main(launcher_class):
     try:
         options = parse_arguments(launcher_class, sys.argv[1:])
         jobs = expand_jobs(options.words)
-        for job, cost in zip(jobs, os.environ.pop("L2DUAL_COSTS", "").split()):
+        for job, cost in zip(jobs, os.environ.pop("L2DUAL_COSTS", "").split(), strict=False):
             job.cost = float(cost)
         launcher = launcher_class(options)
         status = keep(launcher, jobs)
