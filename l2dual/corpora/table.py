@@ -212,7 +212,7 @@ def say_refused(refused: list[str], path: Path, request: Request) -> None:
         if len(refused) > own.LISTED:
             print(f"  ... and {len(refused) - own.LISTED} more")
         return
-    command = ["./run.sh", "--corpus", "table", "--db", str(path.resolve())]
+    command = ["./run.sh", "--base", "whisper", "--corpus", "table", "--db", str(path.resolve())]
     command += ["--surface_convention", request.convention]
     if request.canonical != "given":
         command += ["--canonical", request.canonical]

@@ -124,17 +124,18 @@ def as_textgrid(found: Recognized) -> str:
         for one in found.differences
         if one.start is not None and one.end is not None
     ]
-    span = {"xmin": 0, "xmax": found.seconds}
+    seconds = round(found.seconds, 3)
+    span = {"xmin": 0, "xmax": seconds}
     kind = {"class": "IntervalTier"} | span
-    grid = span | {"tiers": [kind | {"name": name, "entries": _apart(parts)} for name, parts in tiers.items()]}
+    grid = span | {"tiers": [kind | {"name": name, "entries": _apart(parts, seconds)} for name, parts in tiers.items()]}
     return getTextgridAsStr(grid, "long_textgrid", includeBlankSpaces=True)
 
 
-def _apart(parts: list[Timed]) -> list[tuple[float, float, str]]:
-    """Start, end and text of intervals that do not overlap, those of no length left out."""
+def _apart(parts: list[Timed], seconds: float) -> list[tuple[float, float, str]]:
+    """Start, end and text of intervals that do not overlap or pass the end, those of no length left out."""
     found, now = [], 0.0
     for one in parts:
-        start, end = max(now, round(one.start, 3)), round(one.end, 3)
+        start, end = max(now, round(one.start, 3)), min(round(one.end, 3), seconds)
         if end > start:
             found.append((start, end, one.text))
             now = end

@@ -86,7 +86,8 @@ def build_model(args: argparse.Namespace) -> L2DualModel:
     def build(name: str, factory: Callable[[], torch.nn.Module]) -> torch.nn.Module:
         with _seeded(args.seed, name):
             module = factory()
-            if args.init is not None and any(True for _ in module.parameters()):
+            pretrained = any(hasattr(part, "forget") for part in module.modules())
+            if args.init is not None and not pretrained and any(True for _ in module.parameters()):
                 initialize(module, args.init)
         return module
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from espnet2.asr.decoder.transformer_decoder import TransformerDecoder
@@ -16,6 +17,7 @@ from l2dual.models.whisper import Undrawn
 LANGUAGES = {"en": 50259, "ko": 50264}  # of the multilingual models, as all numbers here
 FIRST, TRANSCRIBE = 50258, 50359
 START, END = 50363, 50257  # no timestamps, behind which the text starts; end of text
+INIT_STD = 0.02  # of Whisper's weights before its training
 NEVER = -100.0  # score of the tokens that Whisper has not: blank and unknown
 PARTS = {  # names in an ESPnet layer: in one of Whisper's
     **{
@@ -42,13 +44,14 @@ class WhisperDecoder(TransformerDecoder):
         vocab_size: number of ``tokens``.
         encoder_output_size: width of what it reads, Whisper's.
         path: directory of the weights and of their tokenizer.json, in Hugging Face's format.
-        rank: of the adapters, which alone are trained; None for none: all weights are trained.
+        rank: of the adapters, which alone are trained; None for none: all weights but the positions are trained.
         download: whether ``path`` may be a name on the Hugging Face hub.
         tokens: the part of Whisper's vocabulary; None for another one. `l2dual.models.build` gives it.
         language: of the texts, ``en`` or ``ko``; stage 8 gives that of the data.
 
     Attributes:
         prompt: ids of what stands before the start symbol.
+        whole: whether all weights are trained.
         longest: tokens of a text at most, with its end.
 
     Raises:
@@ -89,8 +92,9 @@ class WhisperDecoder(TransformerDecoder):
             )
         self.prompt = tuple(range(vocab_size, vocab_size + len(prompt)))
         self.longest = config.most_subwords + 1
+        self.whole = rank is None
         self._take(Weights(folder, "decoder"), config, rows, prompt)
-        if rank is not None:
+        if not self.whole:
             own = [] if rows is None else [self.embed, self.output_layer]
             for part in (self.decoders, self.after_norm, *own):
                 freeze(part)
@@ -124,9 +128,28 @@ class WhisperDecoder(TransformerDecoder):
         for layer in self.decoders:
             layer.feed_forward.activation = torch.nn.GELU()
 
+    def forget(self, seed: int) -> None:
+        """Draw weights that are trained again, as before the pretraining."""
+        if not self.whole:
+            return
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for part in self.modules():
+                if isinstance(part, torch.nn.Linear | torch.nn.Embedding):
+                    torch.nn.init.normal_(part.weight, std=INIT_STD)
+                elif isinstance(part, torch.nn.LayerNorm):
+                    part.reset_parameters()
+                if isinstance(part, torch.nn.Linear):
+                    torch.nn.init.zeros_(part.bias)
+
     def forward(
-        self, hs_pad: torch.Tensor, hlens: torch.Tensor, ys_in_pad: torch.Tensor, ys_in_lens: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self,
+        hs_pad: torch.Tensor,
+        hlens: torch.Tensor,
+        ys_in_pad: torch.Tensor,
+        ys_in_lens: torch.Tensor,
+        return_all_hs: bool = False,
+    ) -> tuple[Any, torch.Tensor]:
         """Scores before the softmax, (B, L, V), and lengths (B,).
 
         Args:
@@ -134,22 +157,26 @@ class WhisperDecoder(TransformerDecoder):
             hlens: (B,).
             ys_in_pad: ids from the start symbol on, (B, L).
             ys_in_lens: (B,).
+            return_all_hs: whether, beside the scores, to give the states of each layer, (B, L, D), as ESPnet's does.
 
         Raises:
             DataError: a text is longer than Whisper writes.
         """
         if ys_in_pad.size(1) > self.longest:
             raise DataError(
-                f"a text of {ys_in_pad.size(1) - 1} subwords: Whisper writes at most {self.longest - 1}: "
+                f"a text of {ys_in_pad.size(1) - 1} tokens: Whisper writes at most {self.longest - 1}: "
                 "correct it, or leave it out by a lower --max_seconds"
             )
         prompt = torch.tensor(self.prompt, device=ys_in_pad.device).expand(len(ys_in_pad), -1)
         x = self.embed(torch.cat((prompt, ys_in_pad), 1))
         past = subsequent_mask(x.size(1), device=x.device)[None]  # padding comes after a text
         inside = ~make_pad_mask(hlens, maxlen=hs_pad.size(1))[:, None].to(x.device)  # (B, 1, T)
+        states = []
         for layer in self.decoders:
             x, *_ = layer(x, past, hs_pad, inside)
-        return self.output_layer(self.after_norm(x[:, len(self.prompt) :])), ys_in_lens
+            states.append(x[:, len(self.prompt) :])
+        scores = self.output_layer(self.after_norm(states[-1]))
+        return (scores, states) if return_all_hs else scores, ys_in_lens
 
 
 class Positions(torch.nn.Module):

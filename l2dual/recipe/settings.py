@@ -143,6 +143,8 @@ def _check_corpus(options: Mapping[str, str]) -> None:
         if options[name] != OPTIONS[name].default and name not in takes:
             takers = " or ".join(other for other in CORPORA if name in facts(other).options)
             raise UsageError(f"--{name} is for --corpus {takers}, not {corpus}")
+    if corpus == "simulated" and db:
+        raise UsageError(f"--db {db}: simulated learners are made, not read: name the --corpus of these data")
     if corpus != "simulated" and not db:
         raise UsageError(f"no path of {corpus}: give --db, or set {corpus.upper()} in db.sh")
     if corpus != "simulated" and not Path(db).exists():
@@ -324,7 +326,7 @@ class Stages:
             "costs": [self._cost(_split(one)[0]) for one in in_turn],
             "system_files": {name: conf("systems", name) for name in self.systems},
             "rated": list(filter(self._rated, runs)),
-            "halves": runs if "half" in options["budgets"].split() else [],
+            "halves": in_turn if "half" in options["budgets"].split() else [],
             "trained": sorted({*runs, *found}, key=self._place),  # also those of earlier calls
         }
 

@@ -32,7 +32,8 @@ FILES = Path("studies")
 RUNS = "*.seed*"  # directories of a study
 IN_ITS_FILE = ("decode_config", "zero_shot")  # which a call may change
 OF_A_STUDY = (*DEFINING, "systems", "seeds", *IN_ITS_FILE)
-OF_A_MODEL = ("train_config", "train_args", "losses", "cache_features", "meaning_token_type", "systems")
+TOKENS = ("surface_token_type", "meaning_token_type", "token_joint", "nbpe")
+OF_A_MODEL = ("train_config", "train_args", "losses", "cache_features", *TOKENS, "systems")
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,17 @@ def choose(given: dict[str, str], language: str) -> Study:
         raise _unknown(name, expdir)
     start = options_of(base, expdir)
     corpus = given.get("corpus", start["corpus"])
+    begins = base  # of the name
     if corpus != start["corpus"]:  # nothing of the base's data fits
         model = {option: start[option] for option in OF_A_MODEL} if "base" in given else {}
-        base = f"{corpus}_{base}" if model else corpus
+        base, begins = (base, f"{corpus}_{base}") if model else (corpus, corpus)
         start = _defaults() | model | {"corpus": corpus}
     options = start | given | {"expdir": str(expdir)}
     options["db"] = one_form(options["db"] or os.environ.get(options["corpus"].upper(), ""))  # of db.sh
     old, new = define(start, language), define(options, language)
     if known and (found := differences(old, new)):
         raise _refused(name, found, f"give them with --base {name} instead, which makes a study of its own")
-    name = name or _free(variant(base, old, new, given), new, language, expdir)
+    name = name or _free(variant(begins, old, new, given), new, language, expdir)
     options |= _recorded(Path(expdir, name), new)
     recorded = {key: (start if key in IN_ITS_FILE else options)[key] for key in OF_A_STUDY}
     changes = [

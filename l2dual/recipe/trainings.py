@@ -13,7 +13,7 @@ from l2dual.errors import UsageError
 from l2dual.files import read_yaml
 from l2dual.recipe.definition import check_train_args, conf
 from l2dual.recipe.studies import Study
-from l2dual.systems import read_options
+from l2dual.systems import read_options, read_system
 from l2dual.training.checks import NAME, check_half, check_settings, scheduler_of
 from l2dual.training.runs import merge
 
@@ -47,7 +47,7 @@ def check_training(study: Study) -> None:
             if all((run / "trained").exists() for run in runs):
                 continue
             check_last_layer(config)
-            _check_heads(path, config)
+            _check_decoder(path, config, study.definition)
             if config.get("sharing"):
                 from l2dual.models import build  # takes seconds
 
@@ -56,21 +56,25 @@ def check_training(study: Study) -> None:
         print(f"l2dual: warning: no scheduler: the learning rate never falls: give scheduler: {NAME}", file=sys.stderr)
 
 
-def _check_heads(system: Path, config: Mapping) -> None:
-    """UsageError if Whisper's decoder would read the states of a head, which are not Whisper's."""
+def _check_decoder(system: Path, config: Mapping, definition: Mapping) -> None:
+    """UsageError if Whisper's decoder would read the states of a head, or write other tokens than it can."""
     weights = config["model_conf"]["loss_weights"]
-    for output in (config.get("encoder_conf") or {}).get("heads") or {} if config.get("decoder") == "whisper" else {}:
-        if weights.get(output, {}).get("attention"):
+    written = [output for output in weights if weights[output]["attention"] and config.get("decoder") == "whisper"]
+    for output in written:
+        if output in ((config.get("encoder_conf") or {}).get("heads") or {}):
             raise UsageError(
                 f"{system}: the {output} has a head in encoder_conf, which Whisper's decoder can't read: leave "
                 f"{system.stem} out of --systems, or add --train_args '--encoder_conf heads=null'"
             )
+        if definition[f"{output}_token_type"] not in ("whisper", "phn"):
+            raise UsageError(f"{system}: Whisper's decoder writes the {output}: add --{output}_token_type whisper")
 
 
 def check_search(study: Study) -> None:
     """UsageError if the guided search can't be that of stage 9."""
     options, file = study.options, Path(study.options["decode_config"])
-    if int(options["stage"]) <= 9 <= int(options["stop_stage"]) and file.is_file():
+    dual = any(not read_system(conf("systems", name)).single for name in options["systems"].split())
+    if dual and int(options["stage"]) <= 9 <= int(options["stop_stage"]) and file.is_file():
         if read_yaml(file).get("guided") and study.definition["surface_token_type"] != "phn":
             raise UsageError(
                 f"{file}: guided: true: the surface is not in phones: add --surface_convention pronounced, or "

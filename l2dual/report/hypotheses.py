@@ -70,8 +70,9 @@ def verdicts(studies: list[StudyResults]) -> list[list[Verdict]]:
 
 
 def lines(found: list[Verdict]) -> list[str]:
-    """The verdicts of one study, a line each: one for both outputs where they lack the same, one where all lack much."""
-    if all(one.verdict == OPEN and one.said.startswith("needs") for one in found):
+    """The verdicts of one study, a line each: one for both outputs where they lack the same."""
+    lacks = [one.said.startswith(f"needs {MIN_SEEDS} seeds") for one in found if one.said.startswith("needs")]
+    if len(lacks) == len(found) and len({*lacks}) == 2:  # seeds, and systems
         return [f"H1 to H4: not decided: need {MIN_SEEDS} seeds, and systems as in the study sharing"]
     outputs: dict[Verdict, str] = {}
     for one in found:

@@ -21,7 +21,7 @@ from l2dual.scoring.score import COUNTS, ERRORS, NOT_LEARNED, Scored, units_of
 from l2dual.systems import OUTPUTS
 from l2dual.text.units import NORMALIZER
 
-GUIDED, UNGUIDED = "decode_guided", "../../conf/decode.yaml"  # searches: of dual outputs alone, and of all systems
+UNGUIDED = "../../conf/decode.yaml"  # a search that is the same for all systems
 OTHER_ALPHABET = "meaning is in {}s, the canonical text in {}s: no place in it is known to be a learner's"
 
 
@@ -256,7 +256,7 @@ def _described(study: Comparison, record: Record, quantity: Quantity) -> Record:
     reason = stats.too_few(n_utts, n_clusters, len(values)) if values else _nothing(study, record)
     unlearned = _unlearned(study, record)
     if record.baseline:
-        reason = unlearned or _guided(study, record) or reason
+        reason = unlearned or reason or _guided(study, record)
     return replace(
         record,
         value=float(np.mean(list(values.values()))) if values else None,
@@ -290,9 +290,7 @@ def _unlearned(study: Comparison, record: Record) -> str | None:
 
 def _guided(study: Comparison, record: Record) -> str | None:
     """Say that a dual output was not searched as its baseline was, if so."""
-    runs = {scored.run.system: scored.run for scored in study.runs.values()}
-    ours, theirs = runs[record.system], runs[record.baseline or record.system]
-    if Path(ours.decode_config or "").stem != GUIDED or len(ours.outputs) == len(theirs.outputs):
+    if not any(scored.run.guided for (name, _), scored in study.runs.items() if name == record.system):
         return None
     return f"{record.system} was searched with the guide, {record.baseline} without: give --decode_config {UNGUIDED}"
 

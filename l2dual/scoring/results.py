@@ -41,6 +41,7 @@ class Run:
     parameters: int | None = None
     train_seconds: float | None = None
     epochs: int | None = None
+    guided: bool = False  # whether the meaning guided the search of the surface: of dual outputs alone
     sharing: dict = field(default_factory=dict)  # how the outputs share the encoder (`l2dual.sharing`)
     blocks: int | None = None  # of the encoder
     not_learned: dict[str, str] = field(default_factory=dict)  # output: why

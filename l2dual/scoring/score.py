@@ -19,6 +19,7 @@ from l2dual.scoring.results import Run
 from l2dual.systems import from_run
 from l2dual.text.units import UNITS, align, normalize, pad, width
 
+GUIDED = "decode_guided"  # of conf: the guided search
 Pairs = list[tuple[str | None, str | None]]
 Hypotheses = Mapping[str, Mapping[str, str]]  # output: utterance: text
 
@@ -185,9 +186,16 @@ def run_of(
         parameters=parameters,
         train_seconds=train_seconds,
         epochs=epochs,
+        guided=_is_guided(decode_config),
         sharing=run.get("sharing") or {},
         blocks=run.get("blocks"),
     )
+
+
+def _is_guided(decode_config: str | None) -> bool:
+    """Whether a search is guided: by its file, or by its name where that is not here."""
+    file = Path(decode_config or "")
+    return bool(read_yaml(file).get("guided")) if file.is_file() else file.stem == GUIDED
 
 
 def check_comparable(run: Mapping, name: object, data: DataDir) -> None:

@@ -19,6 +19,7 @@ from l2dual.files import read_yaml, user_cache
 from l2dual.models.build import build_model
 from l2dual.models.dual import L2DualModel
 from l2dual.models.pretrained import Upstream
+from l2dual.models.whisper_decoder import WhisperDecoder
 from l2dual.systems import OUTPUTS, active_outputs
 from l2dual.text.english import recognized
 
@@ -95,9 +96,10 @@ def random_model(exp_dir: str | Path, seed: int) -> L2DualModel:
     args = _train_args(exp_dir)
     args.seed = seed
     model = build_model(args)
-    for part in model.modules():
-        if isinstance(part, Upstream) and any(p.requires_grad for p in part.parameters()):
-            part.forget(seed)
+    pretrained = [part for part in model.modules() if isinstance(part, Upstream | WhisperDecoder)]
+    for number, part in enumerate(pretrained):
+        if any(p.requires_grad for p in part.parameters()):
+            part.forget(seed + number)
     return model.eval()
 
 

@@ -90,6 +90,16 @@ def test_praat_reads_the_textgrid(tmp_path):
         assert [one.start for one in grid.getTier("differences").entries if one.label] == [1.0]
 
 
+def test_a_textgrid_ends_with_the_recording():
+    """Its intervals do not overlap, and none passes the end, however times are rounded."""
+    tokens = (Token("i", 0.0, 0.5, 0.9), Token(" ", 0.5, 0.5, 0.9), Token("s", 0.4, 3.501, 0.9))
+    long = dataclasses.replace(THINK, seconds=3.5006875, surface=Transcription("i s", -1.0, tokens, ()))
+    text = as_textgrid(dataclasses.replace(long, differences=()))
+    assert "xmax = 3.501" in text and text.count("intervals [") == 2 + 4 + 1 and "3.5006875" not in text
+    short = as_textgrid(dataclasses.replace(long, seconds=3.5))
+    assert "3.501" not in short
+
+
 def test_subtitles_have_both_lines():
     long = recognized("i sink so", "i tink so")
     lines = as_srt(long).splitlines()

@@ -161,6 +161,16 @@ def test_gradients_reach_the_adapters_and_nothing_frozen(model, spoken):
     assert trained and {name.rsplit(".", 1)[1] for name in trained} == {"up", "down"}
 
 
+def test_it_gives_the_states_of_its_layers_without_the_prompt(decoder):
+    inputs = torch.randn(1, 9, WIDTH), torch.tensor([9]), torch.tensor([[9, 4, 5]]), torch.tensor([3])
+    with torch.no_grad():
+        scores, _ = decoder(*inputs)
+        (same, states), lengths = decoder(*inputs, return_all_hs=True)
+        last = decoder.output_layer(decoder.after_norm(states[-1]))
+    assert [state.shape for state in states] == [(1, 3, WIDTH)] * 2 and lengths.tolist() == [3]
+    assert torch.equal(scores, same) and torch.equal(scores, last)
+
+
 @pytest.mark.parametrize("rank", [2, None])
 def test_a_surface_in_phones_has_a_vocabulary_of_its_own(build_model, weights, batch, rank):
     """Behind Whisper's layers, which keep their weights or, without adapters, are trained too."""
@@ -174,6 +184,7 @@ def test_a_surface_in_phones_has_a_vocabulary_of_its_own(build_model, weights, b
         decoder="whisper",
         decoder_conf={"path": str(weights), "rank": rank},
         surface_token_type="phn",
+        init="xavier_uniform",  # of what is not pretrained
     )
     speech = {"speech": torch.randn(3, 16000), "speech_lengths": torch.tensor([16000, 16000, 12000])}
     loss, _, _ = model(**batch | speech)
@@ -185,6 +196,8 @@ def test_a_surface_in_phones_has_a_vocabulary_of_its_own(build_model, weights, b
     whisper = WhisperModel.from_pretrained(weights).decoder.layers[1].fc1.weight
     layer = model.decoders["surface"].decoders[1].feed_forward.w_1
     assert torch.equal(layer.weight, whisper)
+    model.decoders["surface"].forget(1)
+    assert torch.equal(layer.weight, whisper) == (rank is not None)
 
 
 def test_a_checkpoint_holds_what_was_trained_and_gives_the_same_model(model, spoken):
@@ -298,7 +311,7 @@ def test_what_is_no_tokenizer_of_the_weights_is_one_line(tmp_path, spoil, fault)
 
 def test_a_text_that_whisper_can_not_write_is_refused(decoder):
     text = torch.full((1, 22), 3)
-    with pytest.raises(DataError, match="21 subwords: Whisper writes at most 20: correct it"):
+    with pytest.raises(DataError, match="21 tokens: Whisper writes at most 20: correct it"):
         decoder(torch.randn(1, 9, WIDTH), torch.tensor([9]), text, torch.tensor([22]))
 
 

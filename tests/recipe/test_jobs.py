@@ -245,6 +245,14 @@ def test_options_that_change_no_result_are_left_out(tmp_path):
     assert (tmp_path / "count").read_text().count("\n") == 2
 
 
+def test_the_launcher_learns_the_costs_of_what_is_to_be_made(tmp_path):
+    plan = "job a -- touch @OUT@; {} launch x direct --costs '1.5 1.25'"
+    bash(tmp_path, "job a -- touch @OUT@; launch x direct")
+    tell = "job b -- bash -c 'echo $L2DUAL_COSTS > $1' _ @OUT@;"
+    assert bash(tmp_path, plan.format(tell)).returncode == 0
+    assert (tmp_path / "b").read_text() == "1.25\n"
+
+
 def test_a_command_without_an_output_leaves_a_mark_in_one_process(tmp_path):
     (tmp_path / "step.sh").write_text("[[ $1 == yes ]] && [[ $0 == log/x.1.sh ]]\n")
     script = "job out -- source ./step.sh $1; launch x direct"

@@ -107,7 +107,10 @@ def test_of_another_corpus_a_base_gives_the_model_alone():
     assert Path(study.definition["train_config"]).stem == "whisper" and study.options["systems"].endswith("do_split")
     kinds = [study.definition[f"{output}_token_type"] for output in ("surface", "meaning")]
     assert kinds == ["char", "whisper"] and study.definition["cache_features"] == "true"
-    record(study, "./run.sh")
+    made(study)
+    assert study.base == "whisper"
+    with pytest.raises(UsageError, match="study table_whisper_my is another"):
+        call("--corpus", "table", "--db", "whisper_my.csv")
     again = call("--study", study.name, "--stage", "9")
     assert not definition.differences(again.definition, study.definition)
     data = call("--base", "sharing", "--severity", "half", "--corpus", "l2arctic", "--db", "other").options
@@ -121,6 +124,14 @@ def test_a_guide_needs_a_surface_in_phones():
         check_search(call(*own, *guided))
     check_search(call(*own[:-1], "pronounced", *guided))
     check_search(call(*own, *guided, "--stop_stage", "8"))
+    check_search(call(*own, *guided, "--systems", "so_meaning_attention"))
+
+
+def test_a_training_takes_longer_with_more_decoders():
+    chosen = call("--systems", "so_surface_ctconly so_meaning do", "--budgets", "half whole")
+    variables = Stages(chosen).variables()
+    assert [run.name for run in variables["runs"]] == ["do.seed1", "so_surface_ctconly.seed1", "so_meaning.seed1"]
+    assert variables["costs"] == [1.5, 1.0, 1.25] and variables["halves"] == variables["runs"]
 
 
 def test_a_path_has_one_form(recipe, tmp_path):
@@ -175,6 +186,7 @@ def test_what_is_no_study_is_refused(words, fault):
         ("--allow_pipes true", "--allow_pipes is for --corpus kaldi, not simulated"),
         ("--corpus table --db my.csv --severity double", "--severity is for --corpus simulated, not table"),
         ("--corpus table", "no path of table: give --db, or set TABLE in db.sh"),
+        ("--base whisper --db my.csv", "--db my.csv: simulated learners are made, not read: name the --corpus"),
         ("--corpus speechocean762 --db /nowhere", "/nowhere: no such file or directory: check --db"),
         ("--prompts no.txt", "--prompts no.txt: no such file"),
         ("--decode_config no.yaml", "--decode_config no.yaml: no such file"),
@@ -410,6 +422,9 @@ def test_layers_of_another_whisper_are_refused_before_anything_is_made():
     whole.definition["model"]["frontend_conf"]["path"] = "."
     study.options["systems"] = whole.options["systems"] = "do"
     settings.check_training(whole)
+    whole.definition["surface_token_type"] = "char"
+    with pytest.raises(UsageError, match="do.yaml: Whisper's decoder writes the surface: add --surface_token_type wh"):
+        settings.check_training(whole)
     with pytest.raises(UsageError, match="do.yaml: the surface has a head .* leave do out of --systems, or add"):
         settings.check_training(study)
 

@@ -229,7 +229,8 @@ def test_what_has_not_been_learned_is_not_compared(data, runs):
 
 
 def test_what_the_guide_changes_is_not_laid_to_sharing(data, runs):
-    guided = [replace(one, run=replace(one.run, decode_config="../../conf/decode_guided.yaml")) for one in runs]
+    assert run_of(RUN, "do.seed1", "decode", "../../conf/decode_guided.yaml").guided and not runs[-1].run.guided
+    guided = [replace(one, run=replace(one.run, guided=True)) for one in runs]
     found = outcomes(gather(data, guided), MADE_BY)
     record = found.get("cross_talk", "do", "surface", baseline="so_surface")
     assert record.value is not None and record.interval is None and record.p is None
@@ -237,6 +238,8 @@ def test_what_the_guide_changes_is_not_laid_to_sharing(data, runs):
         "do was searched with the guide, so_surface without: give --decode_config ../../conf/decode.yaml"
     )
     assert found.get("error_rate", "do", "surface").interval
+    few = outcomes(gather(data, [one for one in guided if one.run.seed < 3]), MADE_BY)
+    assert few.get("cross_talk", "do", "surface", baseline="so_surface").reason == "needs 3 seeds, has 2"
 
 
 def test_a_test_set_without_a_learners_error_is_named(tmp_path):

@@ -110,6 +110,16 @@ fcntl.flock(file, fcntl.LOCK_EX); print(flush=True); time.sleep(60)"""
     assert progress.to_go(100.0) == 320  # which are shorter
 
 
+def test_jobs_have_the_costs_that_the_environment_tells(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(jobs, "keep", lambda launcher, array: seen.extend(job.cost for job in array))
+    monkeypatch.setenv("L2DUAL_COSTS", "1.5 1")
+    monkeypatch.setattr(sys, "argv", ["local.py", "JOB=1:2", "JOB.log", "true"])
+    with pytest.raises(SystemExit):
+        jobs.main(local.Local)
+    assert seen == [1.5, 1.0] and "L2DUAL_COSTS" not in os.environ
+
+
 def test_other_array_names_and_one_number(tmp_path):
     assert launch(tmp_path, "SEED=7", "s.SEED.log", "touch", "SEED").returncode == 0
     assert (tmp_path / "7").exists() and (tmp_path / "s.7.log").exists()

@@ -168,7 +168,7 @@ unset L2DUAL_CORES
         for run in "${halves[@]}"; do
             job "${run}/half/trained" "${run}/trained" -- source "${run}/run.sh" "${options[@]}" --half true
         done
-        L2DUAL_CORES=${cores} launch train_half "${launcher}"
+        L2DUAL_CORES=${cores} launch train_half "${launcher}" --costs "${costs[*]}"
     fi
 
     if stage 9 "Decode"; then # EXP/RUN, dump/TAG/SPLIT -> EXP/RUN/DECODE/SPLIT/text.OUTPUT; SPLIT is test
