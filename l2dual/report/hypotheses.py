@@ -71,7 +71,7 @@ def verdicts(studies: list[StudyResults]) -> list[list[Verdict]]:
 
 def lines(found: list[Verdict]) -> list[str]:
     """The verdicts of one study, a line each: one for both outputs where they lack the same."""
-    lacks = [one.said.startswith(f"needs {MIN_SEEDS} seeds") for one in found if one.said.startswith("needs")]
+    lacks = [f"needs {MIN_SEEDS} seeds" in str(one) for one in found if ": needs " in str(one)]
     if len(lacks) == len(found) and len({*lacks}) == 2:  # seeds, and systems
         return [f"H1 to H4: not decided: need {MIN_SEEDS} seeds, and systems as in the study sharing"]
     outputs: dict[Verdict, str] = {}
