@@ -1,7 +1,7 @@
 """Train a rater of a model on a corpus's raters, fit the chance of errors, and let it rate the test set."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from l2dual.data.datadir import DataDir
 from l2dual.data.frames import RATE, chain_of
 from l2dual.errors import DataError, UsageError
 from l2dual.files import atomic_write
+from l2dual.inference.folds import unheard
 from l2dual.inference.rater import MOST_PHONE, Raters
 from l2dual.inference.rater_training import MEMBERS, WHOLE_SCORES, Example, examples, fit, word_scores
 from l2dual.inference.timing import Clock
@@ -20,13 +21,15 @@ from l2dual.training.load import config_of, load_model
 CERTAIN = 20.0  # in log odds: all phones were alike to the raters
 
 
-def make_rater(exp: Path, folder: Path, speakers: float, out: Path) -> None:
+def make_rater(exp: Path, folder: Path, speakers: float, folds: Sequence[Path], out: Path) -> None:
     """Write the rater of a run, and scored.json.
 
     Args:
         exp: a run with a CTC on a surface in phones.
         folder: with train, valid and test, or their cached states.
         speakers: share of the training speakers.
+        folds: trainings that have not heard a part of them each (`l2dual.bin.fold`); none: the run itself says what
+            the rater learns from.
         out: directory to write to.
 
     Raises:
@@ -39,7 +42,9 @@ def make_rater(exp: Path, folder: Path, speakers: float, out: Path) -> None:
     step = Clock.of(chain_of(config_of(exp), RATE), RATE).step
     data = {split: DataDir.load(folder / split) for split in ("train", "valid", "test")}
     data["train"] = some_speakers(data["train"], speakers)
-    found = {split: list(examples(model, one, step)) for split, one in data.items()}
+    heard = [(exp, data["train"])] if not folds else unheard(data["train"], folds)
+    found = {split: list(examples(model, data[split], step)) for split in ("valid", "test")}
+    found["train"] = [one for fold, some in heard for one in examples(load_model(fold), some, step)]
     facts: dict = {"vocabulary": model.token_lists["surface"], "words": word_scores(data["train"])}
     facts |= {"corpus": data["train"].info["corpus"], "speakers": len({*data["train"]["utt2spk"].values()})}
     learn(found, facts, out)

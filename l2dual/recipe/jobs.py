@@ -43,7 +43,7 @@ STAGES = {  # where a file lies: the stage that makes it; the first that fits
     r"dump/.*": 4,
     r".*/divergence.json": 6,
     r".*/stats": 7,
-    r".*/trained|.*\.seed\d+": 8,
+    r".*/trained|.*\.seed\d+(/fold\d+)?": 8,
     r".*/score|.*/results(_half)?.json|.*/rater": 10,
 }
 SCRIPT = """\

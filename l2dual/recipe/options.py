@@ -138,6 +138,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
                words(one_of("half", "whole"))),
         Option("gpu_inference", "", "true: decode on a GPU [true if --ngpu is above 0]", BOOLEAN),
         Option("inference_nj", "", "decodings at a time [as many as there are cores or GPUs]", positive),
+        Option("rater_folds", "2", "trainings for each rater, each without a part of the speakers; 0: none", whole),
         Option("zero_shot", "0", "test utterances that Whisper as it comes transcribes too (stage 10)", whole),
         Option("retrained", "false", "true: stage 11 also trains new decoders on frozen encoders", BOOLEAN),
     ),

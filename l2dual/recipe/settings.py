@@ -325,7 +325,8 @@ class Stages:
             "runs": in_turn,
             "costs": [self._cost(_split(one)[0]) for one in in_turn],
             "system_files": {name: conf("systems", name) for name in self.systems},
-            "rated": list(filter(self._rated, runs)),
+            "rated": list(filter(self._rated, in_turn)),
+            "rater_folds": int(options["rater_folds"]),
             "halves": in_turn if "half" in options["budgets"].split() else [],
             "trained": sorted({*runs, *found}, key=self._place),  # also those of earlier calls
         }

@@ -10,14 +10,16 @@ import pytest
 import soundfile
 
 from l2dual import DualSpeech2Text
-from l2dual.bin import agreement, rate
-from l2dual.data.datadir import write_table
+from l2dual.bin import agreement, fold, rate
+from l2dual.data.datadir import DataDir, read_table, write_table
 from l2dual.errors import DataError, UsageError
+from l2dual.files import read_yaml
 from l2dual.inference.card import OF_GROUPS, RATED
 from l2dual.inference.packing import pack
 from l2dual.inference.rater import Raters
 from l2dual.inference.shelf import facts_of
-from tests.systems import make_data, make_run
+from l2dual.training.runs import write_yaml
+from tests.systems import CHECKPOINT, make_data, make_run
 
 PHONES = "a b c a"
 pytestmark = pytest.mark.slow  # test_rater.py tests raters by themselves
@@ -82,6 +84,39 @@ def test_packed_and_used(rated, monkeypatch, tmp_path):
     assert isinstance(model.raters, Raters) and model.raters.facts["speakers"] == 6
     frames = model.frames(soundfile.read(rated.parent / "test/s00-0.wav", dtype="float32"))
     assert all(len(log_probs) == len(states) for log_probs, states in frames.values())
+
+
+def test_a_rater_learns_from_models_that_have_not_heard_the_speaker(rated, monkeypatch, tmp_path):
+    root, run, folds = rated.parent, tmp_path / "do.seed1", [tmp_path / f"fold{part}" for part in (1, 2)]
+    shutil.copytree(rated, run)
+    utts = DataDir.load(root / "train")["utt2spk"]
+    write_table(root / "shape", dict.fromkeys(utts, 16000))
+    lists = [[str(root / "train" / f"text.{name}"), name, "text"] for name in ("surface", "meaning")]
+    config = read_yaml(run / "config.yaml") | {"train_shape_file": [str(root / "shape")]}
+    config |= {f"{split}_data_path_and_name_and_type": lists for split in ("train", "valid")}
+    write_yaml(run / "train.yaml", config)
+    for part, out in enumerate(folds, 1):
+        call(fold, monkeypatch, "--exp", run, "--data", root, "--part", part, "--parts", 2, "--out", out)
+        made = read_yaml(out / "train.yaml")
+        heard = {*read_table(made["train_shape_file"][0])}
+        assert heard == {*utts} - {*read_table(out / "heldout")}
+        assert len({utts[utt] for utt in heard}) == 3  # of six speakers
+        [[path, name, _]] = made["train_data_path_and_name_and_type"]
+        assert name == "surface" and {*read_table(path)} == heard and "meaning_token_list" not in made
+        assert made["model_conf"]["loss_weights"] == {"surface": {"ctc": 1.0, "attention": 0.0}}
+        trained = make_run(tmp_path / f"so_surface.seed{part}", "so_surface", part)
+        for file in ("config.yaml", CHECKPOINT):
+            shutil.copy(trained / file, out)
+    assert not {*read_table(folds[0] / "heldout")} & {*read_table(folds[1] / "heldout")}
+    call(rate, monkeypatch, "--exp", run, "--data", root, "--folds", *folds, "--out", tmp_path / "rater")
+    assert Raters.load(tmp_path / "rater").facts["speakers"] == 6
+    found = [json.loads((where / "scored.json").read_text())["utterances"] for where in (tmp_path / "rater", run / "rater")]
+    assert found[0].keys() == found[1].keys() and found[0] != found[1]
+    assert all(one["goodness"] == found[1][utt]["goodness"] for utt, one in found[0].items())  # of the run itself
+    with pytest.raises(DataError, match="not in one of .*fold1: run stage 8 again"):
+        call(rate, monkeypatch, "--exp", run, "--data", root, "--folds", folds[0], "--out", tmp_path / "rater")
+    with pytest.raises(DataError, match="1 parts of 6 speakers: give --rater_folds 2, or 0"):
+        call(fold, monkeypatch, "--exp", run, "--data", root, "--part", 1, "--parts", 1, "--out", tmp_path / "one")
 
 
 def test_two_seeds(rated, monkeypatch, capsys, tmp_path):

@@ -169,6 +169,19 @@ unset L2DUAL_CORES
             job "${run}/half/trained" "${run}/trained" -- source "${run}/run.sh" "${options[@]}" --half true
         done
         L2DUAL_CORES=${cores} launch train_half "${launcher}" --costs "${costs[*]}"
+        for run in "${rated[@]}"; do
+            for ((fold = 1; fold <= rater_folds; fold++)); do # each without a part of the speakers, for the rater
+                job "${run}/fold${fold}" "${run}" "${feats}/train" -- python -m l2dual.bin.fold --exp "${run}" \
+                    --data "${feats}" --part "${fold}" --parts "${rater_folds}" --num_threads "${num_threads}" --out @OUT@
+            done
+        done
+        launch fold "${train_cmd}" --set_aside
+        for run in "${rated[@]}"; do
+            for ((fold = 1; fold <= rater_folds; fold++)); do
+                job "${run}/fold${fold}/trained" "${run}/fold${fold}" -- source "${run}/fold${fold}/run.sh" "${options[@]}"
+            done
+        done
+        L2DUAL_CORES=${cores} launch train_fold "${launcher}"
     fi
 
     if stage 9 "Decode"; then # EXP/RUN, dump/TAG/SPLIT -> EXP/RUN/DECODE/SPLIT/text.OUTPUT; SPLIT is test
@@ -206,9 +219,11 @@ unset L2DUAL_CORES
             tell "${name//\//_}"
         done
         for run in "${rated[@]}"; do
-            job "${run}/rater" "${run}/trained" "${feats}"/{train,valid,test} \
-                "${code}"/inference/{clues,pronunciation,rater,rater_making,rater_training}.py -- \
-                python -m l2dual.bin.rate --exp "${run}" --data "${feats}" --out @OUT@
+            folds=()
+            for ((fold = 1; fold <= rater_folds; fold++)); do folds+=("${run}/fold${fold}"); done
+            job "${run}/rater" "${run}/trained" "${folds[@]/%//trained}" "${feats}"/{train,valid,test} \
+                "${code}"/inference/{clues,folds,pronunciation,rater,rater_making,rater_training}.py -- \
+                python -m l2dual.bin.rate --exp "${run}" --data "${feats}" --folds "${folds[@]}" --out @OUT@
         done
         launch rate "${decode_cmd} --num_threads ${num_threads}"
         if ((${#rated[@]})); then
