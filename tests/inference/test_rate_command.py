@@ -110,7 +110,8 @@ def test_a_rater_learns_from_models_that_have_not_heard_the_speaker(rated, monke
     assert not {*read_table(folds[0] / "heldout")} & {*read_table(folds[1] / "heldout")}
     call(rate, monkeypatch, "--exp", run, "--data", root, "--folds", *folds, "--out", tmp_path / "rater")
     assert Raters.load(tmp_path / "rater").facts["speakers"] == 6
-    found = [json.loads((where / "scored.json").read_text())["utterances"] for where in (tmp_path / "rater", run / "rater")]
+    raters = tmp_path / "rater", run / "rater"
+    found = [json.loads((rater / "scored.json").read_text())["utterances"] for rater in raters]
     assert found[0].keys() == found[1].keys() and found[0] != found[1]
     assert all(one["goodness"] == found[1][utt]["goodness"] for utt, one in found[0].items())  # of the run itself
     with pytest.raises(DataError, match="not in one of .*fold1: run stage 8 again"):
