@@ -8,7 +8,7 @@ seed, are averaged.
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -125,7 +125,7 @@ class Raters:
     Attributes:
         facts: ``vocabulary``, ``words`` and ``whole``: names of the scores; ``chance``: constant and
             slope of the logistic from the score of a phone to the chance that raters call it right;
-            ``figures``: how well they do.
+            ``states``: whether they read the encoder's states (if it says nothing, they do).
     """
 
     def __init__(self, members: Sequence[Rater], facts: dict):
@@ -140,6 +140,8 @@ class Raters:
     @torch.inference_mode()
     def rate(self, texts: "Sequence[Clues]") -> list[Ratings]:
         """Rate texts."""
+        if not self.facts.get("states", True):
+            texts = [replace(text, states=text.states[:, :0]) for text in texts]
         batch = Batch.of(texts)
         each = [member(batch) for member in self.members]
         phones, words, whole = (torch.stack(some).mean(0).clamp(0, 1) for some in zip(*each, strict=True))

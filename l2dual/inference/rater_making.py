@@ -43,9 +43,10 @@ def make_rater(exp: Path, folder: Path, speakers: float, folds: Sequence[Path], 
     data = {split: DataDir.load(folder / split) for split in ("train", "valid", "test")}
     data["train"] = some_speakers(data["train"], speakers)
     heard = [(exp, data["train"])] if not folds else unheard(data["train"], folds)
-    found = {split: list(examples(model, data[split], step)) for split in ("valid", "test")}
-    found["train"] = [one for fold, some in heard for one in examples(load_model(fold), some, step)]
-    facts: dict = {"vocabulary": model.token_lists["surface"], "words": word_scores(data["train"])}
+    states = not folds  # each model has its own
+    found = {split: list(examples(model, data[split], step, states)) for split in ("valid", "test")}
+    found["train"] = [one for fold, some in heard for one in examples(load_model(fold), some, step, states)]
+    facts: dict = {"states": states, "vocabulary": model.token_lists["surface"], "words": word_scores(data["train"])}
     facts |= {"corpus": data["train"].info["corpus"], "speakers": len({*data["train"]["utt2spk"].values()})}
     learn(found, facts, out)
 

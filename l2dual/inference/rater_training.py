@@ -33,7 +33,7 @@ class Example(NamedTuple):
     whole: np.ndarray  # (scores of an utterance,)
 
 
-def examples(model: L2DualModel, data: DataDir, step: float) -> Iterator[Example]:
+def examples(model: L2DualModel, data: DataDir, step: float, states: bool = True) -> Iterator[Example]:
     """The utterances of a data directory, but for those with a phone that the model does not know, or too
     many of them for their frames.
 
@@ -41,6 +41,7 @@ def examples(model: L2DualModel, data: DataDir, step: float) -> Iterator[Example
         model: with a CTC on a surface in phones.
         data: with ``utt2scores``, as speechocean762 has it.
         step: seconds between frames of the encoder.
+        states: whether the clues hold the encoder's.
 
     Raises:
         DataError: no scores, or they do not fit the phones.
@@ -54,11 +55,12 @@ def examples(model: L2DualModel, data: DataDir, step: float) -> Iterator[Example
             encoded = model.encode(speech, lengths)
             read, frames = encoded.of("surface")
             each = zip(ctc.log_softmax(read), encoded.beside("surface"), frames.tolist(), strict=True)
-            for name, (log_probs, states, length) in zip(utterances, each, strict=True):
+            for name, (log_probs, beside, length) in zip(utterances, each, strict=True):
+                width = beside.size(1) if states else 0
                 scores = json.loads(data["utt2scores"][name])
                 due = _by_word(data["text.canonical"][name].split(), scores["phones"], f"{data.path}, {name}")
                 try:
-                    found = clues(log_probs[:length].numpy(), states[:length].numpy(), vocabulary, due, step)
+                    found = clues(log_probs[:length].numpy(), beside[:length, :width].numpy(), vocabulary, due, step)
                 except DataError as error:
                     logging.warning("%s, %s: left out: %s", data.path, name, error)
                     continue

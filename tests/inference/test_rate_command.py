@@ -109,7 +109,11 @@ def test_a_rater_learns_from_models_that_have_not_heard_the_speaker(rated, monke
             shutil.copy(trained / file, out)
     assert not {*read_table(folds[0] / "heldout")} & {*read_table(folds[1] / "heldout")}
     call(rate, monkeypatch, "--exp", run, "--data", root, "--folds", *folds, "--out", tmp_path / "rater")
-    assert Raters.load(tmp_path / "rater").facts["speakers"] == 6
+    for where, states in ((tmp_path / "rater", False), (run / "rater", True)):
+        made = Raters.load(where)
+        assert made.facts["speakers"] == 6 and made.facts["states"] == states
+    whole, bare = (len(Raters.load(where).members[0].mean) for where in (run / "rater", tmp_path / "rater"))
+    assert whole > bare  # the encoder's states
     raters = tmp_path / "rater", run / "rater"
     found = [json.loads((rater / "scored.json").read_text())["utterances"] for rater in raters]
     assert found[0].keys() == found[1].keys() and found[0] != found[1]
