@@ -1,9 +1,9 @@
 """Stage 8, for raters: write a training that does not hear one part of the training speakers.
 
-    python -m l2dual.bin.fold --exp exp/STUDY/RUN --data dump/TAG --part 1 --parts 2 --out exp/STUDY/RUN/fold1
+    python -m l2dual.bin.fold --exp exp/STUDY/RUN --data dump/TAG --part 1 --parts 2 --out exp/STUDY/folds/fold1.seed1
 
-It is that of RUN, but for the surface alone, by CTC. OUT/heldout names the utterances that it does not hear:
-what its CTC says of them is what a rater learns from (docs/rating.md).
+It is that of RUN, but for the surface alone, by CTC, with as much of the epochs to warm up. OUT/heldout names
+the utterances that it does not hear: what its CTC says of them is what a rater learns from (docs/rating.md).
 """
 
 import argparse
@@ -53,9 +53,13 @@ def main() -> None:
     config[names] = [[without(path), *kind] for path, *kind in config[names]]
     config["train_shape_file"] = [without(path) for path in config["train_shape_file"]]
     config["model_conf"] |= {"loss_weights": {"surface": {"ctc": 1.0, "attention": 0.0}}}
-    config |= {"output_dir": str(exp), "sharing": {}}
+    if "warmup_steps" in config.get("scheduler_conf", {}):
+        steps = config["scheduler_conf"]["warmup_steps"] * (1 - len(heldout) / len(train["utt2spk"]))
+        config["scheduler_conf"]["warmup_steps"] = max(1, round(steps))
+    config |= {"output_dir": str(exp), "sharing": {}, "init_param": []}
+    config["best_model_criterion"] = [["valid", "acc", "max"]]
     write_yaml(args.out / "train.yaml", config)
-    write_yaml(args.out / "run.yaml", facts | {"outputs": ["surface"]})
+    write_yaml(args.out / "run.yaml", facts | {"outputs": ["surface"], "baselines": {}, "sharing": {}})
     write_table(args.out / HELDOUT, dict.fromkeys(heldout, ""))
     write_run_script(args.out, exp, Path(os.getcwd()), args.num_threads)
 

@@ -1,6 +1,7 @@
 """Train a rater on a corpus's raters, and let it rate the test set (stage 10).
 
-    python -m l2dual.bin.rate --exp exp/STUDY/RUN --data dump/TAG --folds exp/STUDY/RUN/fold? --out exp/STUDY/RUN/rater
+    python -m l2dual.bin.rate --exp exp/STUDY/RUN --data dump/TAG --folds exp/STUDY/folds/fold?.seed1 \\
+        --out exp/STUDY/RUN/rater
 
 DATA has train, valid and test with utt2scores, and the run a CTC on a surface in phones. Networks are
 trained on train, chances of errors fitted on valid; OUT has the rater and scored.json, which

@@ -101,6 +101,15 @@ class DataDir:
         """
         return self.tables.get("utt2voice", self["utt2spk"])
 
+    @property
+    def people(self) -> dict[str, str]:
+        """The speaker of each utterance; copies at other speeds have that of what they copy."""
+        copies = [f"sp{factor}-" for factor in self.info.get("speed_factors", ())]  # they begin the speakers' names
+        return {
+            utt: next((spk.removeprefix(one) for one in copies if spk.startswith(one)), spk)
+            for utt, spk in self["utt2spk"].items()
+        }
+
     def subset(self, utts: Iterable[str]) -> "DataDir":
         """The same directory with only ``utts``."""
         keep = set(utts)

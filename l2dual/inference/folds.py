@@ -4,7 +4,7 @@ The CTC of a model has learned its training speakers, so it is surer of them tha
 what it says of them trusts it too much (cross-fitting: Chernozhukov et al. 2018, "Double/debiased machine learning").
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +21,15 @@ def part_of(data: DataDir, part: int, parts: int) -> set[str]:
     Raises:
         DataError: there are fewer speakers than parts, or one part.
     """
-    names = np.random.default_rng(0).permutation(sorted({*data["utt2spk"].values()}))
-    if not (part <= parts <= len(names) and parts > 1):
+    people = data.people
+    names = np.random.default_rng(0).permutation(sorted({*people.values()}))
+    if not (1 < parts <= len(names) and part <= parts):
         raise DataError(f"{data.path}: {parts} parts of {len(names)} speakers: give --rater_folds 2, or 0 for none")
     mine = {*names[part - 1 :: parts]}
-    return {utt for utt, speaker in data["utt2spk"].items() if speaker in mine}
+    return {utt for utt, name in people.items() if name in mine}
 
 
-def unheard(data: DataDir, folds: Sequence[Path]) -> Iterator[tuple[Path, DataDir]]:
+def unheard(data: DataDir, folds: Sequence[Path]) -> list[tuple[Path, DataDir]]:
     """Each fold's model with the utterances of ``data`` that it has not heard.
 
     Raises:
@@ -38,5 +39,4 @@ def unheard(data: DataDir, folds: Sequence[Path]) -> Iterator[tuple[Path, DataDi
     for utt in data["utt2spk"]:
         if sum(utt in some for some in heldout.values()) != 1:
             raise DataError(f"{data.path}, {utt}: not in one of {', '.join(map(str, folds))}: run stage 8 again")
-    for fold, some in heldout.items():
-        yield fold, data.subset([utt for utt in data["utt2spk"] if utt in some])
+    return [(fold, data.subset([utt for utt in data["utt2spk"] if utt in some])) for fold, some in heldout.items()]

@@ -147,12 +147,7 @@ def about_data(facts: dict, exp: Path) -> dict:
     if data is None:
         return {"licence": licence, "speakers": []}
     kinds = (data.tables.get(f"utt2{kind}", {}) for kind in ("l1", "group"))
-    copies = [f"sp{factor}-" for factor in data.info.get("speed_factors", ())]  # they begin the speakers' names
-    names = {
-        spk: next((spk.removeprefix(one) for one in copies if spk.startswith(one)), spk)
-        for spk in data["utt2spk"].values()
-    }
-    speakers = [{names[spk]: of[utt] for utt, spk in data["utt2spk"].items() if utt in of} for of in kinds]
+    speakers = [{name: of[utt] for utt, name in data.people.items() if utt in of} for of in kinds]
     return {"licence": licence, "speakers": [dict(Counter(of.values())) for of in speakers]}
 
 

@@ -34,7 +34,7 @@ def make_rater(exp: Path, folder: Path, speakers: float, folds: Sequence[Path], 
 
     Raises:
         UsageError: the run has no CTC on the surface.
-        DataError: there is nothing to learn from.
+        DataError: there is nothing to learn from, or a fold has other phones or does not fit the data.
     """
     model = load_model(exp)
     if "surface" not in model.ctcs:
@@ -44,10 +44,16 @@ def make_rater(exp: Path, folder: Path, speakers: float, folds: Sequence[Path], 
     data["train"] = some_speakers(data["train"], speakers)
     heard = [(exp, data["train"])] if not folds else unheard(data["train"], folds)
     states = not folds  # each model has its own
-    found = {split: list(examples(model, data[split], step, states)) for split in ("valid", "test")}
-    found["train"] = [one for fold, some in heard for one in examples(load_model(fold), some, step, states)]
-    facts: dict = {"states": states, "vocabulary": model.token_lists["surface"], "words": word_scores(data["train"])}
-    facts |= {"corpus": data["train"].info["corpus"], "speakers": len({*data["train"]["utt2spk"].values()})}
+    found: dict[str, list[Example]] = {"train": []}
+    for fold, some in heard:
+        trained = load_model(fold)
+        if trained.token_lists["surface"] != model.token_lists["surface"]:
+            raise DataError(f"{fold}: its phones are not those of {exp}: give folds of the same study")
+        found["train"] += examples(trained, some, step, states)
+    found |= {split: list(examples(model, data[split], step, states)) for split in ("valid", "test")}
+    facts: dict = {"vocabulary": model.token_lists["surface"], "words": word_scores(data["train"])}
+    facts |= {"states": states, "folds": len(folds)}
+    facts |= {"corpus": data["train"].info["corpus"], "speakers": len({*data["train"].people.values()})}
     learn(found, facts, out)
 
 
@@ -71,7 +77,8 @@ def learn(found: dict[str, list[Example]], facts: dict, out: Path) -> None:
     raters.facts |= {"chance": chances["rater"]}
     raters.save(out)
     with atomic_write(out / "scored.json") as stream:
-        json.dump({"chances": chances, "utterances": rated(raters, found["test"])}, stream)
+        about = {"folds": facts.get("folds", 0), "chances": chances}
+        json.dump(about | {"utterances": rated(raters, found["test"])}, stream)
     print(f"rater trained on {len(found['train'])} utterances of {raters.facts['speakers']} speakers")
     for name in judged:
         constant, slope = chances[name]
@@ -81,9 +88,9 @@ def learn(found: dict[str, list[Example]], facts: dict, out: Path) -> None:
 
 def some_speakers(data: DataDir, part: float) -> DataDir:
     """The utterances of a part of the speakers, drawn by a seed."""
-    names = np.random.default_rng(0).permutation(sorted({*data["utt2spk"].values()}))
+    names = np.random.default_rng(0).permutation(sorted({*data.people.values()}))
     keep = set(names[: round(part * len(names))])
-    return data.subset([utt for utt, speaker in data["utt2spk"].items() if speaker in keep])
+    return data.subset([utt for utt, name in data.people.items() if name in keep])
 
 
 def rated(raters: Raters, texts: Iterable[Example]) -> dict[str, dict]:

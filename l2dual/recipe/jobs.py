@@ -43,7 +43,7 @@ STAGES = {  # where a file lies: the stage that makes it; the first that fits
     r"dump/.*": 4,
     r".*/divergence.json": 6,
     r".*/stats": 7,
-    r".*/trained|.*\.seed\d+(/fold\d+)?": 8,
+    r".*/trained|.*\.seed\d+": 8,
     r".*/score|.*/results(_half)?.json|.*/rater": 10,
 }
 SCRIPT = """\
@@ -73,7 +73,8 @@ class MissingInput(DataError):
 
     def __init__(self, name: str):
         stage = made_by(name)
-        super().__init__(f"{name}: not found: run stage {stage} first")
+        instead = ", or give --rater_folds 0" if "/folds/" in name else ""
+        super().__init__(f"{name}: not found: run stage {stage} first{instead}")
         self.status = 100 + stage
 
 

@@ -17,6 +17,13 @@ from l2dual.text import TOKEN_TYPES
 Check = Callable[[str, str], None]  # of a name and a value; raises UsageError
 
 
+def several_or_none(name: str, value: str) -> None:
+    """A whole number, but not 1."""
+    whole(name, value)
+    if int(value) == 1:
+        raise UsageError(f"--{name} 1 would hear nobody: give 2 or more, or 0 for none")
+
+
 def whole(name: str, value: str) -> None:
     """A whole number, 0 or more."""
     if not (value.isascii() and value.isdigit()):
@@ -138,7 +145,7 @@ GROUPS: dict[str, tuple[Option, ...]] = {
                words(one_of("half", "whole"))),
         Option("gpu_inference", "", "true: decode on a GPU [true if --ngpu is above 0]", BOOLEAN),
         Option("inference_nj", "", "decodings at a time [as many as there are cores or GPUs]", positive),
-        Option("rater_folds", "2", "trainings for each rater, each without a part of the speakers; 0: none", whole),
+        Option("rater_folds", "2", "trainings for raters, each without some speakers; 0: none", several_or_none),
         Option("zero_shot", "0", "test utterances that Whisper as it comes transcribes too (stage 10)", whole),
         Option("retrained", "false", "true: stage 11 also trains new decoders on frozen encoders", BOOLEAN),
     ),

@@ -317,6 +317,9 @@ class Stages:
                 raise UsageError(f"--systems and --seeds name {one} twice")
         # two decoders first, so that no core waits at the end
         in_turn = sorted(runs, key=lambda one: self.systems[_split(one)[0]].single)
+        rated = list(filter(self._rated, in_turn))
+        parts = [1 + part for part in range(int(options["rater_folds"]))]
+        seeds = dict.fromkeys(_split(run)[1] for run in rated)
         found = {path.parent for path in exp.glob(f"{studies.RUNS}/trained") if RUN.fullmatch(path.parent.name)}
         return {
             **self._cached(),
@@ -325,7 +328,8 @@ class Stages:
             "runs": in_turn,
             "costs": [self._cost(_split(one)[0]) for one in in_turn],
             "system_files": {name: conf("systems", name) for name in self.systems},
-            "rated": list(filter(self._rated, in_turn)),
+            "rated": rated,
+            "folds": [exp / "folds" / f"fold{part}.seed{seed}" for seed in seeds for part in parts],
             "rater_folds": int(options["rater_folds"]),
             "halves": in_turn if "half" in options["budgets"].split() else [],
             "trained": sorted({*runs, *found}, key=self._place),  # also those of earlier calls

@@ -31,7 +31,7 @@ DEFAULT = "mini"
 FILES = Path("studies")
 RUNS = "*.seed*"  # directories of a study
 IN_ITS_FILE = ("decode_config", "zero_shot")  # which a call may change
-OF_A_STUDY = (*DEFINING, "systems", "seeds", *IN_ITS_FILE)
+OF_A_STUDY = (*DEFINING, "systems", "seeds", "rater_folds", *IN_ITS_FILE)
 TOKENS = ("surface_token_type", "meaning_token_type", "token_joint", "nbpe")
 OF_A_MODEL = ("train_config", "train_args", "losses", "cache_features", *TOKENS, "systems")
 

@@ -93,6 +93,7 @@ def test_a_rater_learns_from_models_that_have_not_heard_the_speaker(rated, monke
     write_table(root / "shape", dict.fromkeys(utts, 16000))
     lists = [[str(root / "train" / f"text.{name}"), name, "text"] for name in ("surface", "meaning")]
     config = read_yaml(run / "config.yaml") | {"train_shape_file": [str(root / "shape")]}
+    config |= {"scheduler_conf": {"warmup_steps": 9}, "best_model_criterion": [["valid", "acc_meaning", "max"]]}
     config |= {f"{split}_data_path_and_name_and_type": lists for split in ("train", "valid")}
     write_yaml(run / "train.yaml", config)
     for part, out in enumerate(folds, 1):
@@ -104,6 +105,8 @@ def test_a_rater_learns_from_models_that_have_not_heard_the_speaker(rated, monke
         [[path, name, _]] = made["train_data_path_and_name_and_type"]
         assert name == "surface" and {*read_table(path)} == heard and "meaning_token_list" not in made
         assert made["model_conf"]["loss_weights"] == {"surface": {"ctc": 1.0, "attention": 0.0}}
+        assert made["scheduler_conf"] == {"warmup_steps": 4}
+        assert made["best_model_criterion"] == [["valid", "acc", "max"]]
         trained = make_run(tmp_path / f"so_surface.seed{part}", "so_surface", part)
         for file in ("config.yaml", CHECKPOINT):
             shutil.copy(trained / file, out)
@@ -112,6 +115,7 @@ def test_a_rater_learns_from_models_that_have_not_heard_the_speaker(rated, monke
     for where, states in ((tmp_path / "rater", False), (run / "rater", True)):
         made = Raters.load(where)
         assert made.facts["speakers"] == 6 and made.facts["states"] == states
+        assert made.facts["folds"] == (0 if states else 2)
     whole, bare = (len(Raters.load(where).members[0].mean) for where in (run / "rater", tmp_path / "rater"))
     assert whole > bare  # the encoder's states
     raters = tmp_path / "rater", run / "rater"
@@ -120,6 +124,15 @@ def test_a_rater_learns_from_models_that_have_not_heard_the_speaker(rated, monke
     assert all(one["goodness"] == found[1][utt]["goodness"] for utt, one in found[0].items())  # of the run itself
     with pytest.raises(DataError, match="not in one of .*fold1: run stage 8 again"):
         call(rate, monkeypatch, "--exp", run, "--data", root, "--folds", folds[0], "--out", tmp_path / "rater")
+    shutil.copytree(tmp_path / "rater", tmp_path / "do.seed2/rater")
+    mixed = run / "rater", tmp_path / "do.seed2/rater"
+    with pytest.raises(DataError, match="raters of do: of unlike --rater_folds"):
+        call(agreement, monkeypatch, *mixed, "--data", root / "test", "--out", tmp_path / "a.json")
+    strange = read_yaml(folds[1] / "config.yaml")
+    strange["surface_token_list"] = [*strange["surface_token_list"][:-1], "z", "<sos/eos>"]
+    write_yaml(folds[1] / "config.yaml", strange)
+    with pytest.raises(DataError, match="fold2"):
+        call(rate, monkeypatch, "--exp", run, "--data", root, "--folds", *folds, "--out", tmp_path / "rater")
     with pytest.raises(DataError, match="1 parts of 6 speakers: give --rater_folds 2, or 0"):
         call(fold, monkeypatch, "--exp", run, "--data", root, "--part", 1, "--parts", 1, "--out", tmp_path / "one")
 

@@ -127,6 +127,13 @@ def test_a_guide_needs_a_surface_in_phones():
     check_search(call(*own, *guided, "--systems", "so_meaning_attention"))
 
 
+def test_how_many_folds_a_rater_has_is_kept():
+    study = call("--study", "tiny", "--rater_folds", "3")
+    assert study.recorded["rater_folds"] == "3" and call("--study", "tiny").options["rater_folds"] == "2"
+    with pytest.raises(UsageError, match="--rater_folds 1 would hear nobody"):
+        call("--rater_folds", "1")
+
+
 def test_a_training_takes_longer_with_more_decoders():
     chosen = call("--systems", "so_surface_ctconly so_meaning do", "--budgets", "half whole")
     variables = Stages(chosen).variables()

@@ -163,24 +163,19 @@ unset L2DUAL_CORES
                 --data "${feats}" --stats "${exp}/stats" "${types[@]}" "${losses[@]}" --num_threads "${num_threads}" --out @OUT@
         done
         launch configure "${train_cmd}" --set_aside
+        for fold in "${folds[@]}"; do # each without a part of the speakers, for raters; the same for all systems of a seed
+            part=${fold##*/fold} run=$(printf '%s\n' "${rated[@]}" | grep -m 1 "\.seed${fold##*.seed}\$")
+            job "${fold}" "${train_config}" "${feats}/train" -- python -m l2dual.bin.fold --exp "${run}" --data "${feats}" \
+                --part "${part%%.*}" --parts "${rater_folds}" --num_threads "${num_threads}" --out @OUT@
+        done
+        launch fold "${train_cmd}" --set_aside --ignore exp
         for run in "${runs[@]}"; do job "${run}/trained" "${run}" -- source "${run}/run.sh" "${options[@]}"; done
         L2DUAL_CORES=${cores} launch train "${launcher}" --costs "${costs[*]}"
         for run in "${halves[@]}"; do
             job "${run}/half/trained" "${run}/trained" -- source "${run}/run.sh" "${options[@]}" --half true
         done
         L2DUAL_CORES=${cores} launch train_half "${launcher}" --costs "${costs[*]}"
-        for run in "${rated[@]}"; do
-            for ((fold = 1; fold <= rater_folds; fold++)); do # each without a part of the speakers, for the rater
-                job "${run}/fold${fold}" "${run}" "${feats}/train" -- python -m l2dual.bin.fold --exp "${run}" \
-                    --data "${feats}" --part "${fold}" --parts "${rater_folds}" --num_threads "${num_threads}" --out @OUT@
-            done
-        done
-        launch fold "${train_cmd}" --set_aside
-        for run in "${rated[@]}"; do
-            for ((fold = 1; fold <= rater_folds; fold++)); do
-                job "${run}/fold${fold}/trained" "${run}/fold${fold}" -- source "${run}/fold${fold}/run.sh" "${options[@]}"
-            done
-        done
+        for fold in "${folds[@]}"; do job "${fold}/trained" "${fold}" -- source "${fold}/run.sh" "${options[@]}"; done
         L2DUAL_CORES=${cores} launch train_fold "${launcher}"
     fi
 
@@ -219,11 +214,11 @@ unset L2DUAL_CORES
             tell "${name//\//_}"
         done
         for run in "${rated[@]}"; do
-            folds=()
-            for ((fold = 1; fold <= rater_folds; fold++)); do folds+=("${run}/fold${fold}"); done
-            job "${run}/rater" "${run}/trained" "${folds[@]/%//trained}" "${feats}"/{train,valid,test} \
+            own=()
+            for fold in "${folds[@]}"; do if [[ ${fold##*.seed} == "${run##*.seed}" ]]; then own+=("${fold}"); fi; done
+            job "${run}/rater" "${run}/trained" "${own[@]/%//trained}" "${feats}"/{train,valid,test} \
                 "${code}"/inference/{clues,folds,pronunciation,rater,rater_making,rater_training}.py -- \
-                python -m l2dual.bin.rate --exp "${run}" --data "${feats}" --folds "${folds[@]}" --out @OUT@
+                python -m l2dual.bin.rate --exp "${run}" --data "${feats}" --folds "${own[@]}" --out @OUT@
         done
         launch rate "${decode_cmd} --num_threads ${num_threads}"
         if ((${#rated[@]})); then
