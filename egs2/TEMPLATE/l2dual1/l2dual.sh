@@ -165,8 +165,9 @@ unset L2DUAL_CORES
         launch configure "${train_cmd}" --set_aside
         for fold in "${folds[@]}"; do # each without a part of the speakers, for raters; the same for all systems of a seed
             part=${fold##*/fold} run=$(printf '%s\n' "${rated[@]}" | grep -m 1 "\.seed${fold##*.seed}\$")
-            job "${fold}" "${train_config}" "${feats}/train" -- python -m l2dual.bin.fold --exp "${run}" --data "${feats}" \
-                --part "${part%%.*}" --parts "${rater_folds}" --num_threads "${num_threads}" --out @OUT@
+            job "${fold}" "${train_config}" "${feats}"/{train,valid} "${exp}/stats" "${lists[@]}" -- \
+                python -m l2dual.bin.fold --exp "${run}" --data "${feats}" --part "${part%%.*}" --parts "${rater_folds}" \
+                --num_threads "${num_threads}" --out @OUT@
         done
         launch fold "${train_cmd}" --set_aside --ignore exp
         for run in "${runs[@]}"; do job "${run}/trained" "${run}" -- source "${run}/run.sh" "${options[@]}"; done
