@@ -44,7 +44,7 @@ def encoder_frames(samples: int, rate: int, encoder: Encoder) -> int:
 
     Args:
         encoder: the chain of its configuration; or frames a second, after windows as in
-            conf/train/real.yaml and two convolutions: ESPnet's conv2d (25) or conv2d2 (50).
+            conf/train/mini.yaml and two convolutions: ESPnet's conv2d (25) or conv2d2 (50).
 
     Raises:
         UsageError: frames a second are not above 0.
@@ -129,7 +129,7 @@ def at_rate(config: Mapping, rate: int) -> dict:
         name = "a pretrained encoder" if pretrained else f"frontend {config['frontend']}"
         raise UsageError(
             f"the data are sampled at {rate} Hz, but {name} takes {own} Hz: choose a train_config "
-            f"whose front-end follows the data (as conf/train/real.yaml), or recordings at {own} Hz and --fs {own}"
+            f"whose front-end follows the data (as conf/train/mini.yaml), or recordings at {own} Hz and --fs {own}"
         )
     for name, value in {"n_fft": 512, "win_length": None, "hop_length": 128}.items():
         value = conf.get(name, value)

@@ -88,13 +88,11 @@ def _tokens(options: Mapping[str, str], language: str, convention: str) -> dict[
 
 
 def train_config(options: Mapping[str, str]) -> Path:
-    """The training configuration; by default that of the simulated corpus's size, or conf/train/real.yaml."""
+    """The training configuration; by default that of the simulated corpus's size."""
     if options["train_config"]:
         return conf("train", options["train_config"])
-    if options["corpus"] == "simulated":
-        own = conf("train", Path(options["simulate"]).stem)
-        return own if own.is_file() else conf("train", "mini")
-    return conf("train", "real")
+    own = conf("train", Path(options["simulate"]).stem)
+    return own if own.is_file() else conf("train", "mini")
 
 
 def train_changes(text: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ a study is stays: a call that would change its data or training is refused.
 import fcntl
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from l2dual.recipe.definition import (
 from l2dual.recipe.options import OPTIONS, nearest, parse
 
 DEFAULT = "mini"
+OF_RECORDINGS = "whisper"  # the study that gives the model where the corpus is not simulated
 FILES = Path("studies")
 RUNS = "*.seed*"  # directories of a study
 IN_ITS_FILE = ("decode_config", "zero_shot")  # which a call may change
@@ -73,10 +75,9 @@ def choose(given: dict[str, str], language: str) -> Study:
     start = options_of(base, expdir)
     corpus = given.get("corpus", start["corpus"])
     begins = base  # of the name
-    if corpus != start["corpus"]:  # nothing of the base's data fits
-        model = {option: start[option] for option in OF_A_MODEL} if "base" in given else {}
-        base, begins = (base, f"{corpus}_{base}") if model else (corpus, corpus)
-        start = _defaults() | model | {"corpus": corpus}
+    if corpus != start["corpus"] and not known:  # of the base's options only those of its model fit
+        base, begins = (base, f"{corpus}_{base}") if "base" in given else (corpus, corpus)
+        start = _defaults() | {"corpus": corpus} | _model(given, expdir)
     options = start | given | {"expdir": str(expdir)}
     options["db"] = one_form(options["db"] or os.environ.get(options["corpus"].upper(), ""))  # of db.sh
     old, new = define(start, language), define(options, language)
@@ -92,6 +93,14 @@ def choose(given: dict[str, str], language: str) -> Study:
     ]
     said = f": {base}, but with {', '.join(changes)}" if changes else "" if name == base else f": {base}"
     return Study(name, language, base, options, recorded, new, f"study {name} ({Path(expdir, name)}){said}")
+
+
+def _model(given: Mapping[str, str], expdir: Path) -> dict[str, str]:
+    """The options of the base's model, for another corpus; none where a call names a model and no base."""
+    if "base" not in given and "train_config" in given:
+        return {}
+    options = options_of(given.get("base") or OF_RECORDINGS, expdir)
+    return {option: options[option] for option in OF_A_MODEL}
 
 
 def names(expdir: Path) -> list[str]:

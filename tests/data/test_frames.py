@@ -22,7 +22,7 @@ from l2dual.training.task import L2DualTask
 from tests.models.test_pretrained import weights  # noqa: F401 (a fixture)
 
 CONFIGS = sorted((Path(__file__).parents[2] / "conf/train").glob("*.yaml"))
-REAL = read_yaml(next(path for path in CONFIGS if path.stem == "real"))
+MINI = read_yaml(next(path for path in CONFIGS if path.stem == "mini"))
 LAYERS = ("conv2d1", "conv2d2", "conv2d6", "conv2d8", "linear")
 
 
@@ -70,14 +70,14 @@ def test_frames_are_those_of_the_encoder(built, path):
 def test_frames_after_each_subsampling(built, layer):
     changes = {"encoder": "transformer", "encoder_conf": {"input_layer": layer, "output_size": 32}}
     changes["frontend_conf"] = {"n_fft": 400, "center": True}
-    config = {**REAL, **changes}
+    config = {**MINI, **changes}
     model, config = built(config, 16000)
     check(model, chain_of(config, 16000), 16000)
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 44100])
 def test_frames_at_other_rates(built, rate):
-    model, config = built(REAL, rate)
+    model, config = built(MINI, rate)
     check(model, chain_of(config, rate), rate)
     assert frames(10 * rate, chain_of(config, rate)) == pytest.approx(248, abs=1)
     assert encoder_frames(rate, rate, 25) == frames(rate, chain_of(config, rate))
@@ -97,20 +97,20 @@ def test_the_bound_is_that_of_ctc():
 
 
 def test_telephone_speech_has_the_same_windows_and_filters():
-    conf = at_rate(REAL, 8000)["frontend_conf"]
+    conf = at_rate(MINI, 8000)["frontend_conf"]
     assert {name: conf[name] for name in ("fs", "n_fft", "win_length", "hop_length")} == {
         "fs": 8000, "n_fft": 256, "win_length": 200, "hop_length": 80
     }  # fmt: skip
     narrow = DefaultFrontend(**conf).logmel.melmat  # (bins, filters)
-    wide = DefaultFrontend(**REAL["frontend_conf"]).logmel.melmat
+    wide = DefaultFrontend(**MINI["frontend_conf"]).logmel.melmat
     peaks = [mel.argmax(0) for mel in (narrow, wide[:, : narrow.size(1)])]
     assert narrow.size(1) == 62 and (narrow.sum(0) > 0).all()
     assert (peaks[0] - peaks[1]).abs().max() <= 1  # in bins of 31.25 Hz
 
 
 def test_a_front_end_at_its_own_rate_is_left_as_it_is():
-    assert at_rate(REAL, 16000) == REAL
-    telephone = {**REAL, "frontend_conf": {"fs": "8k", "n_fft": 256, "hop_length": 80}}
+    assert at_rate(MINI, 16000) == MINI
+    telephone = {**MINI, "frontend_conf": {"fs": "8k", "n_fft": 256, "hop_length": 80}}
     assert at_rate(telephone, 8000) == telephone
 
 
@@ -158,7 +158,7 @@ def test_statistics_and_training_have_one_front_end(telephone, root, monkeypatch
     monkeypatch.setattr(sys, "argv", ["configure", *config, *data, *system, *tokens])
     configure.main()
     fronts = [read_yaml(Path(file))["frontend_conf"] for file in ("stats/stats.yaml", "run/train.yaml")]
-    assert fronts[0] == fronts[1] == at_rate(REAL, 8000)["frontend_conf"]
+    assert fronts[0] == fronts[1] == at_rate(MINI, 8000)["frontend_conf"]
     assert np.load("stats/train/feats_stats.npz")["sum"].shape == (62,)
     monkeypatch.setattr(sys, "argv", ["configure", "--train_config", "w.yaml", *data, *system, *tokens])
     Path("w.yaml").write_text("frontend: pretrained\nfrontend_conf: {path: w}\n")

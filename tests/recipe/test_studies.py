@@ -63,9 +63,10 @@ def made(study, run: str = "do.seed1") -> None:
         ("--base measure --surface_convention pronounced", "measure_pronounced"),
         ("--max_seconds 12", "mini_max_seconds12"),
         ("--corpus table --db my.csv", "table_my"),
-        ("--base whisper --corpus table --db my.csv", "table_whisper_my"),
+        ("--base measure --corpus table --db my.csv", "table_measure_my"),
+        ("--corpus table --db my.csv --train_config tiny", "table_my_tiny"),
         ("--corpus table --db my.csv --columns a=b", f"table_my_columns-{definition.digest('a=b')}"),
-        ("--corpus speechocean762 --db other", "speechocean762_real"),
+        ("--corpus speechocean762 --db other", "speechocean762_whisper"),
         ("--corpus l2arctic --db other", "l2arctic"),
         ("--leave_out_l1 korean", "mini_without-korean"),
         ("--base measure --train_config transformer", "measure_transformer"),
@@ -102,23 +103,30 @@ def test_every_setting_of_data_has_directories_of_its_own():
     assert Stages(call("--train_config", "transformer")).dump == Path("dump/simulated_mini_heard")
 
 
-def test_of_another_corpus_a_base_gives_the_model_alone():
-    study = call("--base", "whisper", "--corpus", "table", "--db", "my.csv", "--surface_convention", "heard")
+def test_recordings_have_whisper_where_a_call_names_no_model():
+    study = call("--corpus", "table", "--db", "my.csv", "--surface_convention", "heard")
     assert Path(study.definition["train_config"]).stem == "whisper" and study.options["systems"].endswith("do_split")
     kinds = [study.definition[f"{output}_token_type"] for output in ("surface", "meaning")]
     assert kinds == ["char", "whisper"] and study.definition["cache_features"] == "true"
     made(study)
-    assert study.base == "whisper"
-    with pytest.raises(UsageError, match="study table_whisper_my is another"):
-        call("--corpus", "table", "--db", "whisper_my.csv")
     again = call("--study", study.name, "--stage", "9")
     assert not definition.differences(again.definition, study.definition)
+    own = call("--corpus", "table", "--db", "my.csv", "--train_config", "tiny")
+    assert (own.definition["meaning_token_type"], own.options["systems"]) == ("char", "so_surface so_meaning do")
+
+
+def test_of_another_corpus_a_base_gives_the_model_alone():
+    study = call("--base", "measure", "--corpus", "table", "--db", "my.csv")
+    made(study)
+    assert (study.base, Path(study.definition["train_config"]).stem) == ("measure", "measure")
+    with pytest.raises(UsageError, match="study table_measure_my is another"):
+        call("--corpus", "table", "--db", "measure_my.csv")
     data = call("--base", "sharing", "--severity", "half", "--corpus", "l2arctic", "--db", "other").options
     assert (data["severity"], data["simulate"], data["losses"]) == ("half", "mini", "fitted")
 
 
 def test_a_guide_needs_a_surface_in_phones():
-    own = ("--base", "whisper", "--corpus", "table", "--db", "my.csv", "--surface_convention", "heard")
+    own = ("--corpus", "table", "--db", "my.csv", "--surface_convention", "heard")
     guided = ("--decode_config", "../../conf/decode_guided.yaml")
     with pytest.raises(UsageError, match="not in phones: add --surface_convention pronounced"):
         check_search(call(*own, *guided))
@@ -165,6 +173,7 @@ def test_data_of_two_files_with_one_name_lie_apart():
             "study tiny is another: severity is paper, not double: give them with --base",
         ),
         ("--study tiny --train_args=--max_epoch=9", "study tiny is another: max_epoch is 4, not 9"),
+        ("--study tiny --corpus speechocean762 --db other", "study tiny is another: corpus is simulated, not speech"),
         ("--study tinny", "no study 'tinny': did you mean tiny? There are measure, measure_pronounced, mini,"),
         ("--study tinny --seeds 2", "A new name needs an option of data or training"),
         ("--base huge", "no study 'huge': did you mean"),
@@ -193,7 +202,7 @@ def test_what_is_no_study_is_refused(words, fault):
         ("--allow_pipes true", "--allow_pipes is for --corpus kaldi, not simulated"),
         ("--corpus table --db my.csv --severity double", "--severity is for --corpus simulated, not table"),
         ("--corpus table", "no path of table: give --db, or set TABLE in db.sh"),
-        ("--base whisper --db my.csv", "--db my.csv: simulated learners are made, not read: name the --corpus"),
+        ("--db my.csv", "--db my.csv: simulated learners are made, not read: name the --corpus"),
         ("--corpus speechocean762 --db /nowhere", "/nowhere: no such file or directory: check --db"),
         ("--prompts no.txt", "--prompts no.txt: no such file"),
         ("--decode_config no.yaml", "--decode_config no.yaml: no such file"),
