@@ -25,17 +25,13 @@ class Clues:
     phones: np.ndarray  # (n,): their numbers in the vocabulary
     words: np.ndarray  # (n,): number of the word that each is in, from 0 on
     values: np.ndarray  # (n, 15 + 2 V), float32; V tokens in the vocabulary
-    states: np.ndarray  # (n, D), float32: of the encoder, where each is said
 
 
-def clues(
-    log_probs: np.ndarray, states: np.ndarray, vocabulary: list[str], due: Sequence[Sequence[str]], step: float
-) -> Clues:
+def clues(log_probs: np.ndarray, vocabulary: list[str], due: Sequence[Sequence[str]], step: float) -> Clues:
     """The clues of a text.
 
     Args:
         log_probs: natural log probabilities of the surface's CTC, (T', V).
-        states: of the encoder, (T', D).
         vocabulary: V tokens, the blank first.
         due: the phones of each word.
         step: seconds between frames.
@@ -60,8 +56,7 @@ def clues(
         posterior,
         (found.replaced - found.due).clip(-MOST, MOST),
     ]
-    values = np.concatenate(columns, axis=1).astype(np.float32)
-    return Clues(np.array(ids), words, values, (share.T @ states).astype(np.float32))
+    return Clues(np.array(ids), words, np.concatenate(columns, axis=1).astype(np.float32))
 
 
 def occupied(log_probs: np.ndarray, ids: list[int], due: float) -> np.ndarray:

@@ -57,7 +57,6 @@ class Evidence:
     surface: str  # as the CTC writes it, without knowing the prompt
     meaning: str | None
     log_probs: np.ndarray  # of the surface's CTC, natural logarithms, (T', V)
-    states: np.ndarray  # of the encoder, in the same frames, (T', D)
     vocabulary: list[str]  # V tokens, the blank first
     tokenize: Callable[[str], list[str]]  # a text into the vocabulary's tokens
     clock: Clock  # of the frames
@@ -137,8 +136,8 @@ def evidence(recognizer: DualSpeech2Text, recording: Recording, with_meaning: bo
             f"cut it into parts of at most {LONGEST:.0f} s"
         )
     kind = recognizer.token_types.get("surface", "")
-    log_probs, states = recognizer.frames(heard).get("surface", (None, None))
-    if log_probs is None or states is None or kind in ("bpe", "whisper"):
+    log_probs = recognizer.posteriors(heard).get("surface")
+    if log_probs is None or kind in ("bpe", "whisper"):
         why = "no CTC on the surface" if log_probs is None else "its surface in subwords, not sounds or letters"
         raise UsageError(f"the model has {why}, which feedback needs: choose another (l2dual models)")
     vocabulary = recognizer.token_lists["surface"]
@@ -147,7 +146,7 @@ def evidence(recognizer: DualSpeech2Text, recording: Recording, with_meaning: bo
     found = recognizer.recognize([heard])[0].meaning if with_meaning else None
     return Evidence(
         Path(heard.name).name, heard.samples, recognizer.rate, recognizer.language, recognizer.convention,
-        surface, found.text if found else None, log_probs.numpy(), states.numpy(), vocabulary,
+        surface, found.text if found else None, log_probs.numpy(), vocabulary,
         build_tokenizer(kind).text2tokens, recognizer.clock, recognizer.raters,
     )  # fmt: skip
 
@@ -255,7 +254,7 @@ def _by_phones(heard: Evidence, text: str, tips: Tips) -> Advised:
 def _rated(heard: Evidence, due: list[list[str]]) -> Ratings | None:
     if heard.raters is None:
         return None
-    return heard.raters.rate([clues(heard.log_probs, heard.states, heard.vocabulary, due, heard.clock.step)])[0]
+    return heard.raters.rate([clues(heard.log_probs, heard.vocabulary, due, heard.clock.step)])[0]
 
 
 def _sound(token: JudgedToken, score: float, limits: Limits) -> JudgedSound:

@@ -8,7 +8,7 @@ seed, are averaged.
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,7 +24,7 @@ from l2dual.files import atomic_write
 if TYPE_CHECKING:
     from l2dual.inference.clues import Clues  # which imports scipy
 
-FORMAT = 1
+FORMAT = 2
 FOLDER = "rater"  # of a run, or of an archive; it holds
 WEIGHTS, FACTS = "rater.safetensors", "rater.json"
 MOST_PHONE, MOST = 2.0, 10.0  # the best score of a phone; of a word or an utterance
@@ -33,7 +33,7 @@ MOST_PHONE, MOST = 2.0, 10.0  # the best score of a phone; of a word or an utter
 class Batch(NamedTuple):
     """The clues of B texts, padded."""
 
-    values: torch.Tensor  # (B, N, F): of each phone, and the states
+    values: torch.Tensor  # (B, N, F): of each phone
     phones: torch.Tensor  # (B, N)
     words: torch.Tensor  # (B, N): -1 in the padding
     lengths: torch.Tensor  # (B,)
@@ -41,7 +41,7 @@ class Batch(NamedTuple):
     @classmethod
     def of(cls, texts: "Sequence[Clues]") -> "Batch":
         """Put texts together."""
-        values = [torch.cat([torch.from_numpy(one.values), torch.from_numpy(one.states)], dim=1) for one in texts]
+        values = [torch.from_numpy(one.values) for one in texts]
         phones = [torch.from_numpy(one.phones) for one in texts]
         words = [torch.from_numpy(one.words) for one in texts]
         lengths = torch.tensor([len(one) for one in phones])
@@ -124,8 +124,7 @@ class Raters:
 
     Attributes:
         facts: ``vocabulary``, ``words`` and ``whole``: names of the scores; ``chance``: constant and
-            slope of the logistic from the score of a phone to the chance that raters call it right;
-            ``states``: whether they read the encoder's states (if it says nothing, they do).
+            slope of the logistic from the score of a phone to the chance that raters call it right.
     """
 
     def __init__(self, members: Sequence[Rater], facts: dict):
@@ -140,8 +139,6 @@ class Raters:
     @torch.inference_mode()
     def rate(self, texts: "Sequence[Clues]") -> list[Ratings]:
         """Rate texts."""
-        if not self.facts.get("states", True):
-            texts = [replace(text, states=text.states[:, :0]) for text in texts]
         batch = Batch.of(texts)
         each = [member(batch) for member in self.members]
         phones, words, whole = (torch.stack(some).mean(0).clamp(0, 1) for some in zip(*each, strict=True))

@@ -43,17 +43,16 @@ def make_rater(exp: Path, folder: Path, speakers: float, folds: Sequence[Path], 
     data = {split: DataDir.load(folder / split) for split in ("train", "valid", "test")}
     data["train"] = some_speakers(data["train"], speakers)
     heard = [(exp, data["train"])] if not folds else unheard(data["train"], folds)
-    states = not folds  # each model has its own
     found: dict[str, list[Example]] = {"train": []}
     for fold, some in heard:
         trained = load_model(fold)
         if trained.token_lists["surface"] != model.token_lists["surface"]:
             raise DataError(f"{fold}: its phones are not those of {exp}: give folds of the same study")
-        found["train"] += examples(trained, some, step, states)
-    found |= {split: list(examples(model, data[split], step, states)) for split in ("valid", "test")}
+        found["train"] += examples(trained, some, step)
+    found |= {split: list(examples(model, data[split], step)) for split in ("valid", "test")}
     facts: dict = {"vocabulary": model.token_lists["surface"], "words": word_scores(data["train"])}
-    facts |= {"states": states, "folds": len(folds)}
-    facts |= {"corpus": data["train"].info["corpus"], "speakers": len({*data["train"].people.values()})}
+    facts |= {"folds": len(folds), "corpus": data["train"].info["corpus"]}
+    facts |= {"speakers": len({*data["train"].people.values()})}
     learn(found, facts, out)
 
 

@@ -33,7 +33,7 @@ class Example(NamedTuple):
     whole: np.ndarray  # (scores of an utterance,)
 
 
-def examples(model: L2DualModel, data: DataDir, step: float, states: bool = True) -> Iterator[Example]:
+def examples(model: L2DualModel, data: DataDir, step: float) -> Iterator[Example]:
     """The utterances of a data directory, but for those with a phone that the model does not know, or too
     many of them for their frames.
 
@@ -41,7 +41,6 @@ def examples(model: L2DualModel, data: DataDir, step: float, states: bool = True
         model: with a CTC on a surface in phones.
         data: with ``utt2scores``, as speechocean762 has it.
         step: seconds between frames of the encoder.
-        states: whether the clues hold the encoder's.
 
     Raises:
         DataError: no scores, or they do not fit the phones.
@@ -52,15 +51,12 @@ def examples(model: L2DualModel, data: DataDir, step: float, states: bool = True
     ctc: Any = model.ctcs["surface"]
     with torch.inference_mode():
         for utterances, speech, lengths in batches(data, 8):
-            encoded = model.encode(speech, lengths)
-            read, frames = encoded.of("surface")
-            each = zip(ctc.log_softmax(read), encoded.beside("surface"), frames.tolist(), strict=True)
-            for name, (log_probs, beside, length) in zip(utterances, each, strict=True):
-                width = beside.size(1) if states else 0
+            read, frames = model.encode(speech, lengths).of("surface")
+            for name, log_probs, length in zip(utterances, ctc.log_softmax(read), frames.tolist(), strict=True):
                 scores = json.loads(data["utt2scores"][name])
                 due = _by_word(data["text.canonical"][name].split(), scores["phones"], f"{data.path}, {name}")
                 try:
-                    found = clues(log_probs[:length].numpy(), beside[:length, :width].numpy(), vocabulary, due, step)
+                    found = clues(log_probs[:length].numpy(), vocabulary, due, step)
                 except DataError as error:
                     logging.warning("%s, %s: left out: %s", data.path, name, error)
                     continue
@@ -119,7 +115,7 @@ def _targets(group: Sequence[Example]) -> Scores:
 
 def _normalize(rater: Rater, training: Sequence[Example]) -> Scores:
     """Let a network start at the means of the clues and of the scores; return the scores' variances."""
-    values = np.concatenate([np.concatenate([one.clues.values, one.clues.states], axis=1) for one in training])
+    values = np.concatenate([one.clues.values for one in training])
     rater.mean.copy_(torch.from_numpy(values.mean(0)))
     rater.deviation.copy_(torch.from_numpy(values.std(0) + 1e-3))
     scores = [torch.from_numpy(np.concatenate([np.atleast_1d(one[at]) for one in training])) for at in (2, 3)]

@@ -180,6 +180,7 @@ class DualSpeech2Text:
                 found[piece.recording][piece.start] = texts
         return [self._recognized(one, texts) for one, texts in zip(heard, found, strict=True)]
 
+    @torch.inference_mode()
     def posteriors(self, recording: Recording | Heard) -> dict[str, torch.Tensor]:
         """What the CTC of each output says of every frame, as it is: the recording is not cut.
 
@@ -187,15 +188,9 @@ class DualSpeech2Text:
             Log probabilities (T', V), float32, on the CPU; outputs without CTC are left out. Tokens are
             those of ``token_lists``, times those of ``clock``.
         """
-        return {output: log_probs for output, (log_probs, _) in self.frames(recording).items()}
-
-    @torch.inference_mode()
-    def frames(self, recording: Recording | Heard) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        """As :meth:`posteriors`, each with the states (T', D) of the encoder in these frames."""
         heard = recording if isinstance(recording, Heard) else self.listen(recording)
-        encoded, log_probs = self._encode([Piece(0, 0, heard.samples)])
-        states = {output: encoded.beside(output)[0].float().cpu() for output in log_probs}
-        return {output: (batch[0], states[output][: len(batch[0])]) for output, batch in log_probs.items()}
+        _, log_probs = self._encode([Piece(0, 0, heard.samples)])
+        return {output: one for output, [one] in log_probs.items()}
 
     def _batches(self, parts: list[Piece]) -> Iterator[list[Piece]]:
         """Batches of like length, the longest first."""

@@ -21,19 +21,6 @@ class Encoded:
         lengths = self.lengths[output] if isinstance(self.lengths, dict) else self.lengths
         return self.states[output], lengths
 
-    def beside(self, output: str) -> torch.Tensor:
-        """States (B, T', D) of an output, and beside them those of others that read other states.
-
-        Where those have more frames, it is the mean of the frames that make one of the output's.
-        """
-        own = self.states[output]
-        found = [own]
-        for states in self.states.values():
-            each = states.size(1) // max(1, own.size(1))
-            if states.data_ptr() != own.data_ptr() and each:
-                found.append(states[:, : each * own.size(1)].unflatten(1, (own.size(1), each)).mean(2))
-        return torch.cat(found, dim=2)
-
     @property
     def one(self) -> bool:
         """Whether all outputs read the same states."""

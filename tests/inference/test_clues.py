@@ -17,7 +17,7 @@ FLAT = "AY TH IH NG K".split()
 
 def test_goodness_is_the_first_clue():
     log_probs = spoken("AY S IH NG K".split(), VOCABULARY, sure=0.9)
-    found = clues(log_probs, np.zeros((len(log_probs), 2)), VOCABULARY, DUE, 0.04)
+    found = clues(log_probs, VOCABULARY, DUE, 0.04)
     judged = judge(log_probs, VOCABULARY, FLAT, Clock(0.04, 0.0), 1.0)
     assert np.allclose(1 / (1 + np.exp(found.values[:, 0])), [token.score for token in judged.tokens], atol=1e-6)
     assert found.values.shape == (5, 15 + 2 * len(VOCABULARY)) and found.values[:, 0].argmax() == 1
@@ -25,12 +25,9 @@ def test_goodness_is_the_first_clue():
     assert found.phones.tolist() == [VOCABULARY.index(phone) for phone in FLAT]
 
 
-def test_places_in_time_and_states():
+def test_places_in_time():
     log_probs = spoken("AY TH IH NG K".split(), VOCABULARY)
-    states = np.eye(len(log_probs))
-    found = clues(log_probs, states, VOCABULARY, DUE, 0.04)
-    assert found.states.argmax(1).tolist() == [1, 4, 7, 10, 13]  # the middle one of three frames
-    assert np.allclose(found.states.sum(1), 1)
+    found = clues(log_probs, VOCABULARY, DUE, 0.04)
     assert np.allclose(np.expm1(found.values[1:-1, 8:10]) / 25, 3 * 0.04, atol=1e-3)  # seconds to both neighbours
     assert found.values[:, 12:14].tolist() == [[0, 0], [0, 3], [1, 2], [2, 1], [3, 0]]
 
@@ -38,11 +35,11 @@ def test_places_in_time_and_states():
 def test_a_phone_is_somewhere():
     rng = np.random.default_rng(0)
     log_probs = np.log(rng.dirichlet(np.ones(4), size=7))
-    found = clues(log_probs, np.zeros((7, 1)), ["<blank>", "a", "b", "<sos/eos>"], [["a", "b"]], 0.04)
+    found = clues(log_probs, ["<blank>", "a", "b", "<sos/eos>"], [["a", "b"]], 0.04)
     whole = occupied(log_probs, [1, 2], float(found.values[0, 14]) * 2)
     assert whole.shape == (7, 2) and (whole.sum(0) >= 1 - 1e-5).all() and (whole.sum(1) <= 1 + 1e-5).all()
 
 
 def test_a_text_that_does_not_fit():
     with pytest.raises(DataError, match="the prompt is too long for the recording"):
-        clues(np.log(np.full((2, 3), 1 / 3)), np.zeros((2, 1)), ["<blank>", "a", "b"], [["a", "b", "a"]], 0.04)
+        clues(np.log(np.full((2, 3), 1 / 3)), ["<blank>", "a", "b"], [["a", "b", "a"]], 0.04)

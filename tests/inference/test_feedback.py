@@ -37,8 +37,7 @@ def evidence(language, convention, said, tokens, meaning=None):
     log_probs = spoken(tokenize(said), vocabulary)
     samples = np.sin(np.arange(len(log_probs) * 640) / 20).astype(np.float32) * 0.5
     clock = Clock(0.04, 0.0)
-    states = np.zeros((len(log_probs), 4), dtype=np.float32)
-    heard = (log_probs, states, vocabulary, tokenize, clock)
+    heard = (log_probs, vocabulary, tokenize, clock)
     return Evidence("a.wav", samples, RATE, language, convention, said, meaning, *heard)
 
 

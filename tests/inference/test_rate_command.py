@@ -7,7 +7,6 @@ import zipfile
 
 import numpy as np
 import pytest
-import soundfile
 
 from l2dual import DualSpeech2Text
 from l2dual.bin import agreement, fold, rate
@@ -82,8 +81,6 @@ def test_packed_and_used(rated, monkeypatch, tmp_path):
     assert told == [("all", one) for one in RATED] + [(group, one) for group in ("adult", "child") for one in OF_GROUPS]
     model = DualSpeech2Text.from_pretrained(archive)
     assert isinstance(model.raters, Raters) and model.raters.facts["speakers"] == 6
-    frames = model.frames(soundfile.read(rated.parent / "test/s00-0.wav", dtype="float32"))
-    assert all(len(log_probs) == len(states) for log_probs, states in frames.values())
 
 
 def test_a_rater_learns_from_models_that_have_not_heard_the_speaker(rated, monkeypatch, tmp_path):
@@ -112,12 +109,9 @@ def test_a_rater_learns_from_models_that_have_not_heard_the_speaker(rated, monke
             shutil.copy(trained / file, out)
     assert not {*read_table(folds[0] / "heldout")} & {*read_table(folds[1] / "heldout")}
     call(rate, monkeypatch, "--exp", run, "--data", root, "--folds", *folds, "--out", tmp_path / "rater")
-    for where, states in ((tmp_path / "rater", False), (run / "rater", True)):
+    for where, number in ((tmp_path / "rater", 2), (run / "rater", 0)):
         made = Raters.load(where)
-        assert made.facts["speakers"] == 6 and made.facts["states"] == states
-        assert made.facts["folds"] == (0 if states else 2)
-    whole, bare = (len(Raters.load(where).members[0].mean) for where in (run / "rater", tmp_path / "rater"))
-    assert whole > bare  # the encoder's states
+        assert made.facts["speakers"] == 6 and made.facts["folds"] == number
     raters = tmp_path / "rater", run / "rater"
     found = [json.loads((rater / "scored.json").read_text())["utterances"] for rater in raters]
     assert found[0].keys() == found[1].keys() and found[0] != found[1]

@@ -8,7 +8,7 @@ import pytest
 from l2dual.errors import DataError
 from l2dual.inference.clues import Clues
 from l2dual.inference.feedback import give_feedback
-from l2dual.inference.rater import FACTS, WEIGHTS, Raters
+from l2dual.inference.rater import FACTS, FORMAT, WEIGHTS, Raters
 from l2dual.inference.rater_training import Example, fit
 from l2dual.inference.tips import Tips
 from tests.inference.test_feedback import SINK, evidence
@@ -29,7 +29,7 @@ def example(seed):
     words = np.unique(words, return_inverse=True)[1]
     phones = (values[:, 0] < 0.7).astype(np.float32)
     by_word = np.array([phones[words == word].mean() for word in np.unique(words)])
-    found = Clues(rng.integers(1, 4, n), words, values, rng.normal(size=(n, 3)).astype(np.float32))
+    found = Clues(rng.integers(1, 4, n), words, values)
     return Example(str(seed), found, phones, np.stack([by_word] * 2, 1), phones.mean(keepdims=True))
 
 
@@ -73,8 +73,8 @@ def test_kept_and_read_again(raters, tmp_path):
     [
         (FACTS, b"{"),
         (FACTS, json.dumps(FACTS_OF_TWO | {"format": 99}).encode()),
-        (FACTS, json.dumps(FACTS_OF_TWO | {"format": 1, "members": 3}).encode()),
-        (FACTS, json.dumps(FACTS_OF_TWO | {"format": 1, "whole": []}).encode()),
+        (FACTS, json.dumps(FACTS_OF_TWO | {"format": FORMAT, "members": 3}).encode()),
+        (FACTS, json.dumps(FACTS_OF_TWO | {"format": FORMAT, "whole": []}).encode()),
         (WEIGHTS, b"\x80\x04cos\nsystem\n."),
         (WEIGHTS, b""),
     ],

@@ -8,7 +8,6 @@ import torch
 from l2dual.errors import UsageError
 from l2dual.models.search import DualDecoder, SearchOptions
 from l2dual.sharing import MECHANISMS
-from l2dual.sharing.mechanism import Encoded
 from tests.conftest import select
 
 DEPTH = 2  # blocks of the tiny encoder
@@ -222,10 +221,3 @@ def test_a_system_that_can_not_share(build_model):
 def test_every_mechanism_has_its_paragraph_and_a_test(name, root):
     assert f"\n## {name}\n" in (root / "docs/sharing.md").read_text(encoding="utf-8")
     assert name in {mechanism for sharing in SHARINGS.values() for mechanism in sharing}
-
-
-def test_the_states_beside_those_of_an_output():
-    own, other = torch.arange(6.0).reshape(1, 3, 2), torch.arange(14.0).reshape(1, 7, 2)
-    found = Encoded({"surface": own, "meaning": other}, torch.tensor([3])).beside("surface")
-    assert torch.equal(found, torch.cat([own, torch.tensor([[[1.0, 2.0], [5.0, 6.0], [9.0, 10.0]]])], 2))
-    assert Encoded({"surface": own, "meaning": own}, torch.tensor([3])).beside("surface").equal(own)
