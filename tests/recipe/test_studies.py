@@ -115,6 +115,13 @@ def test_recordings_have_whisper_where_a_call_names_no_model():
     assert (own.definition["meaning_token_type"], own.options["systems"]) == ("char", "so_surface so_meaning do")
 
 
+def test_options_that_say_what_a_file_defines_are_its_study():
+    study = call("--corpus", "speechocean762", "--db", "other")
+    assert (study.name, study.options["zero_shot"]) == ("speechocean762_whisper", "200")
+    assert study.recorded == call("--study", "speechocean762_whisper", "--db", "other").recorded
+    assert call("--corpus", "speechocean762", "--db", "other", "--zero_shot", "0").options["zero_shot"] == "0"
+
+
 def test_of_another_corpus_a_base_gives_the_model_alone():
     study = call("--base", "measure", "--corpus", "table", "--db", "my.csv")
     made(study)
