@@ -318,6 +318,7 @@ class Stages:
         rated = list(filter(self._rated, in_turn))
         parts = [1 + part for part in range(int(options["rater_folds"]))]
         seeds = dict.fromkeys(_split(run)[1] for run in rated)
+        folds = [exp / "folds" / f"fold{part}.seed{seed}" for seed in seeds for part in parts]
         found = {path.parent for path in exp.glob(f"{studies.RUNS}/trained") if RUN.fullmatch(path.parent.name)}
         return {
             **self._cached(),
@@ -327,7 +328,8 @@ class Stages:
             "costs": [self._cost(_split(one)[0]) for one in in_turn],
             "system_files": {name: conf("systems", name) for name in self.systems},
             "rated": rated,
-            "folds": [exp / "folds" / f"fold{part}.seed{seed}" for seed in seeds for part in parts],
+            "folds": folds,
+            "fold_costs": [1 - 1 / len(parts) for _ in folds],  # by CTC alone, on a part of the data
             "rater_folds": int(options["rater_folds"]),
             "halves": in_turn if "half" in options["budgets"].split() else [],
             "trained": sorted({*runs, *found}, key=self._place),  # also those of earlier calls

@@ -156,6 +156,18 @@ def test_a_training_takes_longer_with_more_decoders():
     assert variables["costs"] == [1.5, 1.0, 1.25] and variables["halves"] == variables["runs"]
 
 
+def test_seeds_share_folds_which_take_a_part_of_the_time():
+    words = ("--corpus", "speechocean762", "--db", "other", "--seeds", "1 2")
+    train = Stages(call(*words)).data / "train"
+    train.mkdir(parents=True)
+    for table in ("wav.scp", "utt2scores"):
+        (train / table).write_text("s1-1 x\n")
+    variables = Stages(call(*words)).variables()
+    names = [f"fold{part}.seed{seed}" for seed in (1, 2) for part in (1, 2)]
+    assert [fold.name for fold in variables["folds"]] == names and variables["fold_costs"] == [0.5] * 4
+    assert Stages(call(*words, "--rater_folds", "0")).variables()["fold_costs"] == []
+
+
 def test_a_path_has_one_form(recipe, tmp_path):
     for place in ("my.csv", "./my.csv", f"{recipe}/my.csv", "../l2_en/my.csv"):
         assert call("--corpus", "table", "--db", place).options["db"] == "my.csv"
