@@ -185,7 +185,7 @@ if ${own}; then
     missing_pins > "${prefix}/l2dual.constraints"
     pip_install --constraint "${prefix}/l2dual.constraints" --editable ".[test]"
 else
-    say "installing ${total} packages into .venv (some 6 GB on Linux, a few minutes)"
+    say "installing ${total} packages into .venv (some 7 GB on Linux, a few minutes)"
     pip_install --no-deps --requirement tools/requirements.txt
     pip_install --no-deps --no-build-isolation --use-pep517 --editable .
 fi

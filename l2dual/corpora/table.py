@@ -141,7 +141,7 @@ def preview(
         refused += getattr(error, "__notes__", [str(error)])
     for utterance in utterances[:SHOWN]:
         print("\n".join(show(utterance, request)))
-    say_refused(refused, path, request)
+    say_refused(refused, path, request, any(utterance.surface for utterance in utterances))
     return not refused
 
 
@@ -203,8 +203,8 @@ def differences(utterance: Utterance, unit: str) -> str:
     return ", ".join(some) or "none"
 
 
-def say_refused(refused: list[str], path: Path, request: Request) -> None:
-    """What stage 1 will refuse, or the command to run it."""
+def say_refused(refused: list[str], path: Path, request: Request, with_surface: bool) -> None:
+    """What stage 1 will refuse, or the command to run all stages."""
     if refused:
         print(f"refused: {len(refused)} faults; correct them:")
         for fault in refused[: own.LISTED]:
@@ -212,11 +212,13 @@ def say_refused(refused: list[str], path: Path, request: Request) -> None:
         if len(refused) > own.LISTED:
             print(f"  ... and {len(refused) - own.LISTED} more")
         return
-    command = ["./run.sh", "--base", "whisper", "--corpus", "table", "--db", str(path.resolve())]
+    command = ["./run.sh", "--corpus", "table", "--db", str(path.resolve())]
     command += ["--surface_convention", request.convention]
     if request.canonical != "given":
         command += ["--canonical", request.canonical]
     if request.columns:
         pairs = (f"{ours}={theirs}" for ours, theirs in request.columns.items())
         command += ["--columns", ",".join(pairs)]
+    if not with_surface:
+        command += ["--systems", "so_meaning_attention"]
     print(f"nothing is refused; in egs2/l2_{request.language}: {shlex.join(command)}")

@@ -159,8 +159,6 @@ def _check_test_data(study: Study) -> None:
         return
     if data.parent != Path("dump") or options["test_data"].startswith("."):
         raise UsageError(f"--test_data is a directory of dump, as dump/TAG, or {VALID}, not {options['test_data']}")
-    if options["cache_features"] == "true":
-        raise UsageError("--test_data is not for cached features (--cache_features false)")
     info = data / "test/corpus.yaml"
     if not info.is_file():
         raise UsageError(f"{data}/test: not found: prepare that data with --stop_stage 4")
@@ -231,10 +229,6 @@ class Stages:
         lacking = [output for output in OUTPUTS if any(info.get(output) == "none" for info in infos)]
         if not infos and facts(corpus).surface == "none" and self.options["assume_surface"] == "false":
             lacking = ["surface"]
-        remedies = {
-            "meaning": "use --systems so_surface",
-            "surface": "use --systems so_meaning, or --assume_surface true, which assumes no errors",
-        }
         if "train" not in self.splits:
             if int(self.options["stop_stage"]) > 4:
                 raise UsageError(
@@ -242,11 +236,15 @@ class Stages:
                     f"systems, run with their options, --stage 9 and --test_data {self.dump}"
                 )
             return list(OUTPUTS)
+        usable = [name for name, system in self.systems.items() if not {*system.outputs} & {*lacking}]
         for name, system in self.systems.items():
             for output in system.outputs:
                 if output in lacking:
+                    there = usable or [f"so_{other}" for other in OUTPUTS if other not in lacking]
+                    assume = ", or --assume_surface true, which assumes no errors" if output == "surface" else ""
                     raise UsageError(
-                        f"corpus {corpus} does not provide a {output}, which {name} needs: {remedies[output]}"
+                        f"corpus {corpus} does not provide a {output}, which {name} needs: "
+                        f'use --systems "{" ".join(there)}"{assume}'
                     )
         return [output for output in OUTPUTS if output not in lacking]
 
@@ -320,6 +318,7 @@ class Stages:
         rated = list(filter(self._rated, in_turn))
         parts = [1 + part for part in range(int(options["rater_folds"]))]
         seeds = dict.fromkeys(_split(run)[1] for run in rated)
+        folds = [exp / "folds" / f"fold{part}.seed{seed}" for seed in seeds for part in parts]
         found = {path.parent for path in exp.glob(f"{studies.RUNS}/trained") if RUN.fullmatch(path.parent.name)}
         return {
             **self._cached(),
@@ -329,7 +328,8 @@ class Stages:
             "costs": [self._cost(_split(one)[0]) for one in in_turn],
             "system_files": {name: conf("systems", name) for name in self.systems},
             "rated": rated,
-            "folds": [exp / "folds" / f"fold{part}.seed{seed}" for seed in seeds for part in parts],
+            "folds": folds,
+            "fold_costs": [1 - 1 / len(parts) for _ in folds],  # by CTC alone, on a part of the data
             "rater_folds": int(options["rater_folds"]),
             "halves": in_turn if "half" in options["budgets"].split() else [],
             "trained": sorted({*runs, *found}, key=self._place),  # also those of earlier calls

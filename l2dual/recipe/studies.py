@@ -84,6 +84,9 @@ def choose(given: dict[str, str], language: str) -> Study:
     if known and (found := differences(old, new)):
         raise _refused(name, found, f"give them with --base {name} instead, which makes a study of its own")
     name = name or _free(variant(begins, old, new, given), new, language, expdir)
+    if (FILES / f"{name}.yaml").is_file():  # which other options may mean as well
+        start = options_of(name, expdir)
+        options |= {key: start[key] for key in IN_ITS_FILE if key not in given}
     options |= _recorded(Path(expdir, name), new)
     recorded = {key: (start if key in IN_ITS_FILE else options)[key] for key in OF_A_STUDY}
     changes = [

@@ -64,7 +64,8 @@ def _check_decoder(system: Path, config: Mapping, definition: Mapping) -> None:
         if output in ((config.get("encoder_conf") or {}).get("heads") or {}):
             raise UsageError(
                 f"{system}: the {output} has a head in encoder_conf, which Whisper's decoder can't read: leave "
-                f"{system.stem} out of --systems, or add --train_args '--encoder_conf heads=null'"
+                f"{system.stem} out of --systems, or add --train_args '--encoder_conf heads=null', or take a model "
+                "from scratch (--base measure)"
             )
         if definition[f"{output}_token_type"] not in ("whisper", "phn"):
             raise UsageError(f"{system}: Whisper's decoder writes the {output}: add --{output}_token_type whisper")

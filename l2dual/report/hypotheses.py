@@ -15,8 +15,9 @@ from l2dual.scoring.stats import LEVEL, MIN_SEEDS, Estimate, holm, seeds_needed,
 
 SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "not decided"
 ABOUT = (
-    "H1: more shared blocks give more cross-talk. H2: a weaker pull of the meaning helps the surface and hurts the "
-    "meaning. H3: more parameters do not remove the harm. H4: sharing half of the blocks loses nothing."
+    "H1: more shared blocks give more cross-talk. H2: a weaker pull (gradient into the encoder) of the meaning "
+    "helps the surface and hurts the meaning. H3: more parameters do not remove the harm. H4: sharing half of the "
+    "blocks loses nothing."
 )
 PLANNED = 12  # tests: three hypotheses, two outputs, two languages; one that was not made counts with p = 1
 DOSES = 3  # that a slope takes

@@ -47,7 +47,10 @@ class L2DualTrainer(Trainer):
         if distributed_option.distributed and kwargs["plot_attention_iter_factory"] is not None:
             raise UsageError("num_att_plot must be 0 with several workers: one would plot alone")
         fit(kwargs["schedulers"], kwargs["train_iter_factory"], trainer_options)
-        with atomic_saves(), watched(), finite(model, scaled=trainer_options.use_amp):
+        scaled = trainer_options.use_amp and trainer_options.ngpu > 0
+        if trainer_options.use_amp and not scaled:  # which ESPnet leaves out on a CPU
+            model.forward = torch.autocast("cpu", torch.bfloat16)(model.forward)
+        with atomic_saves(), watched(), finite(model, scaled):
             super().run(
                 model=model,
                 trainer_options=trainer_options,

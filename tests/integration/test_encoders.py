@@ -9,6 +9,7 @@ from l2dual import DualSpeech2Text
 from tests.checkout import ROOT, TINY, Checkout
 from tests.models.conftest import save_weights
 
+CACHED = ("--cache_features", "true")
 SCORED = ("--stop_stage", "10")
 SUBWORDS = ("--surface_token_type", "whisper", "--meaning_token_type", "whisper")
 
@@ -38,8 +39,8 @@ def two_epochs_of(checkout: Checkout, language: str, name: str) -> Path:
 @pytest.mark.parametrize(
     "language, config, options",
     [
-        ("en", "whisper_base", ("--cache_features", "true")),
-        ("ko", "ssl", ("--cache_features", "true", *SCORED)),
+        ("en", "whisper_base", CACHED),
+        ("ko", "ssl", (*CACHED, *SCORED)),
         ("en", "whisper_finetune", (*SUBWORDS, *SCORED)),
         ("en", "whisper_finetune", ("--surface_convention", "pronounced", *SUBWORDS[2:])),
         ("ko", "e_branchformer", SCORED),
@@ -49,7 +50,8 @@ def two_epochs_of(checkout: Checkout, language: str, name: str) -> Path:
 def test_every_encoder_trains_and_decodes_through_the_recipe(checkout, language, config, options):
     chosen = two_epochs_of(checkout, language, config)
     exp = "exp in phones" if "pronounced" in options else "exp encoders"
-    checkout.run(language, *TINY, "--systems", "do", "--train_config", str(chosen), "--expdir", exp, *options)
+    own = (*TINY, "--systems", "do", "--train_config", str(chosen), "--expdir", exp, *options)
+    checkout.run(language, *own)
     recipe = checkout.recipe(language)
     [run] = recipe.glob(f"{exp}/tiny*_train_{config}_2/do.seed1")
     assert (run / "decode/test/text.surface").stat().st_size > 0
@@ -60,6 +62,11 @@ def test_every_encoder_trains_and_decodes_through_the_recipe(checkout, language,
         assert set(packed(recipe / recording).surface.text.split()) <= set(packed.token_lists["surface"])
     cached = list(recipe.glob("dump/*/cached_*/train/wav.scp"))
     assert cached or "--cache_features" not in options
+    if options == CACHED:  # other data are decoded from their audio; here it is that of the cached states
+        data = cached[0].parents[2]
+        checkout.run(language, *own, "--stage", "9", "--stop_stage", "10", "--test_data", f"dump/{data.name}")
+        again = run / f"decode_on_{data.name}/test/text.surface"
+        assert again.read_text() == (run / "decode/test/text.surface").read_text()
     report = run.parent / "report.html"
     if SCORED[0] not in options:  # what stage 11 found of cached features is not left out
         assert "Overlap of what the two decoders read" in report.read_text()

@@ -308,7 +308,8 @@ def test_a_table_to_test_on_is_scored_as_far_as_it_can_be(finished, texts, score
     once_is_enough(language)
     recipe = checkout.recipe(language)
     table = table_of(recipe, *texts, splits=("test",), name=f"only-{scored}")
-    done = checkout.run(language, "--corpus", "table", "--db", str(table), "--stop_stage", "4")
+    own = ("--corpus", "table", "--db", str(table), "--train_config", "tiny")
+    done = checkout.run(language, *own, "--stop_stage", "4")
     assert "test: kept 20 of 20 utterances" in done.stdout
     tag = f"table_heard_only-{scored}"
     done = checkout.run(language, *TINY, "--stage", "9", "--test_data", f"dump/{tag}")
@@ -331,7 +332,7 @@ def test_a_corpus_without_a_surface(finished):
     refused = checkout.run(language, *mine, check=False)
     assert refused.returncode == 1
     assert "corpus table does not provide a surface, which so_surface needs" in refused.stderr
-    assert "--systems so_meaning" in refused.stderr and "--assume_surface true" in refused.stderr
+    assert '--systems "so_meaning", or' in refused.stderr and "--assume_surface true" in refused.stderr
 
     meaning = checkout.run(language, *mine, "--systems", "so_meaning")
     assert "not measured: the corpus does not say what was pronounced" in meaning.stdout
@@ -344,7 +345,7 @@ def test_a_corpus_without_a_surface(finished):
 def test_an_assumed_surface_is_labelled(finished):
     checkout, language, _ = finished
     table = table_of(checkout.recipe(language), "meaning")
-    options = ("--assume_surface", "true", "--surface_convention", "pronounced")
+    options = ("--train_config", "tiny", "--assume_surface", "true", "--surface_convention", "pronounced")
     done = checkout.run(
         language, "--corpus", "table", "--db", str(table), *options, "--stop_stage", "6"
     )

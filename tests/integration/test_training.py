@@ -129,6 +129,17 @@ def test_half_of_the_training_is_what_a_training_of_half_the_epochs_gives(recipe
         train_here(recipe, exps[1], "--half", "true")
 
 
+def test_mixed_precision_on_a_cpu(recipe):
+    losses = []
+    for name, mixed in (("plain", False), ("mixed", True)):
+        exp = configure(recipe, name, max_epoch=1, use_amp=mixed)
+        train_here(recipe, exp)
+        kept = torch.load(recipe / exp / "checkpoint.pth", weights_only=False)
+        assert {value.dtype for value in kept["model"].values() if value.is_floating_point()} == {torch.float32}
+        losses.append(kept["reporter"]["stats"][1]["train"]["loss"])
+    assert losses[0] != losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
 @pytest.fixture(scope="module")
 def trained(recipe) -> Path:
     exp = configure(recipe, "whole")

@@ -115,6 +115,13 @@ def test_recordings_have_whisper_where_a_call_names_no_model():
     assert (own.definition["meaning_token_type"], own.options["systems"]) == ("char", "so_surface so_meaning do")
 
 
+def test_options_that_say_what_a_file_defines_are_its_study():
+    study = call("--corpus", "speechocean762", "--db", "other")
+    assert (study.name, study.options["zero_shot"]) == ("speechocean762_whisper", "200")
+    assert study.recorded == call("--study", "speechocean762_whisper", "--db", "other").recorded
+    assert call("--corpus", "speechocean762", "--db", "other", "--zero_shot", "0").options["zero_shot"] == "0"
+
+
 def test_of_another_corpus_a_base_gives_the_model_alone():
     study = call("--base", "measure", "--corpus", "table", "--db", "my.csv")
     made(study)
@@ -147,6 +154,18 @@ def test_a_training_takes_longer_with_more_decoders():
     variables = Stages(chosen).variables()
     assert [run.name for run in variables["runs"]] == ["do.seed1", "so_surface_ctconly.seed1", "so_meaning.seed1"]
     assert variables["costs"] == [1.5, 1.0, 1.25] and variables["halves"] == variables["runs"]
+
+
+def test_seeds_share_folds_which_take_a_part_of_the_time():
+    words = ("--corpus", "speechocean762", "--db", "other", "--seeds", "1 2")
+    train = Stages(call(*words)).data / "train"
+    train.mkdir(parents=True)
+    for table in ("wav.scp", "utt2scores"):
+        (train / table).write_text("s1-1 x\n")
+    variables = Stages(call(*words)).variables()
+    names = [f"fold{part}.seed{seed}" for seed in (1, 2) for part in (1, 2)]
+    assert [fold.name for fold in variables["folds"]] == names and variables["fold_costs"] == [0.5] * 4
+    assert Stages(call(*words, "--rater_folds", "0")).variables()["fold_costs"] == []
 
 
 def test_a_path_has_one_form(recipe, tmp_path):

@@ -387,6 +387,12 @@ def test_preview(folder, capsys):
     assert "--columns speaker=Who" in said.splitlines()[-1]
 
 
+def test_preview_without_a_surface(folder, capsys):
+    (folder / "own.csv").write_text(text(header=[*HEADER[:3], "split"], rows=[[*row[:3], row[4]] for row in ROWS]))
+    assert preview(folder / "own.csv")
+    assert capsys.readouterr().out.splitlines()[-1].endswith("heard --systems so_meaning_attention")
+
+
 def test_preview_says_what_will_be_refused(folder, capsys):
     rows = [["none.wav", *ROWS[0][1:]], *ROWS[1:]]
     (folder / "own.csv").write_text(text(rows=rows))
@@ -408,7 +414,7 @@ def test_validate_takes_a_table(folder):
     (folder / "own.csv").write_text(text())
     command = ["l2dual", "validate", folder / "own.csv"]
     done = python_m(*command)
-    assert done.returncode == 0 and "nothing is refused" in done.stdout, done.stderr
+    assert done.returncode == 0 and "nothing is refused" in done.stdout and "--base" not in done.stdout, done.stderr
     (folder / "own.csv").write_text(text(rows=ROWS[:1]))
     done = python_m(*command)
     assert done.returncode == 1 and "no utterance has the split test" in done.stdout

@@ -170,14 +170,12 @@ unset L2DUAL_CORES
                 --num_threads "${num_threads}" --out @OUT@
         done
         launch fold "${train_cmd}" --set_aside --ignore exp
-        for run in "${runs[@]}"; do job "${run}/trained" "${run}" -- source "${run}/run.sh" "${options[@]}"; done
-        L2DUAL_CORES=${cores} launch train "${launcher}" --costs "${costs[*]}"
+        for run in "${runs[@]}" "${folds[@]}"; do job "${run}/trained" "${run}" -- source "${run}/run.sh" "${options[@]}"; done
+        L2DUAL_CORES=${cores} launch train "${launcher}" --costs "${costs[*]} ${fold_costs[*]}"
         for run in "${halves[@]}"; do
             job "${run}/half/trained" "${run}/trained" -- source "${run}/run.sh" "${options[@]}" --half true
         done
         L2DUAL_CORES=${cores} launch train_half "${launcher}" --costs "${costs[*]}"
-        for fold in "${folds[@]}"; do job "${fold}/trained" "${fold}" -- source "${fold}/run.sh" "${options[@]}"; done
-        L2DUAL_CORES=${cores} launch train_fold "${launcher}"
     fi
 
     if stage 9 "Decode"; then # EXP/RUN, dump/TAG/SPLIT -> EXP/RUN/DECODE/SPLIT/text.OUTPUT; SPLIT is test
