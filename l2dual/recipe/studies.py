@@ -84,9 +84,6 @@ def choose(given: dict[str, str], language: str) -> Study:
     if known and (found := differences(old, new)):
         raise _refused(name, found, f"give them with --base {name} instead, which makes a study of its own")
     name = name or _free(variant(begins, old, new, given), new, language, expdir)
-    if (FILES / f"{name}.yaml").is_file():  # which other options may mean as well
-        start = options_of(name, expdir)
-        options |= {key: start[key] for key in IN_ITS_FILE if key not in given}
     options |= _recorded(Path(expdir, name), new)
     recorded = {key: (start if key in IN_ITS_FILE else options)[key] for key in OF_A_STUDY}
     changes = [
@@ -147,10 +144,11 @@ def _text(value: object) -> str:
 
 def _free(name: str, new: Definition, language: str, expdir: Path) -> str:
     """``name``, or a longer one if a file defines another study of that name."""
-    if not (FILES / f"{name}.yaml").is_file():
-        return name
-    taken = define(options_of(name, expdir), language)
-    return f"{name}_{stem(new['train_config'])}" if differences(taken, new) else name
+    for free in (name, f"{name}_{stem(new['train_config'])}"):
+        file = FILES / f"{free}.yaml"
+        if not file.is_file() or not differences(define(options_of(free, expdir), language), new):
+            return free
+    return f"{name}_own"
 
 
 def _refused(name: str, found: list[str], remedy: str) -> UsageError:

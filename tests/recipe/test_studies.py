@@ -66,7 +66,7 @@ def made(study, run: str = "do.seed1") -> None:
         ("--base measure --corpus table --db my.csv", "table_measure_my"),
         ("--corpus table --db my.csv --train_config tiny", "table_my_tiny"),
         ("--corpus table --db my.csv --columns a=b", f"table_my_columns-{definition.digest('a=b')}"),
-        ("--corpus speechocean762 --db other", "speechocean762_whisper"),
+        ("--corpus speechocean762 --db other", "speechocean762_own"),
         ("--corpus l2arctic --db other", "l2arctic"),
         ("--leave_out_l1 korean", "mini_without-korean"),
         ("--base measure --train_config transformer", "measure_transformer"),
@@ -113,13 +113,6 @@ def test_recordings_have_whisper_where_a_call_names_no_model():
     assert not definition.differences(again.definition, study.definition)
     own = call("--corpus", "table", "--db", "my.csv", "--train_config", "tiny")
     assert (own.definition["meaning_token_type"], own.options["systems"]) == ("char", "so_surface so_meaning do")
-
-
-def test_options_that_say_what_a_file_defines_are_its_study():
-    study = call("--corpus", "speechocean762", "--db", "other")
-    assert (study.name, study.options["zero_shot"]) == ("speechocean762_whisper", "200")
-    assert study.recorded == call("--study", "speechocean762_whisper", "--db", "other").recorded
-    assert call("--corpus", "speechocean762", "--db", "other", "--zero_shot", "0").options["zero_shot"] == "0"
 
 
 def test_of_another_corpus_a_base_gives_the_model_alone():
