@@ -141,7 +141,7 @@ def preview(
         refused += getattr(error, "__notes__", [str(error)])
     for utterance in utterances[:SHOWN]:
         print("\n".join(show(utterance, request)))
-    say_refused(refused, path, request, any(utterance.surface for utterance in utterances))
+    say_refused(refused, path, request, utterances)
     return not refused
 
 
@@ -203,7 +203,7 @@ def differences(utterance: Utterance, unit: str) -> str:
     return ", ".join(some) or "none"
 
 
-def say_refused(refused: list[str], path: Path, request: Request, with_surface: bool) -> None:
+def say_refused(refused: list[str], path: Path, request: Request, utterances: list[Utterance]) -> None:
     """What stage 1 will refuse, or the command to run all stages."""
     if refused:
         print(f"refused: {len(refused)} faults; correct them:")
@@ -219,6 +219,10 @@ def say_refused(refused: list[str], path: Path, request: Request, with_surface: 
     if request.columns:
         pairs = (f"{ours}={theirs}" for ours, theirs in request.columns.items())
         command += ["--columns", ",".join(pairs)]
-    if not with_surface:
+    if {utterance.split for utterance in utterances} == {"test"}:  # for --test_data
+        command += ["--stop_stage", "4"]
+    elif not any(utterance.surface for utterance in utterances):
         command += ["--systems", "so_meaning_attention"]
+    elif not any(utterance.meaning for utterance in utterances):
+        command += ["--systems", "so_surface_ctconly"]
     print(f"nothing is refused; in egs2/l2_{request.language}: {shlex.join(command)}")

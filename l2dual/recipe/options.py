@@ -90,7 +90,7 @@ def _part(*options: tuple) -> tuple[Option, ...]:
 GROUPS: dict[str, tuple[Option, ...]] = {
     "study": (
         Option("study", "", "its name: of studies/NAME.yaml, of exp/NAME, or a new one"),
-        Option("base", "", "study to start from, where options make a new one; with another corpus its model [mini]"),
+        Option("base", "", "study that a new one starts from; of another corpus its model [mini; whisper]"),
         Option("systems", "so_surface so_meaning do", "systems to compare: names in conf/systems"),
         Option("seeds", "1", 'seeds of each system, as "1 2 3"', words(whole)),
     ),

@@ -78,6 +78,8 @@ def choose(given: dict[str, str], language: str) -> Study:
     if corpus != start["corpus"] and not known:  # of the base's options only those of its model fit
         base, begins = (base, f"{corpus}_{base}") if "base" in given else (corpus, corpus)
         start = _defaults() | {"corpus": corpus} | _model(given, expdir)
+        if given.get("train_args"):
+            given = given | {"train_args": f"{start['train_args']} {given['train_args']}".lstrip()}
     options = start | given | {"expdir": str(expdir)}
     options["db"] = one_form(options["db"] or os.environ.get(options["corpus"].upper(), ""))  # of db.sh
     old, new = define(start, language), define(options, language)

@@ -111,6 +111,8 @@ def test_recordings_have_whisper_where_a_call_names_no_model():
     made(study)
     again = call("--study", study.name, "--stage", "9")
     assert not definition.differences(again.definition, study.definition)
+    longer = call("--corpus", "table", "--db", "my.csv", "--train_args", "--max_epoch 5").definition["model"]
+    assert (longer["max_epoch"], longer["scheduler_conf"]["warmup_steps"]) == (5, 10)
     own = call("--corpus", "table", "--db", "my.csv", "--train_config", "tiny")
     assert (own.definition["meaning_token_type"], own.options["systems"]) == ("char", "so_surface so_meaning do")
 

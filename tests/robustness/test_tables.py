@@ -393,6 +393,12 @@ def test_preview_without_a_surface(folder, capsys):
     assert capsys.readouterr().out.splitlines()[-1].endswith("heard --systems so_meaning_attention")
 
 
+def test_preview_of_a_table_to_test_on(folder, capsys):
+    (folder / "own.csv").write_text(text(rows=[[*row[:4], "test"] for row in ROWS]))
+    assert preview(folder / "own.csv")
+    assert capsys.readouterr().out.splitlines()[-1].endswith("heard --stop_stage 4")
+
+
 def test_preview_says_what_will_be_refused(folder, capsys):
     rows = [["none.wav", *ROWS[0][1:]], *ROWS[1:]]
     (folder / "own.csv").write_text(text(rows=rows))

@@ -148,7 +148,7 @@ unset L2DUAL_CORES
     if stage 8 "Train"; then # dump/TAG, token lists, EXP/stats -> EXP/RUN, one for each system and seed
         options=(--ngpu "${ngpu}") launcher="${cuda_cmd} --gpu ${ngpu} --num_threads ${num_threads}"
         if ((num_nodes > 1)); then # each run.sh submits its training itself, by ESPnet's launcher
-            options=(--num_nodes "${num_nodes}" "${options[@]}") launcher="local.py --max_jobs ${#runs[@]}"
+            options=(--num_nodes "${num_nodes}" "${options[@]}") launcher="local.py --max_jobs $((${#runs[@]} + ${#folds[@]}))"
         fi
         lists=() types=()
         for output in "${texts[@]}"; do
