@@ -267,6 +267,8 @@ def _decode_compressed(source: Path | bytes, container: str) -> Sound:
         if not file.streams.audio:
             raise Unusable("there is no audio track in it")
         track = file.streams.audio[0]
+        if track.codec_context is None:
+            raise Unusable("its sound is coded in a way that is not known")
         resampler = av.AudioResampler(format="fltp")  # the same rate, as floats
         parts, rate = [], track.rate
         for frame in file.decode(track):

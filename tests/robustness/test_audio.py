@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from l2dual.__main__ import main as l2dual_main
@@ -233,6 +233,7 @@ def sound_files(tmp_path_factory):
     return {kind: (folder / f"a.{kind}").read_bytes() for kind in KINDS}
 
 
+@example(kind="m4a", damages=[(2711, 0, b"\x00")])  # a track of an unknown codec
 @settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(kind=st.sampled_from(KINDS), damages=st.lists(DAMAGE, max_size=4))
 def test_a_damaged_file_is_read_or_refused(sound_files, tmp_path, kind, damages):
