@@ -50,10 +50,12 @@ def test_what_is_imported_is_declared():
     assert imported("l2dual") - declared("kokoro") == set()
 
 
+@pytest.mark.slow
 def test_what_is_declared_is_imported():
     assert declared("kokoro") - imported("l2dual") == UNIMPORTED
 
 
+@pytest.mark.slow
 def test_what_tests_import_is_declared():
     assert imported("tests") - declared("test") == set()
 

@@ -21,7 +21,7 @@ from l2dual.errors import DataError, run
 from l2dual.files import atomic_write
 from l2dual.scoring.agreement import WHISPER, Agreement, error_rates, written
 from l2dual.scoring.score import ERRORS, count_errors, units_of
-from l2dual.text.english import recognized
+from l2dual.text.lexicon import Lexicon
 from l2dual.text.units import RATES, align, normalize
 
 Texts = Mapping[str, str]  # by utterance
@@ -34,7 +34,8 @@ def main() -> None:
     parser.add_argument("--zero_shot", type=Path, help="text.meaning of l2dual.bin.zero_shot")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    found = measured(DataDir.load(args.data), by_system(args.decoded), args.zero_shot)
+    data = DataDir.load(args.data)
+    found = measured(data, by_system(args.decoded, in_phones(data)), args.zero_shot)
     with atomic_write(args.out) as stream:
         json.dump(found, stream, indent=1)
     print("| | | utterances | seeds | error rate, % |\n| --- | --- | ---: | ---: | ---: |")
@@ -43,22 +44,31 @@ def main() -> None:
         print("| {system} | {measure} | {utterances} | {seeds} | {rate} |".format(rate=rate, **one))
 
 
-def by_system(decoded: list[Path]) -> dict[str, list[dict[str, Texts]]]:
-    """The texts of each output, of each seed of a system."""
+def in_phones(data: DataDir) -> bool:
+    """Whether the surface of a test set is English phones, which a meaning calls for."""
+    phones = units_of(data.info, "surface") == ("phone",)
+    return phones and "surface" in outputs_of(data.info) and data.info["language"] == "en"
+
+
+def by_system(decoded: list[Path], phones: bool) -> dict[str, list[dict[str, Texts]]]:
+    """The texts of each output, of each seed of a system; with ``phones``, also those of the meaning."""
     found: dict[str, list[dict[str, Texts]]] = defaultdict(list)
     for folder in decoded:
         files = {output: folder / f"text.{output}" for output in ("meaning", "surface")}
         texts: dict[str, Texts] = {output: read_table(file) for output, file in files.items() if file.is_file()}
         if not texts:
             raise DataError(f"{folder}: has no text.meaning and no text.surface: decode first (stage 9)")
-        found[folder.resolve().parents[1].name.rpartition(".seed")[0]].append(texts)
+        run_dir = folder.resolve().parents[1]
+        if phones and "meaning" in texts:
+            lexicon = Lexicon.load(run_dir)
+            texts["phones"] = {utt: " ".join(lexicon.phones(text)) for utt, text in texts["meaning"].items()}
+        found[run_dir.name.rpartition(".seed")[0]].append(texts)
     return dict(found)
 
 
 def measured(data: DataDir, systems: Mapping[str, list[dict[str, Texts]]], zero_shot: Path | None) -> list[dict]:
     """Error rates of Whisper, and of the systems, also on Whisper's utterances alone where these are fewer."""
-    known, phones = outputs_of(data.info), units_of(data.info, "surface") == ("phone",)
-    spoken = phones and "surface" in known and data.info["language"] == "en"
+    known = outputs_of(data.info)
     found: list[dict] = []
 
     def add(system: str, measure: str, seeds: Sequence[Texts], utts: Iterable[str] = ()) -> None:
@@ -82,9 +92,8 @@ def measured(data: DataDir, systems: Mapping[str, list[dict[str, Texts]]], zero_
                 add(system, "meaning of Whisper's utterances", meanings, whisper)
         if "surface" in seeds[0] and "surface" in known:
             add(system, "surface", [seed["surface"] for seed in seeds])
-        if meanings and spoken:
-            phones_of = [{utt: recognized(text) for utt, text in texts.items()} for texts in meanings]
-            add(system, "phones of the meaning", phones_of)
+        if phones := [seed["phones"] for seed in seeds if "phones" in seed]:
+            add(system, "phones of the meaning", phones)
     return found
 
 

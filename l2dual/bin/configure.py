@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from l2dual.bin import natural, positive_int
-from l2dual.data.datadir import SCP_TYPE, read_info, surface_of
+from l2dual.data.datadir import SCP_TYPE, DataDir, read_info, surface_of
 from l2dual.data.frames import RATE, at_rate
 from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
 from l2dual.recipe.definition import check_train_args
 from l2dual.systems import CTC_SHARES, OUTPUTS, System, read_options, read_system
+from l2dual.text.lexicon import Lexicon, Said
 from l2dual.training.runs import commit, merge, write_run_script, write_yaml
 
 
@@ -49,6 +50,14 @@ def main() -> None:
     write_yaml(args.out / "train.yaml", config | _data_options(args, exp, system.outputs))
     write_yaml(args.out / "run.yaml", _facts(args, system, info) | _encoder(config))
     write_run_script(args.out, exp, Path.cwd(), args.num_threads)
+    if info["language"] == "en" and args.surface_token_type == "phn":
+        lexicon_of(DataDir.load(args.data / "train")).save(args.out)
+
+
+def lexicon_of(train: DataDir) -> Lexicon:
+    """How the training data pronounce the words of their meanings; empty if they have no meaning or no surface."""
+    tables = [train.tables.get(f"text.{kind}", {}) for kind in Said._fields]
+    return Lexicon.learn(Said(*(table[utt] for table in tables)) for utt in set.intersection(*map(set, tables)))
 
 
 def _normalization(stats: Path) -> dict:

@@ -5,19 +5,23 @@ from dataclasses import replace
 
 from l2dual.inference.result import Step, Token, Transcription
 from l2dual.text import english
+from l2dual.text.lexicon import Lexicon
 
 
-def with_times(meaning: Transcription, alignment: Sequence[Step], surface: Sequence[Token]) -> Transcription:
+def with_times(
+    meaning: Transcription, alignment: Sequence[Step], surface: Sequence[Token], lexicon: Lexicon
+) -> Transcription:
     """``meaning`` with the times of its words; a space has those of the gap, confidences stay None.
 
     Args:
         meaning: English.
         alignment: of the phones that it calls for with the surface's.
         surface: phones and their times.
+        lexicon: that the alignment is by.
     """
     due = [(step.due, surface[step.token] if step.said else None) for step in alignment if step.due]
     words = meaning.text.split()
-    parts = _parts(words, [phone for phone, _ in due])
+    parts = _parts(words, [phone for phone, _ in due], lexicon)
     if parts is None or not all(token.start is None for token in meaning.tokens):
         return meaning
     spans, now = [], 0.0
@@ -37,11 +41,11 @@ def with_times(meaning: Transcription, alignment: Sequence[Step], surface: Seque
     return replace(meaning, tokens=tuple(tokens))
 
 
-def _parts(words: Sequence[str], phones: Sequence[str]) -> list[tuple[int, int]] | None:
-    """Where each word's phones lie, by its listed pronunciations; None if they don't fit."""
+def _parts(words: Sequence[str], phones: Sequence[str], lexicon: Lexicon) -> list[tuple[int, int]] | None:
+    """Where each word's phones lie, by its pronunciations; None if they don't fit."""
     ends: dict[int, list[tuple[int, int]]] = {0: []}  # of the words so far, and their parts
     for word in words:
-        forms = [english.plain(form).split() for each in english.words(word) for form, _ in english.readings(each)]
+        forms = [english.plain(form).split() for each in english.words(word) for form in lexicon.readings(each)]
         further = {}
         for place, parts in ends.items():
             for form in forms:

@@ -5,7 +5,8 @@ from itertools import groupby
 
 from l2dual.errors import DataError
 from l2dual.inference.result import Difference, Step, Token
-from l2dual.text import pronunciation
+from l2dual.text import korean
+from l2dual.text.lexicon import Lexicon
 from l2dual.text.units import align_tokens, normalize, tokens
 
 
@@ -14,18 +15,18 @@ def unit_of(language: str, convention: str) -> str:
     return "phone" if (language, convention) == ("en", "pronounced") else "char"
 
 
-def due_of(meaning: str, surface: str, language: str, convention: str) -> str | None:
+def due_of(meaning: str, surface: str, language: str, convention: str, lexicon: Lexicon) -> str | None:
     """What someone who means ``meaning`` should have said, as the surface is written.
 
     Of several standard pronunciations it is the one nearest to ``surface``. None where a word has none.
+    English is pronounced by ``lexicon``.
     """
     if convention == "heard":
         return normalize(meaning)
     try:
-        found = pronunciation(language).nearest(meaning, surface)
+        return lexicon.nearest(meaning, surface) if language == "en" else korean.nearest(meaning, surface)
     except DataError:
         return None
-    return found.replace("AX", "AH") if language == "en" else found
 
 
 def steps(due: str, surface: Sequence[Token], unit: str) -> list[Step]:

@@ -9,7 +9,7 @@ are those of `l2dual.text`.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ from l2dual.inference.tips import Tips
 from l2dual.text import BLANK, LANGUAGES, SOS_EOS, UNKNOWN, english, korean
 from l2dual.text.cleaning import SPOKEN, plain
 from l2dual.text.hangul import decompose
+from l2dual.text.lexicon import Lexicon
 from l2dual.text.phones import ERROR
 from l2dual.text.units import align, normalize
 
@@ -61,6 +62,7 @@ class Evidence:
     tokenize: Callable[[str], list[str]]  # a text into the vocabulary's tokens
     clock: Clock  # of the frames
     raters: Raters | None = None
+    lexicon: Lexicon = field(default_factory=Lexicon)
 
     @property
     def seconds(self) -> float:
@@ -147,7 +149,7 @@ def evidence(recognizer: DualSpeech2Text, recording: Recording, with_meaning: bo
     return Evidence(
         Path(heard.name).name, heard.samples, recognizer.rate, recognizer.language, recognizer.convention,
         surface, found.text if found else None, log_probs.numpy(), vocabulary,
-        build_tokenizer(kind).text2tokens, recognizer.clock, recognizer.raters,
+        build_tokenizer(kind).text2tokens, recognizer.clock, recognizer.raters, recognizer.lexicon,
     )  # fmt: skip
 
 
@@ -225,7 +227,7 @@ class Advised(NamedTuple):
 
 
 def _by_phones(heard: Evidence, text: str, tips: Tips) -> Advised:
-    readings = likeliest_readings(heard.log_probs, heard.vocabulary, english.words(text))
+    readings = likeliest_readings(heard, english.words(text))
     by_word = [english.plain(phones).split() for _, phones in readings]
     due = [phone for phones in by_word for phone in phones]
     found = judge(heard.log_probs, heard.vocabulary, due, heard.clock, heard.seconds)
@@ -263,18 +265,16 @@ def _sound(token: JudgedToken, score: float, limits: Limits) -> JudgedSound:
     return JudgedSound(token.due, token.due if told == "right" else said, score, told)
 
 
-def likeliest_readings(
-    log_probs: np.ndarray, vocabulary: list[str], words: list[str]
-) -> list[tuple[str, tuple[str, ...]]]:
-    """Each word with its usual pronunciation, or with another listed one that fits the recording much
-    better; the weak vowel is AX."""
-    forms = [[phones for phones, _ in english.readings(word)] for word in words]
+def likeliest_readings(heard: Evidence, words: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """Each word with its usual pronunciation, or with another one of the lexicon that fits the recording
+    much better; the weak vowel is AX."""
+    forms = [heard.lexicon.readings(word) for word in words]
     chosen = [some[0] for some in forms]
 
     def fits(form: list[tuple[str, ...]]) -> float:
         due = english.plain(phone for phones in form for phone in phones).split()
         usual = sum(phones == some[0] for phones, some in zip(form, forms, strict=True))
-        return log_likelihood(log_probs, indices(vocabulary, due)) + READING * usual
+        return log_likelihood(heard.log_probs, indices(heard.vocabulary, due)) + READING * usual
 
     for i, some in enumerate(forms):
         if len(some) > 1:

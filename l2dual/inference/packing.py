@@ -27,6 +27,7 @@ from l2dual.errors import DataError
 from l2dual.files import atomic_write, read_yaml
 from l2dual.inference.card import agreements, card, figures
 from l2dual.inference.rater import FACTS, FOLDER, WEIGHTS
+from l2dual.text.lexicon import FILE as LEXICON
 from l2dual.training.load import FORMAT, SEARCH, best_model, load_model, named_files, of_recipe
 
 NAMES = {"stats_file": "stats.npz", "path": "pretrained"}  # by the key of the configuration
@@ -73,9 +74,9 @@ def pack(exp: Path, out: Path, search: Mapping | None = None) -> None:
         archive.writestr("model.pth", _weights(state, {name for name, _ in model.named_parameters()}))
         for name, file in files.items():
             archive.write(file, name)
-        for file in (exp / FOLDER / FACTS, exp / FOLDER / WEIGHTS):
-            if file.is_file():
-                archive.write(file, f"{FOLDER}/{file.name}")
+        for name in (f"{FOLDER}/{FACTS}", f"{FOLDER}/{WEIGHTS}", LEXICON):
+            if (exp / name).is_file():
+                archive.write(exp / name, name)
 
 
 def _portable(exp: Path) -> tuple[dict, dict[str, Path], dict[str, str], dict[str, dict]]:

@@ -24,6 +24,7 @@ from l2dual.models.beam import Hypothesis
 from l2dual.models.dual import L2DualModel
 from l2dual.models.search import DualDecoder, SearchOptions
 from l2dual.sharing.mechanism import Encoded
+from l2dual.text.lexicon import Lexicon
 from l2dual.training.load import canonical_of, config_of, load_model, run_facts, search_options
 
 Texts = dict[str, Transcription]  # by output
@@ -49,6 +50,7 @@ class DualSpeech2Text:
         token_types: of each output: char, jamo, bpe, phn or word.
         clock: when a frame of the encoder is.
         raters: that rate pronunciation; None where the model has none.
+        lexicon: how its corpus pronounces English words.
     """
 
     def __init__(
@@ -59,16 +61,18 @@ class DualSpeech2Text:
         options: SearchOptions,
         canonical: Callable[[list[str]], list[str]] | None = None,
         raters: Raters | None = None,
+        lexicon: Lexicon | None = None,
     ):
         self.model = model
         self.raters = raters
+        self.lexicon = lexicon or Lexicon()
         self.about = about
         self.rate = rate_of(config)
         self._chain = chain_of(config, self.rate)
         self.clock = Clock.of(self._chain, self.rate)
         self.token_lists = model.token_lists
         self.batch_size = options.batch_size
-        self._decoder = DualDecoder(model, options, canonical)
+        self._decoder = DualDecoder(model, options, canonical, self.lexicon.said)
         self._ids = {name: {token: i for i, token in enumerate(some)} for name, some in model.token_lists.items()}
         self.token_types = {output: config[f"{output}_token_type"] for output in model.outputs}
 
@@ -92,12 +96,13 @@ class DualSpeech2Text:
         with open_model(str(model)) as directory:
             loaded, config, about = load_model(directory), config_of(directory), run_facts(directory)
             search = SearchOptions.from_config(search_options(directory) | options, "options")
-            canonical = canonical_of(directory) if search.guides(loaded) else None
+            lexicon = Lexicon.load(directory)
+            canonical = canonical_of(directory, lexicon) if search.guides(loaded) else None
             if not about.keys() >= {"language", "convention"}:
                 raise DataError(f"{directory}/run.yaml: lacks language or convention: pack the run again (stage 12)")
             getattr(loaded.frontend, "upstream", None)  # a frozen encoder is read when it is first asked for
             raters = Raters.load(directory / FOLDER)
-            return cls(loaded.to(device), config, about, search, canonical, raters)
+            return cls(loaded.to(device), config, about, search, canonical, raters, lexicon)
 
     @property
     def language(self) -> str:
@@ -258,7 +263,7 @@ class DualSpeech2Text:
             alignment = chained(each, self._unit == "phone")
             differing = differences(alignment, surface.tokens, self._unit)
             if self._unit == "phone" and "meaning" not in self.model.ctcs:
-                meaning = with_times(meaning, alignment, surface.tokens)
+                meaning = with_times(meaning, alignment, surface.tokens, self.lexicon)
         about = (heard.name, heard.seconds, self.language, self.convention)
         return Recognized(*about, surface, meaning, differing, tuple(alignment))
 
@@ -268,5 +273,5 @@ class DualSpeech2Text:
 
     def _steps(self, texts: Texts) -> list[Step]:
         surface, meaning = texts["surface"], texts["meaning"]
-        due = due_of(meaning.text, surface.text, self.language, self.convention)
+        due = due_of(meaning.text, surface.text, self.language, self.convention, self.lexicon)
         return [] if due is None else steps(due, surface.tokens, self._unit)

@@ -2,11 +2,12 @@
 
 The surface's CTC hears well and knows no words; the meaning's decoder knows words. So the CTC may say which of
 the likeliest meanings was spoken (:func:`likelihoods`), and the search of the surface may weigh both: the canonical
-tokens of the meaning that was found, passed through this channel, take the place of the surface's decoder. The
-channel is the same at every token, so it knows nothing of what learners do.
+tokens of the meaning that was found, passed through this channel, take the place of the surface's decoder. What
+learners say for each canonical token is counted in the training data (:class:`l2dual.text.lexicon.Lexicon`); the
+channel's own changes, the same at every token, allow for a wrong meaning.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,9 +18,26 @@ from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
 class Channel:
     """Probabilities that a canonical token is changed or dropped, and that one is added before it."""
 
-    changed: float = 0.06
-    dropped: float = 0.03
-    added: float = 0.03
+    changed: float = 0.015
+    dropped: float = 0.01
+    added: float = 0.01
+
+
+def said_for(said: Mapping[str, Mapping[str, float]], tokens: Sequence[str]) -> torch.Tensor:
+    """The probability of each token in the place of each canonical one, (V, V); what ``said`` lacks is said as it is.
+
+    Args:
+        said: probabilities by canonical token and token.
+        tokens: the vocabulary.
+    """
+    ids = {token: number for number, token in enumerate(tokens)}
+    found = torch.eye(len(tokens), dtype=torch.double)
+    for due in said.keys() & ids.keys():
+        shares = {ids[token]: share for token, share in said[due].items() if token in ids}
+        if total := sum(shares.values()):
+            found[ids[due]] = 0.0
+            found[ids[due], list(shares)] = torch.tensor(list(shares.values()), dtype=torch.double) / total
+    return found
 
 
 def likelihoods(log_probs: torch.Tensor, called: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -44,12 +62,12 @@ class Guide(BatchScorerInterface):
 
     Args:
         canonical: ids of the canonical tokens, N of them.
-        size: of the vocabulary V; its last token is sos/eos.
-        channel: what may happen to them.
+        said: the probability of each token in the place of each canonical one, (V, V); the last is sos/eos.
+        channel: what else may happen to them.
     """
 
-    def __init__(self, canonical: Sequence[int], size: int, channel: Channel):
-        self.canonical, self.size, self.channel = list(canonical), size, channel
+    def __init__(self, canonical: Sequence[int], said: torch.Tensor, channel: Channel):
+        self.canonical, self.said, self.channel = list(canonical), said, channel
 
     def steps(self, x: torch.Tensor) -> "GuideSteps":
         """The scorer of an utterance's search, on the device of ``x``."""
@@ -65,10 +83,8 @@ class GuideSteps:
 
     def __init__(self, guide: Guide, x: torch.Tensor):
         number, self.channel = len(guide.canonical), guide.channel
-        ids = torch.tensor(guide.canonical, dtype=torch.long, device=x.device)
-        self.calls = torch.zeros(number + 1, guide.size, dtype=torch.double, device=x.device)
-        self.calls[torch.arange(number), ids] = 1.0  # (N + 1, V): the token that comes next
-        self.calls[number, -1] = 1.0
+        end = torch.nn.functional.one_hot(torch.tensor([len(guide.said) - 1]))
+        self.calls = torch.cat([guide.said[guide.canonical], end]).to(x.device)  # (N + 1, V): of the next token
         places = torch.arange(number + 1, device=x.device)
         drops = places - places[:, None]  # (N + 1, N + 1)
         self.drops = torch.where(drops < 0, 0.0, self.channel.dropped ** drops.double())

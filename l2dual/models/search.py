@@ -8,7 +8,7 @@ import torch
 from l2dual.errors import UsageError
 from l2dual.models.beam import BeamOptions, BeamSearch, GreedyCTC, Hypothesis
 from l2dual.models.dual import L2DualModel
-from l2dual.models.guide import Channel, Guide, likelihoods
+from l2dual.models.guide import Channel, Guide, likelihoods, said_for
 from l2dual.sharing.mechanism import Encoded
 from l2dual.systems import OUTPUTS
 
@@ -71,6 +71,7 @@ class DualDecoder:
         model: in evaluation mode.
         options: of the searches.
         canonical: tokens of a meaning -> the surface's tokens that it calls for, if the options guide the model.
+        said: what learners say for these: probabilities by canonical token and token.
 
     Raises:
         UsageError: a search that the model has no part for.
@@ -81,12 +82,15 @@ class DualDecoder:
         model: L2DualModel,
         options: SearchOptions,
         canonical: Callable[[list[str]], list[str]] | None = None,
+        said: Mapping[str, Mapping[str, float]] | None = None,
     ):
         self.model = model
         self.options = options
         self.canonical = canonical
         self.ids = {token: number for number, token in enumerate(model.token_lists.get("surface", []))}
         self.searches = {output: self._search(output) for output in model.outputs}
+        if options.guides(model):
+            self.said = said_for(said or {}, model.token_lists["surface"])
 
     def _search(self, output: str) -> BeamSearch | GreedyCTC:
         tokens = self.model.token_lists[output]
@@ -126,7 +130,7 @@ class DualDecoder:
         for states, length, some in zip(*encoded.of("surface"), meanings, strict=True):
             states = states[None, :length]
             ranked, called = self._ranked(ctc.log_softmax(states)[0], some)
-            guide = Guide(called, len(tokens), Channel())
+            guide = Guide(called, self.said, Channel())
             search = BeamSearch(guide, ctc, tokens, options.ctc_weight["surface"], options)
             found["surface"] += search(states, length[None], n_best)
             found["meaning"].append(ranked[:n_best])

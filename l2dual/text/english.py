@@ -7,8 +7,7 @@ data/en.espeak_text.yaml. They come without borders: t and S in "nutshell" are r
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -42,31 +41,27 @@ def pronounce(text: str) -> str:
     return plain(phone for word in words(text) for phone in marked(word)[0])
 
 
-def recognized(text: str) -> str:
-    """As `pronounce`, of a text that a model wrote: a word that nobody can read has no phones."""
-    found: list[str] = []
-    for word in words(text):
-        with suppress(DataError):
-            found += marked(word)[0]
-    return plain(found)
-
-
 def plain(phones: Iterable[str]) -> str:
     """Phones as the surface has them: separated by spaces, AX as AH."""
     return " ".join("AH" if phone == "AX" else phone for phone in phones)
 
 
-def nearest(text: str, said: str) -> str:
-    """The pronunciation of ``text`` that is nearest to ``said`` in edits of phones, of all that are
-    listed for its words: what a learner who said it is measured against. AX counts as AH."""
+def forms(word: str) -> list[tuple[str, ...]]:
+    """As `readings`, without stress."""
+    return [phones for phones, _ in readings(word)]
+
+
+def nearest(text: str, said: str, forms_of: Callable[[str], list[tuple[str, ...]]] = forms) -> str:
+    """The pronunciation of ``text`` that is nearest to ``said`` in edits of phones, of all that ``forms_of``
+    its words gives: what a learner who said it is measured against. AX counts as AH."""
     heard = said.replace("AX", "AH").split()
 
-    def edits(forms: list[str]) -> int:
-        return Levenshtein.distance(" ".join(forms).replace("AX", "AH").split(), heard)
+    def edits(chosen: list[str]) -> int:
+        return Levenshtein.distance(" ".join(chosen).replace("AX", "AH").split(), heard)
 
-    forms = [[" ".join(phones) for phones, _ in readings(word)] for word in words(text)]
-    chosen = [some[0] for some in forms]
-    for i, some in enumerate(forms):
+    each = [[" ".join(phones) for phones in forms_of(word)] for word in words(text)]
+    chosen = [some[0] for some in each]
+    for i, some in enumerate(each):
         others = ([*chosen[:i], form, *chosen[i + 1 :]] for form in some)
         chosen = min(others, key=edits)
     return " ".join(chosen)

@@ -136,6 +136,7 @@ def test_interval_of_a_mean_is_students():
 
 
 @pytest.mark.parametrize("effect", [0.0, 0.7])
+@pytest.mark.slow
 def test_interval_covers(effect):
     """95 % intervals over speakers hold the value of a large population.
 

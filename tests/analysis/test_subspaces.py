@@ -52,6 +52,7 @@ def dual(tmp_path_factory):
     return make_run(tmp_path_factory.mktemp("exp") / "do", "do", 1)
 
 
+@pytest.mark.slow
 def test_moments_are_those_of_all_frames(data, dual):
     directory, model = DataDir.load(data), load_model(dual)
     moments = Moments.collect(model, directory, batch_size=1)

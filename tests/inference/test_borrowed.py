@@ -3,12 +3,13 @@
 from l2dual.inference.borrowed import with_times
 from l2dual.inference.differences import steps
 from l2dual.inference.result import Token, Transcription
+from l2dual.text.lexicon import Lexicon
 
 
 def timed(meaning, due, said):
     surface = [Token(phone, 1.0 * number, number + 0.5, 0.9) for number, phone in enumerate(said.split())]
     tokens = tuple(Token(letter, None, None, None) for letter in meaning)
-    found = with_times(Transcription(meaning, 0.0, tokens, ()), steps(due, surface, "phone"), surface)
+    found = with_times(Transcription(meaning, 0.0, tokens, ()), steps(due, surface, "phone"), surface, Lexicon())
     return {token.text: (token.start, token.end) for token in found.tokens}  # of a letter's last place
 
 

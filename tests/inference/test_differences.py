@@ -5,6 +5,7 @@ import pytest
 from l2dual.inference.differences import differences, due_of, steps, unit_of
 from l2dual.inference.joining import chained, joined
 from l2dual.inference.result import Difference, Step, Token, Transcription
+from l2dual.text.lexicon import Lexicon
 
 
 def said(texts):
@@ -38,16 +39,16 @@ def test_spaces_do_not_count():
 
 
 def test_phones_are_set_beside_the_nearest_pronunciation():
-    due = due_of("the think", "DH AH S IH NG K", "en", "pronounced")
+    due = due_of("the think", "DH AH S IH NG K", "en", "pronounced", Lexicon())
     assert due == "DH AH TH IH NG K"
     assert found(due, "DH AH S IH NG K".split(), "phone") == [("S", "TH", 2, 3)]
     assert found("DH AH", "D".split(), "phone") == [("D", "DH AH", 0, 1)]
 
 
 def test_korean_as_pronounced_is_set_beside_the_standard():
-    assert due_of("같이 먹어요", "가티 머거요", "ko", "pronounced") == "가치 머거요"
-    assert due_of("같이 漢", "가치", "ko", "pronounced") is None
-    assert due_of("같이", "가치", "ko", "heard") == "같이"
+    assert due_of("같이 먹어요", "가티 머거요", "ko", "pronounced", Lexicon()) == "가치 머거요"
+    assert due_of("같이 漢", "가치", "ko", "pronounced", Lexicon()) is None
+    assert due_of("같이", "가치", "ko", "heard", Lexicon()) == "같이"
 
 
 @pytest.mark.parametrize("language, convention", [("en", "heard"), ("ko", "heard"), ("ko", "pronounced")])

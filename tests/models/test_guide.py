@@ -8,12 +8,14 @@ import torch
 from espnet2.asr.ctc import CTC
 
 from l2dual.models.beam import BeamOptions, BeamSearch
-from l2dual.models.guide import Channel, Guide, likelihoods
+from l2dual.models.guide import Channel, Guide, likelihoods, said_for
 from l2dual.models.search import DualDecoder, SearchOptions
 
 SIZE = 6  # blank, unknown, a, b, c, sos/eos
 CHANNEL = Channel(changed=0.2, dropped=0.1, added=0.15)
 TOKENS = ["<blank>", "<unk>", "a", "b", "c", "<sos/eos>"]
+AS_CALLED = said_for({}, TOKENS)
+SAID = said_for({"b": {"b": 0.7, "a": 0.2, "c": 0.1}, "z": {"a": 1.0}}, TOKENS)
 
 
 def probability(canonical, said):
@@ -24,14 +26,14 @@ def probability(canonical, said):
     whole = CHANNEL.dropped * probability(canonical[1:], said)
     if said:
         here = 1 - CHANNEL.dropped
-        passed = CHANNEL.changed * share + (1 - CHANNEL.added - CHANNEL.changed) * (canonical[0] == said[0])
+        passed = CHANNEL.changed * share + (1 - CHANNEL.added - CHANNEL.changed) * SAID[canonical[0], said[0]].item()
         whole += here * CHANNEL.added * share * probability(canonical, said[1:])
         whole += here * passed * probability(canonical[1:], said[1:])
     return whole
 
 
 def steps(canonical):
-    return Guide(canonical, SIZE, CHANNEL).steps(torch.zeros(1, 1, 1))
+    return Guide(canonical, SAID, CHANNEL).steps(torch.zeros(1, 1, 1))
 
 
 @pytest.mark.parametrize("said", [(), (2,), (2, 3, 4), (3, 3), (4, 2, 4, 4), (1, 2, 3)])
@@ -67,12 +69,18 @@ def test_where_the_ctc_is_in_doubt_the_meaning_decides():
     heard[0, 2, 4] = 8.1
 
     def found(canonical):
-        search = BeamSearch(Guide(canonical, SIZE, Channel()), ctc, TOKENS, 0.5, BeamOptions())
+        search = BeamSearch(Guide(canonical, AS_CALLED, Channel()), ctc, TOKENS, 0.5, BeamOptions())
         return search(heard, torch.tensor([5]))[0][0].tokens
 
     assert found((2, 3, 2)) == ["a", "b", "a"]
     assert found((2, 4, 2)) == found((2, 1, 2)) == ["a", "c", "a"]
     assert found((3, 3, 3)) == ["a", "b", "a"]  # what was heard well stays
+
+
+def test_what_is_said_for_a_token_is_a_probability():
+    assert SAID.sum(1).tolist() == pytest.approx([1.0] * SIZE) and SAID[2:5, 2:5].tolist() == [
+        [1.0, 0.0, 0.0], [0.2, 0.7, 0.1], [0.0, 0.0, 1.0]
+    ]  # fmt: skip
 
 
 def test_likelihoods_are_sums_over_all_alignments():

@@ -93,6 +93,7 @@ def get_kokoro(tmp_path, monkeypatch):
     return module
 
 
+@pytest.mark.slow
 def test_getting_it_offline_says_so_and_leaves_nothing_usable(get_kokoro, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)

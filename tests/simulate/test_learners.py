@@ -135,6 +135,7 @@ def test_severity_changes_the_errors_and_nothing_else(preset, tmp_path):
     assert 3 <= same < len(made["none"])
 
 
+@pytest.mark.slow
 def test_errors_at_random_stand_where_the_rules_had_them(preset, tmp_path):
     rules, facts = make(preset, tmp_path / "rules", severity="double")
     random, other_facts = make(preset, tmp_path / "random", severity="double", errors="random")

@@ -62,6 +62,7 @@ def test_errors_at_random_have_the_same_bins(language, preset):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.slow
 def test_a_higher_setting_keeps_every_error_of_a_lower_one(language, preset):
     grown = 0
     module = phonology(language)

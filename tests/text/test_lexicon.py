@@ -1,0 +1,80 @@
+"""The pronunciation of words, learned from a corpus."""
+
+import json
+
+import pytest
+
+from l2dual.errors import DataError
+from l2dual.text import english
+from l2dual.text.lexicon import FILE, Lexicon, Said
+
+BRITISH = [  # R only before vowels; "not" and "hot" with AH, but "father" as in CMUdict
+    Said("not hot", "N AH T HH AH T", "N AH T AH T"),
+    Said("hot", "HH AH T", "HH AH T"),
+    Said("a hard card", "AH HH AA D K AA D", "AH HH AA T K AA D"),
+    Said("the father", "DH AH F AA DH AH", "D AH F AA D AH"),
+    Said("far away", "F AA R AH W EY", "F AA R AH W EY"),
+    Said("sorry mary", "S AA R IY M EH R IY", "S AA R IY M EH R IY"),
+]
+
+
+@pytest.fixture(scope="module")
+def lexicon():
+    return Lexicon.learn(BRITISH)
+
+
+def test_an_empty_one_is_the_dictionary():
+    text = "chapter iv the 한국 the's tomato"
+    readable = " ".join(map(english.pronounce, text.replace("한국 ", "").split()))
+    assert Lexicon().phones(text) == readable.split()
+    assert Lexicon().readings("tomato") == english.forms("tomato")
+
+
+def test_words_of_the_corpus_are_as_it_has_them(lexicon):
+    for meaning, canonical, _ in BRITISH:
+        assert " ".join(lexicon.phones(meaning)) == canonical
+
+
+def test_words_that_it_lacks_follow_its_rules(lexicon):
+    assert [" ".join(lexicon.phones(word)) for word in ("pot", "lard", "carry")] == ["P AH T", "L AA D", "K AE R IY"]
+
+
+def test_the_weak_vowel_stays_one(lexicon):
+    assert lexicon.readings("a")[0] == ("AX",) and lexicon.readings("father")[0] == ("F", "AA", "DH", "AH")
+
+
+def test_the_dictionary_remains_another_way_to_say_a_word(lexicon):
+    assert lexicon.readings("hard") == [("HH", "AA", "D"), ("HH", "AA", "R", "D")]
+    assert lexicon.nearest("hard", "HH AA R T") == "HH AA R D" and lexicon.nearest("hard", "AA D") == "HH AA D"
+
+
+def test_what_learners_say_is_counted(lexicon):
+    assert lexicon.said["DH"] == {"D": 1.0}
+    assert lexicon.said["D"] == {"D": 0.5, "T": 0.5}
+    assert lexicon.said["HH"] == {"HH": 1.0}  # what was left out is not counted
+
+
+def test_it_is_read_as_it_was_written(lexicon, tmp_path):
+    assert Lexicon.load(tmp_path) == Lexicon()
+    lexicon.save(tmp_path)
+    again = Lexicon.load(tmp_path)
+    assert all(again.readings(word) == lexicon.readings(word) for word in ("father", "pot", "hard", "carry"))
+    assert again.said == lexicon.said
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", "{}x", '{"other": {}}', '{"words": {"a": [1]}}', '{"rules": 3}', '{"said": {"A": {"B": 2}}}',
+     '{"said": {"A": {"B": "x"}}}', '{"words": {"a": "AH"}}', '{"words": {"a": 5}}'],
+)  # fmt: skip
+def test_another_file_is_refused(content, tmp_path):
+    (tmp_path / FILE).write_text(content)
+    with pytest.raises(DataError, match="no lexicon"):
+        Lexicon.load(tmp_path)
+
+
+def test_it_is_json_of_a_fixed_order(lexicon, tmp_path):
+    lexicon.save(tmp_path)
+    Lexicon.learn(reversed(BRITISH)).save(tmp_path / "again")
+    assert (tmp_path / FILE).read_bytes() == (tmp_path / "again" / FILE).read_bytes()
+    assert list(json.loads((tmp_path / FILE).read_text())) == ["rules", "words", "said"]
