@@ -1,5 +1,6 @@
 """The systems of conf/systems that share an encoder, and what stage 8 makes of them."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,11 +8,14 @@ import pytest
 import yaml
 
 from l2dual.bin import configure
+from l2dual.bin.configure import lexicon_of
+from l2dual.data.datadir import DataDir, read_table, write_table
 from l2dual.errors import UsageError
 from l2dual.files import read_yaml
 from l2dual.models.build import check_sharing
 from l2dual.recipe import settings
 from l2dual.systems import read_options
+from l2dual.text.lexicon import Lexicon
 from tests.conftest import ROOT
 from tests.systems import make_data
 
@@ -63,6 +67,19 @@ def test_whispers_decoder_writes_the_language_of_the_data(language, configured, 
     training, _ = configured(system, "--data", tmp_path / "of", size="whisper")
     assert training["decoder_conf"]["language"] == language and training["decoder_conf"]["rank"] == 16
     assert "language" not in configured(system, "--data", tmp_path / "of")[0]["decoder_conf"]
+
+
+def test_what_is_in_phones_has_the_lexicon_of_its_data(configured, data, tmp_path):
+    folder = shutil.copytree(data, tmp_path / "phones")
+    utts = read_table(folder / "train/text.meaning")
+    for name, text in (("meaning", "not hot"), ("canonical", "N AH T HH AH T"), ("surface", "N AH T HH AH D")):
+        write_table(folder / f"train/text.{name}", dict.fromkeys(utts, text))
+    configured(SYSTEMS / "do.yaml", "--data", folder)  # in letters
+    assert Lexicon.load(tmp_path / "run") == Lexicon()
+    configured(SYSTEMS / "do.yaml", "--data", folder, "--surface_token_type", "phn")
+    lexicon = Lexicon.load(tmp_path / "run")
+    assert lexicon.said["T"] == {"D": 0.5, "T": 0.5} and lexicon.phones("pot") == ["P", "AH", "T"]
+    assert lexicon_of(DataDir(folder, {"text.meaning": utts}, {})) == Lexicon()
 
 
 def test_the_control_has_as_many_parameters_as_half_depth(build_model):
