@@ -1,4 +1,4 @@
-"""Set systems beside what a user has without them: Whisper as it comes, and the dictionary's phones (stage 10).
+"""Set systems beside what a user has without them: Whisper as it comes, and the phones of the meaning (stage 10).
 
     python -m l2dual.bin.baselines exp/STUDY/*.seed*/decode/test --data dump/TAG/test --out exp/STUDY/baselines.json
 

@@ -18,7 +18,7 @@ def unit_of(language: str, convention: str) -> str:
 def due_of(meaning: str, surface: str, language: str, convention: str, lexicon: Lexicon) -> str | None:
     """What someone who means ``meaning`` should have said, as the surface is written.
 
-    Of several standard pronunciations it is the one nearest to ``surface``. None where a word has none.
+    Of several pronunciations it is the one nearest to ``surface``. None where a word has none.
     English is pronounced by ``lexicon``.
     """
     if convention == "heard":

@@ -166,7 +166,7 @@ def give_feedback(heard: Evidence, prompt: str | None, tips: Tips) -> Feedback:
     except DataError as error:
         raise DataError(f"{heard.name}: {error}") from None
     notes = [] if prompt is not None else [tips.phrases["own_meaning"]]
-    if heard.language == "en" and (guessed := english.unlisted(text)):
+    if heard.language == "en" and (guessed := _guessed(heard, text)):
         notes.append(tips.phrases["guessed"].format(words=", ".join(f"“{word}”" for word in guessed)))
     if np.mean(heard_right) < HEARD:
         notes.insert(0, tips.phrases["mismatch"])
@@ -175,6 +175,10 @@ def give_feedback(heard: Evidence, prompt: str | None, tips: Tips) -> Feedback:
         heard.name, heard.seconds, heard.language, heard.convention, text, prompt is not None,
         heard.surface, tuple(words), tuple(notes), heard.limits, ratings,
     )  # fmt: skip
+
+
+def _guessed(heard: Evidence, text: str) -> list[str]:
+    return [word for word in english.unlisted(text) if word not in heard.lexicon.words]
 
 
 def _unheard(word: JudgedWord) -> JudgedWord:
@@ -268,7 +272,9 @@ def _sound(token: JudgedToken, score: float, limits: Limits) -> JudgedSound:
 def likeliest_readings(heard: Evidence, words: list[str]) -> list[tuple[str, tuple[str, ...]]]:
     """Each word with its usual pronunciation, or with another one of the lexicon that fits the recording
     much better; the weak vowel is AX."""
-    forms = [heard.lexicon.readings(word) for word in words]
+    known = set(heard.vocabulary)
+    every = [heard.lexicon.readings(word) for word in words]
+    forms = [[form for form in some if known.issuperset(english.plain(form).split())] or some for some in every]
     chosen = [some[0] for some in forms]
 
     def fits(form: list[tuple[str, ...]]) -> float:

@@ -23,6 +23,9 @@ class Channel:
     added: float = 0.01
 
 
+UNCOUNTED = Channel(0.06, 0.03, 0.03)  # where nobody has counted what learners say
+
+
 def said_for(said: Mapping[str, Mapping[str, float]], tokens: Sequence[str]) -> torch.Tensor:
     """The probability of each token in the place of each canonical one, (V, V); what ``said`` lacks is said as it is.
 

@@ -8,7 +8,7 @@ import torch
 from l2dual.errors import UsageError
 from l2dual.models.beam import BeamOptions, BeamSearch, GreedyCTC, Hypothesis
 from l2dual.models.dual import L2DualModel
-from l2dual.models.guide import Channel, Guide, likelihoods, said_for
+from l2dual.models.guide import UNCOUNTED, Channel, Guide, likelihoods, said_for
 from l2dual.sharing.mechanism import Encoded
 from l2dual.systems import OUTPUTS
 
@@ -91,6 +91,7 @@ class DualDecoder:
         self.searches = {output: self._search(output) for output in model.outputs}
         if options.guides(model):
             self.said = said_for(said or {}, model.token_lists["surface"])
+            self.channel = Channel() if said else UNCOUNTED
 
     def _search(self, output: str) -> BeamSearch | GreedyCTC:
         tokens = self.model.token_lists[output]
@@ -130,7 +131,7 @@ class DualDecoder:
         for states, length, some in zip(*encoded.of("surface"), meanings, strict=True):
             states = states[None, :length]
             ranked, called = self._ranked(ctc.log_softmax(states)[0], some)
-            guide = Guide(called, self.said, Channel())
+            guide = Guide(called, self.said, self.channel)
             search = BeamSearch(guide, ctc, tokens, options.ctc_weight["surface"], options)
             found["surface"] += search(states, length[None], n_best)
             found["meaning"].append(ranked[:n_best])

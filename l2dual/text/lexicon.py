@@ -21,11 +21,12 @@ from l2dual.text.units import align_tokens
 FILE = "lexicon.json"  # of a run, or of an archive
 EDGE, ANY = "#", "*"
 LEAST = 2  # words that must have a context
+OWN = 5  # times that each phone counts as said as it is, before any other is counted
 
 Phones = tuple[str, ...]
 
 
-class Said(NamedTuple):
+class Spoken(NamedTuple):
     """An utterance of the training data: what was meant, the corpus's phones for it, and those that were said."""
 
     meaning: str
@@ -48,8 +49,12 @@ class Lexicon:
     said: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def learn(cls, utterances: Iterable[Said]) -> "Lexicon":
-        """Count."""
+    def learn(cls, utterances: Iterable[Spoken]) -> "Lexicon":
+        """Count what stands in the place of each phone of CMUdict, and of each canonical phone.
+
+        Args:
+            utterances: of the training data; a word that CMUdict, and espeak-ng, can't read is left out.
+        """
         words: dict[str, Counter[tuple[Phones, ...]]] = defaultdict(Counter)
         said: dict[str, Counter[str]] = defaultdict(Counter)
         for one in utterances:
@@ -58,6 +63,8 @@ class Lexicon:
             for due, heard in align_tokens(one.canonical.split(), one.surface.split()):
                 if due and heard:
                     said[due][heard] += 1
+        for due, counts in said.items():
+            counts[due] += OWN
         listed = {word: _likeliest(forms) for word, forms in sorted(words.items())}
         by_rules = cls(_rules(listed))
         joined = {word: tuple(phone for some in own for phone in some) for word, own in listed.items()}
@@ -67,7 +74,7 @@ class Lexicon:
     def readings(self, word: str) -> list[Phones]:
         """Ways to say a word, the corpus's first, then CMUdict's; DataError if nobody can read it."""
         listed = english.forms(word)
-        own = tuple(self.words[word]) if word in self.words else self._by_rules(listed[0])
+        own = (tuple(self.words[word]) if word in self.words else self._by_rules(listed[0])) or listed[0]
         return [own, *(form for form in listed if form != own)]
 
     def phones(self, text: str) -> list[str]:
@@ -102,17 +109,17 @@ class Lexicon:
         try:
             found = cls(**json.loads(file.read_text(encoding="utf-8")))
             for phones in (*found.rules.values(), *found.words.values()):
-                if not isinstance(phones, list) or not all(isinstance(phone, str) for phone in phones):
+                if not isinstance(phones, list) or not all(isinstance(phone, str) and phone for phone in phones):
                     raise ValueError(f"{phones} is no list of phones")
             for due, shares in found.said.items():
                 if not all(0 <= share <= 1 for share in shares.values()):
                     raise ValueError(f"said for {due}: no probabilities")
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            raise DataError(f"{file}: no lexicon ({error}): run stage 8 again") from error
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise DataError(f"{file}: no lexicon ({error}): delete it, and CMUdict is used") from error
         return found
 
 
-def _by_word(one: Said) -> Iterator[tuple[str, tuple[Phones, ...]]]:
+def _by_word(one: Spoken) -> Iterator[tuple[str, tuple[Phones, ...]]]:
     """Each word, and what the corpus has in the place of each of its phones in CMUdict."""
     readings = []
     for word in english.words(one.meaning):
@@ -153,14 +160,16 @@ def _rules(listed: Mapping[str, tuple[Phones, ...]]) -> dict[str, Phones]:
         before, phone, after = key.split()
         general = [f"{ANY} {phone} {after}"] * (before != ANY) + [f"{ANY} {phone} {ANY}"]
         known = next((rules[one] for one in general if one in rules), (phone,))
-        outcome = _likeliest(contexts[key])
-        if contexts[key].total() >= LEAST and outcome != known:
+        counts = contexts[key]
+        outcome = _likeliest(counts)
+        if counts.total() >= LEAST and counts[outcome] > counts[known]:
             rules[key] = outcome
     return rules
 
 
 def _likeliest[Outcome: tuple](counts: Counter[Outcome]) -> Outcome:
-    return min(counts, key=lambda outcome: (-counts[outcome], outcome))
+    """The most frequent one; of several the longest, so that nothing is left out by chance."""
+    return min(counts, key=lambda outcome: (-counts[outcome], -len(outcome), outcome))
 
 
 def _shares(counts: Counter[str]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from espnet2.torch_utils.safe_torch_load import safe_torch_load
 from espnet2.train.reporter import aggregate
 
 from l2dual.errors import DataError, UsageError
+from l2dual.text.lexicon import FILE as LEXICON
 from l2dual.training.checks import stable_epochs_of_half
 from l2dual.training.distributed import watched
 from l2dual.training.espnet import Trainer, TrainerOptions
@@ -133,6 +134,8 @@ def begin_half(output_dir: Path) -> None:
     for model in output_dir.glob("*epoch.pth"):
         shutil.copy(model, temporary)
     shutil.copy(output_dir / "checkpoint.pth", temporary)
+    if (output_dir / LEXICON).exists():
+        shutil.copy(output_dir / LEXICON, temporary)
     temporary.rename(half)
 
 

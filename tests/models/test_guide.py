@@ -111,6 +111,13 @@ def test_a_guided_search_asks_what_the_meaning_calls_for(build_model, batch):
     assert asked == [some[0].tokens for some in plain]
 
 
+def test_a_guided_search_asks_what_learners_say(build_model, batch):
+    model, options = build_model("do").eval(), SearchOptions(guided=True, ctc_weight={"surface": 0.0, "meaning": 0.7})
+    for said, expected in (({"a": {"b": 1.0}}, ["b"]), ({"a": {"a": 1.0}}, ["a"])):
+        decoder = DualDecoder(model, options, lambda meaning: ["a"], said)
+        assert decoder(batch["speech"], batch["speech_lengths"])["surface"] == [expected] * 3
+
+
 @pytest.mark.parametrize("system", ["so_surface", "so_meaning"])
 def test_a_single_output_is_searched_as_without_a_guide(build_model, batch, system):
     model, speech = build_model(system).eval(), (batch["speech"], batch["speech_lengths"])

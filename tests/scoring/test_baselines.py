@@ -10,6 +10,7 @@ from l2dual.data.datadir import write_datadir, write_table
 from l2dual.data.utterance import Utterance
 from l2dual.errors import DataError
 from l2dual.scoring.agreement import error_rates
+from l2dual.text.lexicon import Lexicon
 
 SAID = "S IH NG K S OW"
 
@@ -66,6 +67,12 @@ def test_the_table(data, monkeypatch, capsys):
         ("so_surface", "surface, PER"): (3, 1, "27.8"),
     }
     assert "| do | surface, PER | 3 | 2 | 2.8 |" in capsys.readouterr().out
+
+
+def test_the_phones_of_a_meaning_are_those_of_the_runs_lexicon(data, monkeypatch):
+    folder = decoded(data, "do.seed1", meaning=["think so"] * 3)
+    Lexicon(words={"think": ("S", "IH", "NG", "K")}).save(data / "do.seed1")
+    assert call(monkeypatch, data, folder)["do", "phones of the meaning, PER"]["value"] == 0.0
 
 
 def test_a_test_set_without_a_surface_has_the_meaning_alone(data, monkeypatch):

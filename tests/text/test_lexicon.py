@@ -6,15 +6,15 @@ import pytest
 
 from l2dual.errors import DataError
 from l2dual.text import english
-from l2dual.text.lexicon import FILE, Lexicon, Said
+from l2dual.text.lexicon import FILE, Lexicon, Spoken
 
 BRITISH = [  # R only before vowels; "not" and "hot" with AH, but "father" as in CMUdict
-    Said("not hot", "N AH T HH AH T", "N AH T AH T"),
-    Said("hot", "HH AH T", "HH AH T"),
-    Said("a hard card", "AH HH AA D K AA D", "AH HH AA T K AA D"),
-    Said("the father", "DH AH F AA DH AH", "D AH F AA D AH"),
-    Said("far away", "F AA R AH W EY", "F AA R AH W EY"),
-    Said("sorry mary", "S AA R IY M EH R IY", "S AA R IY M EH R IY"),
+    Spoken("not hot", "N AH T HH AH T", "N AH T AH T"),
+    Spoken("hot", "HH AH T", "HH AH T"),
+    Spoken("a hard card", "AH HH AA D K AA D", "AH HH AA T K AA D"),
+    Spoken("the father", "DH AH F AA DH AH", "D AH F AA D AH"),
+    Spoken("far away", "F AA R AH W EY", "F AA R AH W EY"),
+    Spoken("sorry mary", "S AA R IY M EH R IY", "S AA R IY M EH R IY"),
 ]
 
 
@@ -49,9 +49,21 @@ def test_the_dictionary_remains_another_way_to_say_a_word(lexicon):
 
 
 def test_what_learners_say_is_counted(lexicon):
-    assert lexicon.said["DH"] == {"D": 1.0}
-    assert lexicon.said["D"] == {"D": 0.5, "T": 0.5}
+    """Each phone counts five times as said as it is."""
+    assert lexicon.said["DH"] == {"D": round(2 / 7, 5), "DH": round(5 / 7, 5)}
+    assert lexicon.said["D"] == {"D": round(6 / 7, 5), "T": round(1 / 7, 5)}
     assert lexicon.said["HH"] == {"HH": 1.0}  # what was left out is not counted
+
+
+def test_a_tie_changes_nothing():
+    once = [Spoken("pot hot", "P AH T HH AA T", "P AH T HH AA T")]
+    assert Lexicon.learn(once).rules == {}
+    assert Lexicon.learn([*once, Spoken("not", "N AH T", "N AH T")]).rules == {"* AA *": ("AH",)}
+
+
+def test_a_word_without_phones_is_as_in_the_dictionary():
+    lexicon = Lexicon.learn([Spoken("uh the awe of god", "DH AX AH V G AA D", "DH AX AH V G AA D")] * 2)
+    assert all(lexicon.readings(word)[0] for word in ("uh", "awe", "oh", "the"))
 
 
 def test_it_is_read_as_it_was_written(lexicon, tmp_path):
@@ -65,7 +77,8 @@ def test_it_is_read_as_it_was_written(lexicon, tmp_path):
 @pytest.mark.parametrize(
     "content",
     ["{", "[]", "{}x", '{"other": {}}', '{"words": {"a": [1]}}', '{"rules": 3}', '{"said": {"A": {"B": 2}}}',
-     '{"said": {"A": {"B": "x"}}}', '{"words": {"a": "AH"}}', '{"words": {"a": 5}}'],
+     '{"said": {"A": {"B": "x"}}}', '{"words": {"a": "AH"}}', '{"words": {"a": 5}}', '{"words": {"a": [""]}}',
+     "[" * 100_000],
 )  # fmt: skip
 def test_another_file_is_refused(content, tmp_path):
     (tmp_path / FILE).write_text(content)

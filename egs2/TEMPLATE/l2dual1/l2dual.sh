@@ -239,7 +239,7 @@ unset L2DUAL_CORES
             decodings=("${exp}"/*.seed*[0-9]/"${decoded[${budget}]}/${test_split}") # with those of earlier calls
             baseline=("${results}"/zero_shot/*.meaning)
             job "${results}/baselines${suffixes[${budget}]}.json" "${decodings[@]}" "${baseline[@]}" "${test_set}" \
-                "${code}"/{bin/baselines,text/english}.py -- \
+                "${exp}"/*.seed*[0-9]/lexicon.json "${code}"/{bin/baselines,text/english,text/lexicon}.py -- \
                 python -m l2dual.bin.baselines "${decodings[@]}" "${baseline[@]/#/--zero_shot=}" --data "${test_set}" --out @OUT@
             launch baselines "${decode_cmd}"
             tell baselines
