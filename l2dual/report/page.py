@@ -131,7 +131,7 @@ def limits(study: StudyResults) -> list[str]:
         "languages. Hypotheses have their own. Intervals are not corrected.",
         "A dual-output system has more parameters: a second decoder or CTC, in some arms more blocks. Data and "
         "epochs are the same.",
-        "Models and budgets are small. Compare signs and order with the paper, not error rates.",
+        "Models are small: compare signs and order with the paper, not error rates.",
     ]
     return found[:5]
 

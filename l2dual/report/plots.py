@@ -95,7 +95,7 @@ def cross_talk(studies: list[StudyResults], name: str) -> Figure | None:
                 places.append((study, output, talk.baseline))
     if not places:
         return None
-    text = "Error rate in percent at the learner’s tokens and at the other tokens: " + "; ".join(
+    text = "Errors in percent at the learner’s and the other tokens: " + "; ".join(
         f"{study.name} {output}, {system} "
         + ", ".join(f"{100 * study.rate(m, system, output).value:.1f}" for m in reversed(measures))
         for study, output, baseline in places

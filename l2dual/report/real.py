@@ -60,7 +60,7 @@ def _utterances(rows: Mapping[tuple[str, str], Mapping[str, Mapping]]) -> str:
               for measure, one in row.items() if _name(measure) in (ALL, "surface")}  # fmt: skip
     whisper = {one["utterances"] for (_, system), row in rows.items() if system == WHISPER for one in row.values()}
     said = " or ".join(map(str, sorted(of_all or whisper))) + " utterances"
-    return said + "".join(f"; Whisper’s are {number} of them" for number in sorted(whisper))
+    return said + "".join(f"; Whisper’s are {number}" for number in sorted(whisper))
 
 
 def _name(measure: str) -> str:

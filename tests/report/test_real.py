@@ -48,7 +48,7 @@ def shown(table):
 
 def test_a_row_for_each_system(study, tmp_path):
     table = real.table({"one": (write(tmp_path, RATES, SCORES), study)})
-    assert table.about.startswith("1240 utterances; Whisper’s are 200 of them. ")
+    assert table.about.startswith("1240 utterances; Whisper’s are 200. ")
     found = shown(table)
     assert found["Whisper as it comes, `one`"] == ["30.5 [23.3, 38.1]"] * 2 + ["–"] * 6
     assert found["so_surface, `one`"][:4] == ["–", "–", "25.0", "–"] and found["so_surface, `one`"][-1] == "3"
