@@ -1,10 +1,10 @@
-"""What the meaning calls for, as a prior of the surface: a channel that keeps, changes, drops and adds tokens.
+"""A prior for the surface, made from the best meaning.
 
-The surface's CTC hears well and knows no words; the meaning's decoder knows words. So the CTC may say which of
-the likeliest meanings was spoken (:func:`likelihoods`), and the search of the surface may weigh both: the canonical
-tokens of the meaning that was found, passed through this channel, take the place of the surface's decoder. What
-learners say for each canonical token is counted in the training data (:class:`l2dual.text.lexicon.Lexicon`); the
-channel's own changes, the same at every token, allow for a wrong meaning.
+The surface's CTC hears well and knows no words; the meaning's decoder knows words. So the CTC helps to choose the
+meaning (:func:`likelihoods`). The canonical tokens of that meaning then pass through a channel, in which each may be
+kept, changed or dropped, and others added. This takes the place of the surface's decoder in the search. What is
+said for each canonical token is counted in the training data (:class:`l2dual.text.lexicon.Lexicon`); the channel's
+own changes, the same at every token, allow for a wrong meaning.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,7 +2,8 @@
 
 The canonical phones of a corpus may have another accent than CMUdict's: in speechocean762 "not" is N AH T, not
 N AA T. A rule says what a phone of CMUdict becomes between its neighbours; words that the rules get wrong are
-listed. A word that the corpus lacks follows the rules.
+listed. A word that the corpus lacks follows the rules. For each canonical phone the annotation's phones in its place
+are counted too.
 """
 
 import json
