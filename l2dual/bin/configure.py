@@ -17,7 +17,7 @@ from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
 from l2dual.recipe.definition import check_train_args
 from l2dual.systems import CTC_SHARES, OUTPUTS, System, read_options, read_system
-from l2dual.text.lexicon import Lexicon, Spoken
+from l2dual.text.lexicon import Annotated, Lexicon
 from l2dual.training.runs import commit, merge, write_run_script, write_yaml
 
 
@@ -56,8 +56,8 @@ def main() -> None:
 
 def lexicon_of(train: DataDir) -> Lexicon:
     """How the training data pronounce the words of their meanings; empty if they have no meaning or no surface."""
-    tables = [train.tables.get(f"text.{kind}", {}) for kind in Spoken._fields]
-    return Lexicon.learn(Spoken(*(table[utt] for table in tables)) for utt in set.intersection(*map(set, tables)))
+    tables = [train.tables.get(f"text.{kind}", {}) for kind in Annotated._fields]
+    return Lexicon.learn(Annotated(*(table[utt] for table in tables)) for utt in set.intersection(*map(set, tables)))
 
 
 def _normalization(stats: Path) -> dict:

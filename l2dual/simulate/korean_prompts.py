@@ -31,7 +31,7 @@ def sentences(seed: int) -> list[str]:
 
 @cache
 def _all_sentences() -> tuple[str, ...]:
-    lexicon = Lexicon(yaml.safe_load(DATA.read_text(encoding="utf-8")))
+    lexicon = Phrasebook(yaml.safe_load(DATA.read_text(encoding="utf-8")))
     rng = random.Random(0)
     found: dict[str, None] = {}
     n_of_length = Counter()
@@ -48,7 +48,7 @@ def _all_sentences() -> tuple[str, ...]:
     raise DataError(f"{DATA}: only {len(found)} sentences; add words or clauses")
 
 
-class Lexicon:
+class Phrasebook:
     """The words and clauses of the data file; ``sentence(rng)`` draws one sentence."""
 
     def __init__(self, data: dict) -> None:

@@ -27,7 +27,7 @@ OWN = 5  # times that each phone counts as said as it is, before any other is co
 Phones = tuple[str, ...]
 
 
-class Spoken(NamedTuple):
+class Annotated(NamedTuple):
     """An utterance of the training data: what was meant, the corpus's phones for it, and those that were said."""
 
     meaning: str
@@ -50,7 +50,7 @@ class Lexicon:
     said: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def learn(cls, utterances: Iterable[Spoken]) -> "Lexicon":
+    def learn(cls, utterances: Iterable[Annotated]) -> "Lexicon":
         """Count what stands in the place of each phone of CMUdict, and of each canonical phone.
 
         Args:
@@ -120,7 +120,7 @@ class Lexicon:
         return found
 
 
-def _by_word(one: Spoken) -> Iterator[tuple[str, tuple[Phones, ...]]]:
+def _by_word(one: Annotated) -> Iterator[tuple[str, tuple[Phones, ...]]]:
     """Each word, and what the corpus has in the place of each of its phones in CMUdict."""
     readings = []
     for word in english.words(one.meaning):

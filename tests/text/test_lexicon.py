@@ -6,15 +6,15 @@ import pytest
 
 from l2dual.errors import DataError
 from l2dual.text import english
-from l2dual.text.lexicon import FILE, Lexicon, Spoken
+from l2dual.text.lexicon import FILE, Annotated, Lexicon
 
 BRITISH = [  # R only before vowels; "not" and "hot" with AH, but "father" as in CMUdict
-    Spoken("not hot", "N AH T HH AH T", "N AH T AH T"),
-    Spoken("hot", "HH AH T", "HH AH T"),
-    Spoken("a hard card", "AH HH AA D K AA D", "AH HH AA T K AA D"),
-    Spoken("the father", "DH AH F AA DH AH", "D AH F AA D AH"),
-    Spoken("far away", "F AA R AH W EY", "F AA R AH W EY"),
-    Spoken("sorry mary", "S AA R IY M EH R IY", "S AA R IY M EH R IY"),
+    Annotated("not hot", "N AH T HH AH T", "N AH T AH T"),
+    Annotated("hot", "HH AH T", "HH AH T"),
+    Annotated("a hard card", "AH HH AA D K AA D", "AH HH AA T K AA D"),
+    Annotated("the father", "DH AH F AA DH AH", "D AH F AA D AH"),
+    Annotated("far away", "F AA R AH W EY", "F AA R AH W EY"),
+    Annotated("sorry mary", "S AA R IY M EH R IY", "S AA R IY M EH R IY"),
 ]
 
 
@@ -56,13 +56,13 @@ def test_what_learners_say_is_counted(lexicon):
 
 
 def test_a_tie_changes_nothing():
-    once = [Spoken("pot hot", "P AH T HH AA T", "P AH T HH AA T")]
+    once = [Annotated("pot hot", "P AH T HH AA T", "P AH T HH AA T")]
     assert Lexicon.learn(once).rules == {}
-    assert Lexicon.learn([*once, Spoken("not", "N AH T", "N AH T")]).rules == {"* AA *": ("AH",)}
+    assert Lexicon.learn([*once, Annotated("not", "N AH T", "N AH T")]).rules == {"* AA *": ("AH",)}
 
 
 def test_a_word_without_phones_is_as_in_the_dictionary():
-    lexicon = Lexicon.learn([Spoken("uh the awe of god", "DH AX AH V G AA D", "DH AX AH V G AA D")] * 2)
+    lexicon = Lexicon.learn([Annotated("uh the awe of god", "DH AX AH V G AA D", "DH AX AH V G AA D")] * 2)
     assert all(lexicon.readings(word)[0] for word in ("uh", "awe", "oh", "the"))
 
 
