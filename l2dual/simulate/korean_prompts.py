@@ -31,12 +31,12 @@ def sentences(seed: int) -> list[str]:
 
 @cache
 def _all_sentences() -> tuple[str, ...]:
-    lexicon = Phrasebook(yaml.safe_load(DATA.read_text(encoding="utf-8")))
+    phrasebook = Phrasebook(yaml.safe_load(DATA.read_text(encoding="utf-8")))
     rng = random.Random(0)
     found: dict[str, None] = {}
     n_of_length = Counter()
     for _ in range(20 * N_SENTENCES):
-        sentence = lexicon.sentence(rng)
+        sentence = phrasebook.sentence(rng)
         n_syllables = len(sentence.replace(" ", ""))
         if len(sentence.split()) not in WORDS or n_syllables not in SYLLABLES:
             continue
