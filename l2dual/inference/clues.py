@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
 
 from l2dual.inference.pronunciation import NEVER, Alternatives, alternatives, backward, forward, indices, lattice
 from l2dual.text.phones import ERROR
@@ -70,13 +69,13 @@ def _ratios(found: Alternatives, ids: list[int], vocabulary: list[str]) -> np.nd
     sounds = np.array([not token.startswith("<") for token in vocabulary])
     replaced = np.where(sounds, found.replaced, NEVER)
     replaced[np.arange(len(ids)), ids] = NEVER
-    put_in = logsumexp(np.where(sounds, found.put_in, NEVER), axis=1)
-    any_other = logsumexp(replaced, axis=1)
+    put_in = np.logaddexp.reduce(np.where(sounds, found.put_in, NEVER), axis=1)
+    any_other = np.logaddexp.reduce(replaced, axis=1)
     unclear = np.full((len(ids), 2), NEVER)  # replaced by an unclear sound; one put in before
     if ERROR in vocabulary:
         error = vocabulary.index(ERROR)
         unclear = np.stack([found.replaced[:, error], found.put_in[:-1, error]], axis=1)
-    wrong = logsumexp(np.column_stack([any_other, found.left_out, unclear[:, 0]]), axis=1)
+    wrong = np.logaddexp.reduce(np.column_stack([any_other, found.left_out, unclear[:, 0]]), axis=1)
     ratios = [wrong, replaced.max(1), any_other, found.left_out, unclear, put_in[:-1], put_in[1:]]
     return (np.column_stack(ratios) - found.due).clip(-MOST, MOST)
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import logsumexp
 
 from l2dual.errors import DataError
 from l2dual.inference.timing import Clock, Span, spans
@@ -118,12 +117,12 @@ def instead(replaced: np.ndarray, left_out: float, vocabulary: list[str]) -> str
 
 def share(due: float, others: np.ndarray) -> float:
     """The part of the likelihood that is ``due``'s, of it and the others' (log likelihoods)."""
-    return float(np.exp(due - np.logaddexp(due, logsumexp(others))))
+    return float(np.exp(due - np.logaddexp(due, np.logaddexp.reduce(others))))
 
 
 def log_likelihood(log_probs: np.ndarray, ids: list[int]) -> float:
     """Of the text ``ids`` under a CTC (T', V), summed over all alignments; -inf if none fits."""
-    return float(logsumexp(forward(log_probs, ids)[-1, -2:]))
+    return float(np.logaddexp.reduce(forward(log_probs, ids)[-1, -2:]))
 
 
 def alternatives(log_probs: np.ndarray, ids: list[int]) -> Alternatives:
@@ -137,7 +136,7 @@ def alternatives(log_probs: np.ndarray, ids: list[int]) -> Alternatives:
     """
     n, (n_frames, size) = len(ids), log_probs.shape
     before = forward(log_probs, ids)  # (T', 2n + 1)
-    if n_frames == 0 or (due := float(logsumexp(before[-1, -2:]))) == NEVER:
+    if n_frames == 0 or (due := float(np.logaddexp.reduce(before[-1, -2:]))) == NEVER:
         raise DataError(
             f"the prompt is too long for the recording: {n} sounds in {n_frames} frames; "
             "check that the prompt is what was said"
@@ -160,7 +159,7 @@ def alternatives(log_probs: np.ndarray, ids: list[int]) -> Alternatives:
 
 def over(new: np.ndarray, leave: np.ndarray, last: int) -> np.ndarray:
     """Sum over the frames t of ``new`` at t times ``leave`` at t + 1; ``last`` may end the text."""
-    total = logsumexp(new[:-1] + leave[1:], axis=0) if len(new) > 1 else np.full(new.shape[1:], NEVER)
+    total = np.logaddexp.reduce(new[:-1] + leave[1:], axis=0) if len(new) > 1 else np.full(new.shape[1:], NEVER)
     total[last] = np.logaddexp(total[last], new[-1, last])
     return total
 
@@ -210,7 +209,7 @@ def without(ids: list[int], before: np.ndarray, behind: np.ndarray) -> np.ndarra
         if i and (i + 1 == n or ids[i - 1] != ids[i + 1]):
             leave = np.logaddexp(leave, before[:, 2 * i - 1])
         if i + 1 < n:
-            total = logsumexp(leave[:-1] + behind[1:, 2 * i + 3]) if len(leave) > 1 else NEVER
+            total = np.logaddexp.reduce(leave[:-1] + behind[1:, 2 * i + 3]) if len(leave) > 1 else NEVER
             found.append(total if i else np.logaddexp(total, behind[0, 3]))
         else:
             found.append(leave[-1])

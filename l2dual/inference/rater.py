@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -20,9 +20,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from l2dual.errors import DataError
 from l2dual.files import atomic_write
-
-if TYPE_CHECKING:
-    from l2dual.inference.clues import Clues  # which imports scipy
+from l2dual.inference.clues import Clues
 
 FORMAT = 2
 FOLDER = "rater"  # of a run, or of an archive; it holds
@@ -39,7 +37,7 @@ class Batch(NamedTuple):
     lengths: torch.Tensor  # (B,)
 
     @classmethod
-    def of(cls, texts: "Sequence[Clues]") -> "Batch":
+    def of(cls, texts: Sequence[Clues]) -> "Batch":
         """Put texts together."""
         values = [torch.from_numpy(one.values) for one in texts]
         phones = [torch.from_numpy(one.phones) for one in texts]
@@ -124,20 +122,21 @@ class Raters:
 
     Attributes:
         facts: ``vocabulary``, ``words`` and ``whole``: names of the scores; ``chance``: constant and
-            slope of the logistic from the score of a phone to the chance that raters call it right.
+            slope of the logistic from the score of a phone to the chance that raters call it right;
+            ``chance_marked``: that the corpus's annotation does. Older raters lack the latter.
     """
 
     def __init__(self, members: Sequence[Rater], facts: dict):
         self.members = torch.nn.ModuleList(members).eval()
         self.facts = facts
 
-    def chance(self, score: float) -> float:
-        """The chance that raters call a phone right that has this score, 0 to 2."""
-        constant, slope = self.facts["chance"]
+    def chance(self, score: float, marked: bool = False) -> float:
+        """The chance that raters, or the annotation (``marked``), call a phone right that has this score, 0 to 2."""
+        constant, slope = self.facts["chance_marked" if marked else "chance"]
         return 1 / (1 + math.exp(-(constant + slope * score)))
 
     @torch.inference_mode()
-    def rate(self, texts: "Sequence[Clues]") -> list[Ratings]:
+    def rate(self, texts: Sequence[Clues]) -> list[Ratings]:
         """Rate texts."""
         batch = Batch.of(texts)
         each = [member(batch) for member in self.members]

@@ -73,7 +73,7 @@ def learn(found: dict[str, list[Example]], facts: dict, out: Path) -> None:
     for name, scored in judged.items():
         for suffix, marked in (("", False), (" (marked)", True)):
             chances[name + suffix] = chance(scored, marked)
-    raters.facts |= {"chance": chances["rater"]}
+    raters.facts |= {"chance": chances["rater"], "chance_marked": chances["rater (marked)"]}
     raters.save(out)
     with atomic_write(out / "scored.json") as stream:
         about = {"folds": facts.get("folds", 0), "chances": chances}

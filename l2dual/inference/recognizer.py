@@ -1,6 +1,6 @@
 """Both transcriptions of a recording, by a trained model."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import batched
 from pathlib import Path
@@ -14,6 +14,7 @@ from l2dual.data.tokens import tokens_to_text
 from l2dual.errors import DataError, UsageError
 from l2dual.inference.borrowed import with_times
 from l2dual.inference.differences import differences, due_of, steps, unit_of
+from l2dual.inference.guidance import guidance_of
 from l2dual.inference.joining import chained, joined
 from l2dual.inference.listening import Heard, Recording, listen, pieces
 from l2dual.inference.rater import FOLDER, Raters
@@ -22,10 +23,11 @@ from l2dual.inference.shelf import open_model
 from l2dual.inference.timing import Clock, letters, spans
 from l2dual.models.beam import Hypothesis
 from l2dual.models.dual import L2DualModel
+from l2dual.models.guide import Guidance
 from l2dual.models.search import DualDecoder, SearchOptions
 from l2dual.sharing.mechanism import Encoded
 from l2dual.text.lexicon import Lexicon
-from l2dual.training.load import canonical_of, config_of, load_model, run_facts, search_options
+from l2dual.training.load import config_of, load_model, run_facts, search_options
 
 Texts = dict[str, Transcription]  # by output
 TOGETHER = 160.0  # seconds of speech in one batch at most, padding counted
@@ -59,7 +61,7 @@ class DualSpeech2Text:
         config: dict,
         about: dict,
         options: SearchOptions,
-        canonical: Callable[[list[str]], list[str]] | None = None,
+        guidance: Guidance | None = None,
         raters: Raters | None = None,
         lexicon: Lexicon | None = None,
     ):
@@ -72,7 +74,7 @@ class DualSpeech2Text:
         self.clock = Clock.of(self._chain, self.rate)
         self.token_lists = model.token_lists
         self.batch_size = options.batch_size
-        self._decoder = DualDecoder(model, options, canonical, self.lexicon.said)
+        self._decoder = DualDecoder(model, options, guidance)
         self._ids = {name: {token: i for i, token in enumerate(some)} for name, some in model.token_lists.items()}
         self.token_types = {output: config[f"{output}_token_type"] for output in model.outputs}
 
@@ -96,13 +98,12 @@ class DualSpeech2Text:
         with open_model(str(model)) as directory:
             loaded, config, about = load_model(directory), config_of(directory), run_facts(directory)
             search = SearchOptions.from_config(search_options(directory) | options, "options")
-            lexicon = Lexicon.load(directory)
-            canonical = canonical_of(directory, lexicon) if search.guides(loaded) else None
+            guidance = guidance_of(directory) if search.guides(loaded) else None
             if not about.keys() >= {"language", "convention"}:
                 raise DataError(f"{directory}/run.yaml: lacks language or convention: pack the run again (stage 12)")
             getattr(loaded.frontend, "upstream", None)  # a frozen encoder is read when it is first asked for
             raters = Raters.load(directory / FOLDER)
-            return cls(loaded.to(device), config, about, search, canonical, raters, lexicon)
+            return cls(loaded.to(device), config, about, search, guidance, raters, Lexicon.load(directory))
 
     @property
     def language(self) -> str:

@@ -3,15 +3,18 @@
 The surface's CTC hears well and knows no words; the meaning's decoder knows words. So the CTC helps to choose the
 meaning (:func:`likelihoods`). The canonical tokens of that meaning then pass through a channel, in which each may be
 kept, changed or dropped, and others added. This takes the place of the surface's decoder in the search. What is
-said for each canonical token is counted in the training data (:class:`l2dual.text.lexicon.Lexicon`); the channel's
-own changes, the same at every token, allow for a wrong meaning.
+said for each canonical token is counted in the training data (:class:`l2dual.text.lexicon.Lexicon`). Where the model
+has a rater, it says of each token of an utterance how likely it is an error. The channel's own changes, the same at
+every token, allow for a wrong meaning.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
+
+Words = list[list[str]]  # the canonical tokens of each word
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,22 @@ class Channel:
 
 
 UNCOUNTED = Channel(0.06, 0.03, 0.03)  # where nobody has counted what learners say
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What a guided search knows of words and of learners.
+
+    Attributes:
+        canonical: tokens of a meaning -> its words in the surface's tokens.
+        said: for a canonical token, how probable each token is in its place; what it lacks is said as it is.
+        errors: log probabilities (T', V) of the surface's CTC and words -> for each of their tokens, how probable
+            a wrong sound is that the annotation does not name; empty where that is unknown.
+    """
+
+    canonical: Callable[[list[str]], Words]
+    said: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    errors: Callable[[torch.Tensor, Words], Sequence[float]] = lambda log_probs, words: ()
 
 
 def said_for(said: Mapping[str, Mapping[str, float]], tokens: Sequence[str]) -> torch.Tensor:
@@ -41,6 +60,16 @@ def said_for(said: Mapping[str, Mapping[str, float]], tokens: Sequence[str]) -> 
             found[ids[due]] = 0.0
             found[ids[due], list(shares)] = torch.tensor(list(shares.values()), dtype=torch.double) / total
     return found
+
+
+def with_errors(calls: torch.Tensor, errors: Sequence[float], error: int) -> torch.Tensor:
+    """As ``calls`` (N, V), with these probabilities (N,) of the token ``error``."""
+    due = torch.tensor(errors, dtype=calls.dtype)[:, None]
+    others = calls.clone()
+    others[:, error] = 0.0
+    others *= (1 - due) / others.sum(1, keepdim=True).clamp(min=1e-300)
+    others[:, error] = 1 - others.sum(1)
+    return others
 
 
 def likelihoods(log_probs: torch.Tensor, called: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -64,13 +93,12 @@ class Guide(BatchScorerInterface):
     """The prior of one utterance, in a decoder's place.
 
     Args:
-        canonical: ids of the canonical tokens, N of them.
-        said: the probability of each token in the place of each canonical one, (V, V); the last is sos/eos.
+        calls: the probability of each token in the place of each of N canonical ones, (N, V); the last is sos/eos.
         channel: what else may happen to them.
     """
 
-    def __init__(self, canonical: Sequence[int], said: torch.Tensor, channel: Channel):
-        self.canonical, self.said, self.channel = list(canonical), said, channel
+    def __init__(self, calls: torch.Tensor, channel: Channel):
+        self.calls, self.channel = calls, channel
 
     def steps(self, x: torch.Tensor) -> "GuideSteps":
         """The scorer of an utterance's search, on the device of ``x``."""
@@ -85,9 +113,9 @@ class GuideSteps:
     """
 
     def __init__(self, guide: Guide, x: torch.Tensor):
-        number, self.channel = len(guide.canonical), guide.channel
-        end = torch.nn.functional.one_hot(torch.tensor([len(guide.said) - 1]))
-        self.calls = torch.cat([guide.said[guide.canonical], end]).to(x.device)  # (N + 1, V): of the next token
+        (number, size), self.channel = guide.calls.shape, guide.channel
+        end = torch.nn.functional.one_hot(torch.tensor([size - 1]))
+        self.calls = torch.cat([guide.calls, end]).to(x.device)  # (N + 1, V): of the next token
         places = torch.arange(number + 1, device=x.device)
         drops = places - places[:, None]  # (N + 1, N + 1)
         self.drops = torch.where(drops < 0, 0.0, self.channel.dropped ** drops.double())

@@ -1,6 +1,6 @@
 """Decode both outputs of a model: one encoder pass, one search per output."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -8,9 +8,10 @@ import torch
 from l2dual.errors import UsageError
 from l2dual.models.beam import BeamOptions, BeamSearch, GreedyCTC, Hypothesis
 from l2dual.models.dual import L2DualModel
-from l2dual.models.guide import UNCOUNTED, Channel, Guide, likelihoods, said_for
+from l2dual.models.guide import UNCOUNTED, Channel, Guidance, Guide, Words, likelihoods, said_for, with_errors
 from l2dual.sharing.mechanism import Encoded
 from l2dual.systems import OUTPUTS
+from l2dual.text.phones import ERROR
 
 MODES = ("beam", "greedy_ctc")
 NEVER = -1e9  # log likelihood of what can't be aligned
@@ -70,8 +71,7 @@ class DualDecoder:
     Args:
         model: in evaluation mode.
         options: of the searches.
-        canonical: tokens of a meaning -> the surface's tokens that it calls for, if the options guide the model.
-        said: what learners say for these: probabilities by canonical token and token.
+        guidance: what guides it, if the options guide the model.
 
     Raises:
         UsageError: a search that the model has no part for.
@@ -81,17 +81,16 @@ class DualDecoder:
         self,
         model: L2DualModel,
         options: SearchOptions,
-        canonical: Callable[[list[str]], list[str]] | None = None,
-        said: Mapping[str, Mapping[str, float]] | None = None,
+        guidance: Guidance | None = None,
     ):
         self.model = model
         self.options = options
-        self.canonical = canonical
+        self.guidance = guidance
         self.ids = {token: number for number, token in enumerate(model.token_lists.get("surface", []))}
         self.searches = {output: self._search(output) for output in model.outputs}
-        if options.guides(model):
-            self.said = said_for(said or {}, model.token_lists["surface"])
-            self.channel = Channel() if said else UNCOUNTED
+        if guidance:
+            self.said = said_for(guidance.said, model.token_lists["surface"])
+            self.channel = Channel() if guidance.said else UNCOUNTED
 
     def _search(self, output: str) -> BeamSearch | GreedyCTC:
         tokens = self.model.token_lists[output]
@@ -118,11 +117,11 @@ class DualDecoder:
     @torch.inference_mode()
     def search(self, encoded: Encoded, n_best: int = 1) -> dict[str, list[list[Hypothesis]]]:
         """As :meth:`nbest`, of what the model's ``encode`` gave."""
-        if self.options.guides(self.model):
-            return self._guided(encoded, n_best)
+        if self.guidance:
+            return self._guided(encoded, n_best, self.guidance)
         return {output: one(*encoded.of(output), n_best) for output, one in self.searches.items()}
 
-    def _guided(self, encoded: Encoded, n_best: int) -> dict[str, list[list[Hypothesis]]]:
+    def _guided(self, encoded: Encoded, n_best: int, guidance: Guidance) -> dict[str, list[list[Hypothesis]]]:
         """The meanings in the order in which the surface's CTC puts them, and surfaces guided by the first."""
         found: dict[str, list[list[Hypothesis]]] = {"surface": [], "meaning": []}
         options, tokens, ctc = self.options, self.model.token_lists["surface"], self.model.ctcs["surface"]
@@ -130,23 +129,39 @@ class DualDecoder:
         meanings = self.searches["meaning"](*encoded.of("meaning"), among)
         for states, length, some in zip(*encoded.of("surface"), meanings, strict=True):
             states = states[None, :length]
-            ranked, called = self._ranked(ctc.log_softmax(states)[0], some)
-            guide = Guide(called, self.said, self.channel)
+            log_probs = ctc.log_softmax(states)[0]
+            ranked, words = self._ranked(log_probs, some, guidance)
+            guide = Guide(self._calls(log_probs, words, guidance), self.channel)
             search = BeamSearch(guide, ctc, tokens, options.ctc_weight["surface"], options)
             found["surface"] += search(states, length[None], n_best)
             found["meaning"].append(ranked[:n_best])
         return found
 
-    def _ranked(self, log_probs: torch.Tensor, meanings: list[Hypothesis]) -> tuple[list[Hypothesis], list[int]]:
-        """An utterance's meanings, the best first, and what the best one calls for."""
+    def _ranked(
+        self, log_probs: torch.Tensor, meanings: list[Hypothesis], guidance: Guidance
+    ) -> tuple[list[Hypothesis], Words]:
+        """An utterance's meanings, the best first, and the words of the best one."""
         if not meanings:
             return [], []
-        called = [[self.ids[token] for token in self.canonical(one.tokens) if token in self.ids] for one in meanings]
-        heard = likelihoods(log_probs, called).clamp(min=NEVER).tolist()
+        words = [self._known(guidance.canonical(one.tokens)) for one in meanings]
+        heard = likelihoods(log_probs, [self._numbers(one) for one in words]).clamp(min=NEVER).tolist()
         scores = [one.score + self.options.canonical_weight * own for one, own in zip(meanings, heard, strict=True)]
         order = sorted(range(len(scores)), key=lambda number: -scores[number])
         parts = [one.parts | {"canonical": own} for one, own in zip(meanings, heard, strict=True)]
-        return [Hypothesis(meanings[n].tokens, scores[n], parts[n]) for n in order], called[order[0]]
+        return [Hypothesis(meanings[n].tokens, scores[n], parts[n]) for n in order], words[order[0]]
+
+    def _calls(self, log_probs: torch.Tensor, words: Words, guidance: Guidance) -> torch.Tensor:
+        """The probability of each token in the place of each canonical one, (N, V)."""
+        calls = self.said[self._numbers(words)]
+        errors = guidance.errors(log_probs, words)
+        return with_errors(calls, errors, self.ids[ERROR]) if errors else calls
+
+    def _known(self, words: Words) -> Words:
+        """Words without what the vocabulary lacks."""
+        return [known for word in words if (known := [token for token in word if token in self.ids])]
+
+    def _numbers(self, words: Words) -> list[int]:
+        return [self.ids[token] for word in words for token in word]
 
     def __call__(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor

@@ -43,8 +43,8 @@ STAGES = {  # where a file lies: the stage that makes it; the first that fits
     r"dump/.*": 4,
     r".*/divergence.json": 6,
     r".*/stats": 7,
-    r".*/trained|.*\.seed\d+": 8,
-    r".*/score|.*/results(_half)?.json|.*/rater": 10,
+    r".*/trained|.*\.seed\d+|.*/rater": 8,
+    r".*/score|.*/results(_half)?.json": 10,
 }
 SCRIPT = """\
 set -euo pipefail

@@ -36,7 +36,7 @@ from l2dual.recipe.definition import (
 from l2dual.recipe.options import GROUPS, OPTIONS, asks_for_help, bash_help, parse
 from l2dual.recipe.studies import Study
 from l2dual.recipe.trainings import check_search, check_training, check_zero_shot, whisper_of
-from l2dual.systems import OUTPUTS, read_options, read_system
+from l2dual.systems import OUTPUTS, active_outputs, read_options, read_system
 
 VALID = "valid"
 SPLITS = ("train", VALID, "test")
@@ -305,14 +305,17 @@ class Stages:
         feats = self.dump / f"cached_{stem(weights)}_{digest(kept)}"
         return {"feats": feats, "cached_splits": list(SPLITS), "frontend_conf": kept, "weights": weights}
 
-    def _training(self) -> dict[str, object]:
-        """Stages 7 and 8."""
-        exp, options = self.study.directory, self.options
-        asked = [(int(seed), name) for seed in options["seeds"].split() for name in options["systems"].split()]
-        runs = [exp / f"{name}.seed{seed}" for seed, name in asked]
+    def _runs(self) -> list[Path]:
+        seeds, systems = self.options["seeds"].split(), self.options["systems"].split()
+        runs = [self.study.directory / f"{name}.seed{int(seed)}" for seed in seeds for name in systems]
         for one in runs:
             if runs.count(one) > 1:
                 raise UsageError(f"--systems and --seeds name {one} twice")
+        return runs
+
+    def _training(self) -> dict[str, object]:
+        """Stages 7 and 8."""
+        exp, options, runs = self.study.directory, self.options, self._runs()
         # two decoders first, so that no core waits at the end
         in_turn = sorted(runs, key=lambda one: self.systems[_split(one)[0]].single)
         rated = list(filter(self._rated, in_turn))
@@ -325,7 +328,7 @@ class Stages:
             "train_config": self.train_config,
             "stats": exp / "stats",
             "runs": in_turn,
-            "costs": [self._cost(_split(one)[0]) for one in in_turn],
+            "costs": list(map(self._cost, in_turn)),
             "system_files": {name: conf("systems", name) for name in self.systems},
             "rated": rated,
             "folds": folds,
@@ -335,10 +338,9 @@ class Stages:
             "trained": sorted({*runs, *found}, key=self._place),  # also those of earlier calls
         }
 
-    def _cost(self, system: str) -> float:
+    def _cost(self, run: Path) -> float:
         """The time of its training, in parts of one by CTC alone; on `mini` a decoder adds a quarter."""
-        weights = read_options(conf("systems", system), self.options["losses"])["model_conf"]["loss_weights"]
-        return 1 + sum(own["attention"] > 0 for own in weights.values()) / 4
+        return 1 + sum(own["attention"] > 0 for own in self._weights(run).values()) / 4
 
     def _place(self, directory: Path) -> tuple:
         name, seed = _split(directory)
@@ -361,6 +363,7 @@ class Stages:
         zero_shot = 0 if options["test_data"] else int(options["zero_shot"])
         return {
             "decode_config": config,
+            "guided": list(filter(self._asks_rater, self._runs())),
             "decoded": {budget: f"{stem(str(config))}{suffix}{tested}" for budget, suffix in SUFFIXES.items()},
             "results": results,
             "log": results / "log",
@@ -386,9 +389,17 @@ class Stages:
     def _rated(self, run: Path) -> bool:
         """Whether a run gets a rater: with a CTC on a surface in phones, where people scored the speech."""
         scored = (self.data / "train/utt2scores").is_file() and not self.options["test_data"]
-        options = read_options(conf("systems", _split(run)[0]), self.options["losses"])
-        surface = options["model_conf"]["loss_weights"].get("surface", {"ctc": 0})
+        surface = self._weights(run).get("surface", {"ctc": 0})
         return scored and self.definition["surface_token_type"] == "phn" and surface["ctc"] > 0
+
+    def _asks_rater(self, run: Path) -> bool:
+        """Whether a run's rater has a say in its search: where the meaning guides the surface."""
+        config = read_yaml(self.options["decode_config"] or conf("", "decode"))
+        guided = config.get("guided") and "meaning" in active_outputs(self._weights(run))
+        return guided and (self._rated(run) or (run / "rater").is_dir())
+
+    def _weights(self, run: Path) -> Mapping:
+        return read_options(conf("systems", _split(run)[0]), self.options["losses"])["model_conf"]["loss_weights"]
 
     def _analyses(self) -> list[str]:
         """Of stage 11, the long ones first; of layers by output, what the training of adapters, if any, has logged."""

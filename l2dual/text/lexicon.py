@@ -78,13 +78,17 @@ class Lexicon:
         own = (tuple(self.words[word]) if word in self.words else self._by_rules(listed[0])) or listed[0]
         return [own, *(form for form in listed if form != own)]
 
-    def phones(self, text: str) -> list[str]:
-        """What a text calls for, the weak vowel as AH; a word that nobody can read calls for nothing."""
-        found: list[str] = []
+    def by_word(self, text: str) -> list[list[str]]:
+        """The phones of each word of a text, the weak vowel as AH; without words that nobody can read."""
+        found = []
         for word in english.words(text):
             with suppress(DataError):
-                found += self.readings(word)[0]
-        return english.plain(found).split()
+                found.append(english.plain(self.readings(word)[0]).split())
+        return found
+
+    def phones(self, text: str) -> list[str]:
+        """The phones of all its words."""
+        return [phone for word in self.by_word(text) for phone in word]
 
     def nearest(self, text: str, said: str) -> str:
         """As `english.nearest`, by this lexicon; the weak vowel as AH."""

@@ -21,7 +21,6 @@ from l2dual.models.dual import L2DualModel
 from l2dual.models.pretrained import Upstream
 from l2dual.models.whisper_decoder import WhisperDecoder
 from l2dual.systems import OUTPUTS, active_outputs
-from l2dual.text.lexicon import Lexicon
 
 FORMAT = 1  # of an archive; another one is of another version
 SEARCH = "decode.yaml"  # of an archive: the options of its search
@@ -149,14 +148,6 @@ def check_rate(exp_dir: str | Path, rate: int) -> None:
     config = vars(_train_args(exp_dir))
     if at_rate(config, rate) != config:
         raise UsageError(f"{exp_dir}: was not trained on speech at {rate} Hz: prepare the data with its --fs")
-
-
-def canonical_of(exp_dir: str | Path, lexicon: Lexicon) -> Callable[[list[str]], list[str]]:
-    """Tokens of a meaning -> the phones that it calls for; UsageError where the surface is not in phones."""
-    kinds = [getattr(_train_args(exp_dir), f"{output}_token_type") for output in OUTPUTS]
-    if kinds[0] != "phn":
-        raise UsageError("guided: true: the surface is not in phones: use --surface_convention pronounced")
-    return lambda tokens: lexicon.phones(tokens_to_text(tokens, kinds[1]))
 
 
 def fresh_model(encoder_dir: Path, output_dir: Path, output: str, seed: int) -> L2DualModel:

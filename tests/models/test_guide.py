@@ -8,8 +8,9 @@ import torch
 from espnet2.asr.ctc import CTC
 
 from l2dual.models.beam import BeamOptions, BeamSearch
-from l2dual.models.guide import Channel, Guide, likelihoods, said_for
+from l2dual.models.guide import Channel, Guidance, Guide, likelihoods, said_for, with_errors
 from l2dual.models.search import DualDecoder, SearchOptions
+from l2dual.text.phones import ERROR
 
 SIZE = 6  # blank, unknown, a, b, c, sos/eos
 CHANNEL = Channel(changed=0.2, dropped=0.1, added=0.15)
@@ -33,7 +34,7 @@ def probability(canonical, said):
 
 
 def steps(canonical):
-    return Guide(canonical, SAID, CHANNEL).steps(torch.zeros(1, 1, 1))
+    return Guide(SAID[list(canonical)], CHANNEL).steps(torch.zeros(1, 1, 1))
 
 
 @pytest.mark.parametrize("said", [(), (2,), (2, 3, 4), (3, 3), (4, 2, 4, 4), (1, 2, 3)])
@@ -69,7 +70,7 @@ def test_where_the_ctc_is_in_doubt_the_meaning_decides():
     heard[0, 2, 4] = 8.1
 
     def found(canonical):
-        search = BeamSearch(Guide(canonical, AS_CALLED, Channel()), ctc, TOKENS, 0.5, BeamOptions())
+        search = BeamSearch(Guide(AS_CALLED[list(canonical)], Channel()), ctc, TOKENS, 0.5, BeamOptions())
         return search(heard, torch.tensor([5]))[0][0].tokens
 
     assert found((2, 3, 2)) == ["a", "b", "a"]
@@ -101,10 +102,10 @@ def test_a_guided_search_asks_what_the_meaning_calls_for(build_model, batch):
 
     def canonical(meaning):
         asked.append(meaning)
-        return ["a", "no such token"]
+        return [["a", "no such token"], ["none"]]
 
     model, weights = build_model("do").eval(), {"surface": 0.0, "meaning": 0.7}
-    decoder = DualDecoder(model, SearchOptions(guided=True, ctc_weight=weights), canonical)
+    decoder = DualDecoder(model, SearchOptions(guided=True, ctc_weight=weights), Guidance(canonical))
     plain = DualDecoder(model, SearchOptions()).nbest(batch["speech"], batch["speech_lengths"], 4)["meaning"]
     found = decoder(batch["speech"], batch["speech_lengths"])
     assert found == {"surface": [["a"]] * 3, "meaning": [some[0].tokens for some in plain]}
@@ -114,8 +115,31 @@ def test_a_guided_search_asks_what_the_meaning_calls_for(build_model, batch):
 def test_a_guided_search_asks_what_learners_say(build_model, batch):
     model, options = build_model("do").eval(), SearchOptions(guided=True, ctc_weight={"surface": 0.0, "meaning": 0.7})
     for said, expected in (({"a": {"b": 1.0}}, ["b"]), ({"a": {"a": 1.0}}, ["a"])):
-        decoder = DualDecoder(model, options, lambda meaning: ["a"], said)
+        decoder = DualDecoder(model, options, Guidance(lambda meaning: [["a"]], said))
         assert decoder(batch["speech"], batch["speech_lengths"])["surface"] == [expected] * 3
+
+
+def test_errors_take_their_share_and_leave_the_rest_in_proportion():
+    calls = torch.tensor([[0.0, 0.6, 0.2, 0.2], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]).double()
+    found = with_errors(calls, [0.5, 0.25, 0.1], error=2)
+    assert found.tolist() == [pytest.approx(row) for row in ([0, 0.375, 0.5, 0.125], [0, 0.75, 0.25, 0], [0, 0, 1, 0])]
+
+
+def test_a_guided_search_asks_the_rater_about_the_words_of_the_best_meaning(build_model, batch):
+    tokens = ["<blank>", "<unk>", "a", ERROR, "c", "<space>", "<sos/eos>"]
+    model = build_model("do", surface_token_list=tokens).eval()
+    options = SearchOptions(guided=True, ctc_weight={"surface": 0.0, "meaning": 0.7})
+    _, frames = model.encode(batch["speech"], batch["speech_lengths"]).of("surface")
+    asked = []
+
+    def errors(log_probs, words):
+        asked.append((log_probs.shape, words))
+        return [0.9, 0.2]
+
+    guidance = Guidance(lambda meaning: [["a", "b"], ["c"], ["b"]], {"a": {"a": 1.0}}, errors)
+    found = DualDecoder(model, options, guidance)(batch["speech"], batch["speech_lengths"])
+    assert found["surface"] == [[ERROR, "c"]] * 3  # b is not in the vocabulary
+    assert asked == [((int(length), len(tokens)), [["a"], ["c"]]) for length in frames]
 
 
 @pytest.mark.parametrize("system", ["so_surface", "so_meaning"])
@@ -130,11 +154,12 @@ def test_the_surface_has_a_say_in_the_choice_of_the_meaning(build_model, batch):
     calls = {}
 
     def canonical(meaning):
-        return calls.setdefault(tuple(meaning), [["a"], ["b"], ["a", "b"], ["b", "a", "b"]][len(calls) % 4])
+        return calls.setdefault(tuple(meaning), [[["a"]], [["b"]], [["a"], ["b"]], [["b", "a"], ["b"]]][len(calls) % 4])
 
     def nbest(weight):
         options = SearchOptions(guided=True, canonical_weight=weight)
-        return DualDecoder(model, options, canonical).nbest(batch["speech"], batch["speech_lengths"], 4)["meaning"]
+        decoder = DualDecoder(model, options, Guidance(canonical))
+        return decoder.nbest(batch["speech"], batch["speech_lengths"], 4)["meaning"]
 
     plain = DualDecoder(model, SearchOptions()).nbest(batch["speech"], batch["speech_lengths"], 4)["meaning"]
     assert [[one.tokens for one in some] for some in nbest(0.0)] == [[one.tokens for one in some] for some in plain]
@@ -143,6 +168,6 @@ def test_the_surface_has_a_say_in_the_choice_of_the_meaning(build_model, batch):
     for some, usual, own, length in zip(nbest(2.0), plain, states, lengths, strict=True):
         log_probs = model.ctcs["surface"].log_softmax(own[None, :length])[0]
         of = {tuple(one.tokens): one.score for one in usual}
-        heard = likelihoods(log_probs, [[tokens.index(t) for t in calls[key]] for key in of]).tolist()
+        heard = likelihoods(log_probs, [[tokens.index(t) for word in calls[key] for t in word] for key in of]).tolist()
         due = sorted((score + 2.0 * ll for score, ll in zip(of.values(), heard, strict=True)), reverse=True)
         assert [one.score for one in some] == pytest.approx(due) and {tuple(one.tokens) for one in some} == set(of)

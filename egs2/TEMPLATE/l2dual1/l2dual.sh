@@ -176,13 +176,23 @@ unset L2DUAL_CORES
             job "${run}/half/trained" "${run}/trained" -- source "${run}/run.sh" "${options[@]}" --half true
         done
         L2DUAL_CORES=${cores} launch train_half "${launcher}" --costs "${costs[*]}"
+        for run in "${rated[@]}"; do
+            own=()
+            for fold in "${folds[@]}"; do if [[ ${fold##*.seed} == "${run##*.seed}" ]]; then own+=("${fold}"); fi; done
+            job "${run}/rater" "${run}/trained" "${own[@]/%//trained}" "${feats}"/{train,valid,test} \
+                "${code}"/inference/{clues,folds,pronunciation,rater,rater_making,rater_training}.py -- \
+                python -m l2dual.bin.rate --exp "${run}" --data "${feats}" --folds "${own[@]}" --out @OUT@
+        done
+        launch rate "${train_cmd} --num_threads ${num_threads}"
     fi
 
     if stage 9 "Decode"; then # EXP/RUN, dump/TAG/SPLIT -> EXP/RUN/DECODE/SPLIT/text.OUTPUT; SPLIT is test
         for run in "${runs[@]}"; do
             for budget in "${budgets[@]}"; do
                 if [[ ${budget} == half ]]; then training=${run}/half; else training=${run}; fi
-                job "${run}/${decoded[${budget}]}/${test_split}" "${training}/trained" "${test_feats}" "${decode_config}" -- \
+                rater=()
+                if [[ " ${guided[*]} " == *" ${training} "* ]]; then rater=("${run}/rater"); fi # which has a say in the search
+                job "${run}/${decoded[${budget}]}/${test_split}" "${training}/trained" "${rater[@]}" "${test_feats}" "${decode_config}" -- \
                     python -m l2dual.bin.decode --exp "${training}" --data "${test_feats}" \
                     --config "${decode_config}" --ngpu "${decode_gpu}" --out @OUT@
             done
@@ -212,14 +222,6 @@ unset L2DUAL_CORES
             launch "${name//\//_}" "${decode_cmd}"
             tell "${name//\//_}"
         done
-        for run in "${rated[@]}"; do
-            own=()
-            for fold in "${folds[@]}"; do if [[ ${fold##*.seed} == "${run##*.seed}" ]]; then own+=("${fold}"); fi; done
-            job "${run}/rater" "${run}/trained" "${own[@]/%//trained}" "${feats}"/{train,valid,test} \
-                "${code}"/inference/{clues,folds,pronunciation,rater,rater_making,rater_training}.py -- \
-                python -m l2dual.bin.rate --exp "${run}" --data "${feats}" --folds "${own[@]}" --out @OUT@
-        done
-        launch rate "${decode_cmd} --num_threads ${num_threads}"
         if ((${#rated[@]})); then
             raters=("${exp}"/*.seed*[0-9]/rater) # with those of earlier calls
             job "${exp}/agreement.json" "${raters[@]}" "${test_set}" "${code}/scoring/agreement.py" -- \
