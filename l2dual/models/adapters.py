@@ -3,6 +3,7 @@ Models", ICLR). Frozen weights are no part of a checkpoint: it holds what was tr
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch.nn.functional import linear
@@ -63,3 +64,29 @@ def adapt(module: torch.nn.Module, rank: int) -> None:
             setattr(module, name, Adapted(child, rank))
         else:
             adapt(child, rank)
+
+
+def average(models: Sequence[torch.nn.Module]) -> int:
+    """Give the first model's adapters the mean change of all models, or of its rank the nearest to it.
+
+    Trainings that start from the same weights have a mean that errs less than each of them (Wortsman et al. 2022,
+    "Model soups", ICML). What starts at random, as heads do, has no such mean: the first model keeps its own.
+
+    Returns:
+        The number of adapters.
+
+    Raises:
+        UsageError: there are no adapters, or those of another model differ.
+    """
+    first, *others = ({name: part for name, part in one.named_modules() if isinstance(part, Adapted)} for one in models)
+    shapes = [{name: (part.up.size(0), part.down.size(1)) for name, part in one.items()} for one in (first, *others)]
+    if not first or any(some != shapes[0] for some in shapes):
+        raise UsageError("there are no adapters, or not the same in all: give seeds of one system with a `rank`")
+    with torch.no_grad():
+        for name, part in first.items():
+            change = torch.stack([one[name].up @ one[name].down for one in (first, *others)]).mean(0)
+            left, sizes, right = torch.linalg.svd(change, full_matrices=False)
+            kept = sizes[: part.down.size(0)].sqrt()
+            part.up.zero_()[:, : len(kept)] = left[:, : len(kept)] * kept
+            part.down.zero_()[: len(kept)] = kept[:, None] * right[: len(kept)]
+    return len(first)
