@@ -19,7 +19,7 @@ import numpy as np
 from l2dual.data.datadir import DataDir, outputs_of, read_table
 from l2dual.errors import DataError, run
 from l2dual.files import atomic_write
-from l2dual.scoring.agreement import WHISPER, Agreement, error_rates, written
+from l2dual.scoring.agreement import WHISPER, error_rates, written
 from l2dual.scoring.score import ERRORS, count_errors, units_of
 from l2dual.text.lexicon import Lexicon
 from l2dual.text.units import RATES, align, normalize
@@ -71,13 +71,18 @@ def measured(data: DataDir, systems: Mapping[str, list[dict[str, Texts]]], zero_
     known = outputs_of(data.info)
     found: list[dict] = []
 
-    def add(system: str, measure: str, seeds: Sequence[Texts], utts: Iterable[str] = ()) -> None:
+    def add(
+        system: str, measure: str, seeds: Sequence[Texts], less: Sequence[Texts] = (), of: Iterable[str] = ()
+    ) -> None:
         output = "meaning" if measure.startswith("meaning") else "surface"
-        rate = Rate.of(output, data.info)
-        some = [{utt: texts[utt] for utt in utts or texts} for texts in seeds]
+        rate, utts = Rate.of(output, data.info), list(of or seeds[0])
+        errors, sizes = counted(seeds, data[f"text.{output}"], rate, utts)
+        if less:
+            errors = errors - counted(less, data[f"text.{output}"], rate, utts)[0]
         about: dict = {"system": system, "measure": f"{measure}, {rate.name}"}
-        about |= {"utterances": len(some[0]), "seeds": len(seeds)}
-        found.append(about | asdict(rates(data, some, data[f"text.{output}"], rate)))
+        about |= {"utterances": len(utts), "seeds": len(seeds)}
+        speakers = np.array([data["utt2spk"][utt] for utt in utts])
+        found.append(about | asdict(error_rates(errors, sizes, speakers)))
 
     whisper = read_table(zero_shot) if zero_shot and "meaning" in known else {}
     if whisper:
@@ -85,15 +90,19 @@ def measured(data: DataDir, systems: Mapping[str, list[dict[str, Texts]]], zero_
             raise DataError(f"{zero_shot}: {lost[0]} is not in {data.path}: run l2dual.bin.zero_shot on this test set")
         add(WHISPER, "meaning", [whisper])
     for system, seeds in systems.items():
-        meanings = [seed["meaning"] for seed in seeds if "meaning" in seed]
+        meanings, surfaces, phones = (
+            [seed[kind] for seed in seeds if kind in seed] for kind in ("meaning", "surface", "phones")
+        )
         if meanings and "meaning" in known:
             add(system, "meaning", meanings)
             if whisper and len(whisper) < len(meanings[0]):
-                add(system, "meaning of Whisper's utterances", meanings, whisper)
-        if "surface" in seeds[0] and "surface" in known:
-            add(system, "surface", [seed["surface"] for seed in seeds])
-        if phones := [seed["phones"] for seed in seeds if "phones" in seed]:
+                add(system, "meaning of Whisper's utterances", meanings, of=whisper)
+        if surfaces and "surface" in known:
+            add(system, "surface", surfaces)
+        if phones:
             add(system, "phones of the meaning", phones)
+            if surfaces:
+                add(system, "surface − phones of the meaning", surfaces, less=phones)
     return found
 
 
@@ -118,14 +127,14 @@ class Rate(NamedTuple):
         return cls("CER", "char", lambda text: normalize(basic(text)))
 
 
-def rates(data: DataDir, seeds: Sequence[Texts], references: Texts, rate: Rate) -> Agreement:
-    """Error rate of the texts of several seeds."""
-    utts, plain = list(seeds[0]), rate.plain
-    due = {utt: plain(references[utt]) for utt in utts}
-    counts = [[count_errors(align(due[utt], plain(texts[utt]), rate.unit)) for utt in utts] for texts in seeds]
+def counted(
+    seeds: Sequence[Texts], references: Texts, rate: Rate, utts: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Errors of the texts of several seeds, (S, U), and tokens of the references, (U,)."""
+    due = {utt: rate.plain(references[utt]) for utt in utts}
+    counts = [[count_errors(align(due[utt], rate.plain(texts[utt]), rate.unit)) for utt in utts] for texts in seeds]
     errors = [[sum(one[kind] for kind in ERRORS) for one in of] for of in counts]
-    sizes = np.array([one["n_ref"] for one in counts[0]])
-    return error_rates(np.array(errors), sizes, np.array([data["utt2spk"][utt] for utt in utts]))
+    return np.array(errors), np.array([one["n_ref"] for one in counts[0]])
 
 
 if __name__ == "__main__":

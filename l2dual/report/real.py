@@ -10,7 +10,7 @@ from l2dual.scoring.agreement import WHISPER, written
 
 ALL, SOME = "meaning", "meaning of Whisper's utterances"
 RATED = "baselines.json"
-RATES = (ALL, SOME, "surface", "phones of the meaning")  # of RATED, each with the name of its rate
+RATES = (ALL, SOME, "surface", "phones of the meaning", "surface − phones of the meaning")  # each with its rate's name
 SCORES = {"rater: phone PCC": "phone PCC", "rater: errors, f1": "error F1"}  # of agreement.json, by people's marks
 
 
@@ -21,7 +21,7 @@ def table(studies: Mapping[str, tuple[Path, StudyResults]]) -> Table | None:
         studies: by name: where a study is kept, and its results.
     """
     rows = _measured({name: directory for name, (directory, _) in studies.items()})
-    there = {measure for row in rows.values() for measure in row}
+    there = {name for (_, system), row in rows.items() for name in row if system != WHISPER or SOME not in name}
     rates = sorted(there - SCORES.keys(), key=lambda measure: RATES.index(_name(measure)))
     scores = [measure for measure in SCORES if measure in there]
     if not rates:
@@ -60,7 +60,7 @@ def _utterances(rows: Mapping[tuple[str, str], Mapping[str, Mapping]]) -> str:
               for measure, one in row.items() if _name(measure) in (ALL, "surface")}  # fmt: skip
     whisper = {one["utterances"] for (_, system), row in rows.items() if system == WHISPER for one in row.values()}
     said = " or ".join(map(str, sorted(of_all or whisper))) + " utterances"
-    return said + "".join(f"; Whisper’s are {number}" for number in sorted(whisper))
+    return said + "".join(f"; Whisper’s are {number}" for number in sorted(whisper - of_all))
 
 
 def _name(measure: str) -> str:

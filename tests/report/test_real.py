@@ -15,6 +15,7 @@ RATES = [
     ("do", "meaning of Whisper's utterances, WER", 200, 3, 0.19, (0.16, 0.22)),
     ("do", "surface, PER", 1240, 3, 0.18, (0.16, 0.2)),
     ("do", "phones of the meaning, PER", 1240, 3, None, None),
+    ("do", "surface − phones of the meaning, PER", 1240, 3, -0.01, (-0.02, -0.001)),
 ]
 SCORES = [
     ("do", "all", "rater: phone PCC", 0.7249, (0.6, 0.78)),
@@ -50,11 +51,18 @@ def test_a_row_for_each_system(study, tmp_path):
     table = real.table({"one": (write(tmp_path, RATES, SCORES), study)})
     assert table.about.startswith("1240 utterances; Whisper’s are 200. ")
     found = shown(table)
-    assert found["Whisper as it comes, `one`"] == ["30.5 [23.3, 38.1]"] * 2 + ["–"] * 6
+    assert found["Whisper as it comes, `one`"] == ["30.5 [23.3, 38.1]"] * 2 + ["–"] * 7
     assert found["so_surface, `one`"][:4] == ["–", "–", "25.0", "–"] and found["so_surface, `one`"][-1] == "3"
-    rates = ["20.0 [18.0, 22.0]", "19.0 [16.0, 22.0]", "18.0 [16.0, 20.0]", "–"]
-    assert found["do, `one`"][:6] == [*rates, "0.72 [0.60, 0.78]", "0.65"]
+    rates = ["20.0 [18.0, 22.0]", "19.0 [16.0, 22.0]", "18.0 [16.0, 20.0]", "–", "-1.0 [-2.0, -0.1]"]
+    assert found["do, `one`"][:7] == [*rates, "0.72 [0.60, 0.78]", "0.65"]
     assert len(table.columns) == len(found["do, `one`"])
+
+
+def test_a_whisper_of_all_utterances_has_one_column(study, tmp_path):
+    whisper = ("Whisper as it comes", "meaning, WER", 1240, 1, 0.305, (0.233, 0.381))
+    table = real.table({"one": (write(tmp_path, [whisper, RATES[4], RATES[2]]), study)})
+    assert table.columns[:3] == ["meaning, WER %", "surface, PER %", "training"]
+    assert table.about.startswith("1240 utterances. 95 %")
 
 
 def test_studies_with_one_test_set_share_a_row_of_whisper(study, tmp_path):

@@ -64,6 +64,7 @@ def test_the_table(data, monkeypatch, capsys):
         ("do", "meaning of Whisper's utterances, WER"): (1, 2, "25.0"),
         ("do", "surface, PER"): (3, 2, "2.8"),
         ("do", "phones of the meaning, PER"): (3, 2, "19.4"),  # TH for S three times, and once N for S
+        ("do", "surface − phones of the meaning, PER"): (3, 2, "-16.7"),
         ("so_surface", "surface, PER"): (3, 1, "27.8"),
     }
     assert "| do | surface, PER | 3 | 2 | 2.8 |" in capsys.readouterr().out
