@@ -1,4 +1,4 @@
-"""Train a rater on a corpus's raters, and let it rate the test set (stage 10).
+"""Train a rater on a corpus's raters, and let it rate the test set (stage 8).
 
     python -m l2dual.bin.rate --exp exp/STUDY/RUN --data dump/TAG --folds exp/STUDY/folds/fold?.seed1 \\
         --out exp/STUDY/RUN/rater

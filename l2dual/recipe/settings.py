@@ -394,8 +394,8 @@ class Stages:
 
     def _asks_rater(self, run: Path) -> bool:
         """Whether a run's rater has a say in its search: where the meaning guides the surface."""
-        config = read_yaml(self.options["decode_config"] or conf("", "decode"))
-        guided = config.get("guided") and "meaning" in active_outputs(self._weights(run))
+        config = read_yaml(Path(self.options["decode_config"] or conf("", "decode")))
+        guided = bool(config.get("guided")) and "meaning" in active_outputs(self._weights(run))
         return guided and (self._rated(run) or (run / "rater").is_dir())
 
     def _weights(self, run: Path) -> Mapping:

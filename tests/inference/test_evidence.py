@@ -40,7 +40,7 @@ def test_feedback_of_a_real_model(recognizer):
 
 
 def test_a_prompt_gives_judged_words(recognizer, root):
-    model, speech = recognizer(), soundfile.read(root / "docs/recordings/thought.opus", dtype="float32")
+    model, speech = recognizer(), soundfile.read(root / "docs/recordings/saw.opus", dtype="float32")
     found = model(speech, prompt="cab abba")
     assert [word.text for word in found.words] == ["cab", "abba"] and found.surface == model(speech).surface
     assert model(speech).words == ()
@@ -54,8 +54,8 @@ def test_models_and_recordings_without_feedback(recognizer, root):
         evidence(recognizer("so_meaning"), noise(1.0), with_meaning=False)
     with pytest.raises(UsageError, match="its surface in subwords"):
         evidence(recognizer(kind="bpe"), noise(1.0), with_meaning=False)
-    samples, rate = soundfile.read(root / "docs/recordings/thought.opus", dtype="float32")
-    with pytest.raises(DataError, match="35 s long; feedback is on one utterance"):
+    samples, rate = soundfile.read(root / "docs/recordings/saw.opus", dtype="float32")
+    with pytest.raises(DataError, match="32 s long; feedback is on one utterance"):
         evidence(recognizer(), (np.tile(samples, 7), rate), with_meaning=False)
     with pytest.raises(DataError, match="samples: nothing but zeros"):
         evidence(recognizer(), (np.zeros(16000, np.float32), 16000), with_meaning=False)

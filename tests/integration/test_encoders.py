@@ -1,11 +1,16 @@
 """Every encoder trains, decodes and is scored; small random weights stand in for pretrained ones."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
 from l2dual import DualSpeech2Text
+from l2dual.data.datadir import read_table, write_table
+from l2dual.files import read_yaml
+from l2dual.inference.rater_training import WHOLE_SCORES
 from tests.checkout import ROOT, TINY, Checkout
 from tests.models.conftest import save_weights
 
@@ -42,25 +47,17 @@ def two_epochs_of(checkout: Checkout, language: str, name: str) -> Path:
         ("en", "whisper_base", CACHED),
         ("ko", "ssl", (*CACHED, *SCORED)),
         ("en", "whisper_finetune", (*SUBWORDS, *SCORED)),
-        ("en", "whisper_finetune", ("--surface_convention", "pronounced", *SUBWORDS[2:])),
         ("ko", "e_branchformer", SCORED),
         ("en", "transformer", SCORED),
     ],
 )
 def test_every_encoder_trains_and_decodes_through_the_recipe(checkout, language, config, options):
     chosen = two_epochs_of(checkout, language, config)
-    exp = "exp in phones" if "pronounced" in options else "exp encoders"
-    own = (*TINY, "--systems", "do", "--train_config", str(chosen), "--expdir", exp, *options)
+    own = (*TINY, "--systems", "do", "--train_config", str(chosen), "--expdir", "exp encoders", *options)
     checkout.run(language, *own)
     recipe = checkout.recipe(language)
-    [run] = recipe.glob(f"{exp}/tiny*_train_{config}_2/do.seed1")
+    [run] = recipe.glob(f"exp encoders/tiny*_train_{config}_2/do.seed1")
     assert (run / "decode/test/text.surface").stat().st_size > 0
-    if "pronounced" in options:
-        packed = DualSpeech2Text.from_pretrained(run / "model.zip")
-        assert packed.token_types == {"surface": "phn", "meaning": "whisper"}
-        assert packed.lexicon.said
-        recording = next(recipe.glob("dump/*pronounced*/test/wav.scp")).read_text().splitlines()[0].partition(" ")[2]
-        assert set(packed(recipe / recording).surface.text.split()) <= set(packed.token_lists["surface"])
     cached = list(recipe.glob("dump/*/cached_*/train/wav.scp"))
     assert cached or "--cache_features" not in options
     if options == CACHED:  # other data are decoded from their audio; here it is that of the cached states
@@ -71,3 +68,36 @@ def test_every_encoder_trains_and_decodes_through_the_recipe(checkout, language,
     report = run.parent / "report.html"
     if SCORED[0] not in options:  # what stage 11 found of cached features is not left out
         assert "Overlap of what the two decoders read" in report.read_text()
+
+
+def test_the_meaning_and_a_rater_guide_a_surface_in_phones(checkout):
+    """Of raters, whose marks are drawn, learns a rater in stage 8, which stage 9 asks."""
+    chosen = two_epochs_of(checkout, "en", "whisper_finetune")
+    own = (*TINY, "--systems", "do", "--train_config", str(chosen), "--expdir", "exp in phones", *SUBWORDS[2:])
+    own = (*own, "--surface_convention", "pronounced", "--rater_folds", "0")
+    own = (*own, "--decode_config", "../../conf/decode_guided.yaml")
+    checkout.run("en", *own, "--stop_stage", "4")
+    recipe = checkout.recipe("en")
+    for place in ("dump", "data"):
+        for table in recipe.glob(f"{place}/*pronounced*/*/text.canonical"):
+            write_table(table.with_name("utt2scores"), {utt: marks(text) for utt, text in read_table(table).items()})
+    said = checkout.run("en", *own, "--stage", "5").stdout
+    assert "| do, 1 seed | all" in said
+    [run] = recipe.glob("exp in phones/tiny*/do.seed1")
+    packed = DualSpeech2Text.from_pretrained(run / "model.zip")
+    assert packed.token_types == {"surface": "phn", "meaning": "whisper"} and packed.lexicon.said and packed.raters
+    unpacked = DualSpeech2Text.from_pretrained(run, **read_yaml(ROOT / "conf/decode_guided.yaml"))
+    test = next(recipe.glob("dump/*pronounced*/test"))
+    kept = {output: read_table(run / f"decode_guided/test/text.{output}") for output in ("surface", "meaning")}
+    for utt, file in read_table(test / "wav.scp").items():
+        found = unpacked(recipe / file)
+        assert (found.surface.text, found.meaning.text) == (kept["surface"][utt], kept["meaning"][utt])
+    shutil.rmtree(run / "rater")
+    refused = checkout.run("en", *own, "--stage", "9", "--stop_stage", "9", check=False)
+    assert refused.returncode and "do.seed1/rater: not found: run stage 8 first" in refused.stderr
+
+
+def marks(canonical):
+    """Scores of one word, by the length of its phones."""
+    phones = [2.0 * (len(phone) % 2) for phone in canonical.split()]
+    return json.dumps(dict.fromkeys(WHOLE_SCORES, 5) | {"phones": [phones], "words": [5], "word_total": [5]})

@@ -145,7 +145,7 @@ unset L2DUAL_CORES
         launch collect_stats "${train_cmd} --num_threads ${num_threads}"
     fi
 
-    if stage 8 "Train"; then # dump/TAG, token lists, EXP/stats -> EXP/RUN, one for each system and seed
+    if stage 8 "Train"; then # dump/TAG, token lists, EXP/stats -> EXP/RUN, one for each system and seed; EXP/RUN/rater
         options=(--ngpu "${ngpu}") launcher="${cuda_cmd} --gpu ${ngpu} --num_threads ${num_threads}"
         if ((num_nodes > 1)); then # each run.sh submits its training itself, by ESPnet's launcher
             options=(--num_nodes "${num_nodes}" "${options[@]}") launcher="local.py --max_jobs $((${#runs[@]} + ${#folds[@]}))"
@@ -200,7 +200,7 @@ unset L2DUAL_CORES
         launch decode "${decode_cmd} --gpu ${decode_gpu} --num_threads ${num_threads} ${decode_jobs[*]}"
     fi
 
-    if stage 10 "Score"; then # EXP/RUN/DECODE/SPLIT -> EXP/RUN/DECODE/score, EXP/results.json; EXP/RUN/rater, EXP/agreement.json
+    if stage 10 "Score"; then # EXP/RUN/DECODE/SPLIT -> EXP/RUN/DECODE/score, EXP/results.json, EXP/agreement.json
         for budget in "${budgets[@]}"; do
             for run in "${runs[@]}"; do
                 job "${run}/${decoded[${budget}]}/score" "${run}/${decoded[${budget}]}/${test_split}" "${test_set}" \
