@@ -36,7 +36,7 @@ def main() -> None:
     found = []
     for system, scored in systems.items():
         if len({one.get("folds", 0) for one in scored}) > 1:
-            raise DataError(f"raters of {system}: of unlike --rater_folds: run stages 8 and 10 for all its seeds")
+            raise DataError(f"raters of {system}: of unlike --rater_folds: run stages 8 to 10 for all its seeds")
         rated = set.intersection(*(set(one["utterances"]) for one in scored))
         for group, utts in groups(data, rated).items():
             about = {"system": system, "seeds": len(scored), "group": group, "utterances": len(utts)}

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from l2dual.errors import UsageError, run
 from l2dual.files import read_yaml
-from l2dual.training.runs import write_yaml
+from l2dual.recipe.settings import RUN
+from l2dual.training.runs import made_by_command, write_yaml
 
 COPIED = ("config.yaml", "lexicon.json")
 
@@ -22,18 +23,12 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="trained, two or more")
     parser.add_argument("--out", type=Path, required=True, help="a new directory, NAME.seedN")
     args = parser.parse_args()
-    if len(args.runs) < 2:
-        raise UsageError(f"{args.runs[0]}: one run has no average: give two or more")
-    if args.out.exists():
-        raise UsageError(f"{args.out}: is there already: remove it, or give another --out")
+    facts = checked(args.runs, args.out)
     import torch
 
     from l2dual.models.adapters import average
     from l2dual.training.load import best_model, load_model
 
-    facts = [read_yaml(one / "run.yaml") for one in args.runs]
-    if len({(fact["system"], fact["data"]) for fact in facts}) > 1:
-        raise UsageError("the runs are of several systems or data: give the seeds of one system of one study")
     models = [load_model(one) for one in args.runs]
     try:
         number = average(models)
@@ -45,12 +40,28 @@ def main() -> None:
     for name in COPIED:
         if (args.runs[0] / name).is_file():
             shutil.copy(args.runs[0] / name, new)
-    own = {"system": args.out.name.partition(".")[0], "label": f"{facts[0]['label']}, {len(args.runs)} seeds averaged"}
-    write_yaml(new / "run.yaml", facts[0] | own | {"averaged": [one.name for one in args.runs]})
+    write_yaml(new / "run.yaml", facts | made_by_command("average"))
     torch.save(models[0].state_dict(), new / best_model(args.runs[0]).name)
     (new / "trained").touch()
     new.replace(args.out)
     print(f"{args.out}: {number} adapters, each the mean of {len(args.runs)} runs")
+
+
+def checked(runs: list[Path], out: Path) -> dict:
+    """What run.yaml says of the mean of runs; UsageError where they have none, or ``out`` can't be it."""
+    if len({one.resolve() for one in runs}) < max(2, len(runs)):
+        raise UsageError(f"{runs[0]}: give two or more runs, each once")
+    facts = [read_yaml(one / "run.yaml") for one in runs]
+    if len({(fact["system"], fact["data"]) for fact in facts}) > 1:
+        raise UsageError("the runs are of several systems or data: give the seeds of one system of one study")
+    named = RUN.fullmatch(out.name)
+    if not named or named[1] == facts[0]["system"]:
+        raise UsageError(f"--out {out}: call it NAME.seed1, where NAME is no system: as {facts[0]['system']}_averaged")
+    if out.exists():
+        raise UsageError(f"{out}: is there already: remove it, or give another --out")
+    own = {"system": named[1], "label": f"{facts[0]['label']}, {len(runs)} seeds averaged", "seed": int(named[2])}
+    parts = {one.name: fact["commit"] for one, fact in zip(runs, facts, strict=True)}
+    return facts[0] | own | {"averaged": parts}
 
 
 if __name__ == "__main__":

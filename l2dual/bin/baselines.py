@@ -2,8 +2,8 @@
 
     python -m l2dual.bin.baselines exp/STUDY/*.seed*/decode/test --data dump/TAG/test --out exp/STUDY/baselines.json
 
-For speech of people. Error rates are means over the seeds of a system, with 95 % intervals by
-a bootstrap over speakers: docs/rating.md.
+For speech of people. Error rates, and the surface's less that of the phones of the meaning, are means over the seeds
+of a system, with 95 % intervals by a bootstrap over speakers: docs/rating.md.
 """
 
 import argparse

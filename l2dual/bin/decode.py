@@ -27,15 +27,20 @@ def main() -> None:
 
     from l2dual.data.speech import batches
     from l2dual.inference.guidance import guidance_of
+    from l2dual.inference.rater import FOLDER, Raters
     from l2dual.models.search import DualDecoder, SearchOptions
-    from l2dual.training.load import check_rate, load_model, tokens_to_text_of
+    from l2dual.text.lexicon import Lexicon
+    from l2dual.training.load import check_rate, config_of, load_model, tokens_to_text_of
 
     device = "cuda" if args.ngpu > 0 else "cpu"
     options = SearchOptions.from_config(read_yaml(args.config), str(args.config))
     data = DataDir.load(args.data)
     check_rate(args.exp, data.info.get("sampling_rate", RATE))
     model = load_model(args.exp).to(device)
-    decoder = DualDecoder(model, options, guidance_of(args.exp) if options.guides(model) else None)
+    guidance = None
+    if options.guides(model):
+        guidance = guidance_of(config_of(args.exp), Lexicon.load(args.exp), Raters.load(args.exp / FOLDER))
+    decoder = DualDecoder(model, options, guidance)
     to_text = {output: tokens_to_text_of(args.exp, output) for output in model.outputs}
     hypotheses: dict[str, dict[str, str]] = {output: {} for output in model.outputs}
     start = time.monotonic()

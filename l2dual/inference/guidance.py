@@ -1,6 +1,7 @@
 """What guides the search of a trained model: its lexicon, and its rater if it has one."""
 
-from pathlib import Path
+from collections.abc import Mapping
+from functools import partial
 
 import torch
 
@@ -8,33 +9,45 @@ from l2dual.data.frames import chain_of, rate_of
 from l2dual.data.tokens import tokens_to_text
 from l2dual.errors import DataError, UsageError
 from l2dual.inference.clues import clues
-from l2dual.inference.rater import FOLDER, Raters
+from l2dual.inference.rater import MARKED, Raters
 from l2dual.inference.timing import Clock
 from l2dual.models.guide import Guidance, Words
 from l2dual.text.lexicon import Lexicon
 from l2dual.text.phones import ERROR
-from l2dual.training.load import config_of
 
 
-def guidance_of(exp_dir: Path) -> Guidance:
-    """What guides the search of a run, or of an unpacked archive; UsageError where its surface is not in phones."""
-    config = config_of(exp_dir)
+def guidance_of(config: Mapping, lexicon: Lexicon, raters: Raters | None) -> Guidance:
+    """What guides the search of a run.
+
+    Args:
+        config: the run's.
+        lexicon: its own.
+        raters: its own; those that do not know of the annotation's errors are not asked.
+
+    Raises:
+        UsageError: the surface is not in phones.
+    """
     if config["surface_token_type"] != "phn":
         raise UsageError("guided: true: the surface is not in phones: use --surface_convention pronounced")
-    lexicon, raters, rate = Lexicon.load(exp_dir), Raters.load(exp_dir / FOLDER), rate_of(config)
-    step = Clock.of(chain_of(config, rate), rate).step
-    vocabulary: list[str] = config["surface_token_list"]
 
     def canonical(meaning: list[str]) -> Words:
         return lexicon.by_word(tokens_to_text(meaning, config["meaning_token_type"]))
 
-    def errors(log_probs: torch.Tensor, words: Words) -> list[float]:
-        if not words or not raters or "chance_marked" not in raters.facts or ERROR not in vocabulary:
-            return []
-        try:
-            found = clues(log_probs.cpu().numpy(), vocabulary, words, step)
-        except DataError:  # more phones than frames
-            return []
-        return [1 - raters.chance(score, marked=True) for score in raters.rate([found])[0].phones]
+    if not (raters and MARKED in raters.facts and ERROR in config["surface_token_list"]):
+        return Guidance(canonical, lexicon.said)
+    rate = rate_of(config)
+    step = Clock.of(chain_of(config, rate), rate).step
+    return Guidance(canonical, lexicon.said, partial(_marked, raters, config["surface_token_list"], step))
 
-    return Guidance(canonical, lexicon.said, errors)
+
+def _marked(
+    raters: Raters, vocabulary: list[str], step: float, log_probs: torch.Tensor, words: Words
+) -> list[float]:
+    """The chance that the annotation marks each phone; nothing without words, or with too few frames for them."""
+    if not words:
+        return []
+    try:
+        found = clues(log_probs.cpu().numpy(), vocabulary, words, step)
+    except DataError:
+        return []
+    return [1 - raters.chance(score, MARKED) for score in raters.rate([found])[0].phones]

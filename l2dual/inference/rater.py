@@ -23,6 +23,7 @@ from l2dual.files import atomic_write
 from l2dual.inference.clues import Clues
 
 FORMAT = 2
+RIGHT, MARKED = "chance", "chance_marked"  # facts: that raters call a phone right, and that the annotation does
 FOLDER = "rater"  # of a run, or of an archive; it holds
 WEIGHTS, FACTS = "rater.safetensors", "rater.json"
 MOST_PHONE, MOST = 2.0, 10.0  # the best score of a phone; of a word or an utterance
@@ -121,18 +122,17 @@ class Raters:
     """Networks whose mean is taken, and what is to be known of them.
 
     Attributes:
-        facts: ``vocabulary``, ``words`` and ``whole``: names of the scores; ``chance``: constant and
-            slope of the logistic from the score of a phone to the chance that raters call it right;
-            ``chance_marked``: that the corpus's annotation does. Older raters lack the latter.
+        facts: ``vocabulary``, ``words`` and ``whole``: names of the scores; ``RIGHT`` and ``MARKED``: constant
+            and slope of the logistic from the score of a phone to a chance. Older raters lack ``MARKED``.
     """
 
     def __init__(self, members: Sequence[Rater], facts: dict):
         self.members = torch.nn.ModuleList(members).eval()
         self.facts = facts
 
-    def chance(self, score: float, marked: bool = False) -> float:
-        """The chance that raters, or the annotation (``marked``), call a phone right that has this score, 0 to 2."""
-        constant, slope = self.facts["chance_marked" if marked else "chance"]
+    def chance(self, score: float, kind: str = RIGHT) -> float:
+        """The chance of a ``kind``, ``RIGHT`` or ``MARKED``, for a phone that has this score, 0 to 2."""
+        constant, slope = self.facts[kind]
         return 1 / (1 + math.exp(-(constant + slope * score)))
 
     @torch.inference_mode()

@@ -12,7 +12,7 @@ from l2dual.data.frames import RATE, chain_of
 from l2dual.errors import DataError, UsageError
 from l2dual.files import atomic_write
 from l2dual.inference.folds import unheard
-from l2dual.inference.rater import MOST_PHONE, Raters
+from l2dual.inference.rater import MARKED, MOST_PHONE, RIGHT, Raters
 from l2dual.inference.rater_training import MEMBERS, WHOLE_SCORES, Example, examples, fit, word_scores
 from l2dual.inference.timing import Clock
 from l2dual.scoring.agreement import Judged, is_error, limit_of
@@ -73,7 +73,7 @@ def learn(found: dict[str, list[Example]], facts: dict, out: Path) -> None:
     for name, scored in judged.items():
         for suffix, marked in (("", False), (" (marked)", True)):
             chances[name + suffix] = chance(scored, marked)
-    raters.facts |= {"chance": chances["rater"], "chance_marked": chances["rater (marked)"]}
+    raters.facts |= {RIGHT: chances["rater"], MARKED: chances["rater (marked)"]}
     raters.save(out)
     with atomic_write(out / "scored.json") as stream:
         about = {"folds": facts.get("folds", 0), "chances": chances}

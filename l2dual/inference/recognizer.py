@@ -98,12 +98,12 @@ class DualSpeech2Text:
         with open_model(str(model)) as directory:
             loaded, config, about = load_model(directory), config_of(directory), run_facts(directory)
             search = SearchOptions.from_config(search_options(directory) | options, "options")
-            guidance = guidance_of(directory) if search.guides(loaded) else None
+            lexicon, raters = Lexicon.load(directory), Raters.load(directory / FOLDER)
+            guidance = guidance_of(config, lexicon, raters) if search.guides(loaded) else None
             if not about.keys() >= {"language", "convention"}:
                 raise DataError(f"{directory}/run.yaml: lacks language or convention: pack the run again (stage 12)")
             getattr(loaded.frontend, "upstream", None)  # a frozen encoder is read when it is first asked for
-            raters = Raters.load(directory / FOLDER)
-            return cls(loaded.to(device), config, about, search, guidance, raters, Lexicon.load(directory))
+            return cls(loaded.to(device), config, about, search, guidance, raters, lexicon)
 
     @property
     def language(self) -> str:

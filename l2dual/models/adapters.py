@@ -69,7 +69,7 @@ def adapt(module: torch.nn.Module, rank: int) -> None:
 def average(models: Sequence[torch.nn.Module]) -> int:
     """Give the first model's adapters the mean change of all models, or of its rank the nearest to it.
 
-    Trainings that start from the same weights have a mean that errs less than each of them (Wortsman et al. 2022,
+    The mean of trainings that start from the same weights may err less than each of them (Wortsman et al. 2022,
     "Model soups", ICML). What starts at random, as heads do, has no such mean: the first model keeps its own.
 
     Returns:

@@ -37,7 +37,7 @@ class Guidance:
         canonical: tokens of a meaning -> its words in the surface's tokens.
         said: for a canonical token, how probable each token is in its place; what it lacks is said as it is.
         errors: log probabilities (T', V) of the surface's CTC and words -> for each of their tokens, how probable
-            a wrong sound is that the annotation does not name; empty where that is unknown.
+            it is that the annotation has an error there; empty where that is unknown.
     """
 
     canonical: Callable[[list[str]], Words]
@@ -63,7 +63,9 @@ def said_for(said: Mapping[str, Mapping[str, float]], tokens: Sequence[str]) -> 
 
 
 def with_errors(calls: torch.Tensor, errors: Sequence[float], error: int) -> torch.Tensor:
-    """As ``calls`` (N, V), with these probabilities (N,) of the token ``error``."""
+    """As ``calls`` (N, V), with these probabilities (N,) of the token ``error``: of errors that have no name, as most
+    have in speechocean762 (757 of the 759 of its test half).
+    """
     due = torch.tensor(errors, dtype=calls.dtype)[:, None]
     others = calls.clone()
     others[:, error] = 0.0

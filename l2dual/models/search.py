@@ -74,7 +74,7 @@ class DualDecoder:
         guidance: what guides it, if the options guide the model.
 
     Raises:
-        UsageError: a search that the model has no part for.
+        UsageError: a search that the model has no part for, or a guided one without a guide.
     """
 
     def __init__(
@@ -83,6 +83,8 @@ class DualDecoder:
         options: SearchOptions,
         guidance: Guidance | None = None,
     ):
+        if options.guides(model) and not guidance:
+            raise UsageError("guided: true: this search needs the lexicon of a run: give it, or search without")
         self.model = model
         self.options = options
         self.guidance = guidance

@@ -111,6 +111,7 @@ def main() -> None:
         if is_made(job, line):
             print(f"{job.out}: up to date", flush=True)
             continue
+        check_inputs(job)
         scripts.append(script(job, line, inputs))
         costs.append(cost)
         replaced += [Path(job.out)] if os.path.exists(job.out) else []
@@ -155,6 +156,19 @@ def is_made(job: Job, line: str) -> bool:
     return os.path.exists(job.out) and job.stamp.is_file() and job.stamp.read_text().split("\n", 1)[0] == line
 
 
+def check_inputs(job: Job) -> None:
+    """MissingInput for one that is gone, though its stamp still says what it counted as."""
+    for name in map(path_of, job.inputs):
+        if not os.path.exists(name):
+            raise MissingInput(name)
+
+
+def path_of(name: str) -> str:
+    """The path of an input, without how it counts."""
+    kind, _, path = name.partition(":")
+    return path if kind in ("listing", "recordings") else name
+
+
 def without_options(command: list[str], options: set[str]) -> list[str]:
     """A command without some options and their values."""
     named = [index for index, word in enumerate(command) if word in options]
@@ -189,8 +203,7 @@ def counts_as(name: str) -> str:
         return digest(word for file in _files(name) for word in (os.path.relpath(file, name), _content(file)))
     if os.path.exists(name):
         return _content(name)
-    name = path if kind in ("listing", "recordings") else name
-    raise MissingInput(name)
+    raise MissingInput(path_of(name))
 
 
 def _files(directory: str) -> list[str]:

@@ -318,7 +318,7 @@ class Stages:
         exp, options, runs = self.study.directory, self.options, self._runs()
         # two decoders first, so that no core waits at the end
         in_turn = sorted(runs, key=lambda one: self.systems[_split(one)[0]].single)
-        rated = list(filter(self._rated, in_turn))
+        rated = [] if options["test_data"] else list(filter(self._rated, in_turn))
         parts = [1 + part for part in range(int(options["rater_folds"]))]
         seeds = dict.fromkeys(_split(run)[1] for run in rated)
         folds = [exp / "folds" / f"fold{part}.seed{seed}" for seed in seeds for part in parts]
@@ -361,9 +361,10 @@ class Stages:
         alone = CTC_ALONE.removeprefix("decode") if stem(str(config)) == CTC_ALONE else ""
         gpu = options["gpu_inference"] or str(int(options["ngpu"]) > 0).lower()
         zero_shot = 0 if options["test_data"] else int(options["zero_shot"])
+        guides = read_yaml(config).get("guided")
         return {
             "decode_config": config,
-            "guided": list(filter(self._asks_rater, self._runs())),
+            "guided": list(filter(self._asks_rater, self._runs())) if guides else [],
             "decoded": {budget: f"{stem(str(config))}{suffix}{tested}" for budget, suffix in SUFFIXES.items()},
             "results": results,
             "log": results / "log",
@@ -387,16 +388,14 @@ class Stages:
         return recorded and (self.study.language, self.definition["surface_token_type"]) == ("en", "phn")
 
     def _rated(self, run: Path) -> bool:
-        """Whether a run gets a rater: with a CTC on a surface in phones, where people scored the speech."""
-        scored = (self.data / "train/utt2scores").is_file() and not self.options["test_data"]
+        """Whether a run has a rater: with a CTC on a surface in phones, where people scored the speech."""
+        scored = (self.data / "train/utt2scores").is_file()
         surface = self._weights(run).get("surface", {"ctc": 0})
         return scored and self.definition["surface_token_type"] == "phn" and surface["ctc"] > 0
 
     def _asks_rater(self, run: Path) -> bool:
-        """Whether a run's rater has a say in its search: where the meaning guides the surface."""
-        config = read_yaml(Path(self.options["decode_config"] or conf("", "decode")))
-        guided = bool(config.get("guided")) and "meaning" in active_outputs(self._weights(run))
-        return guided and (self._rated(run) or (run / "rater").is_dir())
+        """Whether a run's rater has a say in its guided search, for which it needs a meaning."""
+        return self._rated(run) and "meaning" in active_outputs(self._weights(run))
 
     def _weights(self, run: Path) -> Mapping:
         return read_options(conf("systems", _split(run)[0]), self.options["losses"])["model_conf"]["loss_weights"]

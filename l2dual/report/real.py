@@ -10,7 +10,8 @@ from l2dual.scoring.agreement import WHISPER, written
 
 ALL, SOME = "meaning", "meaning of Whisper's utterances"
 RATED = "baselines.json"
-RATES = (ALL, SOME, "surface", "phones of the meaning", "surface − phones of the meaning")  # each with its rate's name
+DIFFERENCE = "surface − phones of the meaning"
+RATES = (ALL, SOME, "surface", "phones of the meaning", DIFFERENCE)  # of RATED, each with the name of its rate
 SCORES = {"rater: phone PCC": "phone PCC", "rater: errors, f1": "error F1"}  # of agreement.json, by people's marks
 
 
@@ -33,7 +34,8 @@ def table(studies: Mapping[str, tuple[Path, StudyResults]]) -> Table | None:
         cells = [_cell(row.get(measure), 100, 1) for measure in rates]
         cells += [_cell(row.get(measure), 1, 2) for measure in scores]
         lines.append((Cell(system, f"`{name}`"), [*cells, Cell(training_time(runs)), Cell(str(len(runs) or "–"))]))
-    columns = [*(f"{measure} %" for measure in rates), *(SCORES[measure] for measure in scores), "training", "seeds"]
+    columns = [f"{measure} {'points' if _name(measure) == DIFFERENCE else '%'}" for measure in rates]
+    columns += [*(SCORES[measure] for measure in scores), "training", "seeds"]
     about = f"{_utterances(rows)}. 95 % intervals over speakers. Commits: {', '.join(sorted(commits))}."
     return Table("Real speech", about, columns, lines)
 

@@ -87,7 +87,7 @@ class Lexicon:
         return found
 
     def phones(self, text: str) -> list[str]:
-        """The phones of all its words."""
+        """What a text calls for: the phones of all words that somebody can read."""
         return [phone for word in self.by_word(text) for phone in word]
 
     def nearest(self, text: str, said: str) -> str:

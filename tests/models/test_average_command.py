@@ -51,7 +51,8 @@ def test_a_run_of_the_mean(runs, monkeypatch, tmp_path, capsys):
     call(monkeypatch, *runs, "--out", out)
     assert "40 adapters, each the mean of 3 runs" in capsys.readouterr().out
     facts = read_yaml(out / "run.yaml")
-    assert facts["system"] == "do_averaged" and facts["averaged"] == ["do.seed1", "do.seed2", "do.seed3"]
+    assert facts["system"] == "do_averaged" and facts["averaged"] == {f"do.seed{seed}": "abc" for seed in (1, 2, 3)}
+    assert facts["command"].startswith("python -m l2dual.bin.average") and facts["label"].endswith("3 seeds averaged")
     assert (out / "trained").is_file() and "AH1" in (out / "lexicon.json").read_text()
     found, each = changes(out), [changes(run) for run in runs]
     for name, change in found.items():
@@ -65,10 +66,15 @@ def test_a_run_of_the_mean(runs, monkeypatch, tmp_path, capsys):
 
 def test_what_has_no_mean(runs, monkeypatch, tmp_path):
     out = tmp_path / "do_averaged.seed1"
-    with pytest.raises(UsageError, match="one run has no average: give two or more"):
-        call(monkeypatch, runs[0], "--out", out)
+    for some in (runs[:1], [runs[0], runs[0]]):
+        with pytest.raises(UsageError, match="give two or more runs, each once"):
+            call(monkeypatch, *some, "--out", out)
+    for name in ("mean", "do.seed4"):
+        with pytest.raises(UsageError, match="call it NAME.seed1, where NAME is no system: as do_averaged"):
+            call(monkeypatch, *runs, "--out", tmp_path / name)
+    (tmp_path / "old.seed1").mkdir()
     with pytest.raises(UsageError, match="is there already"):
-        call(monkeypatch, *runs, "--out", runs[0])
+        call(monkeypatch, *runs, "--out", tmp_path / "old.seed1")
     with pytest.raises(UsageError, match="of several systems or data"):
         call(monkeypatch, runs[0], make_run(tmp_path / "so_meaning.seed1", "so_meaning", 1), "--out", out)
     plain = [make_run(tmp_path / f"plain.seed{seed}", "do", seed) for seed in (1, 2)]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from espnet2.asr.ctc import CTC
 
+from l2dual.errors import UsageError
 from l2dual.models.beam import BeamOptions, BeamSearch
 from l2dual.models.guide import Channel, Guidance, Guide, likelihoods, said_for, with_errors
 from l2dual.models.search import DualDecoder, SearchOptions
@@ -140,6 +141,11 @@ def test_a_guided_search_asks_the_rater_about_the_words_of_the_best_meaning(buil
     found = DualDecoder(model, options, guidance)(batch["speech"], batch["speech_lengths"])
     assert found["surface"] == [[ERROR, "c"]] * 3  # b is not in the vocabulary
     assert asked == [((int(length), len(tokens)), [["a"], ["c"]]) for length in frames]
+
+
+def test_a_guided_search_needs_a_guide(build_model):
+    with pytest.raises(UsageError, match="needs the lexicon of a run"):
+        DualDecoder(build_model("do"), SearchOptions(guided=True))
 
 
 @pytest.mark.parametrize("system", ["so_surface", "so_meaning"])

@@ -216,6 +216,17 @@ def test_a_missing_input_names_the_stage_that_makes_it(tmp_path, path, stage):
     )
 
 
+def test_an_input_that_was_made_and_is_gone_is_missed(tmp_path):
+    rater = "exp/s/do.seed1/rater"
+    ask = f"job {{}} {rater} -- touch @OUT@; launch y direct"
+    bash(tmp_path, f"job {rater} -- touch @OUT@; launch x direct; {ask.format('out')}")
+    (tmp_path / rater).unlink()
+    assert bash(tmp_path, ask.format("out")).stdout == "out: up to date\n"
+    missed = bash(tmp_path, ask.format("other")).stderr
+    assert missed.startswith(f"l2dual: error: {rater}: not found: run stage 8 first")
+    assert not (tmp_path / "other").exists()
+
+
 def test_what_is_to_be_trained_first_is_trained_without_test_data(tmp_path):
     begun = "number=9 L2DUAL_COMMAND='./run.sh --test_data dump/x --stage 9 --seeds 1'; trap 'ended $?' EXIT"
     done = bash(tmp_path, f"{begun}; job out exp/s/do.seed1/trained -- true; launch x direct")

@@ -163,6 +163,22 @@ def test_seeds_share_folds_which_take_a_part_of_the_time():
     assert Stages(call(*words, "--rater_folds", "0")).variables()["fold_costs"] == []
 
 
+@pytest.mark.parametrize("search, asked", [("decode", []), ("decode_guided", ["do_split.seed1"])])
+def test_a_guided_search_asks_the_raters_of_systems_with_both_outputs(search, asked):
+    words = ("--corpus", "speechocean762", "--db", "other", "--decode_config", f"../../conf/{search}.yaml")
+    words = (*words, "--systems", "so_surface_ctconly so_meaning_attention do_split")
+    train = Stages(call(*words)).data / "train"
+    assert Stages(call(*words)).variables()["guided"] == []  # nobody scored the speech
+    train.mkdir(parents=True)
+    for table in ("wav.scp", "utt2scores"):
+        (train / table).write_text("s1-1 x\n")
+    for tested in ((), ("--stage", "9", "--test_data", "valid")):
+        variables = Stages(call(*words, *tested)).variables()
+        assert [run.name for run in variables["guided"]] == asked
+        made = [] if tested else ["do_split.seed1", "so_surface_ctconly.seed1"]
+        assert [run.name for run in variables["rated"]] == made
+
+
 def test_a_path_has_one_form(recipe, tmp_path):
     for place in ("my.csv", "./my.csv", f"{recipe}/my.csv", "../l2_en/my.csv"):
         assert call("--corpus", "table", "--db", place).options["db"] == "my.csv"

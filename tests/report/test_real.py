@@ -56,6 +56,7 @@ def test_a_row_for_each_system(study, tmp_path):
     rates = ["20.0 [18.0, 22.0]", "19.0 [16.0, 22.0]", "18.0 [16.0, 20.0]", "–", "-1.0 [-2.0, -0.1]"]
     assert found["do, `one`"][:7] == [*rates, "0.72 [0.60, 0.78]", "0.65"]
     assert len(table.columns) == len(found["do, `one`"])
+    assert table.columns[3:5] == ["phones of the meaning, PER %", "surface − phones of the meaning, PER points"]
 
 
 def test_a_whisper_of_all_utterances_has_one_column(study, tmp_path):

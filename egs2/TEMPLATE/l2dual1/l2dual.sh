@@ -190,9 +190,9 @@ unset L2DUAL_CORES
         for run in "${runs[@]}"; do
             for budget in "${budgets[@]}"; do
                 if [[ ${budget} == half ]]; then training=${run}/half; else training=${run}; fi
-                rater=()
-                if [[ " ${guided[*]} " == *" ${training} "* ]]; then rater=("${run}/rater"); fi # which has a say in the search
-                job "${run}/${decoded[${budget}]}/${test_split}" "${training}/trained" "${rater[@]}" "${test_feats}" "${decode_config}" -- \
+                asked=()
+                if [[ " ${guided[*]} " == *" ${training} "* ]]; then asked=("${run}/rater"); fi # which has a say in the search
+                job "${run}/${decoded[${budget}]}/${test_split}" "${training}/trained" "${asked[@]}" "${test_feats}" "${decode_config}" -- \
                     python -m l2dual.bin.decode --exp "${training}" --data "${test_feats}" \
                     --config "${decode_config}" --ngpu "${decode_gpu}" --out @OUT@
             done
@@ -223,7 +223,10 @@ unset L2DUAL_CORES
             tell "${name//\//_}"
         done
         if ((${#rated[@]})); then
-            raters=("${exp}"/*.seed*[0-9]/rater) # with those of earlier calls
+            raters=("${rated[@]/%//rater}")
+            for rater in "${exp}"/*.seed*[0-9]/rater; do # of earlier calls
+                if [[ " ${raters[*]} " != *" ${rater} "* ]]; then raters+=("${rater}"); fi
+            done
             job "${exp}/agreement.json" "${raters[@]}" "${test_set}" "${code}/scoring/agreement.py" -- \
                 python -m l2dual.bin.agreement "${raters[@]}" --data "${test_set}" --out @OUT@
             launch agreement "${decode_cmd}"
