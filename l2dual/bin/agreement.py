@@ -18,6 +18,7 @@ import numpy as np
 from l2dual.data.datadir import DataDir
 from l2dual.errors import DataError, run
 from l2dual.files import atomic_write
+from l2dual.inference.card import RATED
 from l2dual.scoring.agreement import WORD_SCORES, Agreement, Judged, correlation, detection, limit_of, written
 
 PHONES = {"goodness": "goodness", "rater": "phones"}  # keys of scored.json
@@ -44,6 +45,7 @@ def main() -> None:
     with atomic_write(args.out) as stream:
         json.dump(found, stream, indent=1)
     print("\n".join(table(found)))
+    print(f"\nall measures: {args.out.name.removesuffix('.tmp')}")
 
 
 def read(folder: Path) -> dict:
@@ -94,7 +96,7 @@ def scored(data: DataDir, utts: list[str], machine: list[list[float]], key: str)
 
 
 def table(found: list[dict]) -> Iterator[str]:
-    """Lines of Markdown, a table for each system."""
+    """Lines of Markdown, a table for each system, of the measures that a model card has."""
     for system in dict.fromkeys(one["system"] for one in found):
         own = [one for one in found if one["system"] == system]
         names = list(dict.fromkeys(one["group"] for one in own))
@@ -102,9 +104,10 @@ def table(found: list[dict]) -> Iterator[str]:
         seeds = "1 seed" if own[0]["seeds"] == 1 else f"{own[0]['seeds']} seeds"
         yield f"\n| {system}, {seeds} | " + " | ".join(f"{name} ({sizes[name]})" for name in names) + " |"
         yield "| --- |" + " ---: |" * len(names)
-        for measure in dict.fromkeys(one["measure"] for one in own):
+        for measure, name in RATED.items():
             cells = [" ".join(written(one, 1, 2)).rstrip() for one in own if one["measure"] == measure]
-            yield f"| {measure} | {' | '.join(cells)} |"
+            if cells:
+                yield f"| {name} | {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A rater from a run and a corpus with scores: trained, in a table, packed, and used."""
 
 import json
+import re
 import shutil
 import sys
 import zipfile
@@ -56,6 +57,7 @@ def test_the_table(rated, monkeypatch, capsys):
     call(agreement, monkeypatch, rated / "rater", "--data", rated.parent / "test", "--out", out)
     shown = capsys.readouterr().out
     assert "| do, 1 seed | all (18) | adult (9) | child (9) |" in shown
+    assert len(re.findall(r"^\| (?!do|---)", shown, re.MULTILINE)) == len(RATED) and "measures: agreement.json" in shown
     records = json.loads(out.read_text())
     assert {one["group"] for one in records} == {"all", "adult", "child"}
     found = {one["measure"]: one for one in records if one["group"] == "all"}
