@@ -11,7 +11,7 @@ from l2dual.scoring.agreement import WHISPER, written
 ALL, SOME = "meaning", "meaning of Whisper's utterances"
 RATED = "baselines.json"
 DIFFERENCE = "surface − phones of the meaning"
-RATES = (ALL, SOME, "surface", "phones of the meaning", DIFFERENCE)  # of RATED, each with the name of its rate
+RATES = (ALL, SOME, "surface", DIFFERENCE)  # of RATED, each with the name of its rate
 SCORES = {"rater: phone PCC": "phone PCC", "rater: errors, f1": "error F1"}  # of agreement.json, by people's marks
 
 
@@ -23,14 +23,14 @@ def table(studies: Mapping[str, tuple[Path, StudyResults]]) -> Table | None:
     """
     rows = _measured({name: directory for name, (directory, _) in studies.items()})
     there = {name for (_, system), row in rows.items() for name in row if system != WHISPER or SOME not in name}
-    rates = sorted(there - SCORES.keys(), key=lambda measure: RATES.index(_name(measure)))
+    rates = sorted((one for one in there if _name(one) in RATES), key=lambda measure: RATES.index(_name(measure)))
     scores = [measure for measure in SCORES if measure in there]
     if not rates:
         return None
     lines, commits = [], set()
     for (name, system), row in rows.items():
         runs = studies[name][1].runs_of(system)
-        commits |= {run.commit for run in runs}
+        commits |= {run.commit[:7] for run in runs}
         cells = [_cell(row.get(measure), 100, 1) for measure in rates]
         cells += [_cell(row.get(measure), 1, 2) for measure in scores]
         lines.append((Cell(system, f"`{name}`"), [*cells, Cell(training_time(runs)), Cell(str(len(runs) or "–"))]))

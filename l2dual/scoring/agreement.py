@@ -85,8 +85,9 @@ def written(one: Mapping, times: float, decimals: int) -> tuple[str, str]:
     """Value and interval of a record of `Agreement`, as text; a dash where there is none."""
     if one["value"] is None:
         return "–", ""
-    ends = ", ".join(f"{times * end:.{decimals}f}" for end in one["interval"] or ())
-    return f"{times * one['value']:.{decimals}f}", f"[{ends}]" if ends else ""
+    number = f"{{:.{decimals}f}}".format
+    ends = ", ".join(number(times * end) for end in one["interval"] or ())
+    return number(times * one["value"]).replace("-", "−"), f"[{ends}]".replace("-", "−") if ends else ""
 
 
 def is_error(marks: np.ndarray, marked: bool = False) -> np.ndarray:

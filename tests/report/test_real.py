@@ -51,12 +51,12 @@ def test_a_row_for_each_system(study, tmp_path):
     table = real.table({"one": (write(tmp_path, RATES, SCORES), study)})
     assert table.about.startswith("1240 utterances; Whisper’s are 200. ")
     found = shown(table)
-    assert found["Whisper as it comes, `one`"] == ["30.5 [23.3, 38.1]"] * 2 + ["–"] * 7
+    assert found["Whisper as it comes, `one`"] == ["30.5 [23.3, 38.1]"] * 2 + ["–"] * 6
     assert found["so_surface, `one`"][:4] == ["–", "–", "25.0", "–"] and found["so_surface, `one`"][-1] == "3"
-    rates = ["20.0 [18.0, 22.0]", "19.0 [16.0, 22.0]", "18.0 [16.0, 20.0]", "–", "-1.0 [-2.0, -0.1]"]
-    assert found["do, `one`"][:7] == [*rates, "0.72 [0.60, 0.78]", "0.65"]
+    rates = ["20.0 [18.0, 22.0]", "19.0 [16.0, 22.0]", "18.0 [16.0, 20.0]", "−1.0 [−2.0, −0.1]"]
+    assert found["do, `one`"][:6] == [*rates, "0.72 [0.60, 0.78]", "0.65"]
     assert len(table.columns) == len(found["do, `one`"])
-    assert table.columns[3:5] == ["phones of the meaning, PER %", "surface − phones of the meaning, PER points"]
+    assert table.columns[2:4] == ["surface, PER %", "surface − phones of the meaning, PER points"]
 
 
 def test_a_whisper_of_all_utterances_has_one_column(study, tmp_path):
