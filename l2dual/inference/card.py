@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+from l2dual.scoring.agreement import WHISPER, written
 from l2dual.scoring.results import read_results
 from l2dual.text import LANGUAGES
 from l2dual.text.units import NORMALIZER, RATES
@@ -44,7 +45,7 @@ model with two outputs.
 ## Figures
 
 {figures}
-{ratings}
+{beside}{ratings}
 ## Limits
 
 - Not for {not_for}: it errs, and more so at a learner's errors than elsewhere.
@@ -64,6 +65,10 @@ OF_GROUPS = ("rater: phone PCC", "rater: errors, f1")  # also of the speakers' g
 LICENCE = re.compile(r"CC (BY(?:-[A-Z]+)*) (\d\.\d)")
 AGREEMENT = """
 Its scores of pronunciation, beside those of people (docs/rating.md), with 95 % intervals over speakers:
+
+"""
+BESIDE = """
+Beside what one has without it (docs/rating.md), with 95 % intervals over speakers; meanings as Whisper normalizes them:
 
 """
 SIMULATED = """\
@@ -89,11 +94,24 @@ def figures(results: Path, system: str) -> list[dict]:
     return found
 
 
+def beside(file: Path, system: str) -> list[dict]:
+    """The error rates of a system and of Whisper as it comes, from baselines.json."""
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return [one for one in found if one["system"] in (system, WHISPER) and one["value"] is not None]
+
+
 def agreements(file: Path, system: str) -> list[dict]:
     """How well a system's rater agrees with raters, from agreement.json: `RATED`, and `OF_GROUPS` of groups."""
     found = [one for one in json.loads(file.read_text(encoding="utf-8")) if one["system"] == system]
     own = [one for one in found if one["measure"] in (RATED if one["group"] == "all" else OF_GROUPS)]
     return [one for one in own if one["value"] is not None]
+
+
+def compared(one: dict) -> str:
+    """A record of baselines.json in a few words."""
+    value, ends = written(one, 100, 1)
+    unit = "points" if " − " in one["measure"] else "%"
+    return f"{one['system']}: {one['measure']} {value} {unit} {ends}".rstrip()
 
 
 def agreed(one: dict) -> str:
@@ -119,6 +137,7 @@ def card(facts: dict) -> str:
     """
     lines = [f"- {told(one)}, on {one['utterances']} utterances of {one['corpus']}" for one in facts["figures"]]
     ratings = [f"- {agreed(one)}, on {one['utterances']} utterances" for one in facts.get("ratings", [])]
+    others = [f"- {compared(one)}, on {one['utterances']} utterances" for one in facts.get("beside", [])]
     ours = "Error rates are means over the seeds of the study, with 95 % intervals where there are.\n"
     ours += f"Texts are compared in {NORMALIZER}.\n"
     ours += "*Learner's tokens* are those where the learner's surface is not the correct one.\n\n"
@@ -139,6 +158,7 @@ def card(facts: dict) -> str:
         licence=facts["licence"] or "not known",
         commit=facts["commit"],
         figures=ours + "\n".join(lines) if lines else "It has not been scored.",
+        beside=BESIDE + "\n".join(others) + "\n" if others else "",
         ratings=AGREEMENT + "\n".join(ratings) + "\n" if ratings else "",
         not_for=NOT_FOR,
         rate=facts["rate"],

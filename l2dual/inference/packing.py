@@ -25,7 +25,7 @@ from l2dual.data.frames import rate_of
 from l2dual.data.weights import Weights, read_json
 from l2dual.errors import DataError
 from l2dual.files import atomic_write, read_yaml
-from l2dual.inference.card import agreements, card, figures
+from l2dual.inference.card import agreements, beside, card, figures
 from l2dual.inference.rater import FACTS, FOLDER, WEIGHTS
 from l2dual.text.lexicon import FILE as LEXICON
 from l2dual.training.load import FORMAT, SEARCH, best_model, load_model, named_files, of_recipe
@@ -56,6 +56,9 @@ def pack(exp: Path, out: Path, search: Mapping | None = None) -> None:
     found = figures(results, facts["system"]) if results.is_file() else []
     facts |= {"figures": found, "rate": rate_of(config), "rests_on": sources} | about_data(facts, exp)
     facts |= {key: PLACE.sub("", facts[key]) for key in SAID}
+    baselines = exp.parent / "baselines.json"
+    if baselines.is_file():
+        facts["beside"] = beside(baselines, facts["system"])
     agreement = exp.parent / "agreement.json"
     if agreement.is_file() and (exp / FOLDER / FACTS).is_file():
         facts["ratings"] = agreements(agreement, facts["system"])

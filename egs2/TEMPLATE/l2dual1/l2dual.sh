@@ -277,7 +277,7 @@ unset L2DUAL_CORES
         launch report "${decode_cmd}"
         for run in "${trained[@]}"; do
             if [[ -e ${run}/trained && -z ${test_data} ]]; then # one restored from its record has no model
-                job "${run}/model.zip" "${run}/trained" "${exp}"/{results*,agreement*}.json "${decode_config}" "${code}/inference"/{packing,card}.py -- \
+                job "${run}/model.zip" "${run}/trained" "${exp}"/{results*,agreement*,baselines*}.json "${decode_config}" "${code}/inference"/{packing,card}.py -- \
                     python -m l2dual.bin.pack --exp "${run}" --decode_config "${decode_config}" --out @OUT@
             fi
         done
