@@ -71,38 +71,32 @@ def measured(data: DataDir, systems: Mapping[str, list[dict[str, Texts]]], zero_
     known = outputs_of(data.info)
     found: list[dict] = []
 
-    def add(
-        system: str, measure: str, seeds: Sequence[Texts], less: Sequence[Texts] = (), of: Iterable[str] = ()
-    ) -> None:
-        output = "meaning" if measure.startswith("meaning") else "surface"
-        rate, utts = Rate.of(output, data.info), list(of or seeds[0])
-        errors, sizes = counted(seeds, data[f"text.{output}"], rate, utts)
-        if less:
-            errors = errors - counted(less, data[f"text.{output}"], rate, utts)[0]
-        about: dict = {"system": system, "measure": f"{measure}, {rate.name}"}
-        about |= {"utterances": len(utts), "seeds": len(seeds)}
-        speakers = np.array([data["utt2spk"][utt] for utt in utts])
-        found.append(about | asdict(error_rates(errors, sizes, speakers)))
+    def add(system: str, measure: str, counts: Counts) -> None:
+        about: dict = {"system": system, "measure": f"{measure}, {counts.rate}"}
+        about |= {"utterances": len(counts.sizes), "seeds": len(counts.errors)}
+        found.append(about | asdict(error_rates(counts.errors, counts.sizes, counts.speakers)))
 
     whisper = read_table(zero_shot) if zero_shot and "meaning" in known else {}
     if whisper:
         if lost := sorted(whisper.keys() - data["text.meaning"].keys()):
             raise DataError(f"{zero_shot}: {lost[0]} is not in {data.path}: run l2dual.bin.zero_shot on this test set")
-        add(WHISPER, "meaning", [whisper])
+        add(WHISPER, "meaning", Counts.of(data, "meaning", [whisper]))
     for system, seeds in systems.items():
         meanings, surfaces, phones = (
             [seed[kind] for seed in seeds if kind in seed] for kind in ("meaning", "surface", "phones")
         )
         if meanings and "meaning" in known:
-            add(system, "meaning", meanings)
+            add(system, "meaning", Counts.of(data, "meaning", meanings))
             if whisper and len(whisper) < len(meanings[0]):
-                add(system, "meaning of Whisper's utterances", meanings, of=whisper)
+                add(system, "meaning of Whisper's utterances", Counts.of(data, "meaning", meanings, whisper))
         if surfaces and "surface" in known:
-            add(system, "surface", surfaces)
+            surface = Counts.of(data, "surface", surfaces)
+            add(system, "surface", surface)
         if phones:
-            add(system, "phones of the meaning", phones)
+            due = Counts.of(data, "surface", phones)
+            add(system, "phones of the meaning", due)
             if surfaces:
-                add(system, "surface − phones of the meaning", surfaces, less=phones)
+                add(system, "surface − phones of the meaning", surface._replace(errors=surface.errors - due.errors))
     return found
 
 
@@ -127,14 +121,23 @@ class Rate(NamedTuple):
         return cls("CER", "char", lambda text: normalize(basic(text)))
 
 
-def counted(
-    seeds: Sequence[Texts], references: Texts, rate: Rate, utts: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Errors of the texts of several seeds, (S, U), and tokens of the references, (U,)."""
-    due = {utt: rate.plain(references[utt]) for utt in utts}
-    counts = [[count_errors(align(due[utt], rate.plain(texts[utt]), rate.unit)) for utt in utts] for texts in seeds]
-    errors = [[sum(one[kind] for kind in ERRORS) for one in of] for of in counts]
-    return np.array(errors), np.array([one["n_ref"] for one in counts[0]])
+class Counts(NamedTuple):
+    """Errors of the texts of several seeds, S, on U utterances."""
+
+    rate: str  # its name
+    errors: np.ndarray  # (S, U)
+    sizes: np.ndarray  # (U,), in tokens of the references
+    speakers: np.ndarray  # (U,)
+
+    @classmethod
+    def of(cls, data: DataDir, output: str, seeds: Sequence[Texts], utts: Iterable[str] = ()) -> "Counts":
+        """Count those of an output, on ``utts`` or else on all."""
+        rate, utts = Rate.of(output, data.info), list(utts or seeds[0])
+        due = {utt: rate.plain(data[f"text.{output}"][utt]) for utt in utts}
+        counts = [[count_errors(align(due[utt], rate.plain(texts[utt]), rate.unit)) for utt in utts] for texts in seeds]
+        errors = np.array([[sum(one[kind] for kind in ERRORS) for one in of] for of in counts])
+        sizes = np.array([one["n_ref"] for one in counts[0]])
+        return cls(rate.name, errors, sizes, np.array([data["utt2spk"][utt] for utt in utts]))
 
 
 if __name__ == "__main__":

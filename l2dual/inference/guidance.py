@@ -33,11 +33,12 @@ def guidance_of(config: Mapping, lexicon: Lexicon, raters: Raters | None) -> Gui
     def canonical(meaning: list[str]) -> Words:
         return lexicon.by_word(tokens_to_text(meaning, config["meaning_token_type"]))
 
-    if not (raters and MARKED in raters.facts and ERROR in config["surface_token_list"]):
-        return Guidance(canonical, lexicon.said)
+    tokens = config["surface_token_list"]
+    if not (raters and MARKED in raters.facts and ERROR in tokens):
+        return Guidance(tokens, canonical, lexicon.said)
     rate = rate_of(config)
     step = Clock.of(chain_of(config, rate), rate).step
-    return Guidance(canonical, lexicon.said, partial(_marked, raters, config["surface_token_list"], step))
+    return Guidance(tokens, canonical, lexicon.said, partial(_marked, raters, tokens, step))
 
 
 def _marked(

@@ -9,10 +9,12 @@ every token, allow for a wrong meaning.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from espnet2.legacy.nets.scorer_interface import BatchScorerInterface
+
+from l2dual.text.phones import ERROR
 
 Words = list[list[str]]  # the canonical tokens of each word
 
@@ -27,22 +29,6 @@ class Channel:
 
 
 UNCOUNTED = Channel(0.06, 0.03, 0.03)  # where nobody has counted what learners say
-
-
-@dataclass(frozen=True)
-class Guidance:
-    """What a guided search knows of words and of learners.
-
-    Attributes:
-        canonical: tokens of a meaning -> its words in the surface's tokens.
-        said: for a canonical token, how probable each token is in its place; what it lacks is said as it is.
-        errors: log probabilities (T', V) of the surface's CTC and words -> for each of their tokens, how probable
-            it is that the annotation has an error there; empty where that is unknown.
-    """
-
-    canonical: Callable[[list[str]], Words]
-    said: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    errors: Callable[[torch.Tensor, Words], Sequence[float]] = lambda log_probs, words: ()
 
 
 def said_for(said: Mapping[str, Mapping[str, float]], tokens: Sequence[str]) -> torch.Tensor:
@@ -105,6 +91,46 @@ class Guide(BatchScorerInterface):
     def steps(self, x: torch.Tensor) -> "GuideSteps":
         """The scorer of an utterance's search, on the device of ``x``."""
         return GuideSteps(self, x)
+
+
+class Guidance:
+    """What a guided search knows of words and of learners, from which it makes the guide of an utterance.
+
+    Args:
+        tokens: the surface's vocabulary.
+        canonical: tokens of a meaning -> its words in the surface's tokens.
+        said: for a canonical token, how probable each token is in its place; what it lacks is said as it is.
+        errors: log probabilities (T', V) of the surface's CTC and words -> for each of their tokens, how probable
+            it is that the annotation has an error there; empty where that is unknown.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        canonical: Callable[[list[str]], Words],
+        said: Mapping[str, Mapping[str, float]] | None = None,
+        errors: Callable[[torch.Tensor, Words], Sequence[float]] = lambda log_probs, words: (),
+    ):
+        self.canonical, self.said, self.errors = canonical, said or {}, errors
+        self._numbers = {token: number for number, token in enumerate(tokens)}
+        self._shares = said_for(self.said, tokens)
+        self._channel = Channel() if said else UNCOUNTED
+
+    def words(self, meaning: list[str]) -> Words:
+        """The words that the tokens of a meaning call for, without what the vocabulary lacks."""
+        words = self.canonical(meaning)
+        return [known for word in words if (known := [token for token in word if token in self._numbers])]
+
+    def ids(self, words: Words) -> list[int]:
+        """The ids of all tokens of words."""
+        return [self._numbers[token] for word in words for token in word]
+
+    def guide(self, log_probs: torch.Tensor, words: Words) -> Guide:
+        """The guide of an utterance with these words, whose surface has log probabilities (T', V) by its CTC."""
+        calls = self._shares[self.ids(words)]
+        if errors := self.errors(log_probs, words):
+            calls = with_errors(calls, errors, self._numbers[ERROR])
+        return Guide(calls, self._channel)
 
 
 class GuideSteps:

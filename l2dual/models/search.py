@@ -8,10 +8,9 @@ import torch
 from l2dual.errors import UsageError
 from l2dual.models.beam import BeamOptions, BeamSearch, GreedyCTC, Hypothesis
 from l2dual.models.dual import L2DualModel
-from l2dual.models.guide import UNCOUNTED, Channel, Guidance, Guide, Words, likelihoods, said_for, with_errors
+from l2dual.models.guide import Guidance, Words, likelihoods
 from l2dual.sharing.mechanism import Encoded
 from l2dual.systems import OUTPUTS
-from l2dual.text.phones import ERROR
 
 MODES = ("beam", "greedy_ctc")
 NEVER = -1e9  # log likelihood of what can't be aligned
@@ -88,11 +87,7 @@ class DualDecoder:
         self.model = model
         self.options = options
         self.guidance = guidance
-        self.ids = {token: number for number, token in enumerate(model.token_lists.get("surface", []))}
         self.searches = {output: self._search(output) for output in model.outputs}
-        if guidance:
-            self.said = said_for(guidance.said, model.token_lists["surface"])
-            self.channel = Channel() if guidance.said else UNCOUNTED
 
     def _search(self, output: str) -> BeamSearch | GreedyCTC:
         tokens = self.model.token_lists[output]
@@ -133,8 +128,7 @@ class DualDecoder:
             states = states[None, :length]
             log_probs = ctc.log_softmax(states)[0]
             ranked, words = self._ranked(log_probs, some, guidance)
-            guide = Guide(self._calls(log_probs, words, guidance), self.channel)
-            search = BeamSearch(guide, ctc, tokens, options.ctc_weight["surface"], options)
+            search = BeamSearch(guidance.guide(log_probs, words), ctc, tokens, options.ctc_weight["surface"], options)
             found["surface"] += search(states, length[None], n_best)
             found["meaning"].append(ranked[:n_best])
         return found
@@ -145,25 +139,12 @@ class DualDecoder:
         """An utterance's meanings, the best first, and the words of the best one."""
         if not meanings:
             return [], []
-        words = [self._known(guidance.canonical(one.tokens)) for one in meanings]
-        heard = likelihoods(log_probs, [self._numbers(one) for one in words]).clamp(min=NEVER).tolist()
+        words = [guidance.words(one.tokens) for one in meanings]
+        heard = likelihoods(log_probs, list(map(guidance.ids, words))).clamp(min=NEVER).tolist()
         scores = [one.score + self.options.canonical_weight * own for one, own in zip(meanings, heard, strict=True)]
         order = sorted(range(len(scores)), key=lambda number: -scores[number])
         parts = [one.parts | {"canonical": own} for one, own in zip(meanings, heard, strict=True)]
         return [Hypothesis(meanings[n].tokens, scores[n], parts[n]) for n in order], words[order[0]]
-
-    def _calls(self, log_probs: torch.Tensor, words: Words, guidance: Guidance) -> torch.Tensor:
-        """The probability of each token in the place of each canonical one, (N, V)."""
-        calls = self.said[self._numbers(words)]
-        errors = guidance.errors(log_probs, words)
-        return with_errors(calls, errors, self.ids[ERROR]) if errors else calls
-
-    def _known(self, words: Words) -> Words:
-        """Words without what the vocabulary lacks."""
-        return [known for word in words if (known := [token for token in word if token in self.ids])]
-
-    def _numbers(self, words: Words) -> list[int]:
-        return [self.ids[token] for word in words for token in word]
 
     def __call__(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor

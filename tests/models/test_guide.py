@@ -106,7 +106,8 @@ def test_a_guided_search_asks_what_the_meaning_calls_for(build_model, batch):
         return [["a", "no such token"], ["none"]]
 
     model, weights = build_model("do").eval(), {"surface": 0.0, "meaning": 0.7}
-    decoder = DualDecoder(model, SearchOptions(guided=True, ctc_weight=weights), Guidance(canonical))
+    guidance = Guidance(model.token_lists["surface"], canonical)
+    decoder = DualDecoder(model, SearchOptions(guided=True, ctc_weight=weights), guidance)
     plain = DualDecoder(model, SearchOptions()).nbest(batch["speech"], batch["speech_lengths"], 4)["meaning"]
     found = decoder(batch["speech"], batch["speech_lengths"])
     assert found == {"surface": [["a"]] * 3, "meaning": [some[0].tokens for some in plain]}
@@ -116,7 +117,7 @@ def test_a_guided_search_asks_what_the_meaning_calls_for(build_model, batch):
 def test_a_guided_search_asks_what_learners_say(build_model, batch):
     model, options = build_model("do").eval(), SearchOptions(guided=True, ctc_weight={"surface": 0.0, "meaning": 0.7})
     for said, expected in (({"a": {"b": 1.0}}, ["b"]), ({"a": {"a": 1.0}}, ["a"])):
-        decoder = DualDecoder(model, options, Guidance(lambda meaning: [["a"]], said))
+        decoder = DualDecoder(model, options, Guidance(model.token_lists["surface"], lambda meaning: [["a"]], said))
         assert decoder(batch["speech"], batch["speech_lengths"])["surface"] == [expected] * 3
 
 
@@ -137,7 +138,7 @@ def test_a_guided_search_asks_the_rater_about_the_words_of_the_best_meaning(buil
         asked.append((log_probs.shape, words))
         return [0.9, 0.2]
 
-    guidance = Guidance(lambda meaning: [["a", "b"], ["c"], ["b"]], {"a": {"a": 1.0}}, errors)
+    guidance = Guidance(tokens, lambda meaning: [["a", "b"], ["c"], ["b"]], {"a": {"a": 1.0}}, errors)
     found = DualDecoder(model, options, guidance)(batch["speech"], batch["speech_lengths"])
     assert found["surface"] == [[ERROR, "c"]] * 3  # b is not in the vocabulary
     assert asked == [((int(length), len(tokens)), [["a"], ["c"]]) for length in frames]
@@ -164,7 +165,7 @@ def test_the_surface_has_a_say_in_the_choice_of_the_meaning(build_model, batch):
 
     def nbest(weight):
         options = SearchOptions(guided=True, canonical_weight=weight)
-        decoder = DualDecoder(model, options, Guidance(canonical))
+        decoder = DualDecoder(model, options, Guidance(model.token_lists["surface"], canonical))
         return decoder.nbest(batch["speech"], batch["speech_lengths"], 4)["meaning"]
 
     plain = DualDecoder(model, SearchOptions()).nbest(batch["speech"], batch["speech_lengths"], 4)["meaning"]

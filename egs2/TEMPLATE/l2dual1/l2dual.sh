@@ -223,10 +223,7 @@ unset L2DUAL_CORES
             tell "${name//\//_}"
         done
         if ((${#rated[@]})); then
-            raters=("${rated[@]/%//rater}")
-            for rater in "${exp}"/*.seed*[0-9]/rater; do # of earlier calls
-                if [[ " ${raters[*]} " != *" ${rater} "* ]]; then raters+=("${rater}"); fi
-            done
+            mapfile -t raters < <(printf '%s\n' "${rated[@]/%//rater}" "${exp}"/*.seed*[0-9]/rater | sort -u) # also of earlier calls
             job "${exp}/agreement.json" "${raters[@]}" "${test_set}" "${code}/scoring/agreement.py" -- \
                 python -m l2dual.bin.agreement "${raters[@]}" --data "${test_set}" --out @OUT@
             launch agreement "${decode_cmd}"
